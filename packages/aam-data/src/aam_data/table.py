@@ -1,0 +1,129 @@
+"""The table of counts, as compressed rows: one row a sample, never dense, no Python object per sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class SampleCounts(NamedTuple):
+    """Counts of B samples over the features of one table; sample b is ``indptr[b]:indptr[b + 1]``.
+
+    Attributes:
+        indptr: int64 [B + 1].
+        indices: int32 [Z] feature numbers, ascending within a sample.
+        counts: [Z] reads, > 0.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.indptr) - 1
+
+    def row(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
+        """Feature numbers and counts of one sample."""
+        part = slice(self.indptr[sample], self.indptr[sample + 1])
+        return self.indices[part], self.counts[part]
+
+
+@dataclass(frozen=True, eq=False)
+class CountTable:
+    """Samples by features. Rows are sorted by feature number and hold no zeros.
+
+    Attributes:
+        sample_ids: [B] str objects, unique.
+        feature_ids: [A] str objects, unique.
+        data: counts of all samples; integer dtype for reads, float64 for relative abundances.
+    """
+
+    sample_ids: np.ndarray
+    feature_ids: np.ndarray
+    data: SampleCounts
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.sample_ids)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.feature_ids)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the table counts reads (and so can be rarefied)."""
+        return bool(np.issubdtype(self.data.counts.dtype, np.integer))
+
+    def depths(self) -> np.ndarray:
+        """Reads per sample, [B]."""
+        indptr = self.data.indptr
+        total = np.concatenate([[0], np.cumsum(self.data.counts, dtype=self._sum_dtype())])
+        return total[indptr[1:]] - total[indptr[:-1]]
+
+    def features_per_sample(self) -> np.ndarray:
+        """Observed features per sample, int64 [B]."""
+        return np.diff(self.data.indptr)
+
+    def take_counts(self, rows: np.ndarray) -> SampleCounts:
+        """Counts of the samples ``rows``, in that order."""
+        lengths = self.data.indptr[rows + 1] - self.data.indptr[rows]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        gather = np.arange(indptr[-1]) + np.repeat(self.data.indptr[rows] - indptr[:-1], lengths)
+        return SampleCounts(indptr, self.data.indices[gather], self.data.counts[gather])
+
+    def take_samples(self, rows: np.ndarray) -> CountTable:
+        """The table of the samples ``rows``, in that order; features stay as they are."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return CountTable(self.sample_ids[rows], self.feature_ids, self.take_counts(rows))
+
+    def regroup_features(self, new_index: np.ndarray, feature_ids: np.ndarray) -> CountTable:
+        """Renumber features: feature j becomes ``new_index[j]``; -1 drops it, equal numbers are summed.
+
+        Args:
+            new_index: int64 [A] positions in ``feature_ids``, or -1.
+            feature_ids: [A'] ids of the new features.
+        """
+        old = self.data
+        sample = np.repeat(np.arange(self.n_samples), np.diff(old.indptr))
+        feature = new_index[old.indices]
+        kept = feature >= 0
+        key = sample[kept] * max(len(feature_ids), 1) + feature[kept]
+        unique, inverse = np.unique(key, return_inverse=True)
+        counts = np.zeros(len(unique), dtype=self._sum_dtype())
+        np.add.at(counts, inverse, old.counts[kept])
+        sample, feature = np.divmod(unique, max(len(feature_ids), 1))
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=self.n_samples))])
+        data = SampleCounts(indptr, feature.astype(np.int32), counts.astype(_storage_dtype(counts)))
+        return CountTable(self.sample_ids, feature_ids, data)
+
+    def _sum_dtype(self) -> type:
+        return np.int64 if self.is_integer else np.float64
+
+
+def _storage_dtype(counts: np.ndarray) -> type:
+    """int32 where reads fit, int64 where they do not, float64 for relative abundances."""
+    if not np.issubdtype(counts.dtype, np.integer):
+        return np.float64
+    return np.int32 if len(counts) == 0 or counts.max() < 2**31 else np.int64
+
+
+def table_from_triplets(
+    sample: np.ndarray, feature: np.ndarray, counts: np.ndarray, sample_ids: np.ndarray, feature_ids: np.ndarray
+) -> CountTable:
+    """A table from coordinates [Z]; zeros are dropped, coordinates must be unique.
+
+    Counts that are whole numbers are stored as integers, exactly; anything else stays float64.
+    """
+    nonzero = counts != 0
+    sample, feature, counts = sample[nonzero], feature[nonzero], counts[nonzero]
+    order = np.lexsort((feature, sample))
+    sample, feature, counts = sample[order], feature[order], counts[order]
+    if not np.issubdtype(counts.dtype, np.integer) and np.array_equal(counts, np.floor(counts)):
+        counts = counts.astype(np.int64)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=len(sample_ids)))]).astype(np.int64)
+    data = SampleCounts(indptr, feature.astype(np.int32), counts.astype(_storage_dtype(counts)))
+    return CountTable(sample_ids, feature_ids, data)

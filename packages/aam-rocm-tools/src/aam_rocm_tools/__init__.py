@@ -1,0 +1,1 @@
+"""aam_rocm_tools"""
