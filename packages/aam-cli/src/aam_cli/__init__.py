@@ -1,1 +1,1 @@
-"""aam_cli"""
+"""The aam command."""

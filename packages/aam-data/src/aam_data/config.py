@@ -74,6 +74,10 @@ class PhylogenyOptions:
             self.tree is None or self.unifrac_matrix is None,
             "--tree and --unifrac-matrix exclude each other: give the one that the targets should come from",
         )
+        _require(
+            self.matrix_ids is None or self.unifrac_matrix is not None,
+            "--matrix-ids names the rows of a .npy --unifrac-matrix: give both",
+        )
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,13 @@ class SampleOptions:
     """How a sample becomes model input."""
 
     rarefy_depth: Common[int | None] = None
-    """Reads drawn per sample without replacement, anew every epoch; 0 = off. Default: 5000 with --tree, 0 with
-    --unifrac-matrix."""
+    """Reads drawn per sample without replacement, anew every epoch; 0 = off. Default: 0 with --unifrac-matrix, else
+    what --pretrained-encoder has, else 5000."""
     token_limit: int = 1024
     """Most ASVs of a sample that the model sees; the most abundant are kept."""
-    max_bp: int = 150
-    """Most bases of a sequence that the model sees; longer ones are cut and counted."""
+    max_bp: int | None = None
+    """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150, or what
+    --pretrained-encoder has."""
 
     def __post_init__(self) -> None:
         _require(
@@ -94,7 +99,7 @@ class SampleOptions:
             f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more",
         )
         _require(self.token_limit >= 1, f"--token-limit {self.token_limit}: must be 1 or more")
-        _require(1 <= self.max_bp <= 4096, f"--max-bp {self.max_bp}: must be between 1 and 4096")
+        _require(self.max_bp is None or 1 <= self.max_bp <= 4096, f"--max-bp {self.max_bp}: must be between 1 and 4096")
 
 
 @dataclass(frozen=True)
@@ -180,4 +185,22 @@ class SimulateOptions:
         _require(20 <= self.bases <= 2000, f"--bases {self.bases}: must be between 20 and 2000")
         _require(self.depth >= 1, f"--depth {self.depth}: must be 1 or more")
         _require(0 <= self.effect <= 100, f"--effect {self.effect}: must be between 0 and 100")
+        _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")
+
+
+@dataclass(frozen=True)
+class UnifracOptions:
+    """A whole matrix of distances, or Faith's PD of every sample."""
+
+    output: Common[Path]
+    """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
+    unifrac_metric: Literal["unifrac", "faith_pd"] = "unifrac"
+    """Unweighted UniFrac of all pairs, or Faith's PD."""
+    rarefy_depth: int = 0
+    """Reads drawn per sample without replacement before measuring; 0 = off."""
+    seed: int = 42
+    """Random seed of the rarefaction."""
+
+    def __post_init__(self) -> None:
+        _require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
         _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 
 class SampleCounts(NamedTuple):
@@ -87,18 +88,14 @@ class CountTable:
             new_index: int64 [A] positions in ``feature_ids``, or -1.
             feature_ids: [A'] ids of the new features.
         """
-        old = self.data
-        sample = np.repeat(np.arange(self.n_samples), np.diff(old.indptr))
-        feature = new_index[old.indices]
+        feature = new_index[self.data.indices]
         kept = feature >= 0
-        key = sample[kept] * max(len(feature_ids), 1) + feature[kept]
-        unique, inverse = np.unique(key, return_inverse=True)
-        counts = np.zeros(len(unique), dtype=self._sum_dtype())
-        np.add.at(counts, inverse, old.counts[kept])
-        sample, feature = np.divmod(unique, max(len(feature_ids), 1))
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=self.n_samples))])
-        data = SampleCounts(indptr, feature.astype(np.int32), counts.astype(_storage_dtype(counts)))
-        return CountTable(self.sample_ids, feature_ids, data)
+        indptr = np.concatenate([[0], np.cumsum(kept)])[self.data.indptr]
+        counts = self.data.counts[kept].astype(self._sum_dtype())
+        shape = (self.n_samples, len(feature_ids))
+        rows = csr_matrix((counts, feature[kept].astype(np.int32), indptr), shape=shape)
+        rows.sum_duplicates()  # sorts each row too
+        return table_from_rows(SampleCounts(rows.indptr, rows.indices, rows.data), self.sample_ids, feature_ids)
 
     def _sum_dtype(self) -> type:
         return np.int64 if self.is_integer else np.float64
@@ -111,19 +108,34 @@ def _storage_dtype(counts: np.ndarray) -> type:
     return np.int32 if len(counts) == 0 or counts.max() < 2**31 else np.int64
 
 
+def table_from_rows(data: SampleCounts, sample_ids: np.ndarray, feature_ids: np.ndarray) -> CountTable:
+    """A table from rows that are sorted and hold no zeros.
+
+    Counts that are whole numbers are stored as integers, exactly; anything else stays float64.
+    """
+    counts = data.counts
+    if not np.issubdtype(counts.dtype, np.integer) and np.array_equal(counts, np.floor(counts)):
+        counts = counts.astype(np.int64)
+    rows = SampleCounts(
+        data.indptr.astype(np.int64), data.indices.astype(np.int32), counts.astype(_storage_dtype(counts))
+    )
+    return CountTable(sample_ids, feature_ids, rows)
+
+
 def table_from_triplets(
-    sample: np.ndarray, feature: np.ndarray, counts: np.ndarray, sample_ids: np.ndarray, feature_ids: np.ndarray
+    sample: np.ndarray,
+    feature: np.ndarray,
+    counts: np.ndarray,
+    sample_ids: np.ndarray,
+    feature_ids: np.ndarray,
 ) -> CountTable:
     """A table from coordinates [Z]; zeros are dropped, coordinates must be unique.
 
-    Counts that are whole numbers are stored as integers, exactly; anything else stays float64.
+    Counts are stored as ``table_from_rows`` does.
     """
     nonzero = counts != 0
     sample, feature, counts = sample[nonzero], feature[nonzero], counts[nonzero]
     order = np.lexsort((feature, sample))
     sample, feature, counts = sample[order], feature[order], counts[order]
-    if not np.issubdtype(counts.dtype, np.integer) and np.array_equal(counts, np.floor(counts)):
-        counts = counts.astype(np.int64)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=len(sample_ids)))]).astype(np.int64)
-    data = SampleCounts(indptr, feature.astype(np.int32), counts.astype(_storage_dtype(counts)))
-    return CountTable(sample_ids, feature_ids, data)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=len(sample_ids)))])
+    return table_from_rows(SampleCounts(indptr, feature, counts), sample_ids, feature_ids)

@@ -1,1 +1,1 @@
-"""aam_rocm_tools"""
+"""Diagnostics of PyTorch on AMD GPUs and clusters; everything also runs on other devices."""

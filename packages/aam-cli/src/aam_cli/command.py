@@ -1,0 +1,121 @@
+"""A subcommand: its options are the fields of a root config, its help has two tiers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from aam_train.config_io import config_fields
+
+from aam_cli.commands import COMMANDS
+from aam_cli.config_file import read_config
+from aam_cli.errors import Program
+from aam_cli.options import ConfigOption
+
+RootT = TypeVar("RootT")
+
+
+def config_command(name: str, root_class: type[RootT]) -> Callable[[Callable[[RootT, Program], None]], ConfigCommand]:
+    """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help."""
+    return lambda function: ConfigCommand(name, root_class, function)
+
+
+class ConfigCommand(click.Command):
+    """A command that builds its root config from the options and ``--config`` and hands it to a function."""
+
+    def __init__(self, name: str, root_class: type, function: Callable[[Any, Program], None]) -> None:
+        self.root_class: type[Any] = root_class
+        options = [ConfigOption(field) for field in config_fields(root_class).values()]
+        super().__init__(
+            name,
+            params=[*options, *program_options()],
+            callback=function,
+            help=f"{COMMANDS[name]}\n\n{inspect.getdoc(function)}",
+            short_help=COMMANDS[name],
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        config = read_config(self.root_class, ctx, ctx.params["config"])
+        assert self.callback is not None
+        self.callback(config, ctx.find_object(Program))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under their sections: the common ones, or all of them after ``--help-all``."""
+        everything = ctx.meta.get(_HELP_ALL, False)
+        sections: dict[str, list[tuple[str, str]]] = {}
+        left_out = 0
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            if isinstance(param, ConfigOption) and not (param.common or param.required or everything):
+                left_out += 1
+            else:
+                sections.setdefault(getattr(param, "heading", "General"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        if left_out:
+            formatter.write_paragraph()
+            formatter.write_text(f"{left_out} more options: {ctx.command_path} --help-all")
+
+
+def program_options() -> list[click.Option]:
+    """What every command has besides its config: ``--config, --quiet, --debug, --help-all``."""
+    return [
+        click.Option(
+            ["--config"],
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="TOML file that sets these options, like a run's config.toml; the command line wins.",
+        ),
+        *message_options(),
+        click.Option(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_all_help,
+            help="Show all options and exit.",
+        ),
+    ]
+
+
+def message_options() -> list[click.Option]:
+    """``--quiet`` and ``--debug``, which are eager so that they hold for errors of the other options too."""
+    return [
+        click.Option(
+            ["--quiet"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            help="Print warnings and errors only.",
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            help="Show the traceback of an error, and warnings of libraries.",
+        ),
+    ]
+
+
+_HELP_ALL = "aam_cli.help_all"
+
+
+def _show_all_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_HELP_ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    assert param.name is not None
+    if value:
+        setattr(ctx.ensure_object(Program), param.name, True)

@@ -1,0 +1,41 @@
+"""Where the values of a command come from: its command line, then ``--config``, then the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from aam_train.config_io import ConfigError, build_config, config_fields, values_from_toml
+from click.core import ParameterSource
+
+RootT = TypeVar("RootT")
+
+
+def read_config(root_class: type[RootT], ctx: click.Context, file: Path | None) -> RootT:
+    """The root config of a command that was parsed into ``ctx``.
+
+    Raises:
+        click.UsageError: ``file`` sets what the command does not have, or values are missing or out of range.
+    """
+    given = {
+        name: ctx.params[name]
+        for name in config_fields(root_class)
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    try:
+        return build_config(root_class, read_values(root_class, file) | given)
+    except ConfigError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+def read_values(root_class: type, file: Path | None) -> dict[str, Any]:
+    """Values that a TOML file sets. Raises ConfigError naming the file."""
+    if file is None:
+        return {}
+    try:
+        return values_from_toml(file.read_text(encoding="utf-8"), root_class)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {file}: not a text file in UTF-8") from error
+    except ConfigError as error:
+        raise ConfigError(f"--config {file}: {error}") from error

@@ -1,0 +1,116 @@
+"""How a run of the program ends: one line for a user's error, a traceback for a bug, and the exit status.
+
+0: done. 1: a bug of AAM, with its traceback and how to report it. 2: the input, an option or the machine
+(disk, permissions) does not allow it, with one line that says what to do. 130, 143, 85: stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from aam_data.errors import DataError
+from aam_train.config_io import ConfigError
+from aam_train.errors import RunStopped, TrainError
+
+PACKAGES = ("aam_data", "aam_models", "aam_train", "aam_cli", "aam_rocm_tools")
+
+
+@dataclass
+class Program:
+    """What ``--debug`` and ``--quiet`` said, for everything that prints."""
+
+    debug: bool = False
+    quiet: bool = False
+
+    def say(self, line: str) -> None:
+        """A line of progress, unless ``--quiet``."""
+        if not self.quiet:
+            click.echo(line)
+
+
+def run_program(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run a click command to its end and return the exit status; every error becomes a message."""
+    program = Program()
+    _escape_what_the_terminal_lacks()
+    with warnings.catch_warnings():
+        _speak_plainly(program)
+        try:
+            status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
+            return status if isinstance(status, int) else 0
+        except click.ClickException as error:
+            return _refuse(_with_help_hint(error), program)
+        except click.Abort:  # click's form of KeyboardInterrupt
+            click.echo("interrupted", err=True)
+            return 130
+        except RunStopped as stop:
+            click.echo(f"stopped: {one_line(str(stop))}", err=True)
+            return stop.exit_code
+        except Exception as error:
+            if _is_users(error):
+                return _refuse(str(error), program)
+            if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+                return _refuse(f"{_text(error.filename)}: {error.strerror}", program)
+            traceback.print_exc()
+            click.echo(
+                "This is a bug in AAM, not in your input. Please report it with the lines above, the command"
+                " you ran and the output of `aam --version`.",
+                err=True,
+            )
+            return 1
+
+
+def _is_users(error: Exception) -> bool:
+    from aam_models.errors import ModelError  # after a failure only: --help needs no package of models
+
+    return isinstance(error, ConfigError | DataError | ModelError | TrainError)
+
+
+def _refuse(message: str, program: Program) -> int:
+    if program.debug:
+        traceback.print_exc()
+    click.echo(f"error: {one_line(message)}", err=True)
+    return 2
+
+
+def _with_help_hint(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message} (see {error.ctx.command_path} --help)"
+    return message
+
+
+def one_line(text: str) -> str:
+    """``text`` with everything unprintable escaped: ids of input files may hold terminal codes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _text(filename: Any) -> str:
+    return filename.decode(errors="backslashreplace") if isinstance(filename, bytes) else str(filename)
+
+
+def _escape_what_the_terminal_lacks() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _speak_plainly(program: Program) -> None:
+    """Warnings of AAM are one line each; those of the libraries concern developers and need ``--debug``."""
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+    ) -> None:
+        ours = not set(PACKAGES).isdisjoint(Path(filename).parts)
+        if ours and not issubclass(category, DeprecationWarning | FutureWarning):
+            click.echo(f"warning: {one_line(str(message))}", err=True)
+        elif program.debug:
+            click.echo(f"{filename}:{lineno}: {category.__name__}: {one_line(str(message))}", err=True)
+
+    warnings.showwarning = show

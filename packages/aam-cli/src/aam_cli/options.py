@@ -1,0 +1,105 @@
+"""Config fields as click options: name, type and default from the field, help from the docstring under it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from aam_train.config_io import ConfigField
+
+
+class ConfigOption(click.Option):
+    """The command line option of one config field.
+
+    Attributes:
+        common: shown by ``--help``; the others are shown by ``--help-all`` alone.
+        heading: the section it is listed under.
+    """
+
+    def __init__(self, field: ConfigField) -> None:
+        self.common, self.heading = field.common, heading(field.owner)
+        repeated = get_origin(field.kind) is tuple and get_args(field.kind)[0] is str
+        is_bool = field.kind is bool
+        super().__init__(
+            [f"{field.flag}/--no-{field.flag[2:]}" if is_bool else field.flag, field.name],
+            type=bool if is_bool else click_type(get_args(field.kind)[0] if repeated else field.kind),
+            default=None if field.required or field.default == () else field.default,
+            required=field.required,
+            multiple=repeated,
+            show_default=True,
+            help=field_help(field.owner)[field.name],
+        )
+
+    def value_is_missing(self, value: Any) -> bool:
+        """Never: a required value may come from ``--config``; ``build_config`` names all that are missing."""
+        return False
+
+
+def click_type(kind: Any) -> click.ParamType:
+    """The click type of a field's type (without ``| None``)."""
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if get_origin(kind) is tuple:
+        return CommaList(click_type(get_args(kind)[0]))
+    if kind is Path:
+        return click.Path(path_type=Path)
+    return {int: click.INT, float: FiniteFloat(), str: click.STRING}[kind]
+
+
+class FiniteFloat(click.ParamType):
+    """A number; ``nan`` and ``inf`` parse as Python floats but are never a meaningful setting."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class CommaList(click.ParamType):
+    """Values of one type with commas between them: ``64,32``."""
+
+    def __init__(self, item: click.ParamType) -> None:
+        self.item = item
+        self.name = f"{item.name},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self.item.convert(part.strip(), param, ctx) for part in value.split(","))
+
+
+def heading(owner: type) -> str:
+    """The first line of a section's docstring, without the full stop."""
+    return (inspect.getdoc(owner) or owner.__name__).splitlines()[0].rstrip(".")
+
+
+@cache
+def field_help(owner: type) -> dict[str, str]:
+    """The string literal under each field of a config dataclass, as one paragraph, by field name."""
+    body = _classes(sys.modules[owner.__module__])[owner.__qualname__].body
+    return {
+        field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+@cache
+def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
+    tree = ast.parse(inspect.getsource(module))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -1,0 +1,124 @@
+"""The program as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aam_cli.commands import COMMANDS
+from aam_cli.main import cli
+from click import Context
+
+HEAVY = ("torch", "numpy", "pandas", "scipy", "h5py", "biom", "sklearn", "matplotlib", "rich", "tensorboard")
+SMALL_STUDY = ("--samples", "8", "--asvs", "16", "--hosts", "4")
+
+
+def aam(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "aam_cli", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+    )
+
+
+def imported_by(*arguments: str) -> list[str]:
+    code = (
+        "import sys; from aam_cli.errors import run_program; from aam_cli.main import cli;"
+        f"assert run_program(cli, {list(arguments)!r}) == 0;"
+        f"print([name for name in sys.modules if name.split('.')[0] in {HEAVY!r}], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return list(eval(done.stderr))
+
+
+def test_help_imports_no_command_and_no_library() -> None:
+    code = (
+        "import sys; from aam_cli.errors import run_program; from aam_cli.main import cli;"
+        "assert run_program(cli, ['--help']) == 0;"
+        "print([name for name in sys.modules if name.startswith('aam_cli.commands.')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert imported_by("--help") == []
+    assert imported_by("--version") == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_imports_no_library(name: str) -> None:
+    assert imported_by(name, "--help") == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_module_and_the_common_switches(name: str) -> None:
+    command = cli.get_command(Context(cli), name)
+    assert command is not None
+    assert command.name == name
+    options = {option for param in command.params for option in param.opts}
+    assert {"--quiet", "--debug"} <= options
+    assert command.help is not None
+    assert command.help.splitlines()[0] == COMMANDS[name]
+
+
+def test_no_argument_prints_the_help() -> None:
+    done = aam()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == aam("--help").stdout
+
+
+def test_version_names_what_matters_in_a_report() -> None:
+    done = aam("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("aam ")
+    assert "torch " in done.stdout
+    assert "Python " in done.stdout
+
+
+@pytest.mark.parametrize(("word", "message"), [("simulat", "did you mean 'simulate'?"), ("xyz", "no command")])
+def test_unknown_command(word: str, message: str) -> None:
+    done = aam(word)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_values_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    target = tmp_path / "study"
+    done = aam("simulate", "--output-dir", str(target), "--samples", "1", "--effect", "inf")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert not target.exists()
+
+
+def test_simulate_writes_into_new_or_empty_folders_only(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep", encoding="ascii")
+    for target in (tmp_path, tmp_path / "mine.txt"):
+        done = aam("simulate", "--output-dir", str(target), *SMALL_STUDY)
+        assert done.returncode == 2
+        assert "exists already. Give --output-dir a new or an empty folder" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}],
+    ids=["C", "ASCII", "ASCII streams"],
+)
+def test_names_beyond_ascii_under_any_locale(tmp_path: Path, locale: dict[str, str]) -> None:
+    target = tmp_path / "h\u00f4te \u6a39"
+    done = aam("simulate", "--output-dir", str(target), *SMALL_STUDY, **locale)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "8 samples" in done.stdout
+    assert (target / "table.biom").is_file()
+
+
+def test_config_file_beyond_ascii_in_the_c_locale(tmp_path: Path) -> None:
+    target, file = tmp_path / "h\u00f4te", tmp_path / "run.toml"
+    file.write_text(f"[output]\noutput_dir = '{target}'\n", encoding="utf-8")
+    done = aam("simulate", "--config", str(file), *SMALL_STUDY, "--quiet", LC_ALL="C")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (target / "table.biom").is_file()

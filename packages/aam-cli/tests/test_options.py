@@ -1,0 +1,165 @@
+"""From a field to an option: types, defaults, help, the two tiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import click
+import pytest
+from aam_cli.command import ConfigCommand
+from aam_cli.commands import COMMANDS
+from aam_cli.errors import Program
+from aam_cli.options import field_help, heading
+from click.testing import CliRunner, Result
+
+T = TypeVar("T")
+Common = Annotated[T, "common"]
+
+
+@dataclass(frozen=True)
+class EveryTypeOptions:
+    """One of each."""
+
+    needed: Common[Path]
+    """A required path."""
+    number: Common[int] = 3
+    """A number."""
+    rate: float = 1e-4
+    """A rate
+    on two lines."""
+    words: tuple[str, ...] = ()
+    """May be repeated."""
+    widths: tuple[int, ...] = ()
+    """Widths, like 64,32."""
+    mode: Literal["fast", "exact"] = "fast"
+    """A choice."""
+    column: str | None = None
+    """A text or nothing."""
+    flag: bool = True
+    """A switch."""
+
+
+@dataclass(frozen=True)
+class EveryTypeConfig:
+    every: EveryTypeOptions
+
+
+@pytest.fixture
+def built() -> list[EveryTypeConfig]:
+    return []
+
+
+@pytest.fixture
+def command(built: list[EveryTypeConfig], monkeypatch: pytest.MonkeyPatch) -> ConfigCommand:
+    monkeypatch.setitem(COMMANDS, "every", "A command with every type.")
+
+    def function(config: EveryTypeConfig, program: Program) -> None:
+        """More words."""
+        built.append(config)
+
+    return ConfigCommand("every", EveryTypeConfig, function)
+
+
+def invoke(command: click.Command, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, obj=Program())
+
+
+def test_defaults_are_those_of_the_fields(command: ConfigCommand, built: list[EveryTypeConfig]) -> None:
+    assert invoke(command, "--needed", "x").exit_code == 0
+    assert built == [EveryTypeConfig(EveryTypeOptions(Path("x")))]
+
+
+def test_every_type_parses(command: ConfigCommand, built: list[EveryTypeConfig]) -> None:
+    arguments = "--needed a/b --number -4 --rate 2 --words x --words y,z --widths 64,32 --mode exact"
+    result = invoke(command, *arguments.split(), "--column", "a b", "--no-flag")
+    assert result.exit_code == 0, result.output
+    assert built == [
+        EveryTypeConfig(EveryTypeOptions(Path("a/b"), -4, 2.0, ("x", "y,z"), (64, 32), "exact", "a b", False))
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "--number 1.5",
+        "--rate nan",
+        "--rate inf",
+        "--rate x",
+        "--widths 64,,32",
+        "--widths 6.4",
+        "--mode slow",
+        "--mod fast",
+        "word",
+    ],
+)
+def test_what_does_not_parse_is_a_usage_error(command: ConfigCommand, built: list[EveryTypeConfig], bad: str) -> None:
+    assert invoke(command, "--needed", "x", *bad.split()).exit_code == 2
+    assert built == []
+
+
+def test_a_missing_option_is_named(command: ConfigCommand) -> None:
+    result = invoke(command)
+    assert result.exit_code == 2
+    assert "missing --needed" in result.output
+
+
+def test_help_shows_the_common_options_only(command: ConfigCommand) -> None:
+    text = invoke(command, "--help").output
+    assert "A command with every type." in text
+    assert "More words." in text
+    assert "One of each:" in text
+    assert "[required]" in text
+    assert "--number" in text
+    assert "--rate" not in text
+    assert "6 more options" in text
+
+
+def test_help_all_shows_every_option_with_its_default(command: ConfigCommand) -> None:
+    text = invoke(command, "--help-all").output
+    for words in ("--rate", "A rate on two lines.", "0.0001", "[fast|exact]", "--flag / --no-flag", "flag]"):
+        assert words in text
+    assert "more options" not in text
+
+
+def test_help_is_the_docstring_under_the_field() -> None:
+    texts = field_help(EveryTypeOptions)
+    assert texts["needed"] == "A required path."
+    assert list(texts) == list(EveryTypeOptions.__dataclass_fields__)
+    assert heading(EveryTypeOptions) == "One of each"
+
+
+def test_config_file_fills_and_the_command_line_wins(
+    command: ConfigCommand, built: list[EveryTypeConfig], tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[every]\nneeded = 'from file'\nnumber = 5\nwidths = [8]\nwords = ['w']\nflag = false\n")
+    result = invoke(command, "--config", str(file), "--number", "3", "--words", "v")
+    assert result.exit_code == 0, result.output
+    # 3 is also the default: given on the command line, it wins over the file all the same.
+    expected: dict[str, Any] = {"number": 3, "widths": (8,), "words": ("v",), "flag": False}
+    assert built == [EveryTypeConfig(EveryTypeOptions(Path("from file"), **expected))]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[every]\nnumbr = 5", "unknown key numbr (did you mean number?)"),
+        (b"[every]\nnumber = 'five'", "must be a whole number"),
+        (b"\xff", "not a text file in UTF-8"),
+        (b"", "missing --needed"),
+    ],
+)
+def test_config_file_refusals(command: ConfigCommand, tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_bytes(content)
+    result = invoke(command, "--config", str(file))
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_an_absent_config_file_is_named(command: ConfigCommand, tmp_path: Path) -> None:
+    result = invoke(command, "--config", str(tmp_path / "absent.toml"))
+    assert result.exit_code == 2
+    assert "absent.toml" in result.output

@@ -1,0 +1,98 @@
+"""Samples as model input: drawn, and cut to the most abundant ASVs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from aam_data.preprocessor import Preprocessor
+from aam_data.rarefaction import Rarefier
+
+if TYPE_CHECKING:
+    from aam_data.study import Study
+
+
+class Sample(NamedTuple):
+    """One draw of one sample.
+
+    Attributes:
+        row: row of the sample in its study.
+        asv_rows: int64 [n] features of the study, ascending (canonical order).
+        counts: float32 [n] reads or abundances, > 0.
+        reads_cut: reads of the draw that are not in ``counts`` because of the token limit.
+        asvs_cut: ASVs of the draw that are not in ``asv_rows``.
+    """
+
+    row: int
+    asv_rows: np.ndarray
+    counts: np.ndarray
+    reads_cut: float
+    asvs_cut: int
+
+
+class SampleDataset:
+    """Samples of a study, as the preprocessor treats them.
+
+    Args:
+        study: where the samples come from.
+        rarefier: of the study's table, with the preprocessor's depth and seed.
+        preprocessor: gives the token limit.
+    """
+
+    def __init__(self, study: Study, rarefier: Rarefier, preprocessor: Preprocessor) -> None:
+        if (rarefier.depth, rarefier.seed) != (preprocessor.rarefy_depth, preprocessor.seed):
+            raise ValueError("the rarefier does not have the preprocessor's depth and seed")
+        self.study, self.rarefier, self.preprocessor = study, rarefier, preprocessor
+
+    def __len__(self) -> int:
+        return self.study.table.n_samples
+
+    def sample(self, row: int, draw: int) -> Sample:
+        """Draw number ``draw`` of one sample; see ``Rarefier.draw`` for draws."""
+        return self.samples(np.array([row]), draw)[0]
+
+    def samples(self, rows: np.ndarray, draw: int) -> list[Sample]:
+        """Draw number ``draw`` of the samples ``rows`` (int64 [R]), in that order.
+
+        A sample with more ASVs than the token limit keeps its most abundant ones, the earlier in canonical
+        order among equals.
+        """
+        drawn = self.rarefier.draw(rows, draw)
+        asv_rows, counts = drawn.indices.astype(np.int64), drawn.counts.astype(np.float32)
+        limit = self.preprocessor.token_limit
+        samples = []
+        for row, start, stop in zip(rows.tolist(), drawn.indptr[:-1].tolist(), drawn.indptr[1:].tolist(), strict=True):
+            whole = slice(start, stop)
+            if stop - start <= limit:
+                samples.append(Sample(row, asv_rows[whole], counts[whole], 0.0, 0))
+                continue
+            reads = drawn.counts[whole]
+            kept = start + np.sort(np.argsort(-reads, kind="stable")[:limit])
+            reads_cut = float(reads.sum() - drawn.counts[kept].sum())
+            samples.append(Sample(row, asv_rows[kept], counts[kept], reads_cut, stop - start - limit))
+        return samples
+
+
+def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
+    """One sentence about what ``--token-limit`` and ``--max-bp`` cut from the samples ``rows``, or None.
+
+    ASVs and reads are those of draw number ``draw``; sequences are those of the whole study.
+    """
+    limit, max_bp = dataset.preprocessor.token_limit, dataset.preprocessor.max_bp
+    n_features = dataset.study.table.features_per_sample()[rows]
+    large = rows[n_features > limit]  # no draw of the others exceeds it
+    cut = [sample for sample in dataset.samples(large, draw) if sample.asvs_cut]
+    parts = []
+    if cut:
+        reads_cut = sum(sample.reads_cut for sample in cut)
+        reads = reads_cut + sum(float(sample.counts.sum(dtype=np.float64)) for sample in cut)
+        parts.append(
+            f"--token-limit {limit} leaves out the {sum(sample.asvs_cut for sample in cut):,} rarest ASVs of "
+            f"{len(cut):,} of {len(rows):,} samples ({reads_cut / reads:.2%} of their reads)"
+        )
+    too_long = int(np.count_nonzero(dataset.study.sequences.lengths > max_bp))
+    if too_long:
+        n_sequences = len(dataset.study.sequences.lengths)
+        parts.append(f"--max-bp {max_bp} cuts the ends of {too_long:,} of {n_sequences:,} sequences")
+    return "; ".join(parts) or None

@@ -1,0 +1,77 @@
+"""Files of sample ids, one a line, that say which samples train, validate and are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.config import SplitOptions
+from aam_data.errors import DataError
+
+
+def read_id_lists(
+    options: SplitOptions, known: Collection[str], left_out: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """The sorted ids of train, validation and test; a part without a file is empty.
+
+    Args:
+        options: names the files.
+        known: samples that can be used.
+        left_out: samples that exist and cannot be used; lists may name them, they are skipped.
+
+    Raises:
+        DataError: a list is empty, names unknown samples or one twice, or shares samples with another.
+    """
+    files = {"train": options.train_samples, "validation": options.val_samples, "test": options.test_samples}
+    members: dict[str, tuple[str, ...]] = dict.fromkeys(files, ())
+    part_of: dict[str, str] = {}
+    for part, path in files.items():
+        if path is None:
+            continue
+        ids = _read_ids(path)
+        unknown = [sample_id for sample_id in ids if sample_id not in known and sample_id not in left_out]
+        if unknown:
+            problem = f"{len(unknown):,} samples that the table does not have"
+            raise DataError(problem, file=path, offenders=unknown)
+        shared = [f"{sample_id} (also {part_of[sample_id]})" for sample_id in ids if sample_id in part_of]
+        if shared:
+            raise DataError(f"{len(shared):,} samples are in another list too", file=path, offenders=shared)
+        members[part] = tuple(sorted(sample_id for sample_id in ids if sample_id in known))
+        if not members[part]:
+            raise DataError("none of its samples can be used" if ids else "holds no sample id", file=path)
+        part_of |= dict.fromkeys(ids, part)
+    return members
+
+
+def refuse_torn_groups(part_of: Mapping[str, str], groups: Mapping[str, str | None], column: str | None) -> None:
+    """Raise DataError when samples of one group are in different parts."""
+    parts: dict[str, set[str]] = {}
+    for sample_id, part in part_of.items():
+        if (group := groups[sample_id]) is not None:
+            parts.setdefault(group, set()).add(part)
+    torn = sorted(group for group, names in parts.items() if len(names) > 1)
+    if torn:
+        raise DataError(
+            f"the lists of samples tear {len(torn):,} groups of --group-column {column} apart",
+            offenders=torn,
+            remedy="Change the lists, or leave out --group-column",
+        )
+
+
+def refuse_repeats(ids: Sequence[str], path: Path) -> None:
+    """Raise DataError when an id is listed twice."""
+    values, counts = np.unique(np.array(ids, dtype=object), return_counts=True)
+    if (counts > 1).any():
+        raise DataError("sample ids are listed twice", file=path, offenders=list(values[counts > 1]))
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError("not UTF-8 text with a sample id a line", file=path) from error
+    ids = [line.strip() for line in lines if line.strip()]
+    refuse_repeats(ids, path)
+    return ids

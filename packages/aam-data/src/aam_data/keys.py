@@ -1,0 +1,44 @@
+"""Randomness by name: every draw comes from a generator whose key says what the draw is for.
+
+So a draw does not depend on the order of the table, on how many draws came before, on worker processes or on
+ranks.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from hashlib import blake2b
+
+import numpy as np
+
+_MASK_64 = 2**64 - 1
+
+
+class Purpose(IntEnum):
+    """What a key is for. Numbers are part of saved models: never renumber, only add."""
+
+    RAREFACTION = 1
+    SPLIT = 2
+    FOLDS = 3
+    ORDER = 4
+    STEP = 5
+    WEIGHTS = 6
+    CALIBRATION = 7
+
+
+def sample_key(sample_id: str) -> int:
+    """64-bit BLAKE2b of a sample's id: the same sample has the same key in every table."""
+    return int.from_bytes(blake2b(sample_id.encode(), digest_size=8).digest(), "little")
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """The random generator of ``(seed, *key)``.
+
+    The 128-bit key of a Philox counter generator (Salmon et al. 2011, doi:10.1145/2063384.2063405) is the
+    BLAKE2b hash of the numbers, each as 64 bits (negative ones in two's complement), so different keys give
+    independent streams.
+    """
+    numbers = [number & _MASK_64 for number in (seed, *key)]
+    digest = blake2b(struct.pack(f"<{len(numbers)}Q", *numbers), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype="<u8")))

@@ -1,0 +1,85 @@
+"""Dividing samples into parts of given shares: whole groups at a time, classes balanced."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aam_data.keys import generator
+
+_MOST_CANDIDATES = 1000
+_WORK = 200_000  # candidates x units: a few tens of milliseconds
+
+
+def partition(members: np.ndarray, shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
+    """The part of each unit, every part with at least one unit and close to its share of the samples.
+
+    Units of one sample each are put in an order in which the members of every class are spread evenly, and
+    the order is cut: sizes are exact and each class is close to its share. Larger units (groups) are cut in
+    many random orders, and the order whose parts differ least from the shares wins, by Pearson's chi-square
+    over parts and classes.
+
+    Args:
+        members: int [G, K] samples of each unit in each of K classes (1 without classes); no unit is empty.
+        shares: [P] parts of the whole, > 0, with sum 1; P <= G.
+        seed: random seed.
+        key: what this division is for, see ``keys.generator``.
+
+    Returns:
+        int64 [G] part numbers.
+    """
+    sizes = _part_sizes(int(members.sum()), shares)
+    single = members.sum(axis=1).max() == 1
+    n_candidates = 1 if single else int(np.clip(_WORK // len(members), 10, _MOST_CANDIDATES))
+    best, best_score = np.empty(0, dtype=np.int64), np.inf
+    for candidate in range(n_candidates):
+        random = generator(seed, *key, candidate)
+        order = _spread_order(members, random) if single else random.permutation(len(members))
+        part_in_order = _cut(members[order].sum(axis=1), sizes)
+        score = _chi_square(members[order], part_in_order, shares)
+        if score < best_score:
+            best, best_score = np.empty_like(part_in_order), score
+            best[order] = part_in_order
+    return best
+
+
+def _part_sizes(n_samples: int, shares: np.ndarray) -> np.ndarray:
+    """Whole numbers with sum ``n_samples``, by largest remainders, each at least 1."""
+    exact = shares * n_samples
+    sizes = np.floor(exact).astype(np.int64)
+    largest_remainders = np.argsort(sizes - exact, kind="stable")
+    sizes[largest_remainders[: n_samples - sizes.sum()]] += 1
+    while (sizes == 0).any():
+        sizes[np.argmin(sizes)] += 1
+        sizes[np.argmax(sizes)] -= 1
+    return sizes
+
+
+def _spread_order(members: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random order of single samples, every stretch of which holds the classes in their proportions."""
+    shuffled = random.permutation(len(members))
+    classes = members[shuffled].argmax(axis=1)
+    class_sizes = members.sum(axis=0)
+    by_class = np.argsort(classes, kind="stable")
+    rank = np.empty(len(members), dtype=np.int64)
+    rank[by_class] = np.arange(len(members)) - np.repeat(np.cumsum(class_sizes) - class_sizes, class_sizes)
+    place = (rank + random.random(len(class_sizes))[classes]) / class_sizes[classes]
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def _cut(unit_sizes: np.ndarray, part_sizes: np.ndarray) -> np.ndarray:
+    """Parts of units in their order: each goes where its middle sample falls, but no part stays empty."""
+    middles = np.cumsum(unit_sizes) - unit_sizes / 2
+    n_parts = len(part_sizes)
+    cuts = np.searchsorted(middles, np.cumsum(part_sizes)[:-1])
+    at_least = np.arange(1, n_parts)
+    cuts = np.maximum.accumulate(cuts - at_least) + at_least  # each beyond the one before
+    cuts = np.clip(cuts, at_least, len(unit_sizes) - n_parts + at_least)
+    return np.searchsorted(cuts, np.arange(len(unit_sizes)), side="right")
+
+
+def _chi_square(members: np.ndarray, part: np.ndarray, shares: np.ndarray) -> float:
+    """Pearson's chi-square of classes in parts [P, K] against ``shares`` of each class."""
+    starts = np.searchsorted(part, np.arange(len(shares)))
+    observed = np.add.reduceat(members, starts, axis=0)
+    expected = shares[:, None] * members.sum(axis=0)
+    return float(((observed - expected) ** 2 / expected).sum())

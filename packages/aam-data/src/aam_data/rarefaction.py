@@ -1,0 +1,116 @@
+"""Rarefaction: the same number of reads of every sample, drawn without replacement, by key."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.keys import Purpose, generator, sample_key
+from aam_data.table import CountTable, SampleCounts
+
+_MOST_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
+
+
+class Rarefier:
+    """Keyed rarefaction of the samples of one table.
+
+    The draw of a sample is a function of ``(seed, sample id, draw)`` and of its own counts in the order of the
+    features, nothing else: not of other samples, of features it does not have, or of earlier draws. Features
+    are in canonical order (sorted by sequence, as in a ``Study``), so that draws agree between tables.
+
+    Args:
+        table: reads; relative abundances are accepted with depth 0 only.
+        depth: reads per sample; 0 gives the counts as they are.
+        seed: random seed.
+
+    Raises:
+        DataError: the table holds no reads, or a sample has more than 10^9 - 1 of them.
+    """
+
+    def __init__(self, table: CountTable, depth: int, seed: int) -> None:
+        self.table, self.depth, self.seed = table, depth, seed
+        if depth == 0:
+            return
+        if not table.is_integer:
+            raise DataError(
+                "the table holds relative abundances, from which reads cannot be drawn",
+                remedy="Give the table of counts, or --rarefy-depth 0",
+            )
+        self._depths = table.depths()
+        self._keys = [sample_key(sample_id) for sample_id in table.sample_ids]
+        too_deep = table.sample_ids[self._depths > _MOST_READS]
+        if len(too_deep):
+            raise DataError(
+                f"{len(too_deep):,} samples have more than {_MOST_READS:,} reads",
+                offenders=too_deep.tolist(),
+                remedy="Leave them out of the table, or give --rarefy-depth 0",
+            )
+
+    def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
+        """Draw number ``draw`` of the samples ``rows``: ``depth`` reads each, features without a read absent.
+
+        Args:
+            rows: int64 [R] rows of the table, in any order.
+            draw: a training epoch (0, 1, ...), or a fixed draw of validation and prediction (-1, -2, ...).
+
+        Raises:
+            DataError: a sample has fewer than ``depth`` reads (``deep_enough`` finds them beforehand).
+        """
+        counts = self.table.take_counts(rows)
+        if self.depth == 0:
+            return counts
+        shallow = rows[self._depths[rows] < self.depth]
+        if len(shallow):
+            raise DataError(
+                f"{len(shallow):,} samples have fewer than {self.depth:,} reads",
+                offenders=self.table.sample_ids[shallow].tolist(),
+                remedy="Leave them out, or lower --rarefy-depth",
+            )
+        drawn = np.empty_like(counts.counts)
+        for start, stop, row in zip(counts.indptr[:-1], counts.indptr[1:], rows, strict=True):
+            random = generator(self.seed, Purpose.RAREFACTION, self._keys[row], draw)
+            # "marginals" (one hypergeometric number a feature) is exact and needs no memory per read. 32 samples
+            # of ibd to 5,000 reads take 1.4 ms; "count" 2.9, choice() 6.7, drawing distinct positions 4.8 ms.
+            drawn[start:stop] = random.multivariate_hypergeometric(
+                counts.counts[start:stop], self.depth, method="marginals"
+            )
+        return _without_zeros(counts._replace(counts=drawn))
+
+
+def deep_enough(table: CountTable, depth: int) -> np.ndarray:
+    """Which samples have ``depth`` reads, bool [B]. With depth 0 every sample that has any.
+
+    Raises:
+        DataError: none has.
+    """
+    depths = table.depths()
+    deep = depths >= depth if depth else depths > 0
+    if not deep.any():
+        if depth == 0:
+            raise DataError("no sample of the table has any reads")
+        raise DataError(
+            f"no sample of the table has {depth:,} reads, the deepest has {int(depths.max(initial=0)):,}",
+            remedy="Lower --rarefy-depth, or give 0 to use the counts as they are",
+        )
+    return deep
+
+
+def shallow_report(table: CountTable, depth: int) -> str | None:
+    """A sentence about the samples that rarefaction to ``depth`` leaves out, or None when there are none."""
+    depths = table.depths()
+    shallow = int(np.count_nonzero(~deep_enough(table, depth)))
+    if shallow == 0:
+        return None
+    quantiles = np.quantile(depths, _QUANTILES, method="lower")
+    spread = ", ".join(f"{share:.0%} {reads:,.0f}" for share, reads in zip(_QUANTILES, quantiles, strict=True))
+    return (
+        f"{shallow:,} of {table.n_samples:,} samples have fewer than {max(depth, 1):,} reads and are left out"
+        f" (quantiles of reads per sample: {spread})"
+    )
+
+
+def _without_zeros(counts: SampleCounts) -> SampleCounts:
+    kept = counts.counts > 0
+    indptr = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
+    return SampleCounts(indptr, counts.indices[kept], counts.counts[kept])

@@ -1,0 +1,51 @@
+"""Sequences of features: FASTA, gzip of it, or a FeatureData[Sequence] artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_data.alphabet import AMBIGUITY_CODES, BASES
+from aam_data.errors import DataError
+from aam_data.readers.ids import check_ids, decode_ids
+from aam_data.readers.qza import read_content
+from aam_data.readers.source import byte_limit
+
+GAPS = b"-."
+_LETTERS = (BASES + AMBIGUITY_CODES + "U").encode() + GAPS
+_TYPES = ("FeatureData[Sequence]", "FeatureData[AlignedSequence]")
+
+
+def read_sequences(path: Path, max_input_gb: float = 8.0) -> dict[str, bytes]:
+    """Sequences by id, in upper case and otherwise as written (``U`` and gaps stay).
+
+    The id is the first word after ``>``; a sequence may go over several lines.
+
+    Raises:
+        DataError: not FASTA, records without id or bases, an id that appears twice, letters that are not IUPAC.
+    """
+    content = read_content(path, "--sequences", _TYPES, byte_limit(max_input_gb)).removeprefix(b"\xef\xbb\xbf").strip()
+    if not content.startswith(b">"):
+        found = "FASTQ" if content.startswith(b"@") else f"a file that begins with {content[:20]!r}"
+        raise DataError(
+            f"expected FASTA, found {found}", file=path, remedy="Give --sequences a FASTA file or rep-seqs.qza"
+        )
+    names, sequences = [], []
+    for record in content[1:].replace(b"\r", b"\n").split(b"\n>"):
+        header, _, lines = record.partition(b"\n")
+        names.append(header.split()[0] if header.split() else b"")
+        sequences.append(b"".join(lines.split()).upper())
+    ids = decode_ids(names, path, "headers")
+    check_ids(ids, "sequence", path, "headers")
+    for problem, wrong in {
+        "records without a base": [i for i, sequence in enumerate(sequences) if not sequence.strip(GAPS)],
+        "letters that are not DNA": [i for i, sequence in enumerate(sequences) if sequence.translate(None, _LETTERS)],
+    }.items():
+        if wrong:
+            named = [f"{ids[i]} {_strange_letters(sequences[i])}".rstrip() for i in wrong]
+            raise DataError(problem, file=path, offenders=named)
+    return dict(zip(ids, sequences, strict=True))
+
+
+def _strange_letters(sequence: bytes) -> str:
+    letters = sequence.translate(None, _LETTERS)
+    return ascii(bytes(sorted(set(letters))))[1:] if letters else ""

@@ -1,0 +1,51 @@
+"""Rules that ids of samples and features keep in every format."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.errors import DataError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
+    """UTF-8 bytes as an array of str objects. Raises DataError showing the bytes that are not UTF-8."""
+    ids, undecodable = [], []
+    for value in raw:
+        try:
+            ids.append(value.decode("utf-8"))
+        except UnicodeDecodeError:
+            undecodable.append(ascii(value))
+    if undecodable:
+        raise DataError("not UTF-8", file=file, place=place, offenders=undecodable)
+    return as_objects(ids)
+
+
+def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str | None = None) -> None:
+    """Refuse ids that are empty, hold control characters (tab, line feed, NUL, ...) or appear twice.
+
+    Args:
+        what: what the ids name, for messages: ``"sample"``, ``"feature"``.
+    """
+    empty = [f"number {i + 1}" for i, value in enumerate(ids) if not value.strip()]
+    if empty:
+        raise DataError(f"empty {what} ids", file=file, place=place, offenders=empty)
+    unprintable = [ascii(value) for value in ids if _CONTROL.search(value)]
+    if unprintable:
+        raise DataError(f"{what} ids with control characters", file=file, place=place, offenders=unprintable)
+    if len(set(ids)) < len(ids):
+        twice = [value for value, times in Counter(ids).items() if times > 1]
+        raise DataError(f"{what} ids that appear more than once", file=file, place=place, offenders=twice)
+
+
+def as_objects(values: Sequence[object] | np.ndarray) -> np.ndarray:
+    """A one-dimensional object array of ``values``."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

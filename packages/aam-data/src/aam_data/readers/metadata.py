@@ -1,0 +1,171 @@
+"""Metadata of samples: every value is the text that was written; numbers are made on request."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aam_data.config import MetadataOptions
+from aam_data.errors import DataError
+from aam_data.readers.delimited import decode_text
+from aam_data.readers.ids import as_objects, check_ids
+from aam_data.readers.metadata_layout import Layout, read_layout
+from aam_data.readers.missing import MissingRule
+from aam_data.readers.qza import read_content
+from aam_data.readers.source import byte_limit
+
+_NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """Values of samples, as text.
+
+    Attributes:
+        frame: rows are samples (index: their ids), cells are str, or None where missing.
+        types: ``"categorical"`` or ``"numeric"`` for the columns that a ``#q2:types`` row declares.
+        path: the file, for messages.
+        rule: what counts as missing.
+        repeated: names that several columns have; these columns are not in ``frame``.
+        notes: sentences about what was unusual in the file.
+    """
+
+    frame: pd.DataFrame
+    types: dict[str, str]
+    path: Path
+    rule: MissingRule
+    repeated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sample_ids(self) -> np.ndarray:
+        """[B] str objects."""
+        return self.frame.index.to_numpy(dtype=object)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, without that of the ids."""
+        return list(self.frame.columns)
+
+    def require(self, column: str) -> None:
+        """Raise DataError, with the nearest names, unless there is exactly one such column."""
+        if column in self.repeated:
+            raise DataError(f"several columns are named {column}", file=self.path, remedy="Rename them")
+        if column not in self.frame.columns:
+            near = get_close_matches(column, self.columns, n=3, cutoff=0.5)
+            remedy = f"Nearest: {', '.join(near)}" if near else f"Columns: {', '.join(self.columns[:20])}"
+            raise DataError(f"no column {column}", file=self.path, remedy=remedy)
+
+    def text(self, column: str) -> np.ndarray:
+        """Values of a column, [B] str objects, None where missing."""
+        self.require(column)
+        return self.frame[column].to_numpy(dtype=object)
+
+    def doubtful(self, column: str) -> dict[str, int]:
+        """Values kept as text that would be missing among numbers ("NA", "unknown"), with their counts."""
+        counts = Counter(value for value in self.text(column) if value is not None)
+        return {value: times for value, times in counts.items() if self.rule.in_numbers(value)}
+
+    def numeric(self, column: str) -> np.ndarray:
+        """Values of a column as float64 [B], NaN where missing.
+
+        Raises:
+            DataError: values that are neither finite numbers nor known words for missing, with their counts.
+        """
+        text = self.text(column)
+        counts = Counter(value for value in text if value is not None)
+        missing = {value for value in counts if self.rule.in_numbers(value)}
+        wrong = [value for value, _ in counts.most_common() if value not in missing and not _is_number(value)]
+        if wrong:
+            raise DataError(
+                "values that are not numbers",
+                file=self.path,
+                place=f"column {column}",
+                offenders=[f"{value!r}: {counts[value]:,}" for value in wrong],
+                remedy="Correct them, or declare a value as missing with --na-value",
+            )
+        number = {value: np.nan if value in missing else float(value) for value in counts}
+        return np.array([np.nan if value is None else number[value] for value in text], dtype=np.float64)
+
+    def take(self, sample_ids: Sequence[str] | np.ndarray) -> Metadata:
+        """Metadata of ``sample_ids``, in that order; samples that the file lacks miss every value."""
+        positions = self.frame.index.get_indexer(_index(sample_ids))
+        values = self.frame.to_numpy(dtype=object)[positions]
+        values[positions < 0] = None
+        return replace(self, frame=pd.DataFrame(values, _index(sample_ids), self.frame.columns, dtype=object))
+
+
+def _index(names: Sequence[str] | np.ndarray) -> pd.Index:
+    return pd.Index(as_objects(names)).astype(object)  # pandas 3 would make its own strings of them
+
+
+def _is_number(value: str) -> bool:
+    return _NUMBER.fullmatch(value) is not None and bool(np.isfinite(float(value)))
+
+
+def read_metadata(
+    path: Path,
+    options: MetadataOptions,
+    *,
+    sample_ids: Collection[str] = (),
+    max_input_gb: float = 8.0,
+) -> Metadata:
+    """Read sample metadata: TSV or CSV, gzip of them, or an ImmutableMetadata artifact.
+
+    Args:
+        path: the file.
+        options: which column holds the ids, and what counts as missing.
+        sample_ids: ids of the table; they tell a column of ids whose name does not.
+        max_input_gb: most content to accept.
+
+    Raises:
+        DataError: not UTF-8, no header or no rows (see ``read_layout``), ids that are empty or appear twice, a
+            column that ``#q2:missing`` declares ``no-missing`` with missing values.
+    """
+    content = read_content(path, "--metadata", ("ImmutableMetadata",), byte_limit(max_input_gb))
+    layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids)
+    ids = _ids(layout, path)
+    rule = MissingRule.of(options)
+    values: dict[str, str | None] = {}  # equal cells share one object, and are judged once
+    columns: dict[str, np.ndarray] = {}
+    repeated = {name for name, times in Counter(layout.header).items() if times > 1}
+    for i, name in enumerate(layout.header):
+        if i == layout.id_column or name in repeated:
+            continue
+        cells = [row.cells[i] for row in layout.rows]
+        for cell in set(cells) - values.keys():
+            values[cell] = None if rule.always(cell) else cell
+        columns[name] = as_objects([values[cell] for cell in cells])
+        if layout.missing and layout.missing[i] == "no-missing":
+            _refuse_missing(columns[name], ids, name, path)
+    frame = pd.DataFrame(columns, _index(ids), dtype=object)
+    frame.columns = _index(list(columns))
+    types = {name: kind for name, kind in zip(layout.header, layout.types, strict=False) if kind and name in columns}
+    return Metadata(frame, types, path, rule, tuple(sorted(repeated)), tuple(layout.notes))
+
+
+def _ids(layout: Layout, path: Path) -> np.ndarray:
+    place = f"column {layout.header[layout.id_column]}"
+    ids = as_objects([row.cells[layout.id_column] for row in layout.rows])
+    for problem, wrong in {
+        "rows without a sample id": [row.line for row, name in zip(layout.rows, ids, strict=True) if not name],
+        "sample ids that begin with #": [name for name in ids if name.startswith("#")],
+    }.items():
+        if wrong:
+            raise DataError(problem, file=path, place=place, offenders=wrong)
+    check_ids(ids, "sample", path, place)
+    return ids
+
+
+def _refuse_missing(values: np.ndarray, ids: np.ndarray, column: str, path: Path) -> None:
+    missing = [name for name, value in zip(ids, values, strict=True) if value is None]
+    if missing:
+        problem = f"column {column} has missing values, though #q2:missing says no-missing"
+        raise DataError(problem, file=path, offenders=missing, remedy="Correct the values or the directive")

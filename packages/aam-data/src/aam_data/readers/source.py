@@ -1,0 +1,80 @@
+"""One input file: found, bounded in size, hashed, and out of its gzip."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import stat
+import zlib
+from pathlib import Path
+
+from aam_data.errors import DataError
+
+ZIP_MAGIC = b"PK\x03\x04"
+GZIP_MAGIC = b"\x1f\x8b"
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_BLOCK = 1 << 20
+
+
+def first_bytes(path: Path, flag: str) -> bytes:
+    """The first 16 bytes of the file given to ``flag``, which tell its format.
+
+    Raises:
+        DataError: there is no such file, it is not a regular file, it cannot be read, or it is empty.
+    """
+    remedy = f"Give {flag} an existing file that you may read"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            problem = "is a directory" if path.is_dir() else "is not a regular file"
+            raise DataError(problem, file=path, remedy=remedy)
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+    if not start:
+        raise DataError("file is empty", file=path)
+    return start
+
+
+def byte_limit(max_input_gb: float) -> int:
+    """``--max-input-gb`` in bytes."""
+    return int(max_input_gb * 1e9)
+
+
+def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None) -> DataError:
+    """The refusal of content that is, or says it is, larger than ``--max-input-gb``."""
+    return DataError(
+        f"declares {n_bytes / 1e9:,.3g} GB of content, the limit is {max_bytes / 1e9:,.3g} GB",
+        file=path,
+        place=place,
+        remedy="Raise --max-input-gb if the file is what you expect",
+    )
+
+
+def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
+    """The content of a plain or gzip file, at most ``max_bytes`` of it; ``start`` is from ``first_bytes``."""
+    if start.startswith(GZIP_MAGIC):
+        return _gunzip(path, max_bytes)
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise too_large(path, size, max_bytes)
+    return path.read_bytes()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of the file as it is on disk."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _gunzip(path: Path, max_bytes: int) -> bytes:
+    content = bytearray()
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(_BLOCK):
+                content += block
+                if len(content) > max_bytes:
+                    raise too_large(path, len(content), max_bytes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error
+    return bytes(content)

@@ -1,0 +1,212 @@
+"""Which samples train, which stop the training, and which are held out.
+
+A sample without a group is a group of its own. Results do not depend on the order of the samples.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aam_data.config import SplitOptions
+from aam_data.errors import DataError
+from aam_data.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
+from aam_data.keys import Purpose
+from aam_data.output_files import replacing
+from aam_data.partition import partition
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+PARTS = ("train", "validation", "test")
+_HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata
+_HOST = re.compile(r"(host|host_subject|subject|patient|individual|participant)(_?id|_name)?")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Ids of the samples of each part, sorted; no sample is in two parts."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def part_of(self) -> dict[str, str]:
+        """The part of each sample, by id."""
+        return {sample_id: part for part in PARTS for sample_id in getattr(self, part)}
+
+    def summary(self, groups: Mapping[str, str | None] | None = None) -> str:
+        """``"329 samples train, 47 validate, 94 are held out"``, with the number of groups of each part."""
+        words = zip(("train", "validate", "are held out"), PARTS, strict=True)
+        text = ", ".join(f"{_count(getattr(self, part), groups)} {verb}" for verb, part in words)
+        alone = sum(groups[sample_id] is None for sample_id in self.part_of()) if groups else 0
+        return f"{text}; {alone:,} samples without a group count as one each" if alone else text
+
+    def write(self, path: Path, groups: Mapping[str, str | None] | None = None) -> None:
+        """Write ``sample-id, split, group`` as TSV, sorted by id; the group is empty where there is none."""
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, "excel-tab", lineterminator="\n")
+            writer.writerow(_HEADER)
+            for sample_id, part in sorted(self.part_of().items()):
+                writer.writerow([sample_id, part, (groups[sample_id] if groups else None) or ""])
+
+
+def read_splits(path: Path) -> Splits:
+    """Read what ``Splits.write`` wrote. Raises DataError for anything else."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, "excel-tab", strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"not a file of splits: {error}", file=path) from error
+    if not rows or rows[0] != _HEADER:
+        raise DataError(f"not a file of splits: the header is not {', '.join(_HEADER)}", file=path)
+    wrong = [number for number, row in enumerate(rows, 1) if len(row) != 3 or (number > 1 and row[1] not in PARTS)]
+    if wrong:
+        problem = f"rows without an id, one of {', '.join(PARTS)}, and a group"
+        raise DataError(problem, file=path, offenders=[f"row {number}" for number in wrong])
+    refuse_repeats([row[0] for row in rows[1:]], path)
+    members = {part: tuple(sorted(row[0] for row in rows[1:] if row[1] == part)) for part in PARTS}
+    return Splits(**members)
+
+
+def split_samples(
+    sample_ids: Sequence[str],
+    options: SplitOptions,
+    seed: int,
+    groups: Sequence[str | None] | np.ndarray | None = None,
+    classes: Sequence[str | None] | np.ndarray | None = None,
+    left_out: Collection[str] = (),
+) -> Splits:
+    """Divide samples as the options say: by shares, or by lists of ids.
+
+    Args:
+        sample_ids: [B] the samples that can be used.
+        options: shares or id lists.
+        seed: random seed of the shares.
+        groups: [B] values of ``--group-column`` in the order of ``sample_ids``; a group stays in one part.
+        classes: [B] classes that every part should hold in the same proportions.
+        left_out: known samples that cannot be used (too few reads, no target): lists may name them.
+
+    Raises:
+        DataError: too few samples or groups for the parts; id lists that overlap, are empty, name unknown
+            samples or tear a group apart.
+    """
+    ids, units, members = _units(sample_ids, groups, classes)
+    if options.train_samples is not None:
+        splits = Splits(**read_id_lists(options, set(ids), left_out))
+        if groups is not None:
+            refuse_torn_groups(splits.part_of(), dict(zip(sample_ids, groups, strict=True)), options.group_column)
+        return splits
+    shares = {"test": options.test_size, "validation": options.val_size}
+    shares["train"] = 1.0 - sum(shares.values())
+    wanted = [part for part, share in shares.items() if share > 0]
+    if len(members) < len(wanted):
+        kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
+        raise DataError(
+            f"{len(members):,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
+            remedy="Give --val-size 0 or --test-size 0"
+            + (", or a --group-column with more groups" if groups is not None else ""),
+        )
+    part = partition(members, np.array([shares[name] for name in wanted]), seed, Purpose.SPLIT)
+    return _splits(ids, np.array([*wanted])[part[units]])
+
+
+def cross_validation(
+    sample_ids: Sequence[str],
+    folds: int,
+    val_size: float,
+    seed: int,
+    groups: Sequence[str | None] | np.ndarray | None = None,
+    classes: Sequence[str | None] | np.ndarray | None = None,
+) -> list[Splits]:
+    """Splits whose test parts cover every sample exactly once; groups and classes as in ``split_samples``.
+
+    Args:
+        sample_ids: [B] the samples that can be used.
+        folds: number of splits, at least 2.
+        val_size: share of all samples that validates, taken from each fold's other samples.
+        seed: random seed.
+        groups: [B] group of each sample.
+        classes: [B] class of each sample.
+
+    Raises:
+        DataError: too few samples or groups for so many folds, or nothing is left to train on.
+    """
+    rest_share = 1.0 - 1.0 / folds
+    if folds < 2 or val_size >= rest_share:
+        raise DataError(f"{folds} folds and --val-size {val_size} leave no sample to train on")
+    ids, units, members = _units(sample_ids, groups, classes)
+    kind = "samples" if groups is None else "groups"
+    too_few = DataError(f"{len(members):,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
+    if len(members) < folds:
+        raise too_few
+    fold_of = partition(members, np.full(folds, 1.0 / folds), seed, Purpose.FOLDS)
+    splits = []
+    for fold in range(folds):
+        rest = np.flatnonzero(fold_of != fold)
+        part = np.full(len(members), "test", dtype=object)
+        part[rest] = "train"
+        if val_size > 0:
+            if len(rest) < 2:
+                raise too_few
+            share = val_size / rest_share
+            inner = partition(members[rest], np.array([share, 1.0 - share]), seed, Purpose.FOLDS, fold)
+            part[rest[inner == 0]] = "validation"
+        splits.append(_splits(ids, part[units]))
+    return splits
+
+
+def _units(
+    sample_ids: Sequence[str],
+    groups: Sequence[str | None] | np.ndarray | None,
+    classes: Sequence[str | None] | np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sorted ids [B], the unit of each [B], and samples of each unit by class [G, K]."""
+    ids = np.array(sample_ids, dtype=object)
+    order = np.argsort(ids)
+    units = np.arange(len(ids)) if groups is None else _codes(np.array(groups, dtype=object)[order], alone=True)
+    labels = np.zeros(len(ids), dtype=np.int64)
+    if classes is not None:
+        labels = _codes(np.array(classes, dtype=object)[order], alone=False)
+    shape = units.max(initial=-1) + 1, labels.max(initial=-1) + 1
+    members = np.bincount(units * shape[1] + labels, minlength=shape[0] * shape[1]).reshape(shape)
+    return ids[order], units, members
+
+
+def _codes(texts: np.ndarray, *, alone: bool) -> np.ndarray:
+    """Numbers of equal texts, sorted; None gets one number for all, or each its own (``alone``)."""
+    missing = np.array([text is None for text in texts], dtype=bool)
+    names, codes = np.unique(np.where(missing, "", texts).astype(str), return_inverse=True)
+    codes[missing] = len(names) + (np.arange(missing.sum()) if alone else 0)
+    return np.unique(codes, return_inverse=True)[1]
+
+
+def _splits(ids: np.ndarray, part: np.ndarray) -> Splits:
+    return Splits(**{name: tuple(ids[part == name]) for name in PARTS})
+
+
+def repeated_host_hint(metadata: Metadata) -> str | None:
+    """A sentence about a column that looks like hosts and repeats, for runs without ``--group-column``, or None."""
+    for column in metadata.columns:
+        if _HOST.fullmatch(re.sub(r"[\W_]+", "_", column.lower())) is None:
+            continue
+        values = [value for value in metadata.text(column) if value is not None]
+        if 1 < len(set(values)) < len(values):
+            return (
+                f"{len(values):,} samples are of {len(set(values)):,} values of {column}; if these are hosts,"
+                f" give --group-column {column}, or test figures also measure how well hosts are remembered"
+            )
+    return None
+
+
+def _count(ids: Sequence[str], groups: Mapping[str, str | None] | None) -> str:
+    if groups is None:
+        return f"{len(ids):,} samples"
+    n_groups = len({(groups[i] is None, groups[i] or i) for i in ids})
+    return f"{len(ids):,} samples ({n_groups:,} groups)"

@@ -1,0 +1,158 @@
+"""Invertible scales of numeric targets: fitted on training samples, applied to targets, inverted on output.
+
+All work in float64 and keep NaN (missing) as NaN. They are frozen dataclasses of floats, ready to be saved.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.strict_json import strict_fields
+
+_LARGEST = 1e30  # models compute in float32
+_ANOTHER_COLUMN = "Choose another --metadata-column"
+
+
+@dataclass(frozen=True)
+class TargetTransform(ABC):
+    """What every transform can do; arrays may have any shape."""
+
+    kind: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        """The transform for training values that are present, finite and not all equal."""
+
+    @abstractmethod
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """From the target's units to the model's."""
+
+    @abstractmethod
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        """From the model's units to the target's."""
+
+
+@dataclass(frozen=True)
+class NoTransform(TargetTransform):
+    """The model works in the target's own units."""
+
+    kind: ClassVar[str] = "none"
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        return cls()
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values, dtype=np.float64)
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        return np.asarray(scaled, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class MinMax(TargetTransform):
+    """Training values lie in [0, 1]: ``(y - low) / (high - low)``. Others may lie outside."""
+
+    low: float
+    high: float
+    kind: ClassVar[str] = "minmax"
+
+    def __post_init__(self) -> None:
+        _refuse_scale_of_zero(self.high - self.low)
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        return cls(low=float(np.min(values)), high=float(np.max(values)))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        return np.asarray(scaled, dtype=np.float64) * (self.high - self.low) + self.low
+
+
+@dataclass(frozen=True)
+class ZScore(TargetTransform):
+    """Training values have mean 0 and standard deviation 1 (divided by n, not n - 1)."""
+
+    mean: float
+    std: float
+    kind: ClassVar[str] = "zscore"
+
+    def __post_init__(self) -> None:
+        _refuse_scale_of_zero(self.std)
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        return cls(mean=float(np.mean(values)), std=float(np.std(values)))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return (np.asarray(values, dtype=np.float64) - self.mean) / self.std
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        return np.asarray(scaled, dtype=np.float64) * self.std + self.mean
+
+
+TRANSFORMS: dict[str, type[TargetTransform]] = {
+    transform.kind: transform for transform in (NoTransform, MinMax, ZScore)
+}
+
+
+def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None = None) -> TargetTransform:
+    """The transform ``kind`` of the training values of a target.
+
+    Args:
+        kind: a key of ``TRANSFORMS``.
+        values: float [B] training values, NaN where missing.
+        column: the target's name, for messages.
+        file: where the values are from, for messages.
+
+    Raises:
+        DataError: no value, only one distinct value, or a value beyond 1e30.
+    """
+    present = np.asarray(values, dtype=np.float64)
+    present = present[~np.isnan(present)]
+    place = f"column {column}"
+    if len(present) == 0:
+        raise DataError("no training sample has a value", file=file, place=place, remedy=_ANOTHER_COLUMN)
+    if (np.abs(present) > _LARGEST).any():
+        raise DataError(
+            f"values beyond {_LARGEST:g} cannot be learned",
+            file=file,
+            place=place,
+            offenders=present[np.abs(present) > _LARGEST].tolist(),
+            remedy="Correct the metadata",
+        )
+    if (present == present[0]).all():
+        problem = f"all {len(present):,} training samples have the value {present[0]:g}, nothing can be learned"
+        raise DataError(problem, file=file, place=place, remedy=_ANOTHER_COLUMN)
+    return TRANSFORMS[kind].fit(present)
+
+
+def transform_to_dict(transform: TargetTransform) -> dict[str, str | float]:
+    """``{"kind": ..., parameters}``, ready for JSON."""
+    return {"kind": transform.kind, **asdict(transform)}
+
+
+def transform_from_dict(values: object, place: str = "transform") -> TargetTransform:
+    """The transform that ``transform_to_dict`` wrote. Raises DataError for anything else."""
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in TRANSFORMS:
+        raise DataError(f"unknown transform {kind!r}", place=place, offenders=list(TRANSFORMS))
+    transform = TRANSFORMS[kind]
+    parameters = {field.name: float for field in fields(transform)}
+    checked = strict_fields(values, {"kind": str, **parameters}, place)
+    del checked["kind"]
+    return transform(**checked)
+
+
+def _refuse_scale_of_zero(scale: float) -> None:
+    if not scale > 0:
+        raise DataError(f"a target transform with a scale of {scale:g} cannot be inverted")

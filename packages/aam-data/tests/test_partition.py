@@ -1,0 +1,87 @@
+"""Division into parts: sizes by hand, classes in proportion, groups whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aam_data.partition import partition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import GroupShuffleSplit
+
+SHARES = np.array([0.2, 0.1, 0.7])
+
+
+def sizes_of(members: np.ndarray, shares: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Samples by part and class, [P, K]."""
+    part = partition(members, shares, seed)
+    return np.stack([members[part == number].sum(axis=0) for number in range(len(shares))])
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "shares", "sizes"),
+    [
+        (100, SHARES, [20, 10, 70]),
+        (18, SHARES, [4, 2, 12]),  # 3.6, 1.8, 12.6: the largest remainders are rounded up
+        (4, SHARES, [1, 1, 2]),  # 0.8, 0.4, 2.8: no part stays empty
+        (3, SHARES, [1, 1, 1]),
+        (14, np.full(4, 0.25), [4, 4, 3, 3]),
+    ],
+)
+def test_sizes_without_groups(n_samples: int, shares: np.ndarray, sizes: list[int]) -> None:
+    assert sizes_of(np.ones((n_samples, 1), dtype=int), shares)[:, 0].tolist() == sizes
+
+
+def test_classes_are_in_proportion_within_one_sample() -> None:
+    members = np.eye(3, dtype=int)[np.repeat([0, 1, 2], [61, 34, 5])]
+    for seed in range(20):
+        by_part = sizes_of(members, SHARES, seed)
+        assert by_part.sum(axis=1).tolist() == [20, 10, 70]
+        assert (np.abs(by_part - SHARES[:, None] * members.sum(axis=0)) < 2).all()
+        assert by_part[2].min() >= 1
+
+
+def test_a_class_of_two_always_has_one_in_the_largest_part() -> None:
+    members = np.eye(2, dtype=int)[np.repeat([0, 1], [50, 2])]
+    assert all(sizes_of(members, SHARES, seed)[2, 1] >= 1 for seed in range(50))
+
+
+def test_every_sample_is_in_each_part_as_often_as_its_share_says() -> None:
+    parts = np.array([partition(np.ones((10, 1), dtype=int), SHARES, seed) for seed in range(2000)])
+    share = np.stack([(parts == number).mean(axis=0) for number in range(3)])
+    assert (np.abs(share - SHARES[:, None]) < 5 * np.sqrt(0.25 / 2000)).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=3, max_size=30), st.integers(0, 1000))
+def test_groups_fill_every_part(group_sizes: list[int], seed: int) -> None:
+    part = partition(np.array(group_sizes)[:, None], SHARES, seed)
+    assert set(part) == {0, 1, 2}
+
+
+def test_one_huge_group_goes_to_the_largest_part() -> None:
+    assert all(partition(np.array([[5], [90], [5]]), SHARES, seed)[1] == 2 for seed in range(20))
+
+
+def test_groups_of_one_class_are_balanced_and_beat_random_groups() -> None:
+    """24 hosts of 10 to 30 samples, each ill or healthy: the distance from the shares, against GroupShuffleSplit's."""
+    random = np.random.default_rng(3)
+    ill = random.random(24) < 0.4
+    n = random.integers(10, 31, 24)
+    members = np.stack([n * ill, n * ~ill], axis=1)
+    wanted = np.array([0.2, 0.8])[:, None] * members.sum(axis=0)
+    ours = [np.abs(sizes_of(members, np.array([0.2, 0.8]), seed) - wanted).max() for seed in range(10)]
+    theirs = []
+    for train, test in GroupShuffleSplit(10, test_size=0.2, random_state=0).split(members, groups=np.arange(24)):
+        by_part = np.stack([members[test].sum(axis=0), members[train].sum(axis=0)])
+        theirs.append(np.abs(by_part - wanted).max())
+    assert max(ours) <= 0.02 * n.sum()
+    assert np.median(theirs) > 3 * np.median(ours)
+    assert len({tuple(partition(members, np.array([0.2, 0.8]), seed)) for seed in range(10)}) > 5
+
+
+def test_keys_and_seeds_divide_differently_and_again_alike() -> None:
+    members = np.ones((60, 1), dtype=int)
+    assert (partition(members, SHARES, 1, 5) == partition(members, SHARES, 1, 5)).all()
+    assert (partition(members, SHARES, 1, 5) != partition(members, SHARES, 1, 6)).any()
+    assert (partition(members, SHARES, 1, 5) != partition(members, SHARES, 2, 5)).any()

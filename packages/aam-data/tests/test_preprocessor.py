@@ -1,0 +1,161 @@
+"""The preprocessor: fitted on training samples only, inverted exactly, saved completely."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aam_data.config import MetadataOptions, SampleOptions, TargetOptions
+from aam_data.errors import DataError
+from aam_data.labels import ClassLabels
+from aam_data.preprocessor import FittedTarget, Preprocessor, TargetSpec
+from aam_data.readers.metadata import read_metadata
+from aam_data.sequences import build_sequences
+from aam_data.study import Study
+from aam_data.table import table_from_triplets
+from aam_data.transforms import MinMax, NoTransform, ZScore
+
+OPTIONS = SampleOptions(max_bp=120, token_limit=64)
+SETTLED = {"trim_length": 90, "rarefy_depth": 1000, "seed": 2**62}
+NUMBERS = {"max_bp": 120, "token_limit": 64, **SETTLED}
+METADATA = """sample-id\tage\tph\tstate
+s0\t10\t5.5\twell
+s1\t30\t6.5\till
+s2\tnot provided\t7\twell
+s3\t50\tmissing\till
+s4\t1000\t9\tdead
+"""
+TRAIN = np.array([0, 1, 2])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    path = tmp_path / "metadata.tsv"
+    path.write_text(METADATA)
+    ids = np.array([f"s{i}" for i in range(5)], dtype=object)
+    features = np.array(["ACGT"], dtype=object)
+    table = table_from_triplets(np.arange(5), np.zeros(5, dtype=int), np.arange(1, 6), ids, features)
+    metadata = read_metadata(path, MetadataOptions()).take(ids)
+    return Study(table, build_sequences([b"ACGT"]), metadata)
+
+
+def fit(study: Study, *columns: str, **options: object) -> Preprocessor:
+    return Preprocessor.fit(study, TRAIN, OPTIONS, **SETTLED, target=TargetOptions(columns, **options))
+
+
+def test_regression_targets_are_scaled_by_training_samples_and_come_back(study: Study) -> None:
+    preprocessor = fit(study, "age", "ph")
+    assert [target.transform for target in preprocessor.targets] == [MinMax(10.0, 30.0), MinMax(5.5, 7.0)]
+    assert [target.spec for target in preprocessor.targets] == [
+        TargetSpec("age", "regression", 1),
+        TargetSpec("ph", "regression", 1),
+    ]
+    targets = preprocessor.targets_of(study.metadata)
+    nan = np.nan
+    by_hand = [[0, 0], [1, 2 / 3], [nan, 1], [2, nan], [49.5, 7 / 3]]
+    np.testing.assert_allclose(targets, np.array(by_hand, dtype=np.float32))
+    assert targets.dtype == np.float32
+    np.testing.assert_allclose(preprocessor.invert(targets)[:, 0], study.metadata.numeric("age"), rtol=1e-6)
+    np.testing.assert_allclose(preprocessor.invert(targets)[:, 1], study.metadata.numeric("ph"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "transform"), [("none", NoTransform()), ("zscore", ZScore(20.0, 10.0)), ("minmax", MinMax(10.0, 30.0))]
+)
+def test_the_transform_asked_for_is_fitted(study: Study, kind: str, transform: object) -> None:
+    assert fit(study, "age", target_transform=kind).targets[0].transform == transform
+
+
+def test_classes_become_numbers_and_probabilities_become_names(study: Study) -> None:
+    preprocessor = fit(study, "state", classifier=True)
+    assert preprocessor.labels == ClassLabels(("ill", "well"))
+    assert preprocessor.targets[0].spec == TargetSpec("state", "classification", 2)
+    np.testing.assert_array_equal(
+        preprocessor.targets_of(study.metadata, unseen="missing"), [[1], [0], [1], [0], [np.nan]]
+    )
+    with pytest.raises(DataError, match=r"metadata.tsv: column state: classes that no training.*\(dead: 1\)"):
+        preprocessor.targets_of(study.metadata)
+    assert preprocessor.invert(np.array([[0.3, 0.7], [0.9, 0.1]])).tolist() == [["well"], ["ill"]]
+
+
+def test_pretraining_has_no_targets(study: Study) -> None:
+    preprocessor = Preprocessor.fit(study, TRAIN, OPTIONS, **SETTLED)
+    assert (preprocessor.targets, preprocessor.labels) == ((), None)
+    assert preprocessor.targets_of(study.metadata).shape == (5, 0)
+    assert {name: getattr(preprocessor, name) for name in NUMBERS} == NUMBERS
+
+
+def test_samples_that_do_not_train_change_nothing(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "other.tsv"
+    path.write_text(METADATA.replace("50", "-999").replace("1000", "77").replace("dead", "lost"))
+    ids = study.table.sample_ids
+    other = Study(study.table, study.sequences, read_metadata(path, MetadataOptions()).take(ids))
+    assert fit(study, "age", "ph") == fit(other, "age", "ph")
+    assert fit(study, "state", classifier=True) == fit(other, "state", classifier=True)
+
+
+def test_targets_without_metadata_or_variation_are_refused(study: Study) -> None:
+    with pytest.raises(DataError, match="Give the file with --metadata"):
+        fit(Study(study.table, study.sequences, None), "age")
+    with pytest.raises(DataError, match=r"metadata.tsv: column age: all 1 training samples have the value 10"):
+        Preprocessor.fit(study, np.array([0, 2]), OPTIONS, **SETTLED, target=TargetOptions(("age",)))
+    with pytest.raises(DataError, match="no column aeg"):
+        fit(study, "aeg")
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_saved_and_read_back_it_is_the_same(study: Study, classifier: bool) -> None:
+    columns = ("state",) if classifier else ("age", "ph")
+    preprocessor = fit(study, *columns, classifier=classifier, target_transform="zscore")
+    text = json.dumps(preprocessor.to_dict(), allow_nan=False)
+    assert Preprocessor.from_dict(json.loads(text)) == preprocessor
+
+
+def changed(study: Study, column: str, path: str, value: object) -> dict:
+    """A saved preprocessor with ``path`` (dotted) set to ``value``, or removed where it is None."""
+    values = json.loads(json.dumps(fit(study, column, classifier=column == "state").to_dict()))
+    *parents, last = path.split(".")
+    inner = values
+    for parent in parents:
+        inner = inner[int(parent)] if parent.isdigit() else inner[parent]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("column", "path", "value", "message"),
+    [
+        ("age", "format_version", 2, "preprocessor of format 2, this version of AAM reads format 1"),
+        ("age", "format_version", None, "preprocessor of format None"),
+        ("age", "color", 1, r"preprocessor: unknown keys \(color\)"),
+        ("age", "seed", None, r"preprocessor: missing keys \(seed\)"),
+        ("age", "max_bp", 150.0, r"preprocessor: values of a wrong type \(max_bp\)"),
+        ("age", "max_bp", True, r"preprocessor: values of a wrong type \(max_bp\)"),
+        ("age", "max_bp", -1, r"numbers of a preprocessor that are too small \(max_bp\)"),
+        ("age", "targets", {}, r"values of a wrong type \(targets\)"),
+        ("age", "targets.0.kind", "ranking", "target 1: unknown kind of target 'ranking'"),
+        ("age", "targets.0.width", 2, "target age: regression does not go with"),
+        ("age", "targets.0.transform.low", float("nan"), r"target 1: transform: values of a wrong type \(low\)"),
+        ("age", "targets.0.transform.high", 10.0, "a target transform with a scale of 0 cannot be inverted"),
+        ("state", "targets.0.labels", ["ill", "ill"], "target 1: class labels that are not distinct texts"),
+        ("state", "targets.0.labels", ["ill", ["x"]], "target 1: class labels that are not distinct texts"),
+        ("state", "targets.0.labels", ["ill", "well", "x"], "target state: classification does not go with"),
+    ],
+)
+def test_anything_else_is_refused(study: Study, column: str, path: str, value: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Preprocessor.from_dict(changed(study, column, path, value))
+
+
+def test_targets_that_cannot_be_are_refused() -> None:
+    numeric = FittedTarget(TargetSpec("age", "regression", 1), transform=NoTransform())
+    classes = FittedTarget(TargetSpec("state", "classification", 2), labels=ClassLabels(("a", "b")))
+    with pytest.raises(DataError, match="a class is predicted alone"):
+        Preprocessor(**NUMBERS, targets=(classes, numeric))
+    with pytest.raises(DataError, match="classification does not go with"):
+        FittedTarget(TargetSpec("state", "classification", 2), transform=NoTransform())

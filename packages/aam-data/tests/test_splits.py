@@ -1,0 +1,225 @@
+"""Splits: groups whole, every fold tested once, lists checked, files read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aam_data.config import MetadataOptions, SplitOptions
+from aam_data.errors import DataError
+from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.splits import Splits, cross_validation, read_splits, repeated_host_hint, split_samples
+
+IBD = Path(__file__).parents[4] / "shared/data/ibd/metadata.tsv"
+IDS = [f"s{i:03}" for i in range(120)]
+HOSTS = [None if i % 40 == 39 else f"h{i % 17}" for i in range(120)]
+CLASSES = [("ill", "well", "well")[i % 3] for i in range(120)]
+
+
+def test_shares_and_sorted_ids() -> None:
+    splits = split_samples(IDS, SplitOptions(), seed=1)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (84, 12, 24)
+    assert sorted(splits.train + splits.validation + splits.test) == IDS
+    assert list(splits.test) == sorted(splits.test)
+
+
+@pytest.mark.parametrize("groups", [None, HOSTS])
+@pytest.mark.parametrize("classes", [None, CLASSES])
+def test_the_order_of_samples_does_not_matter(groups: list | None, classes: list | None) -> None:
+    order = np.random.default_rng(0).permutation(120)
+
+    def shuffled(values: list | None) -> list | None:
+        return values and [values[i] for i in order]
+
+    options = SplitOptions(group_column="host" if groups else None)
+    assert split_samples(IDS, options, 1, groups, classes) == split_samples(
+        shuffled(IDS), options, 1, shuffled(groups), shuffled(classes)
+    )
+    assert cross_validation(IDS, 4, 0.1, 1, groups, classes) == cross_validation(
+        shuffled(IDS), 4, 0.1, 1, shuffled(groups), shuffled(classes)
+    )
+
+
+def test_a_group_stays_in_one_part_and_a_missing_group_is_alone() -> None:
+    options = SplitOptions(group_column="host")
+    host = dict(zip(IDS, HOSTS, strict=True))
+    missing_apart = False
+    for seed in range(20):
+        part = split_samples(IDS, options, seed, HOSTS).part_of()
+        parts_of_host = {(host[i], part[i]) for i in IDS if host[i]}
+        assert len(parts_of_host) == 17
+        missing_apart |= len({part[i] for i in IDS if host[i] is None}) > 1
+    assert missing_apart
+
+
+def test_a_group_named_like_nothing_is_not_the_missing_group() -> None:
+    groups = ["", "", None, None, "a", "a"]
+    part = split_samples(list("uvwxyz"), SplitOptions(group_column="g"), 0, groups).part_of()
+    assert part["u"] == part["v"]
+    assert part["y"] == part["z"]
+
+
+def test_classes_are_stratified() -> None:
+    splits = split_samples(IDS, SplitOptions(), 3, classes=CLASSES)
+    cls = dict(zip(IDS, CLASSES, strict=True))
+    assert Counter(cls[i] for i in splits.test) == {"ill": 8, "well": 16}
+    assert Counter(cls[i] for i in splits.validation) == {"ill": 4, "well": 8}
+
+
+def test_parts_may_be_switched_off() -> None:
+    splits = split_samples(IDS, SplitOptions(test_size=0, val_size=0.25), 1)
+    assert (len(splits.train), len(splits.validation), splits.test) == (90, 30, ())
+
+
+def test_too_few_groups_say_what_to_do() -> None:
+    with pytest.raises(DataError, match="2 groups of --group-column site cannot be divided into train, valid"):
+        split_samples(IDS, SplitOptions(group_column="site"), 1, ["a", "b"] * 60)
+    with pytest.raises(DataError, match=r"2 samples cannot be divided.*--val-size 0 or --test-size 0$"):
+        split_samples(IDS[:2], SplitOptions(), 1)
+
+
+@pytest.mark.parametrize("groups", [None, HOSTS])
+def test_folds_test_every_sample_once(groups: list | None) -> None:
+    folds = cross_validation(IDS, 5, 0.1, 1, groups, CLASSES)
+    assert sorted(i for splits in folds for i in splits.test) == IDS
+    for splits in folds:
+        assert sorted(splits.part_of()) == IDS
+        assert 20 <= len(splits.test) <= 28
+        assert 9 <= len(splits.validation) <= 15
+        if groups is not None:
+            host = dict(zip(IDS, groups, strict=True))
+            assert len({(host[i], part) for i, part in splits.part_of().items() if host[i]}) == 17
+
+
+def test_folds_without_validation_and_impossible_folds() -> None:
+    assert all(splits.validation == () for splits in cross_validation(IDS, 3, 0.0, 1))
+    with pytest.raises(DataError, match=r"2 folds and --val-size 0.5 leave no sample"):
+        cross_validation(IDS, 2, 0.5, 1)
+    with pytest.raises(DataError, match="3 groups are too few for 4 folds"):
+        cross_validation(IDS, 4, 0.1, 1, ["a", "b", "c"] * 40)
+    with pytest.raises(DataError, match="3 groups are too few for 2 folds"):
+        cross_validation(IDS, 2, 0.1, 1, ["a", "b", "c"] * 40)
+
+
+def list_files(folder: Path, **lists: str) -> SplitOptions:
+    for name, text in lists.items():
+        (folder / name).write_text(text)
+    return SplitOptions(**{f"{name}_samples": folder / name for name in lists})
+
+
+def test_lists_of_ids(tmp_path: Path) -> None:
+    options = list_files(tmp_path, train="\ufeffs002\ns001\r\n\n", val=" s003 \n", test="s004\nshallow")
+    splits = split_samples(IDS, options, 1, left_out={"shallow"})
+    assert splits == Splits(train=("s001", "s002"), validation=("s003",), test=("s004",))
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"train": "s001\nx\ny", "val": "s002"}, r"train: 2 samples that the table does not have \(x, y\)"),
+        ({"train": "s001", "val": "s001"}, r"val: 1 samples are in another list too \(s001 \(also train\)\)"),
+        ({"train": "s001\ns001", "val": "s002"}, r"train: sample ids are listed twice \(s001\)"),
+        ({"train": "s001", "val": "\n"}, "val: holds no sample id"),
+        ({"train": "s001", "val": "shallow"}, "val: none of its samples can be used"),
+    ],
+)
+def test_bad_lists_are_refused(tmp_path: Path, lists: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split_samples(IDS, list_files(tmp_path, **lists), 1, left_out=["shallow"])
+
+
+def test_a_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    options = list_files(tmp_path, train="s001", val="s002")
+    (tmp_path / "val").write_bytes(b"s\xe9\n")
+    with pytest.raises(DataError, match="val: not UTF-8 text"):
+        split_samples(IDS, options, 1)
+
+
+def test_lists_that_tear_a_group_apart_are_refused(tmp_path: Path) -> None:
+    options = list_files(tmp_path, train="s000\ns001", val="s017")
+    with pytest.raises(DataError, match=r"tear 1 groups of --group-column None apart \(h0\)"):
+        split_samples(IDS, options, 1, HOSTS)
+
+
+def test_files_are_read_back(tmp_path: Path) -> None:
+    splits = Splits(train=('"quoted"', "a\tb"), validation=("001",), test=())
+    path = tmp_path / "splits.tsv"
+    splits.write(path, {'"quoted"': "h1", "a\tb": None, "001": "h\u00e9"})
+    assert read_splits(path) == splits
+    assert path.read_text(encoding="utf-8").splitlines()[-1] == '"a\tb"\ttrain\t'
+    assert [file.name for file in tmp_path.iterdir()] == ["splits.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the header is not sample-id, split, group"),
+        ("sample-id\tsplit\ngroup", "the header is not"),
+        ("sample-id\tsplit\tgroup\ns1\ttraining\t\ns2\n", r"and a group \(row 2, row 3\)"),
+        ("sample-id\tsplit\tgroup\ns1\ttrain\t\ns1\ttest\t\n", r"listed twice \(s1\)"),
+        ('sample-id\tsplit\tgroup\n"s1\ttrain\t\n', "not a file of splits"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "splits.tsv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_splits(path)
+
+
+def test_summary_counts_samples_groups_and_the_ungrouped() -> None:
+    splits = Splits(train=("a", "b", "c"), validation=("d",), test=("e", "f"))
+    assert splits.summary() == "3 samples train, 1 samples validate, 2 samples are held out"
+    groups = {"a": "h", "b": "h", "c": None, "d": "i", "e": None, "f": None}
+    assert splits.summary(groups) == (
+        "3 samples (2 groups) train, 1 samples (1 groups) validate, 2 samples (2 groups) are held out;"
+        " 3 samples without a group count as one each"
+    )
+
+
+def metadata_of(tmp_path: Path, text: str) -> Metadata:
+    path = tmp_path / "metadata.tsv"
+    path.write_text(text)
+    return read_metadata(path, MetadataOptions())
+
+
+@pytest.mark.parametrize("column", ["host_subject_id", "Subject", "patient.ID", "individual", "HostID"])
+def test_repeated_hosts_are_hinted_at(tmp_path: Path, column: str) -> None:
+    metadata = metadata_of(tmp_path, f"sample-id\tage\t{column}\n1\t3\ta\n2\t4\ta\n3\t5\tb\n4\t6\tnot provided\n")
+    hint = repeated_host_hint(metadata)
+    assert hint is not None
+    assert hint.startswith(f"3 samples are of 2 values of {column};")
+    assert f"--group-column {column}," in hint
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "host_subject_id\n1\ta\n2\tb\n",  # nobody twice
+        "host_subject_id\n1\ta\n2\ta\n",  # one host: nothing to group
+        "host_common_name\n1\thuman\n2\thuman\n3\tmouse\n",
+        "subjective_health\n1\tgood\n2\tgood\n3\tbad\n",
+    ],
+)
+def test_other_columns_are_not(tmp_path: Path, table: str) -> None:
+    assert repeated_host_hint(metadata_of(tmp_path, "sample-id\t" + table)) is None
+
+
+@pytest.mark.skipif(not IBD.exists(), reason="real data are not at ../shared/data")
+def test_hosts_of_a_real_study_are_held_out_in_balance() -> None:
+    """ibd has 24 hosts: every fold and part of it should have patients and controls."""
+    metadata = read_metadata(IBD, MetadataOptions())
+    hint = repeated_host_hint(metadata)
+    assert hint is not None
+    assert "--group-column host_subject_id" in hint
+    ids, hosts, classes = metadata.sample_ids, metadata.text("host_subject_id"), metadata.text("ibd")
+    known = np.array([value is not None for value in classes])
+    ids, hosts, classes = ids[known], hosts[known], classes[known]
+    ill = dict(zip(ids, classes == "Crohns", strict=True))
+    splits = split_samples(ids, SplitOptions(group_column="host_subject_id"), 42, hosts, classes)
+    assert abs(len(splits.test) / len(ids) - 0.2) < 0.05
+    for one in [splits, *cross_validation(ids, 5, 0.1, 42, hosts, classes)]:
+        for part in (one.train, one.validation, one.test):
+            assert 0.2 < np.mean([ill[i] for i in part]) < 0.7

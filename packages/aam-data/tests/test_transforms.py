@@ -1,0 +1,88 @@
+"""Target transforms against scikit-learn's scalers, their inverses and their saved form."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from aam_data.errors import DataError
+from aam_data.transforms import (
+    TRANSFORMS,
+    MinMax,
+    NoTransform,
+    ZScore,
+    fit_transform,
+    transform_from_dict,
+    transform_to_dict,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+VALUES = np.array([3.5, np.nan, -2.0, 10.0, 3.5, np.nan])
+NEW = np.array([[100.0, np.nan], [0.0, -7.25]])
+
+
+@pytest.mark.parametrize(("kind", "scaler"), [("minmax", MinMaxScaler()), ("zscore", StandardScaler())])
+def test_like_scikit_learn_also_outside_the_training_range(kind: str, scaler: MinMaxScaler | StandardScaler) -> None:
+    transform = fit_transform(kind, VALUES, "y")
+    scaler.fit(VALUES[:, None])
+    np.testing.assert_allclose(transform.apply(NEW), scaler.transform(NEW.reshape(-1, 1)).reshape(2, 2))
+    np.testing.assert_allclose(transform.invert(NEW), scaler.inverse_transform(NEW.reshape(-1, 1)).reshape(2, 2))
+
+
+def test_known_values() -> None:
+    assert fit_transform("none", VALUES, "y") == NoTransform()
+    assert fit_transform("minmax", VALUES, "y") == MinMax(low=-2.0, high=10.0)
+    z = fit_transform("zscore", np.array([1.0, 2.0, 3.0, np.nan]), "y")
+    assert isinstance(z, ZScore)
+    assert (z.mean, z.std) == (2.0, pytest.approx(np.sqrt(2 / 3)))
+    np.testing.assert_array_equal(NoTransform().apply(VALUES), VALUES)
+
+
+@given(
+    st.sampled_from(list(TRANSFORMS)),
+    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20).filter(lambda v: max(v) - min(v) > 1e-3),
+)
+def test_invert_undoes_apply_and_saving_keeps_every_bit(kind: str, values: list[float]) -> None:
+    transform = fit_transform(kind, np.array(values), "y")
+    np.testing.assert_allclose(transform.invert(transform.apply(np.array(values))), values, atol=1e-8)
+    text = json.dumps(transform_to_dict(transform), allow_nan=False)
+    assert transform_from_dict(json.loads(text)) == transform
+
+
+@pytest.mark.parametrize("kind", list(TRANSFORMS))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([4.0, np.nan, 4.0], "column y: all 2 training samples have the value 4, nothing can be learned"),
+        ([np.nan, np.nan], "column y: no training sample has a value"),
+        ([1.0, np.inf, -np.inf], r"column y: values beyond 1e\+30 cannot be learned \(inf, -inf\)"),
+    ],
+)
+def test_targets_that_teach_nothing_are_refused(kind: str, values: list[float], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_transform(kind, np.array(values), "y")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, "unknown transform None"),
+        ({"kind": "log"}, r"transform: unknown transform 'log' \(none, minmax, zscore\)"),
+        ({"kind": "minmax", "low": 0.0}, r"missing keys \(high\)"),
+        ({"kind": "none", "low": 0.0}, r"unknown keys \(low\)"),
+        ({"kind": "zscore", "mean": "0", "std": True}, r"values of a wrong type \(mean, std\)"),
+        ({"kind": "zscore", "mean": float("nan"), "std": float("inf")}, r"wrong type \(mean, std\)"),
+    ],
+)
+def test_other_saved_forms_are_refused(values: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        transform_from_dict(values)
+
+
+def test_a_whole_number_in_json_is_read_as_a_float() -> None:
+    transform = transform_from_dict(json.loads('{"kind": "minmax", "low": 0, "high": 2}'))
+    assert transform == MinMax(0.0, 2.0)
+    assert isinstance(transform.low, float)

@@ -1,0 +1,53 @@
+"""Sequences -> ASV embeddings. Axes as in batch.py: U ASVs, L tokens, D width, M masked bases."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aam_models.batch import AsvOutput, Batch, Chunk
+from aam_models.config import EncoderConfig
+from aam_models.pooling import AttentionPooling
+from aam_models.transformer import Transformer
+
+
+class AsvEncoder(nn.Module):
+    """Attends over the bases of each distinct ASV and pools them; predicts masked bases where there are any.
+
+    The chunk loop is inside, so the module is entered once per batch whatever the batch holds.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(config.alphabet.size, config.width)
+        self.position_embedding = nn.Embedding(config.max_bp + 1, config.width)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.position_embedding.weight, std=0.02)
+        self.transformer = Transformer(config.width, config.heads, config.asv_layers)
+        self.pooling = AttentionPooling(config.width, config.heads)
+        self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
+
+    def forward(self, batch: Batch) -> AsvOutput:
+        """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits."""
+        embeddings, logits = [], []
+        for chunk in batch.chunks:
+            x = self._attend(batch, chunk)
+            embeddings.append(self.pooling(x, self._mask(batch, chunk)))
+            if self.nucleotide_head is not None and chunk.last_masked > chunk.first_masked:
+                masked = slice(chunk.first_masked, chunk.last_masked)
+                logits.append(
+                    self.nucleotide_head(x[batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]])
+                )
+        return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
+
+    def _attend(self, batch: Batch, chunk: Chunk) -> Tensor:
+        tokens = batch.tokens[chunk.start : chunk.stop, : chunk.length].long()
+        x = self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length]
+        return self.transformer(x, self._mask(batch, chunk))
+
+    @staticmethod
+    def _mask(batch: Batch, chunk: Chunk) -> Tensor | None:
+        if chunk.uniform:
+            return None
+        positions = torch.arange(chunk.length, device=batch.tokens.device)
+        return positions < batch.lengths[chunk.start : chunk.stop, None]

@@ -1,0 +1,119 @@
+"""The contract between data and models: what goes into a forward pass and what comes out.
+
+Axes: B samples, N ASV occurrences of all samples in a row, U distinct ASVs of the batch, L tokens per ASV,
+S slots per sample (the batch's longest), D width, M masked bases, T outputs per sample, C chunks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Chunk(NamedTuple):
+    """ASVs that are encoded together: rows ``start:stop``, cut to ``length`` tokens.
+
+    Attributes:
+        uniform: all of them have exactly ``length`` tokens, so attention needs no mask.
+        first_masked, last_masked: the range of the chunk's masked bases among all M.
+    """
+
+    start: int
+    stop: int
+    length: int
+    uniform: bool
+    first_masked: int
+    last_masked: int
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B samples. Each distinct ASV stands once in ``tokens``, ordered by length; samples refer to it.
+
+    Attributes:
+        tokens: uint8 [U, L], START + bases, padded; masked bases already hold the MASK code.
+        lengths: int32 [U], tokens without padding.
+        asv_index: int64 [N], row of ``tokens`` of each occurrence.
+        sample_ptr: int64 [B + 1]; occurrences of sample b are ``sample_ptr[b]:sample_ptr[b + 1]``.
+        slots: int64 [B, S], occurrence in each slot of the padded samples; N where a slot is empty.
+        counts: float32 [N], reads.
+        asv_rows: int64 [U], row of each distinct ASV in its study.
+        sample_keys: int64 [B, 2], (study, row): targets of pairs are looked up by it.
+        draw: which random draw this is: the epoch, or negative for the fixed draws of validation and prediction.
+        chunks: how the ASVs are cut for encoding; host integers.
+        masked_rows, masked_columns, masked_bases: int64 [M], ascending by row: where tokens were masked and which
+            base (0 .. n_bases - 1) stood there. M = 0 when nothing is masked.
+        hidden_counts: bool [N], occurrences whose abundance the model may not see; None when all are shown.
+        targets: float32 [B, T] in transformed units or class codes, NaN = missing; None without targets.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    asv_index: Tensor
+    sample_ptr: Tensor
+    slots: Tensor
+    counts: Tensor
+    asv_rows: Tensor
+    sample_keys: Tensor
+    draw: int
+    chunks: tuple[Chunk, ...]
+    masked_rows: Tensor
+    masked_columns: Tensor
+    masked_bases: Tensor
+    hidden_counts: Tensor | None = None
+    targets: Tensor | None = None
+
+    @property
+    def n_samples(self) -> int:
+        return self.slots.shape[0]
+
+    @property
+    def n_occurrences(self) -> int:
+        return self.asv_index.shape[0]
+
+    @property
+    def n_asvs(self) -> int:
+        return self.tokens.shape[0]
+
+    def slot_mask(self) -> Tensor:
+        """bool [B, S]: whether a slot holds an ASV."""
+        return self.slots < self.n_occurrences
+
+    def _map_tensors(self, change: object) -> Batch:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})  # type: ignore[operator]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device; host integers stay where they are."""
+        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, for asynchronous copies (called by the DataLoader)."""
+        return self._map_tensors(lambda tensor: tensor.pin_memory())
+
+
+class AsvOutput(NamedTuple):
+    """Of the ASV encoder. ``nucleotide_logits`` [M, n_bases] only where bases were masked and a head exists."""
+
+    embeddings: Tensor  # [U, D]
+    nucleotide_logits: Tensor | None
+
+
+class EncoderOutput(NamedTuple):
+    """Of the encoder. Heads that are off, or have nothing to do in this batch, give None."""
+
+    sample_embeddings: Tensor  # [B, D]
+    asv_embeddings: Tensor  # [U, D]
+    nucleotide_logits: Tensor | None = None  # [M, n_bases]
+    log_abundance: Tensor | None = None  # [N], predicted, standardized as in `abundance_features`
+    faith_pd: Tensor | None = None  # [B], standardized
+
+
+class PredictorOutput(NamedTuple):
+    """Of the predictor: ``outputs`` in transformed units, or class logits."""
+
+    outputs: Tensor  # [B, T]
+    sample_embeddings: Tensor  # [B, D]

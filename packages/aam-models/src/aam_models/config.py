@@ -1,0 +1,175 @@
+"""What a model is made of. Standard library only.
+
+``ModelOptions`` and ``HeadOptions`` are what people choose on the command line; ``EncoderConfig`` and
+``PredictorConfig`` are what a model folder stores and what ``build_encoder`` and ``build_predictor`` read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from aam_models.errors import ModelError
+
+_T = TypeVar("_T")
+Common = Annotated[_T, "common"]
+
+LARGEST_WIDTH, MOST_LAYERS, LONGEST_SEQUENCE = 16_384, 256, 65_536
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ModelError(message)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size of encoder."""
+
+    width: int
+    heads: int
+    layers: int
+
+
+PRESETS = {
+    "tiny": Size(width=64, heads=2, layers=2),
+    "base": Size(width=128, heads=4, layers=4),
+    "large": Size(width=512, heads=8, layers=8),
+}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The size of the encoder."""
+
+    preset: Common[Literal["tiny", "base", "large"] | None] = None
+    """Size of the encoder: tiny (64 wide, 2 + 2 layers, for laptops), base (128, 4 + 4), large (512, 8 + 8).
+    Default: base, or what --pretrained-encoder is."""
+    embedding_dim: int | None = None
+    """Width of the embeddings; default: the preset's."""
+    attention_heads: int | None = None
+    """Attention heads; default: the preset's."""
+    attention_layers: int | None = None
+    """Layers over bases and, again, over the ASVs of a sample; default: the preset's."""
+    count_embedding: bool | None = None
+    """Whether the model sees how abundant each ASV is. Default: yes, or as in --pretrained-encoder."""
+    asv_chunk_size: int = 256
+    """ASVs encoded at once; 0 = all. Smaller needs less memory."""
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("--embedding-dim", self.embedding_dim),
+            ("--attention-heads", self.attention_heads),
+            ("--attention-layers", self.attention_layers),
+        ):
+            _require(value is None or value >= 1, f"{flag} {value}: must be 1 or more")
+        _require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
+        size = self.size()
+        _require(size.width <= LARGEST_WIDTH, f"--embedding-dim {size.width}: must be at most {LARGEST_WIDTH}")
+        _require(size.layers <= MOST_LAYERS, f"--attention-layers {size.layers}: must be at most {MOST_LAYERS}")
+        _require(
+            size.width % size.heads == 0,
+            f"--embedding-dim {size.width} is not a multiple of --attention-heads {size.heads}: change one",
+        )
+
+    def size(self) -> Size:
+        """Width, heads and layers: what was given, else the preset's."""
+        preset = PRESETS[self.preset or "base"]
+        return Size(
+            width=self.embedding_dim or preset.width,
+            heads=self.attention_heads or preset.heads,
+            layers=self.attention_layers or preset.layers,
+        )
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The head that turns a sample embedding into the target."""
+
+    regressor_hidden_dims: tuple[int, ...] = ()
+    """Widths of the head's hidden layers, like 64,32; default: one linear layer."""
+    regressor_dropout: float = 0.0
+    """Dropout in the head's hidden layers."""
+
+    def __post_init__(self) -> None:
+        _require(
+            all(1 <= width <= LARGEST_WIDTH for width in self.regressor_hidden_dims),
+            f"--regressor-hidden-dims {','.join(map(str, self.regressor_hidden_dims))}: "
+            f"each must be between 1 and {LARGEST_WIDTH}",
+        )
+        _require(
+            0 <= self.regressor_dropout < 1,
+            f"--regressor-dropout {self.regressor_dropout}: must be at least 0 and below 1",
+        )
+        _require(
+            self.regressor_dropout == 0 or bool(self.regressor_hidden_dims),
+            "--regressor-dropout acts in hidden layers: give --regressor-hidden-dims too",
+        )
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """Token codes. The bases are ``first_base .. first_base + n_bases - 1``; other codes are never predicted."""
+
+    pad: int
+    first_base: int
+    n_bases: int
+    start: int
+    mask: int
+    size: int
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Everything that fixes an encoder's shapes and arithmetic.
+
+    Attributes:
+        max_bp: bases of a sequence; positions 0 (START) to max_bp have embeddings.
+        width: D, of ASV and sample embeddings.
+        asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
+        count_embedding: whether abundance is an input.
+        distance_head, faith_pd_head, nucleotide_head, count_head: which pretraining heads exist.
+    """
+
+    alphabet: Alphabet
+    max_bp: int
+    width: int
+    heads: int
+    asv_layers: int
+    sample_layers: int
+    count_embedding: bool = True
+    distance_head: bool = True
+    faith_pd_head: bool = False
+    nucleotide_head: bool = True
+    count_head: bool = True
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.max_bp <= LONGEST_SEQUENCE, f"max_bp {self.max_bp}: must be 1 to {LONGEST_SEQUENCE}")
+        _require(1 <= self.width <= LARGEST_WIDTH, f"width {self.width}: must be 1 to {LARGEST_WIDTH}")
+        _require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
+        for name, layers in (("asv_layers", self.asv_layers), ("sample_layers", self.sample_layers)):
+            _require(1 <= layers <= MOST_LAYERS, f"{name} {layers}: must be 1 to {MOST_LAYERS}")
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """An encoder and the head on its sample embeddings.
+
+    Attributes:
+        out_width: outputs per sample: targets, or classes.
+        hidden_dims: widths of the head's hidden layers; none = one linear layer.
+        dropout: in the head's hidden layers.
+    """
+
+    encoder: EncoderConfig
+    out_width: int
+    hidden_dims: tuple[int, ...] = ()
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.out_width <= 1_000_000, f"out_width {self.out_width}: must be 1 to 1,000,000")
+        _require(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
+        _require(
+            all(1 <= width <= LARGEST_WIDTH for width in self.hidden_dims),
+            f"hidden_dims {self.hidden_dims}: each must be 1 to {LARGEST_WIDTH}",
+        )

@@ -1,0 +1,47 @@
+"""The pretrained part: bases -> ASVs -> samples, and the heads of the pretraining objectives."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from aam_models.asv_encoder import AsvEncoder
+from aam_models.batch import AsvOutput, Batch, EncoderOutput
+from aam_models.config import EncoderConfig
+from aam_models.distance_head import DistanceHead
+from aam_models.sample_encoder import SampleEncoder
+from aam_models.value_head import ValueHead
+
+
+class Encoder(nn.Module):
+    """Attention over bases, then over the ASVs of a sample.
+
+    ``distance_head`` is not called here: distances need the embeddings of all samples of a step, which only the step
+    has (on several devices they are gathered first).
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.asv_encoder = AsvEncoder(config)
+        self.sample_encoder = SampleEncoder(config)
+        self.distance_head = DistanceHead() if config.distance_head else None
+        self.faith_pd_head = ValueHead(config.width) if config.faith_pd_head else None
+        self.count_head = nn.Linear(config.width, 1) if config.count_head else None
+
+    def forward(self, batch: Batch, asvs: AsvOutput | None = None) -> EncoderOutput:
+        """Encode a batch.
+
+        Args:
+            batch: see `Batch`.
+            asvs: embeddings of the batch's distinct ASVs when they are known already (frozen, cached).
+        """
+        asvs = self.asv_encoder(batch) if asvs is None else asvs
+        samples = self.sample_encoder(asvs.embeddings, batch)
+        count_head = self.count_head if batch.hidden_counts is not None else None
+        return EncoderOutput(
+            sample_embeddings=samples.embeddings,
+            asv_embeddings=asvs.embeddings,
+            nucleotide_logits=asvs.nucleotide_logits,
+            log_abundance=None if count_head is None else count_head(samples.slots).squeeze(-1),
+            faith_pd=None if self.faith_pd_head is None else self.faith_pd_head(samples.embeddings),
+        )

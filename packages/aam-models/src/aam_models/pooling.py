@@ -1,0 +1,30 @@
+"""Attention pooling: a set of vectors becomes one."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class AttentionPooling(nn.Module):
+    """Weighted mean over positions; every head has a learned query and its own share of the width.
+
+    The zero query at the start makes it a plain mean.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.score = nn.Linear(width, heads)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[X, Y, D] -> [X, D]; ``mask`` bool [X, Y], True = real; every row needs at least one real position."""
+        rows, positions, width = x.shape
+        scores = self.score(x)  # [X, Y, H]
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, :, None], float("-inf"))
+        weights = scores.softmax(dim=1)[..., None]  # [X, Y, H, 1]
+        pooled = (weights * x.view(rows, positions, self.heads, width // self.heads)).sum(dim=1)
+        return self.out(pooled.reshape(rows, width))

@@ -1,0 +1,47 @@
+"""Pre-norm transformer blocks. Axes: X sequences, Y positions, D width, H heads."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    """``x + attention(norm(x))``, then ``x + mlp(norm(x))`` (pre-norm, Xiong et al. 2020, arXiv:2002.04745).
+
+    Not nn.TransformerEncoderLayer: its evaluation path returns NaN for fully padded rows and differs from training.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y] is True where a position may be attended to."""
+        rows, positions, width = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(rows, positions, 3, self.heads, width // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        attention_mask = None if mask is None else mask[:, None, None, :]
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        x = x + self.attention_out(attended.transpose(1, 2).reshape(rows, positions, width))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks with a final LayerNorm."""
+
+    def __init__(self, width: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y], True = real."""
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x)

@@ -1,0 +1,38 @@
+"""One number per sample (Faith's PD), in standardized units inside and in its own units outside."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ValueHead(nn.Module):
+    """A linear map of the sample embedding; knows the mean and spread of its target from training samples."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """[B, D] -> standardized values [B]."""
+        return self.linear(embeddings).squeeze(-1)
+
+    @torch.no_grad()
+    def calibrate(self, values: Tensor) -> None:
+        """Take mean and spread from the values of training samples [B], NaN where unknown."""
+        known = values[torch.isfinite(values)]
+        self.mean.copy_(known.mean())
+        self.spread.copy_(known.std(correction=0).clamp_min(1e-6))
+
+    def standardize(self, values: Tensor) -> Tensor:
+        """Values in their own units -> standardized."""
+        return (values - self.mean) / self.spread
+
+    def restore(self, standardized: Tensor) -> Tensor:
+        """Standardized values -> their own units."""
+        return standardized * self.spread + self.mean

@@ -1,0 +1,116 @@
+"""The files of a model folder beside weights and configuration, and of a run folder beside checkpoints."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from aam_data.preprocessor import Preprocessor
+from aam_data.study import Study
+from aam_models.encoder import Encoder
+from aam_models.model_folder import read_tensors, save_model
+from aam_models.predictor import Predictor
+from aam_train.json_files import read_json_object, write_json
+from aam_train.optim import load_optimizer_tensors, optimizer_tensors
+from aam_train.trainer import Progress
+
+PREPROCESSOR, TRAINING, STATE, STATE_TENSORS, CARD = (
+    "preprocessor.json",
+    "training.json",
+    "train_state.json",
+    "train_state.safetensors",
+    "README.md",
+)
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Where a model comes from: ``training.json``.
+
+    Attributes:
+        command: "pretrain" or "train".
+        inputs: path as given, SHA-256, QIIME 2 uuid and type of every input file.
+        targets: what it predicts; empty after pretraining.
+        samples: number of samples by part.
+        step: of the weights.
+        validation: metrics at that step.
+        versions: of what made it.
+    """
+
+    command: str
+    inputs: list[dict[str, Any]]
+    targets: list[str]
+    samples: dict[str, int]
+    step: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def versions() -> dict[str, str]:
+    """Versions of AAM, Python and torch."""
+    own = {name: version(name) for name in ("aam-data", "aam-models", "aam-train")}
+    return {**own, "python": platform.python_version(), "torch": torch.__version__}
+
+
+def input_records(study: Study) -> list[dict[str, Any]]:
+    """What ``training.json`` says of the input files."""
+    return [asdict(provenance) for provenance in study.inputs]
+
+
+def write_checkpoint(
+    folder: Path,
+    model: Encoder | Predictor,
+    preprocessor: Preprocessor,
+    record: TrainingRecord,
+    optimizer: torch.optim.AdamW,
+    progress: Progress,
+) -> None:
+    """Everything of a model folder but the manifest, into an open folder."""
+    save_model(folder, model)
+    write_json(folder / PREPROCESSOR, preprocessor.to_dict())
+    write_json(folder / TRAINING, asdict(record))
+    write_json(folder / STATE, asdict(progress))
+    save_file({k: v.detach().cpu() for k, v in optimizer_tensors(model, optimizer).items()}, folder / STATE_TENSORS)
+    (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
+
+
+def read_preprocessor(folder: Path) -> Preprocessor:
+    """The preprocessor of a model folder."""
+    return Preprocessor.from_dict(read_json_object(folder / PREPROCESSOR))
+
+
+def read_training(folder: Path) -> TrainingRecord:
+    """The training record of a model folder."""
+    return TrainingRecord(**read_json_object(folder / TRAINING))
+
+
+def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
+    """Put back the optimizer's state; the caller has verified the folder and loaded the weights."""
+    load_optimizer_tensors(model, optimizer, read_tensors(folder / STATE_TENSORS))
+    return Progress(**read_json_object(folder / STATE))
+
+
+def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
+    """``README.md`` of a model folder."""
+    counts = ", ".join(f"{number} {part}" for part, number in record.samples.items())
+    depth = f"{preprocessor.rarefy_depth} reads per sample" if preprocessor.rarefy_depth else "no rarefaction"
+    lines = [
+        f"# AAM model: {'predicts ' + ', '.join(record.targets) if record.targets else 'encoder of samples'}",
+        "",
+        f"Made by `aam {record.command}`, step {record.step}. Samples: {counts}.",
+        f"Input: up to {preprocessor.max_bp} bases of a sequence, {depth}, up to {preprocessor.token_limit} ASVs.",
+    ]
+    if preprocessor.labels:
+        lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
+    lines += ["", "| validation metric | value |", "|---|---|"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
+    use = "aam predict --model FOLDER --table TABLE --output predictions.tsv"
+    if not record.targets:
+        use = "aam train --pretrained-encoder FOLDER --table TABLE --metadata METADATA --metadata-column COLUMN ..."
+    return "\n".join([*lines, "", f"Use: `{use}`", ""])

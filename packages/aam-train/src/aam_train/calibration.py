@@ -1,0 +1,65 @@
+"""What is set from training samples before the first step, so that no step is spent on offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from aam_data.keys import Purpose, generator
+from aam_data.preprocessor import Preprocessor
+from aam_models.encoder import Encoder
+from aam_models.predictor import Predictor
+from aam_train.inference import run_samples
+from aam_train.loading import FIXED_DRAW
+from aam_train.losses.pairs import pair_indices
+from aam_train.objective import Objective
+from aam_train.run_data import RunData
+from aam_train.step import Step
+
+MOST_SAMPLES = 64  # whose pairs the distance head is calibrated on
+MOST_VALUES = 1000  # samples whose Faith PD gives mean and spread
+
+
+def calibrate_encoder(step: Step, data: RunData, objective: Objective, batch_size: int) -> None:
+    """Set the maps of the distance and Faith PD heads from training samples (fixed draw)."""
+    encoder: Encoder = step.encoder
+    if objective.weights.unifrac and encoder.distance_head is not None:
+        assert objective.pairs is not None
+        rows = _some(data.rows["train"], MOST_SAMPLES, data.preprocessor.seed)
+        embeddings = torch.from_numpy(run_samples(step, data.maker, rows, batch_size).embeddings).to(step.device)
+        i, j = pair_indices(len(rows), step.device)
+        distances = torch.from_numpy(objective.pairs.pairs(rows, rows, FIXED_DRAW)).to(step.device)
+        encoder.distance_head.calibrate(embeddings[i], embeddings[j], distances[i, j])
+    if objective.weights.faith_pd and encoder.faith_pd_head is not None:
+        assert objective.pairs is not None
+        rows = _some(data.rows["train"], MOST_VALUES, data.preprocessor.seed)
+        values = torch.from_numpy(objective.pairs.values(rows, FIXED_DRAW))
+        encoder.faith_pd_head.calibrate(values.to(step.device))
+
+
+def start_at_prior(model: Predictor, targets: np.ndarray, preprocessor: Preprocessor) -> None:
+    """Let the head begin at the training mean, or at the training shares of the classes.
+
+    Args:
+        targets: [R, T] of the training samples, transformed or codes, NaN = missing.
+    """
+    head = model.head
+    assert isinstance(head, nn.Sequential)
+    last = head[-1]
+    assert isinstance(last, nn.Linear)
+    if preprocessor.labels is not None:
+        codes = targets[np.isfinite(targets[:, 0]), 0].astype(np.int64)
+        shares = np.bincount(codes, minlength=len(preprocessor.labels.names)) + 1.0
+        prior = np.log(shares / shares.sum())
+    else:
+        prior = np.nanmean(targets, axis=0)
+    with torch.no_grad():
+        last.bias.copy_(torch.from_numpy(prior))
+
+
+def _some(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most ``most`` of the rows, the same for the same seed."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(generator(seed, Purpose.CALIBRATION).choice(rows, most, replace=False))

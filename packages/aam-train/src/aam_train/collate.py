@@ -1,0 +1,148 @@
+"""Samples -> Batch: each distinct ASV once, everything that the forward pass must know on the host computed here.
+
+Axes as in aam_models.batch: B samples, N occurrences, U distinct ASVs, L tokens, S slots, M masked bases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from aam_data import alphabet
+from aam_data.dataset import Sample
+from aam_data.keys import sample_key
+from aam_data.study import Study
+from aam_models.batch import Batch, Chunk
+from aam_models.masking import hidden_occurrences, masked_positions
+
+COMMON = 32  # ASVs of one length that are worth a chunk of their own
+SHORTEST_IN_CHUNK = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is hidden from the model in training. A ratio of 0 hides nothing."""
+
+    nucleotide_ratio: float = 0.0
+    count_ratio: float = 0.0
+
+
+class Collator:
+    """Makes batches of one study.
+
+    Args:
+        study: where the samples come from.
+        max_bp: bases of a sequence that the model sees.
+        chunk_size: ASVs encoded at once; 0 = all.
+        seed: of the masks.
+        targets: float32 [B of the study, T] in transformed units, NaN = missing; None without targets.
+    """
+
+    def __init__(
+        self, study: Study, *, max_bp: int, chunk_size: int, seed: int, targets: np.ndarray | None = None
+    ) -> None:
+        self.sequences, self.max_bp, self.chunk_size, self.seed = study.sequences, max_bp, chunk_size, seed
+        self.targets = targets
+        self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
+        self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
+
+    def collate(self, samples: list[Sample], draw: int, masking: Masking) -> Batch:
+        """One batch of samples, each with at least one ASV."""
+        rows = np.array([sample.row for sample in samples], dtype=np.int64)
+        sizes = np.array([len(sample.asv_rows) for sample in samples], dtype=np.int64)
+        assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
+        asv_rows, asv_index = self._distinct(np.concatenate([sample.asv_rows for sample in samples]))
+        tokens, lengths = self._tokens(asv_rows)
+        masked = self._mask(tokens, asv_rows, draw, masking)
+        sample_ptr = np.concatenate([[0], np.cumsum(sizes)])
+        return Batch(
+            tokens=torch.from_numpy(tokens),
+            lengths=torch.from_numpy(lengths),
+            asv_index=torch.from_numpy(asv_index),
+            sample_ptr=torch.from_numpy(sample_ptr),
+            slots=torch.from_numpy(_slots(sample_ptr)),
+            counts=torch.from_numpy(np.concatenate([sample.counts for sample in samples])),
+            asv_rows=torch.from_numpy(asv_rows),
+            sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
+            draw=draw,
+            chunks=cut_chunks(lengths, self.chunk_size, masked[0]),
+            masked_rows=torch.from_numpy(masked[0]),
+            masked_columns=torch.from_numpy(masked[1]),
+            masked_bases=torch.from_numpy(masked[2]),
+            hidden_counts=self._hide(rows, sizes, asv_rows[asv_index], draw, masking),
+            targets=None if self.targets is None else torch.from_numpy(self.targets[rows]),
+        )
+
+    def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:
+        """A batch for the ASV level alone: these ASVs, as if they were one sample."""
+        sample = Sample(0, asv_rows, np.ones(len(asv_rows), dtype=np.float32), reads_cut=0.0, asvs_cut=0)
+        return self.collate([sample], draw, masking)
+
+    def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct ASVs by length, then canonical order, int64 [U]; and which one each occurrence is, int64 [N]."""
+        distinct, index = np.unique(occurrences, return_inverse=True)
+        order = np.argsort(self.lengths[distinct], kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return distinct[order], place[index]
+
+    def _tokens(self, asv_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = self.lengths[asv_rows]
+        tokens = np.empty((len(asv_rows), int(lengths.max()) + 1), dtype=np.uint8)
+        tokens[:, 0] = alphabet.START
+        tokens[:, 1:] = self.sequences.codes[asv_rows, : tokens.shape[1] - 1]
+        return tokens, lengths + 1
+
+    def _mask(
+        self, tokens: np.ndarray, asv_rows: np.ndarray, draw: int, masking: Masking
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks ``tokens`` in place; gives rows, columns and the bases that stood there."""
+        if masking.nucleotide_ratio == 0:
+            return (np.zeros(0, dtype=np.int64),) * 3
+        maskable = (tokens >= alphabet.A) & (tokens <= alphabet.T)
+        keys = self.sequences.keys[asv_rows]
+        rows, columns = masked_positions(keys, maskable, masking.nucleotide_ratio, self.seed, draw)
+        bases = tokens[rows, columns].astype(np.int64) - alphabet.A
+        tokens[rows, columns] = alphabet.MASK
+        return rows, columns, bases
+
+    def _hide(
+        self, rows: np.ndarray, sizes: np.ndarray, occurrences: np.ndarray, draw: int, masking: Masking
+    ) -> torch.Tensor | None:
+        if masking.count_ratio == 0:
+            return None
+        sample_hashes = np.repeat(self.sample_hashes[rows], sizes)
+        keys = self.sequences.keys[occurrences]
+        return torch.from_numpy(hidden_occurrences(keys, sample_hashes, masking.count_ratio, self.seed, draw))
+
+
+def _slots(sample_ptr: np.ndarray) -> np.ndarray:
+    """Occurrence in each slot of the padded samples, int64 [B, S]; N where a slot is empty."""
+    sizes = np.diff(sample_ptr)
+    slots = sample_ptr[:-1, None] + np.arange(sizes.max())[None, :]
+    return np.where(slots < sample_ptr[1:, None], slots, sample_ptr[-1])
+
+
+def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) -> tuple[Chunk, ...]:
+    """Cut ASVs, ordered by length, into chunks for encoding.
+
+    A length that many ASVs share is encoded by itself, without a mask; rare lengths go together while the shortest
+    has at least three quarters of the longest.
+
+    Args:
+        lengths: int32 [U] tokens, ascending.
+        chunk_size: most ASVs of a chunk, 0 = no limit.
+        masked_rows: int64 [M] ascending.
+    """
+    chunks = []
+    start, size = 0, chunk_size or len(lengths)
+    while start < len(lengths):
+        same = int(np.searchsorted(lengths, lengths[start], side="right"))
+        similar = int(np.searchsorted(lengths, lengths[start] / SHORTEST_IN_CHUNK, side="right"))
+        stop = min(same if same - start >= COMMON else similar, start + size)
+        first, last = (int(i) for i in np.searchsorted(masked_rows, [start, stop]))
+        chunks.append(Chunk(start, stop, int(lengths[stop - 1]), stop <= same, first, last))
+        start = stop
+    return tuple(chunks)

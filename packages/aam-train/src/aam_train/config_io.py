@@ -1,0 +1,211 @@
+"""Root configurations as flat values and as TOML: one table a section, one key an option.
+
+A root is a frozen dataclass whose fields are section dataclasses; a section's fields are the options. Names
+of options are unique within a root, so values travel as one flat ``{option: value}`` and TOML keeps the
+sections. This module imports the standard library only (the TOML writer when something is written), because
+``aam --help`` uses it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+RootT = TypeVar("RootT")
+
+
+class ConfigError(ValueError):
+    """Settings that are unknown, missing or out of range. One line; names the flags or the keys."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigField:
+    """One option of a root.
+
+    Attributes:
+        section: name of the root's field that holds it.
+        owner: the section dataclass that declares it.
+        kind: its type without ``Annotated`` and without ``| None``.
+        common: whether it is marked ``Common``.
+        default: its default, or ``dataclasses.MISSING`` when it is required.
+    """
+
+    name: str
+    section: str
+    owner: type
+    kind: Any
+    common: bool
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def config_fields(root_class: type) -> dict[str, ConfigField]:
+    """The options of a root by name, in the order of declaration."""
+    found: dict[str, ConfigField] = {}
+    for section, owner in _sections(root_class).items():
+        hints = get_type_hints(owner, include_extras=True)
+        for field in dataclasses.fields(owner):
+            kind, common = hints[field.name], False
+            if get_origin(kind) is Annotated:
+                common = "common" in kind.__metadata__
+                kind = kind.__origin__
+            if NoneType in get_args(kind):  # TOML has no null: absent must mean the default
+                assert field.default is None, f"{owner.__name__}.{field.name}: must default to None"
+            assert field.name not in found, f"{root_class.__name__}: {field.name} is declared in two sections"
+            kind = _without_none(kind)
+            found[field.name] = ConfigField(field.name, section, owner, kind, common, field.default)
+    return found
+
+
+def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
+    """A root from flat values; what is absent takes its default.
+
+    Raises:
+        ConfigError: required options are missing, or ``__post_init__`` of any section or of the root refuses.
+    """
+    fields = config_fields(root_class)
+    if missing := [field.flag for field in fields.values() if field.required and field.name not in values]:
+        raise ConfigError(f"missing {', '.join(missing)}")
+    sections, problems = {}, []
+    for section, owner in _sections(root_class).items():
+        names = [name for name, field in fields.items() if field.section == section and name in values]
+        try:
+            sections[section] = owner(**{name: values[name] for name in names})
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("; ".join(problems))
+    try:
+        return root_class(**sections)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def config_to_toml(config: object) -> str:
+    """TOML text of a root; ``config_from_toml`` gives the root back."""
+    import tomli_w  # only the commands that write a run need it
+
+    return tomli_w.dumps(config_to_dict(config))
+
+
+def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
+    """``{section: {option: value}}`` in TOML's types: no None, paths as text, tuples as lists."""
+    tables: dict[str, dict[str, Any]] = {section: {} for section in _sections(type(config))}
+    for field in config_fields(type(config)).values():
+        value = getattr(getattr(config, field.section), field.name)
+        if value is not None:
+            tables[field.section][field.name] = _to_toml(value)
+    return tables
+
+
+def config_from_toml(text: str, root_class: type[RootT]) -> RootT:
+    """The root that ``text`` describes. Raises ConfigError (unknown, missing, wrong type, out of range)."""
+    return build_config(root_class, values_from_toml(text, root_class))
+
+
+def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
+    """Flat values of the options that ``text`` sets, which need not be all.
+
+    Raises:
+        ConfigError: not TOML, unknown sections or keys, values of a wrong type; all that is wrong at once.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from error
+    fields, sections = config_fields(root_class), _sections(root_class)
+    values, problems = {}, []
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            problems.append(_misplaced(section, fields, sections))
+        elif section not in sections:
+            problems.append(f"unknown section [{section}]{_nearest(section, sections)}")
+        else:
+            for name, value in table.items():
+                if name not in fields or fields[name].section != section:
+                    problems.append(f"[{section}] " + _misplaced(name, fields, sections))
+                    continue
+                try:
+                    values[name] = _from_toml(value, fields[name].kind)
+                except _WrongType as error:
+                    problems.append(f"[{section}] {name} = {value!r}: must be {error}")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return values
+
+
+class _WrongType(Exception):
+    """Carries what the value should have been."""
+
+
+def _sections(root_class: type) -> dict[str, type]:
+    hints = get_type_hints(root_class)
+    sections = {field.name: hints[field.name] for field in dataclasses.fields(root_class)}
+    for name, owner in sections.items():
+        assert dataclasses.is_dataclass(owner), f"{root_class.__name__}.{name} is not a section dataclass"
+    return sections
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    arms = [arm for arm in get_args(kind) if arm is not NoneType]
+    assert len(arms) == 1, f"{kind}: an option has one type"
+    return arms[0]
+
+
+def _to_toml(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_toml(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _from_toml(value: Any, kind: Any) -> Any:
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise _WrongType("a list")
+        return tuple(_from_toml(item, get_args(kind)[0]) for item in value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise _WrongType("one of " + ", ".join(get_args(kind)))
+        return value
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    if kind in (bool, int, str) and type(value) is kind:
+        return value
+    raise _WrongType(_WORDS[kind])
+
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "a string",
+    Path: "a path in quotes",
+}
+
+
+def _misplaced(name: str, fields: Mapping[str, ConfigField], sections: Iterable[str]) -> str:
+    if name in fields:
+        return f"{name} belongs in section [{fields[name].section}]"
+    return f"unknown key {name}{_nearest(name, [*fields, *sections])}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""

@@ -1,0 +1,77 @@
+"""`aam show`: what a model is, from its folder's small files; weights are not loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_data.preprocessor import FittedTarget
+from aam_models.config import PredictorConfig
+from aam_models.model_folder import read_config
+from aam_train.artifacts import read_preprocessor, read_training
+from aam_train.checkpoint import model_folder, run_folder_of
+from aam_train.json_files import read_json_object
+
+
+def describe(path: Path) -> list[tuple[str, str]]:
+    """Name and value of everything worth knowing about a model or run folder, in the order to show it.
+
+    Raises:
+        ModelError, TrainError: not a folder of AAM, or a damaged one.
+    """
+    folder = model_folder(path)
+    config, record, preprocessor = read_config(folder), read_training(folder), read_preprocessor(folder)
+    encoder = config.encoder if isinstance(config, PredictorConfig) else config
+    rows = [("model", str(folder)), ("made by", f"aam {record.command}, step {record.step}")]
+    if isinstance(config, PredictorConfig):
+        rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
+        hidden = "-".join(map(str, config.hidden_dims))
+        rows.append(("head", f"hidden layers {hidden}" if hidden else "one linear layer"))
+    else:
+        rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
+    rows += [
+        (
+            "encoder",
+            f"{encoder.width} wide, {encoder.heads} heads, {encoder.asv_layers} + {encoder.sample_layers} layers",
+        ),
+        ("sequences", f"up to {preprocessor.max_bp} bases{_trim(preprocessor.trim_length)}"),
+        ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
+        (
+            "ASVs",
+            f"up to {preprocessor.token_limit:,} a sample, {'with' if encoder.count_embedding else 'without'} abundance",
+        ),
+        ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
+        ("seed", str(preprocessor.seed)),
+    ]
+    rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
+    rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value is not None]
+    rows += _test_results(folder)
+    rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
+    return rows
+
+
+def _test_results(folder: Path) -> list[tuple[str, str]]:
+    """Held-out figures of the run that the model belongs to, if they are there."""
+    run = run_folder_of(folder)
+    if run is None or not (run / "report" / "results.json").is_file():
+        return []
+    results = read_json_object(run / "report" / "results.json")
+    rows = []
+    for target, models in results.get("targets", {}).items():
+        for model, metrics in models.items():
+            rows.append((f"test {target}, {model.replace('_', ' ')}", _figures(metrics)))
+    if "aam" in results:
+        rows.append(("test", _figures(results["aam"])))
+    return rows
+
+
+def _figures(metrics: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
+
+
+def _target(target: FittedTarget) -> str:
+    spec, labels = target.spec, target.labels
+    return f"{spec.name} (classes {', '.join(labels.names)})" if labels else f"{spec.name} (number)"
+
+
+def _trim(length: int) -> str:
+    return f", trimmed to {length}" if length else ""

@@ -1,0 +1,132 @@
+"""The whole settings of one program: sections of options, and the rules that cross sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_models.config import HeadOptions, ModelOptions
+from aam_train.config import (
+    DemoOptions,
+    OptimizerOptions,
+    PredictOptions,
+    PretrainObjective,
+    RunOptions,
+    TrainObjective,
+    TransferOptions,
+)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
+    _require(
+        split.group_column is None or metadata.metadata is not None,
+        "--group-column is a column of --metadata: give --metadata too",
+    )
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of `aam pretrain`."""
+
+    table: TableOptions
+    run: RunOptions
+    phylogeny: PhylogenyOptions = PhylogenyOptions()
+    metadata: MetadataOptions = MetadataOptions()
+    sample: SampleOptions = SampleOptions()
+    split: SplitOptions = SplitOptions()
+    model: ModelOptions = ModelOptions()
+    objective: PretrainObjective = PretrainObjective()
+    optimizer: OptimizerOptions = OptimizerOptions()
+
+    def __post_init__(self) -> None:
+        _check_splits(self.split, self.metadata)
+        _require(
+            self.objective.penalty == 0 or _has_targets(self.phylogeny),
+            "--tree (or --unifrac-matrix) is needed for the UniFrac objective; --penalty 0 switches it off",
+        )
+        _require(
+            self.objective.unifrac_metric == "unifrac" or self.phylogeny.unifrac_matrix is None,
+            f"--unifrac-metric {self.objective.unifrac_metric} needs --tree: a distance matrix has no Faith PD",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `aam train`."""
+
+    table: TableOptions
+    metadata: MetadataOptions
+    target: TargetOptions
+    run: RunOptions
+    transfer: TransferOptions = TransferOptions()
+    phylogeny: PhylogenyOptions = PhylogenyOptions()
+    sample: SampleOptions = SampleOptions()
+    split: SplitOptions = SplitOptions()
+    model: ModelOptions = ModelOptions()
+    head: HeadOptions = HeadOptions()
+    objective: TrainObjective = TrainObjective()
+    optimizer: OptimizerOptions = OptimizerOptions()
+
+    def __post_init__(self) -> None:
+        _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
+        _check_splits(self.split, self.metadata)
+        _require(
+            not self.objective.penalty or _has_targets(self.phylogeny),
+            "--penalty above 0 needs --tree or --unifrac-matrix",
+        )
+        _require(
+            not (self.transfer.freeze_base and self.pair_weight() > 0),
+            "--penalty above 0 and --freeze-base exclude each other: a frozen encoder cannot learn distances "
+            "(leave out --tree and --unifrac-matrix, or give --penalty 0)",
+        )
+        _require(
+            not (self.transfer.pretrained_encoder and self.run.resume_from not in (None, "auto")),
+            "--resume-from continues with the weights of the checkpoint: leave out --pretrained-encoder",
+        )
+        _require(
+            not (self.transfer.cv and self.split.train_samples),
+            "--cv makes its own splits: leave out --train-samples and --val-samples",
+        )
+        metric, classifier = self.transfer.best_metric, self.target.classifier
+        _require(
+            metric == "val_loss" or classifier == (metric not in ("r2", "mae")),
+            f"--best-metric {metric} does not fit: r2 and mae are for numbers; accuracy, balanced_accuracy, f1 and "
+            "auc go with --classifier",
+        )
+
+    def pair_weight(self) -> float:
+        """Weight of the UniFrac objective: as given, else 1 where there are targets."""
+        if self.objective.penalty is not None:
+            return self.objective.penalty
+        return 1.0 if _has_targets(self.phylogeny) else 0.0
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Settings of `aam predict`."""
+
+    table: TableOptions
+    predict: PredictOptions
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of `aam demo`."""
+
+    demo: DemoOptions
+
+
+def _has_targets(phylogeny: PhylogenyOptions) -> bool:
+    return phylogeny.tree is not None or phylogeny.unifrac_matrix is not None

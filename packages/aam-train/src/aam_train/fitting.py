@@ -1,0 +1,121 @@
+"""From a model and its data to a fitted model: optimizer, resumption, checkpoints, the loop, the best weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from aam_models.encoder import Encoder
+from aam_models.model_folder import WEIGHTS, load_weights, read_weights
+from aam_models.predictor import Predictor
+from aam_train.artifacts import TrainingRecord, load_state, read_training, write_checkpoint
+from aam_train.checkpoint import BEST, LAST
+from aam_train.config import OptimizerOptions, RunOptions
+from aam_train.errors import TrainError
+from aam_train.loading import TrainingPlan
+from aam_train.objective import Objective
+from aam_train.optim import build_optimizer, warmup_cosine
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.jsonl import JsonlReporter
+from aam_train.reporting.records import Reporters
+from aam_train.run_data import RunData
+from aam_train.run_folder import RunFolder
+from aam_train.signals import StopFlag
+from aam_train.step import Step
+from aam_train.trainer import Keeper, Progress, Trainer
+from aam_train.validation import Validator
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a run fits.
+
+    Attributes:
+        best_metric: of the validator's metrics.
+        record: what every checkpoint says of itself; step and metrics are filled in.
+    """
+
+    folder: RunFolder
+    data: RunData
+    step: Step
+    objective: Objective
+    validate: Validator
+    run: RunOptions
+    optimizer: OptimizerOptions
+    best_metric: str
+    record: TrainingRecord
+
+    def execute(self) -> None:
+        """Train (or continue) and leave the best weights in the model.
+
+        Raises:
+            RunStopped: after a signal; see `Trainer.fit`.
+        """
+        model = self.step.model
+        optimizer = build_optimizer(model, self.optimizer)
+        progress = self._restore(model, optimizer)
+        plan = TrainingPlan(self.data.rows["train"], self.run.batch_size, self.run.seed, self.objective.masking)
+        total_steps = self.run.epochs * plan.steps_per_epoch
+        reporter = self._reporter(total_steps, progress.step)
+        try:
+            with StopFlag() as stop:
+                Trainer(
+                    step=self.step,
+                    objective=self.objective,
+                    optimizer=optimizer,
+                    schedule=warmup_cosine(total_steps, self.optimizer.warmup_steps),
+                    plan=plan,
+                    maker=self.data.maker,
+                    validate=self.validate,
+                    run=self.run,
+                    optimizer_options=self.optimizer,
+                    best_metric=self.best_metric,
+                    keeper=self._keeper(model, optimizer),
+                    reporter=reporter,
+                    stop=stop,
+                    progress=progress,
+                ).fit()
+        finally:
+            reporter.close()
+        checkpoints = self.folder.checkpoints
+        if checkpoints.step_of(BEST) is None:
+            # the metric was undefined at every epoch (one validation sample, one class): the last weights are it
+            checkpoints.point(BEST, progress.step)
+        best = checkpoints.folder / BEST
+        load_weights(model, read_weights(best), str(best / WEIGHTS))
+
+    def _restore(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
+        checkpoint = self.folder.resume
+        if checkpoint is None:
+            return Progress()
+        before = read_training(checkpoint).inputs
+        changed = [now["path"] for then, now in zip(before, self.record.inputs, strict=True) if then != now]
+        if changed:
+            raise TrainError(f"{', '.join(changed)}: the file changed since the run began, so it cannot be continued")
+        load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
+        return load_state(checkpoint, model, optimizer)
+
+    def _keeper(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Keeper:
+        checkpoints = self.folder.checkpoints
+
+        def save(progress: Progress, pointer: str) -> None:
+            record = replace(self.record, step=progress.step, validation=progress.validation)
+            checkpoints.save(
+                progress.step,
+                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, optimizer, progress),
+            )
+            checkpoints.point(pointer, progress.step)
+
+        return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
+
+    def _reporter(self, total_steps: int, first_step: int) -> Reporters:
+        from aam_train.reporting.tensorboard import TensorBoardReporter
+
+        return Reporters(
+            (
+                ConsoleReporter(total_steps, first_step),
+                JsonlReporter(self.folder.path / "metrics.jsonl", first_step),
+                TensorBoardReporter(self.folder.path / "tensorboard", first_step),
+            )
+        )

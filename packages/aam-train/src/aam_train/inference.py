@@ -1,0 +1,112 @@
+"""Passes over whole sets of samples: every distinct ASV is encoded once, every sample is seen once, in order."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam_train.collate import Masking
+from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
+from aam_train.step import Step
+
+ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
+
+
+@dataclass(frozen=True, eq=False)
+class SampleOutputs:
+    """Of R samples, in the order asked for, on the host.
+
+    Attributes:
+        embeddings: float32 [R, D].
+        outputs: float32 [R, W] in transformed units or logits; None without a head.
+        faith_pd: float32 [R] in its own units; None without a head.
+    """
+
+    embeddings: np.ndarray
+    outputs: np.ndarray | None
+    faith_pd: np.ndarray | None
+
+
+@contextlib.contextmanager
+def evaluating(step: Step) -> Iterator[None]:
+    """Evaluation mode without gradients; the tables of frozen parts are put back afterwards."""
+    tables = step.asv_table, step.sample_table
+    step.model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        step.asv_table, step.sample_table = tables
+
+
+def asvs_of(maker: BatchMaker, rows: np.ndarray) -> np.ndarray:
+    """ASVs that any draw of these samples can hold, int64, ascending."""
+    return np.unique(maker.samples.study.table.take_counts(rows).indices).astype(np.int64)
+
+
+def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Tensor:
+    """Embeddings of the study's ASVs [A, D] on the device; rows that were not asked for are 0."""
+    n_asvs = maker.samples.study.table.n_features
+    table = torch.zeros((n_asvs, step.encoder.config.width), device=step.device)
+    # by length, so that chunks are uniform
+    by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
+    with evaluating(step):
+        for start in range(0, len(by_length), ASVS_AT_ONCE):
+            batch = maker.collator.asvs(by_length[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking())
+            table[batch.asv_rows.to(step.device)] = step.encode_asvs(batch).embeddings
+    return table
+
+
+def embed_drawn_asvs(step: Step, maker: BatchMaker, rows: np.ndarray) -> Tensor:
+    """Like `embed_asvs`, for the ASVs in the fixed draw of these samples."""
+    drawn = maker.samples.samples(rows, FIXED_DRAW)
+    return embed_asvs(step, maker, np.unique(np.concatenate([sample.asv_rows for sample in drawn])))
+
+
+def run_samples(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int) -> SampleOutputs:
+    """Embeddings and outputs of the fixed draw of these samples, nothing masked."""
+    embeddings, outputs, faith_pd = [], [], []
+    if step.asv_table is None and step.sample_table is None:
+        asv_table = embed_drawn_asvs(step, maker, rows)
+    else:
+        asv_table = step.asv_table  # type: ignore[assignment]
+    head = step.encoder.faith_pd_head
+    with evaluating(step):
+        step.asv_table = asv_table
+        for request in fixed_requests(rows, batch_size):
+            result = step.run(maker[request].to(step.device))
+            embeddings.append(result.encoded.sample_embeddings.cpu())
+            if result.predicted is not None:
+                outputs.append(result.predicted.outputs.cpu())
+            if head is not None and result.encoded.faith_pd is not None:
+                faith_pd.append(head.restore(result.encoded.faith_pd).cpu())
+    return SampleOutputs(
+        embeddings=torch.cat(embeddings).numpy(),
+        outputs=torch.cat(outputs).numpy() if outputs else None,
+        faith_pd=torch.cat(faith_pd).numpy() if faith_pd else None,
+    )
+
+
+def predict_masked_bases(
+    step: Step, maker: BatchMaker, asv_rows: np.ndarray, ratio: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of masked bases under the fixed draw, each ASV once.
+
+    Returns:
+        ASV row, base position (from 0), true base (0-3), int64 [M] each, and logits float32 [M, 4].
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+    with evaluating(step):
+        for start in range(0, len(asv_rows), ASVS_AT_ONCE):
+            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking(ratio))
+            predicted = step.encode_asvs(batch).nucleotide_logits
+            assert predicted is not None
+            rows = batch.asv_rows[batch.masked_rows].numpy()
+            parts.append((rows, batch.masked_columns.numpy() - 1, batch.masked_bases.numpy(), predicted.cpu().numpy()))
+    row, position, base, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return row, position, base, logits

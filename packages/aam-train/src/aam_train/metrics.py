@@ -1,0 +1,58 @@
+"""Figures of merit, on whole sets of samples at once (scikit-learn's definitions)."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import metrics as sk
+
+HIGHER_IS_BETTER = {"val_loss": False, "r2": True, "mae": False, "accuracy": True}
+HIGHER_IS_BETTER |= {"balanced_accuracy": True, "f1": True, "auc": True}
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation; NaN for fewer than two values or without spread."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """r2, mae, rmse and pearson_r of [R] values; R2 is NaN for fewer than two samples."""
+    return {
+        "r2": float(sk.r2_score(truth, prediction)) if len(truth) > 1 else float("nan"),
+        "mae": float(sk.mean_absolute_error(truth, prediction)),
+        "rmse": float(np.sqrt(sk.mean_squared_error(truth, prediction))),
+        "pearson_r": pearson(truth, prediction),
+    }
+
+
+def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """accuracy, balanced_accuracy, f1 (macro) and auc (macro, one class against the rest).
+
+    Args:
+        truth: int [R] codes.
+        probabilities: [R, K].
+
+    AUC is averaged over the classes that have both members and others among the samples; NaN when none has.
+    """
+    prediction = probabilities.argmax(axis=1)
+    present = np.unique(truth)
+    recalls = [float((prediction[truth == code] == code).mean()) for code in present]
+    return {
+        "accuracy": float(sk.accuracy_score(truth, prediction)),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "f1": float(sk.f1_score(truth, prediction, average="macro", labels=present, zero_division=0.0)),
+        "auc": _macro_auc(truth, probabilities),
+    }
+
+
+def _macro_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    if probabilities.shape[1] == 2:
+        both = 0 < truth.mean() < 1
+        return float(sk.roc_auc_score(truth, probabilities[:, 1])) if both else float("nan")
+    areas = [
+        sk.roc_auc_score(truth == code, probabilities[:, code])
+        for code in range(probabilities.shape[1])
+        if 0 < (truth == code).mean() < 1
+    ]
+    return float(np.mean(areas)) if areas else float("nan")

@@ -1,0 +1,176 @@
+"""A fitted predictor beside its baselines: tables and pictures of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aam_data.preprocessor import Preprocessor
+from aam_train.baselines import baseline_outputs
+from aam_train.json_files import write_json
+from aam_train.metrics import classification_metrics, regression_metrics
+from aam_train.predictions import Predictions, make_predictions, write_full, write_predictions
+from aam_train.reporting.jsonl import read_records
+from aam_train.reporting.records import Reporter
+from aam_train.run_data import RunData
+
+NAMES = {"aam": "AAM", "random_forest": "random forest", "constant": "constant"}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Predictions of one run (or of all folds) in the targets' own terms, and those of the baselines.
+
+    Attributes:
+        predictions: of the model, all R samples.
+        truth: [R, T] numbers (NaN = missing) or class names (None = missing).
+        part: text [R]: train, validation or test.
+        group: text [R], empty where there is none.
+        baselines: name -> predictions of the test samples, in the order in which they stand in ``predictions``.
+    """
+
+    predictions: Predictions
+    truth: np.ndarray
+    part: np.ndarray
+    group: np.ndarray
+    baselines: dict[str, Predictions]
+
+    @property
+    def held_out(self) -> np.ndarray:
+        return self.part == "test"
+
+
+def compare(
+    data: RunData,
+    rows: np.ndarray,
+    outputs: np.ndarray,
+    targets: np.ndarray,
+    groups: Mapping[str, str | None] | None,
+    seed: int,
+) -> Comparison:
+    """Outputs of the model for ``rows`` [R, W] beside the baselines' for the test samples."""
+    ids = data.study.table.sample_ids
+    part_of = data.splits.part_of()
+    predictions = make_predictions(data.preprocessor, ids[rows], outputs)
+    baselines = {}
+    if len(data.rows["test"]):
+        found = baseline_outputs(data, targets, seed)
+        baselines = {name: _from_baseline(data.preprocessor, ids[data.rows["test"]], x) for name, x in found.items()}
+    return Comparison(
+        predictions=predictions,
+        truth=true_values(data.preprocessor, targets[rows]),
+        part=np.array([part_of[i] for i in ids[rows]], dtype=object),
+        group=np.array([(groups or {}).get(i) or "" for i in ids[rows]], dtype=object),
+        baselines=baselines,
+    )
+
+
+def true_values(preprocessor: Preprocessor, targets: np.ndarray) -> np.ndarray:
+    """Targets [R, T] in their own terms: numbers, or class names with None where missing."""
+    if preprocessor.labels is None:
+        return preprocessor.invert(targets)
+    names = preprocessor.labels.names
+    return np.array(
+        [[names[int(code)] if np.isfinite(code) else None for code in row] for row in targets], dtype=object
+    )
+
+
+def pool_folds(folds: list[Comparison]) -> Comparison:
+    """The held-out parts of all folds together: every sample predicted by the model that did not see it."""
+
+    def pool(parts: list[Predictions]) -> Predictions:
+        shares = [p.probabilities for p in parts if p.probabilities is not None]
+        ids = np.concatenate([p.sample_ids for p in parts])
+        values = np.concatenate([p.values for p in parts])
+        return Predictions(ids, values, np.concatenate(shares) if shares else None, parts[0].names, parts[0].classes)
+
+    return Comparison(
+        predictions=pool([fold.predictions.take(fold.held_out) for fold in folds]),
+        truth=np.concatenate([fold.truth[fold.held_out] for fold in folds]),
+        part=np.concatenate([fold.part[fold.held_out] for fold in folds]),
+        group=np.concatenate([fold.group[fold.held_out] for fold in folds]),
+        baselines={name: pool([fold.baselines[name] for fold in folds]) for name in folds[0].baselines},
+    )
+
+
+def results_of(comparison: Comparison) -> dict[str, Any]:
+    """Metrics on the held-out samples of the model and the baselines, by target."""
+    chosen = comparison.held_out
+    truth = comparison.truth[chosen]
+    models = {"aam": comparison.predictions.take(chosen), **comparison.baselines}
+    targets = {
+        name: {model: _metrics(truth[:, t], predictions, t) for model, predictions in models.items()}
+        for t, name in enumerate(comparison.predictions.names)
+    }
+    return {"part": "test", "samples": int(chosen.sum()), "targets": targets if chosen.any() else {}}
+
+
+def write_report(run: Path, comparison: Comparison, reporter: Reporter) -> None:
+    """``predictions*.tsv``, ``report/results.json`` and pictures; says the results."""
+    report = run / "report"
+    report.mkdir(exist_ok=True)
+    write_predictions(run / "predictions.tsv", comparison.predictions.take(comparison.held_out))
+    columns = {"split": list(comparison.part), "group": list(comparison.group)}
+    write_full(run / "predictions_full.tsv", comparison.predictions, truth=comparison.truth, columns=columns)
+    results = results_of(comparison)
+    write_json(report / "results.json", results)
+    _draw(run, comparison, results)
+    for line in result_lines(results):
+        reporter.note(line)
+
+
+def result_lines(results: dict[str, Any]) -> list[str]:
+    """The results in words, one line a target and model."""
+    lines = []
+    for target, models in results["targets"].items():
+        lines.append(f"{target}, {results['samples']:,} held-out samples:")
+        for model, metrics in models.items():
+            figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+            lines.append(f"  {NAMES[model]:<14}{figures}")
+    return lines
+
+
+def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndarray) -> Predictions:
+    if preprocessor.labels is None:
+        return make_predictions(preprocessor, ids, outputs)
+    with np.errstate(divide="ignore"):  # a share of 0 is a logit of -inf
+        return make_predictions(preprocessor, ids, np.log(outputs))
+
+
+def _metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
+    if predictions.probabilities is not None:
+        known = np.array([value is not None for value in truth])
+        code = {name: number for number, name in enumerate(predictions.classes)}
+        codes = np.array([code[value] for value in truth[known]])
+        return classification_metrics(codes, predictions.probabilities[known])
+    known = np.isfinite(truth)
+    return regression_metrics(truth[known], predictions.values[known, target])
+
+
+def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
+    from aam_train.reporting.plots import plot_comparison, plot_confusion, plot_curves, plot_scatter
+
+    report = run / "report"
+    if (run / "metrics.jsonl").is_file():
+        plot_curves(report / "curves.png", read_records(run / "metrics.jsonl"))
+    if not results["targets"]:
+        return
+    chosen = comparison.held_out
+    truth, held_out = comparison.truth[chosen], comparison.predictions.take(chosen)
+    for t, name in enumerate(held_out.names):
+        suffix = "" if len(held_out.names) == 1 else f"-{t + 1}"
+        metric = "auc" if held_out.classes else "r2"
+        bars = {NAMES[model]: values[metric] for model, values in results["targets"][name].items()}
+        plot_comparison(report / f"comparison{suffix}.png", bars, f"{metric.upper()} of {name}")
+        if held_out.classes:
+            known = np.array([value is not None for value in truth[:, t]])
+            pair = truth[known, t], held_out.values[known, t]
+            plot_confusion(report / "confusion.png", *pair, held_out.classes, f"{name}, held out")
+        else:
+            known = np.isfinite(truth[:, t])
+            values = truth[known, t], held_out.values[known, t]
+            plot_scatter(report / f"predicted_vs_true{suffix}.png", *values, "held-out samples", name)

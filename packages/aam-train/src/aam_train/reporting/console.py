@@ -1,0 +1,58 @@
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aam_train.reporting.records import EpochRecord, StepRecord
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class ConsoleReporter:
+    """Notes, a line per epoch and, within long epochs, a sign of life.
+
+    Args:
+        total_steps: of the run, for the bar.
+        first_step: steps that are done already.
+    """
+
+    def __init__(self, total_steps: int = 0, first_step: int = 0) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.last_line = time.monotonic()
+        self.progress: Progress | None = None
+        if self.console.is_terminal and total_steps:
+            columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.progress = Progress(*columns, TextColumn("{task.description}"), console=self.console, transient=True)
+            self.task = self.progress.add_task("", total=total_steps, completed=first_step)
+            self.progress.start()
+        self.total_steps = total_steps
+
+    def note(self, text: str) -> None:
+        self._line(text)
+
+    def step(self, record: StepRecord) -> None:
+        text = f"loss {record.loss['total']:.4f}"
+        if self.progress is not None:
+            self.progress.update(self.task, completed=record.step, description=text)
+        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
+            self._line(f"epoch {record.epoch}, step {record.step}/{self.total_steps}: {text}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        validation = ", ".join(f"{name} {value:.4g}" for name, value in record.validation.items())
+        self._line(
+            f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}; {validation}"
+            f"{' (best)' if record.best else ''} [{record.seconds:.1f} s, {record.asvs_per_second:,.0f} ASVs/s, "
+            f"{record.occurrences_per_asv:.1f} uses per ASV, {record.data_wait:.0%} waiting for data]"
+        )
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False)
+        self.last_line = time.monotonic()

@@ -1,0 +1,47 @@
+"""``metrics.jsonl``: one JSON record a line, the source of every plot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from aam_train.json_files import json_line
+from aam_train.reporting.records import EpochRecord, StepRecord
+
+
+class JsonlReporter:
+    """Appends records; on resumption, lines of later steps are dropped first.
+
+    Args:
+        path: of ``metrics.jsonl``.
+        first_step: the step that the run continues from.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        if path.exists():
+            kept = [record for record in read_records(path) if record["step"] <= first_step]
+            temporary = path.with_name(f".{path.name}.tmp")
+            temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
+            temporary.replace(path)
+        self.file = path.open("a", encoding="utf-8")
+
+    def note(self, text: str) -> None:
+        """Notes are for people; the run's record keeps them elsewhere."""
+
+    def step(self, record: StepRecord) -> None:
+        self.file.write(json_line({"kind": "step", **dataclasses.asdict(record)}))
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.file.write(json_line({"kind": "epoch", **dataclasses.asdict(record)}))
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """All records; an unfinished last line (a killed run) is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]

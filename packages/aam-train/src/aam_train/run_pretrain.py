@@ -1,0 +1,207 @@
+"""`aam pretrain`: a table and its tree -> an encoder. Read from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aam_data.study import Study
+from aam_models.build import build_encoder
+from aam_train.architecture import new_encoder_config
+from aam_train.artifacts import TrainingRecord, input_records, versions
+from aam_train.calibration import calibrate_encoder
+from aam_train.collate import Masking
+from aam_train.config import PretrainObjective
+from aam_train.experiment import PretrainConfig
+from aam_train.fitting import Fit
+from aam_train.inference import predict_masked_bases, run_samples
+from aam_train.json_files import write_json
+from aam_train.loading import FIXED_DRAW
+from aam_train.objective import Objective, Weights
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.jsonl import read_records
+from aam_train.run_data import (
+    DEFAULT_DEPTH,
+    DEFAULT_MAX_BP,
+    RunData,
+    build_data,
+    groups_of,
+    make_splits,
+    read_inputs,
+    usable_rows,
+)
+from aam_train.run_folder import open_run
+from aam_train.runtime import resolve_device, seed_weights
+from aam_train.step import Step
+from aam_train.validation import EncoderValidator, sample_for_pairs
+
+
+def run_pretrain(config: PretrainConfig) -> Path:
+    """Pretrain an encoder; returns the run folder.
+
+    Raises:
+        DataError, ModelError, TrainError: something the user can change.
+        RunStopped: after a signal.
+    """
+    device = resolve_device(config.run.device)
+    console = ConsoleReporter()
+    folder = open_run(config, config.run)
+
+    study = read_inputs(config.table, config.metadata, config.phylogeny)
+    for note in study.notes:
+        console.note(note)
+    depth, max_bp = rarefy_depth(config, study), config.sample.max_bp or DEFAULT_MAX_BP
+    rows = usable_rows(study, depth, None, console)
+    (splits,) = make_splits(study, rows, config.split, config.run.seed, None)
+    console.note(splits.summary(groups_of(study, config.split)))
+    splits.write(folder.path / "splits.tsv", groups_of(study, config.split))
+    data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
+
+    weights = pretrain_weights(config.objective)
+    objective = Objective(weights, pretrain_masking(config.objective), pairs=data.pairs)
+    seed_weights(config.run.seed)
+    encoder = build_encoder(new_encoder_config(config.model, max_bp, weights)).to(device)
+    console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
+    step = Step(encoder, device)
+    if folder.resume is None:
+        calibrate_encoder(step, data, objective, config.run.batch_size)
+
+    Fit(
+        folder=folder,
+        data=data,
+        step=step,
+        objective=objective,
+        validate=validator(data, objective, "validation", config.run.batch_size),
+        run=config.run,
+        optimizer=config.optimizer,
+        best_metric="val_loss",
+        record=TrainingRecord(
+            command="pretrain",
+            inputs=input_records(study),
+            targets=[],
+            samples={part: len(rows) for part, rows in data.rows.items()},
+            versions=versions(),
+        ),
+    ).execute()
+
+    results = judge(step, data, objective, config.run.batch_size, folder.report)
+    write_json(folder.report / "results.json", results)
+    draw_curves(folder.path)
+    for line in result_lines(results):
+        console.note(line)
+    return folder.path
+
+
+def rarefy_depth(config: PretrainConfig, study: Study) -> int:
+    """As given; else off with a matrix (it belongs to the table as it is), else 5000."""
+    if config.sample.rarefy_depth is not None:
+        return config.sample.rarefy_depth
+    return 0 if study.distances is not None else DEFAULT_DEPTH
+
+
+def pretrain_weights(options: PretrainObjective) -> Weights:
+    """Weights of the terms; --penalty is that of the phylogenetic target(s)."""
+    metric = options.unifrac_metric
+    return Weights(
+        unifrac=options.penalty if metric in ("unifrac", "combined") else 0.0,
+        faith_pd=options.penalty if metric in ("faith_pd", "combined") else 0.0,
+        nucleotides=options.nuc_penalty,
+        counts=options.count_penalty,
+    )
+
+
+def pretrain_masking(options: PretrainObjective) -> Masking:
+    """What training batches hide: only what some term predicts."""
+    return Masking(
+        nucleotide_ratio=options.nuc_mask_ratio if options.nuc_penalty else 0.0,
+        count_ratio=options.count_mask_ratio if options.count_penalty else 0.0,
+    )
+
+
+def validator(data: RunData, objective: Objective, part: str, batch_size: int) -> EncoderValidator:
+    """The judge of one part's samples."""
+    return EncoderValidator(data.maker, objective, data.rows[part], data.drawn_asvs(part), batch_size)
+
+
+def judge(step: Step, data: RunData, objective: Objective, batch_size: int, report: Path) -> dict[str, Any]:
+    """Figures on held-out samples beside constants, and pictures of them."""
+    from aam_train.reporting.plots import plot_scatter
+
+    if len(data.rows["test"]) < 2:
+        return {"part": "test", "samples": len(data.rows["test"])}
+    judge = validator(data, objective, "test", batch_size)
+    results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "aam": judge(step)}
+    constant: dict[str, float] = {}
+    outputs = run_samples(step, data.maker, data.rows["test"], batch_size)
+    if objective.weights.unifrac:
+        truth, predicted = judge.distances(step, outputs.embeddings)
+        constant["unifrac_mae"] = float(np.abs(truth - mean_distance(data)).mean())
+        plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", "unweighted UniFrac")
+    if objective.weights.faith_pd:
+        assert objective.pairs is not None
+        truth, predicted = judge.faith_pd(outputs.faith_pd)
+        from_training = np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW))
+        constant["faith_pd_mae"] = float(np.abs(truth - from_training).mean())
+        plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
+    if objective.weights.nucleotides:
+        results |= judge_bases(step, data, objective.masking.nucleotide_ratio)
+    return results | {"constant": constant}
+
+
+def mean_distance(data: RunData) -> float:
+    """Mean distance of the training samples' pairs (fixed draw): what a constant would predict."""
+    assert data.pairs is not None
+    rows = data.rows["train"][sample_for_pairs(len(data.rows["train"]))]
+    distances = data.pairs.pairs(rows, rows, FIXED_DRAW)
+    return float(np.nanmean(distances[np.triu_indices(len(rows), 1)], dtype=np.float64))
+
+
+def judge_bases(step: Step, data: RunData, ratio: float) -> dict[str, Any]:
+    """Accuracy at masked bases of ASVs that no training sample has, beside the majority base of each position."""
+    seen = data.observed_asvs("train")
+    novel = np.setdiff1d(data.drawn_asvs("test"), seen)
+    if len(novel) == 0:
+        return {"novel_asvs": {"count": 0}}
+    _, position, base, logits = predict_masked_bases(step, data.maker, novel, ratio)
+    majority = majority_bases(data, seen)
+    return {
+        "novel_asvs": {
+            "count": len(novel),
+            "nucleotide_accuracy": float((logits.argmax(axis=1) == base).mean()),
+            "majority_accuracy": float((majority[position] == base).mean()),
+        }
+    }
+
+
+def majority_bases(data: RunData, asv_rows: np.ndarray) -> np.ndarray:
+    """The commonest base (0-3) at each position of these ASVs, int64 [max_bp]."""
+    codes = data.study.sequences.codes[asv_rows, : data.preprocessor.max_bp]
+    return np.stack([(codes == base).sum(axis=0) for base in range(1, 5)]).argmax(axis=0)
+
+
+def draw_curves(run: Path) -> None:
+    """``report/curves.png`` from ``metrics.jsonl``."""
+    from aam_train.reporting.plots import plot_curves
+
+    plot_curves(run / "report" / "curves.png", read_records(run / "metrics.jsonl"))
+
+
+def result_lines(results: dict[str, Any]) -> list[str]:
+    """The results in words."""
+    aam, constant = results.get("aam", {}), results.get("constant", {})
+    lines = []
+    for name, what in (("unifrac", "unweighted UniFrac of all held-out pairs"), ("faith_pd", "held-out Faith's PD")):
+        if f"{name}_r" in aam:
+            lines.append(
+                f"{what}: Pearson r {aam[f'{name}_r']:.3f}, mean absolute error {aam[f'{name}_mae']:.4g} "
+                f"(predicting the training mean: {constant[f'{name}_mae']:.4g})"
+            )
+    novel = results.get("novel_asvs", {})
+    if novel.get("count"):
+        lines.append(
+            f"masked bases of {novel['count']:,} ASVs that training never saw: {novel['nucleotide_accuracy']:.1%} "
+            f"right (the commonest base of each position: {novel['majority_accuracy']:.1%})"
+        )
+    return lines

@@ -1,0 +1,176 @@
+"""`aam train`: a table, its metadata and perhaps a pretrained encoder -> a predictor. Read from top to bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aam_data.splits import Splits
+from aam_data.study import Study
+from aam_models.build import build_predictor
+from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
+from aam_train.artifacts import TrainingRecord, input_records, versions
+from aam_train.calibration import calibrate_encoder, start_at_prior
+from aam_train.collate import Masking
+from aam_train.experiment import TrainConfig
+from aam_train.fitting import Fit
+from aam_train.inference import embed_asvs, run_samples
+from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.report import Comparison, compare, pool_folds, write_report
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.run_data import (
+    DEFAULT_DEPTH,
+    DEFAULT_MAX_BP,
+    RunData,
+    build_data,
+    groups_of,
+    make_splits,
+    read_inputs,
+    usable_rows,
+)
+from aam_train.run_folder import open_run, refuse_used
+from aam_train.runtime import resolve_device, seed_weights
+from aam_train.step import Step
+from aam_train.transfer import PretrainedEncoder, load_encoder, read_pretrained, seen_in_pretraining
+from aam_train.validation import PredictorValidator
+
+
+def run_train(config: TrainConfig) -> Path:
+    """Train a predictor (or one a fold) and report it beside its baselines; returns the run folder.
+
+    Raises:
+        DataError, ModelError, TrainError: something the user can change.
+        RunStopped: after a signal.
+    """
+    device = resolve_device(config.run.device)
+    console = ConsoleReporter()
+    output = config.run.output_dir
+    if config.run.resume_from is None:
+        refuse_used(output)
+    pretrained = _read_pretrained(config)
+
+    study = read_inputs(config.table, config.metadata, config.phylogeny)
+    for note in study.notes:
+        console.note(note)
+    depth = rarefy_depth(config, study, pretrained)
+    rows = usable_rows(study, depth, config.target, console)
+    splits = make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv)
+
+    if not config.transfer.cv:
+        _train_once(config, study, splits[0], depth, pretrained, output, device, console)
+        return output
+    folds = []
+    for number, split in enumerate(splits, 1):
+        console.note(f"fold {number} of {len(splits)}")
+        folder = output / f"fold-{number}"
+        folds.append(_train_once(config, study, split, depth, pretrained, folder, device, console))
+    write_report(output, pool_folds(folds), console)
+    return output
+
+
+def _train_once(
+    config: TrainConfig,
+    study: Study,
+    splits: Splits,
+    depth: int,
+    pretrained: PretrainedEncoder | None,
+    path: Path,
+    device: torch.device,
+    console: ConsoleReporter,
+) -> Comparison:
+    """One split: fit, predict, compare."""
+    folder = open_run(config, config.run, path)
+    groups = groups_of(study, config.split)
+    console.note(splits.summary(groups))
+    if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
+        console.note(text)
+    splits.write(path / "splits.tsv", groups)
+    max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP
+    data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
+    targets = data.maker.collator.targets
+    assert targets is not None
+
+    weights = Weights(unifrac=config.pair_weight(), target=config.objective.target_penalty)
+    encoder = new_encoder_config(config.model, max_bp, weights)
+    if pretrained is not None:
+        encoder = with_heads(pretrained.config, weights)
+    width = sum(target.spec.width for target in data.preprocessor.targets)
+    seed_weights(config.run.seed)
+    model = build_predictor(predictor_config(encoder, config.head, width))
+    start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
+    if pretrained is not None:
+        console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
+    model.to(device)
+    console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
+
+    objective = Objective(weights, Masking(), data.pairs, target_loss(config, data, targets))
+    step = Step(model, device, frozen=config.transfer.freeze_base)
+    if folder.resume is None:
+        calibrate_encoder(step, data, objective, config.run.batch_size)
+    if config.transfer.freeze_base:
+        fill_caches(step, data, config.run.batch_size)
+    Fit(
+        folder=folder,
+        data=data,
+        step=step,
+        objective=objective,
+        validate=PredictorValidator(
+            data.maker, objective, data.preprocessor, data.rows["validation"], config.run.batch_size
+        ),
+        run=config.run,
+        optimizer=config.optimizer,
+        best_metric=config.transfer.best_metric,
+        record=TrainingRecord(
+            command="train",
+            inputs=input_records(study),
+            targets=list(config.target.metadata_column),
+            samples={part: len(rows) for part, rows in data.rows.items()},
+            versions=versions(),
+        ),
+    ).execute()
+
+    everything = np.concatenate(list(data.rows.values()))
+    outputs = run_samples(step, data.maker, everything, config.run.batch_size).outputs
+    assert outputs is not None
+    comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
+    write_report(path, comparison, console)
+    return comparison
+
+
+def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:
+    path = config.transfer.pretrained_encoder
+    if path is None:
+        return None
+    pretrained = read_pretrained(path)
+    check_same_size(config.model, config.sample.max_bp, pretrained.config, str(path))
+    return pretrained
+
+
+def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncoder | None) -> int:
+    """As given; else off with a matrix; else what the encoder was pretrained with; else 5000."""
+    if config.sample.rarefy_depth is not None:
+        return config.sample.rarefy_depth
+    if study.distances is not None:
+        return 0
+    return DEFAULT_DEPTH if pretrained is None else pretrained.preprocessor.rarefy_depth
+
+
+def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray) -> TargetLoss:
+    """How this run compares outputs with targets; residuals in standard deviations of the training targets."""
+    if data.preprocessor.labels is not None:
+        return TargetLoss("classes", torch.ones(1))
+    spread = np.nanstd(targets[data.rows["train"]], axis=0)
+    return TargetLoss(config.objective.loss_type, torch.from_numpy(np.maximum(spread, 1e-6)))
+
+
+def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
+    """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
+    everything = np.concatenate(list(data.rows.values()))
+    step.asv_table = embed_asvs(step, data.maker, np.unique(data.study.table.take_counts(everything).indices))
+    if data.preprocessor.rarefy_depth == 0:
+        embeddings = run_samples(step, data.maker, everything, batch_size).embeddings
+        table = torch.zeros((data.study.table.n_samples, embeddings.shape[1]), device=step.device)
+        table[torch.from_numpy(everything)] = torch.from_numpy(embeddings).to(step.device)
+        step.sample_table = table

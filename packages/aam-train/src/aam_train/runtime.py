@@ -1,0 +1,29 @@
+"""Device and seeds."""
+
+from __future__ import annotations
+
+import torch
+
+from aam_data.keys import Purpose, generator
+from aam_train.errors import TrainError
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the first GPU, else the CPU; a GPU that is not there is refused."""
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0" if available else "cpu")
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    if device.type == "cuda" and (device.index or 0) >= available:
+        raise TrainError(f"--device {name}: this machine has {available} GPUs that PyTorch can use. Give --device cpu")
+    return device
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch for one step, so that dropout depends on (seed, step) and on nothing before it."""
+    torch.manual_seed(int(generator(seed, Purpose.STEP, step).integers(2**63)))
+
+
+def seed_weights(seed: int) -> None:
+    """Seed torch for drawing initial weights."""
+    torch.manual_seed(int(generator(seed, Purpose.WEIGHTS).integers(2**63)))

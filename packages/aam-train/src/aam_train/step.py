@@ -1,0 +1,76 @@
+"""The only calls of the model: training, validation, prediction and caches all go through here."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aam_models.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
+from aam_models.encoder import Encoder
+from aam_models.predictor import Predictor
+from aam_train.objective import LossBreakdown, Objective, TrueValues
+
+
+class StepOutput(NamedTuple):
+    encoded: EncoderOutput
+    predicted: PredictorOutput | None
+
+
+class Step:
+    """One forward pass of an encoder or a predictor, with what is frozen taken from caches.
+
+    Args:
+        model: on its device.
+        device: of the model.
+        frozen: the encoder does not learn: it runs without gradients, from ``asv_table`` or ``sample_table``.
+
+    Attributes:
+        asv_table: [A, D] embeddings of the study's ASVs; when set, the ASV level is not run.
+        sample_table: [B of the study, D] sample embeddings; when set, the encoder is not run at all.
+    """
+
+    def __init__(self, model: Encoder | Predictor, device: torch.device, *, frozen: bool = False) -> None:
+        self.model, self.device, self.frozen = model, device, frozen
+        self.encoder = model.encoder if isinstance(model, Predictor) else model
+        self.asv_table: Tensor | None = None
+        self.sample_table: Tensor | None = None
+
+    def encode_asvs(self, batch: Batch) -> AsvOutput:
+        """The ASV level alone."""
+        asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device))
+        return asvs
+
+    def run(self, batch: Batch) -> StepOutput:
+        """The whole model on a batch that is on the device."""
+        with torch.no_grad() if self.frozen else contextlib.nullcontext():
+            encoded = self._encode(batch)
+        if not isinstance(self.model, Predictor):
+            return StepOutput(encoded, None)
+        predicted, encoded = self.model(batch, encoded)
+        return StepOutput(encoded, predicted)
+
+    def losses(self, batch: Batch, objective: Objective, true: TrueValues) -> LossBreakdown:
+        """Forward pass and the terms of the loss; ``batch`` and ``true`` are on the host."""
+        batch, true = batch.to(self.device), true.to(self.device)
+        output = self.run(batch)
+        terms = objective.encoder_terms(self.encoder, output.encoded, batch, true)
+        if output.predicted is not None:
+            terms |= objective.target_terms(output.predicted, batch)
+        return LossBreakdown(terms)
+
+    def train_mode(self) -> None:
+        """Training behaviour of what learns, evaluation behaviour of what is frozen."""
+        self.model.train()
+        if self.frozen:
+            self.encoder.eval()
+
+    def _encode(self, batch: Batch) -> EncoderOutput:
+        if self.sample_table is not None:
+            embeddings = self.sample_table[batch.sample_keys[:, 1]]
+            return EncoderOutput(embeddings, embeddings.new_zeros((0, embeddings.shape[1])))
+        asvs = None if self.asv_table is None else AsvOutput(self.asv_table[batch.asv_rows], None)
+        encoded: EncoderOutput = self.encoder(batch, asvs)
+        return encoded

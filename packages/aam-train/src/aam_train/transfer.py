@@ -1,0 +1,81 @@
+"""Taking a pretrained encoder into a predictor, with a report of what came along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aam_data.errors import first_few
+from aam_data.preprocessor import Preprocessor
+from aam_data.splits import Splits, read_splits
+from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.model_folder import load_model, read_config
+from aam_models.predictor import Predictor
+from aam_train.artifacts import read_preprocessor
+from aam_train.checkpoint import model_folder, run_folder_of
+
+# Heads of pretraining: they may be absent on either side, everything else must match.
+OPTIONAL_PARTS = ("distance_head", "faith_pd_head", "count_head", "asv_encoder.nucleotide_head")
+
+
+@dataclass(frozen=True)
+class PretrainedEncoder:
+    """Where an encoder comes from and what it is."""
+
+    folder: Path
+    config: EncoderConfig
+    preprocessor: Preprocessor
+
+
+def read_pretrained(path: Path) -> PretrainedEncoder:
+    """Look at a model or run folder without loading weights."""
+    folder = model_folder(path)
+    config = read_config(folder)
+    encoder = config.encoder if isinstance(config, PredictorConfig) else config
+    return PretrainedEncoder(folder, encoder, read_preprocessor(folder))
+
+
+def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | None:
+    """A sentence when held-out samples were among the encoder's training samples (without their targets)."""
+    run = run_folder_of(pretrained.folder)
+    if run is None or not (run / "splits.tsv").is_file():
+        return None
+    before = set(read_splits(run / "splits.tsv").train)
+    if not (both := before & set(splits.test)):
+        return None
+    return (
+        f"{len(both):,} of the {len(splits.test):,} held-out samples were used, without their targets, in pretraining: "
+        f"{first_few(sorted(both))}"
+    )
+
+
+def load_encoder(predictor: Predictor, pretrained: PretrainedEncoder, *, freeze: bool) -> str:
+    """Copy the encoder's weights into the predictor.
+
+    Returns:
+        The report: what was loaded, what is new, what was left behind, what is frozen.
+    """
+    loaded = load_model(pretrained.folder)
+    source = loaded.encoder if isinstance(loaded, Predictor) else loaded
+    there, wanted = source.state_dict(), predictor.encoder.state_dict()
+    shared = {name: tensor for name, tensor in there.items() if name in wanted}
+    # `check_same_size` made the encoders equal but for the heads, so the difference can only be heads
+    assert all(name.startswith(OPTIONAL_PARTS) for name in there.keys() ^ wanted.keys())
+    predictor.encoder.load_state_dict({**wanted, **shared})
+    if freeze:
+        predictor.encoder.requires_grad_(False)
+    new = sorted(f"encoder.{name}" for name in wanted.keys() - there.keys())
+    new += sorted(name for name in predictor.state_dict() if not name.startswith("encoder."))
+    left = sorted(there.keys() - wanted.keys())
+    n_frozen = sum(p.numel() for p in predictor.parameters() if not p.requires_grad)
+    n_all = sum(p.numel() for p in predictor.parameters())
+    return (
+        f"encoder from {pretrained.folder}: {len(shared)} tensors loaded; new: {_parts(new)}; "
+        f"left behind: {_parts(left)}; frozen: {n_frozen:,} of {n_all:,} parameters"
+    )
+
+
+def _parts(names: list[str]) -> str:
+    """Names without their last part, each once."""
+    parts = dict.fromkeys(name.rpartition(".")[0] or name for name in names)
+    return ", ".join(parts) if parts else "nothing"

@@ -1,0 +1,171 @@
+"""Judging a model on samples it did not train on: whole sets at once, so that batches do not matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from aam_data.keys import Purpose, generator
+from aam_data.preprocessor import Preprocessor
+from aam_train.collate import Masking
+from aam_train.inference import evaluating, predict_masked_bases, run_samples
+from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
+from aam_train.losses.values import hidden_count_loss
+from aam_train.metrics import classification_metrics, pearson, regression_metrics
+from aam_train.objective import Objective
+from aam_train.step import Step
+
+MOST_SAMPLES_IN_PAIRS = 2000  # of more samples a seeded subset is taken
+
+
+class Validator(Protocol):
+    """Gives the metrics of a model; ``val_loss`` is always among them."""
+
+    def __call__(self, step: Step) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderValidator:
+    """Pretraining's judge: all pairs of distances, masked bases and hidden counts under the fixed draw.
+
+    Attributes:
+        rows: int64 rows of the samples to judge on.
+        asv_rows: int64 ASVs whose bases are masked, each once; those in the fixed draws of ``rows``.
+    """
+
+    maker: BatchMaker
+    objective: Objective
+    rows: np.ndarray
+    asv_rows: np.ndarray
+    batch_size: int
+
+    def __call__(self, step: Step) -> dict[str, float]:
+        weights = self.objective.weights
+        found: dict[str, float] = {}
+        losses: list[float] = []
+        if weights.unifrac or weights.faith_pd:
+            outputs = run_samples(step, self.maker, self.rows, self.batch_size)
+            if weights.unifrac:
+                truth, predicted = self.distances(step, outputs.embeddings)
+                found |= {"unifrac_r": pearson(truth, predicted), "unifrac_mae": _mae(truth, predicted)}
+                assert step.encoder.distance_head is not None
+                spread = float(step.encoder.distance_head.spread)
+                losses.append(weights.unifrac * float(np.mean(((predicted - truth) / spread) ** 2)))
+            if weights.faith_pd:
+                truth, predicted = self.faith_pd(outputs.faith_pd)
+                found |= {"faith_pd_r": pearson(truth, predicted), "faith_pd_mae": _mae(truth, predicted)}
+                assert step.encoder.faith_pd_head is not None
+                spread = float(step.encoder.faith_pd_head.spread)
+                losses.append(weights.faith_pd * float(np.mean(((predicted - truth) / spread) ** 2)))
+        if weights.nucleotides:
+            ratio = self.objective.masking.nucleotide_ratio
+            _, _, base, logits = predict_masked_bases(step, self.maker, self.asv_rows, ratio)
+            found["nucleotide_accuracy"] = float((logits.argmax(axis=1) == base).mean())
+            cross_entropy = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(base))
+            losses.append(weights.nucleotides * float(cross_entropy))
+        if weights.counts:
+            found["count_mse"] = self._count_error(step)
+            losses.append(weights.counts * found["count_mse"])
+        return {"val_loss": sum(losses), **found}
+
+    def distances(self, step: Step, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """True and predicted distances of all pairs of the samples (or of a subset), where defined; [P] each."""
+        assert self.objective.pairs is not None
+        assert step.encoder.distance_head is not None
+        chosen = sample_for_pairs(len(self.rows))
+        rows = self.rows[chosen]
+        matrix = self.objective.pairs.pairs(rows, rows, FIXED_DRAW)
+        points = torch.from_numpy(embeddings[chosen]).to(step.device)
+        head = step.encoder.distance_head
+        with evaluating(step):
+            predicted = [head(points[i : i + 1], points[i + 1 :]).cpu().numpy() for i in range(len(rows) - 1)]
+        return _known(matrix[np.triu_indices(len(rows), 1)], np.concatenate(predicted))
+
+    def faith_pd(self, predicted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """True and predicted Faith's PD where defined."""
+        assert self.objective.pairs is not None
+        assert predicted is not None
+        return _known(self.objective.pairs.values(self.rows, FIXED_DRAW), predicted)
+
+    def _count_error(self, step: Step) -> float:
+        """Mean squared error of hidden standardized log abundances."""
+        masking = Masking(count_ratio=self.objective.masking.count_ratio)
+        total, count = 0.0, 0
+        with evaluating(step):
+            for request in fixed_requests(self.rows, self.batch_size, masking):
+                batch = self.maker[request].to(step.device)
+                predicted = step.run(batch).encoded.log_abundance
+                assert predicted is not None
+                error, hidden = hidden_count_loss(predicted, batch)
+                total, count = total + float(error), count + int(hidden)
+        return total / max(count, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictorValidator:
+    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units."""
+
+    maker: BatchMaker
+    objective: Objective
+    preprocessor: Preprocessor
+    rows: np.ndarray
+    batch_size: int
+
+    def __call__(self, step: Step) -> dict[str, float]:
+        assert self.objective.target is not None
+        assert self.maker.collator.targets is not None
+        outputs = run_samples(step, self.maker, self.rows, self.batch_size).outputs
+        assert outputs is not None
+        targets = self.maker.collator.targets[self.rows]
+        loss_sum, known = self.objective.target(torch.from_numpy(outputs), torch.from_numpy(targets))
+        loss = float(loss_sum) / max(int(known), 1)
+        return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs)}
+
+
+def sample_for_pairs(n_samples: int) -> np.ndarray:
+    """Which of so many samples make pairs: all, or the same random subset every time; int64, ascending."""
+    if n_samples <= MOST_SAMPLES_IN_PAIRS:
+        return np.arange(n_samples)
+    random = generator(0, Purpose.CALIBRATION, n_samples)
+    return np.sort(random.choice(n_samples, MOST_SAMPLES_IN_PAIRS, replace=False))
+
+
+def target_metrics(preprocessor: Preprocessor, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """Metrics in the targets' own units; of several targets the means, and each target's as ``r2:column``.
+
+    Args:
+        targets: [R, T] in transformed units or class codes, NaN = missing.
+        outputs: [R, W] in transformed units or logits.
+    """
+    if preprocessor.labels is not None:
+        known = np.isfinite(targets[:, 0])
+        return classification_metrics(targets[known, 0].astype(np.int64), probabilities(outputs[known]))
+    truth, predicted = preprocessor.invert(targets), preprocessor.invert(outputs)
+    each = []
+    for t in range(truth.shape[1]):
+        known = np.isfinite(truth[:, t])
+        each.append(regression_metrics(truth[known, t], predicted[known, t]))
+    if len(each) == 1:
+        return each[0]
+    named = zip(preprocessor.targets, each, strict=True)
+    means = {name: float(np.mean([m[name] for m in each])) for name in each[0]}
+    return means | {f"{name}:{target.spec.name}": value for target, m in named for name, value in m.items()}
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Class probabilities, float64 [R, K], of logits."""
+    shown: np.ndarray = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+    return shown
+
+
+def _known(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    known = np.isfinite(truth)
+    return truth[known], predicted[known]
+
+
+def _mae(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.abs(truth - predicted).mean())

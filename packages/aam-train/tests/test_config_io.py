@@ -1,0 +1,159 @@
+"""Configurations there and back: flat values, TOML, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from aam_train.config_io import (
+    ConfigError,
+    build_config,
+    config_fields,
+    config_from_toml,
+    config_to_toml,
+    values_from_toml,
+)
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    table: Annotated[Path, "common"]
+    tree: Annotated[Path | None, "common"] = None
+    na_value: tuple[str, ...] = ()
+    limit: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"--limit {self.limit}: must be 1 or more")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    rate: float = 1e-4
+    mode: Literal["fast", "exact"] = "fast"
+    widths: tuple[int, ...] = (64, 32)
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0:
+            raise ValueError(f"--rate {self.rate}: must be above 0")
+
+
+@dataclass(frozen=True)
+class RootConfig:
+    input: InputOptions
+    engine: EngineOptions
+
+    def __post_init__(self) -> None:
+        if self.input.tree is None and self.engine.mode == "exact":
+            raise ValueError("--mode exact needs --tree")
+
+
+@dataclass(frozen=True)
+class AmbiguousConfig:
+    first: EngineOptions
+    second: EngineOptions
+
+
+def test_fields_carry_type_tier_and_default() -> None:
+    fields = config_fields(RootConfig)
+    assert list(fields) == ["table", "tree", "na_value", "limit", "rate", "mode", "widths", "resume"]
+    table, tree, widths = fields["table"], fields["tree"], fields["widths"]
+    assert (table.section, table.owner, table.kind, table.common) == ("input", InputOptions, Path, True)
+    assert table.required
+    assert table.default is dataclasses.MISSING
+    assert (tree.kind, tree.required, tree.default) == (Path, False, None)
+    assert (widths.kind, widths.common, widths.default) == (tuple[int, ...], False, (64, 32))
+    assert fields["na_value"].flag == "--na-value"
+
+
+def test_a_name_in_two_sections_is_our_bug() -> None:
+    with pytest.raises(AssertionError, match="rate is declared in two sections"):
+        config_fields(AmbiguousConfig)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RootConfig(InputOptions(Path("t.biom")), EngineOptions()),
+        RootConfig(
+            InputOptions(Path("p\u00e4th/t 1.biom"), Path("tree.nwk"), ("n/a", '"quoted"\n'), 7),
+            EngineOptions(1e-30, "exact", (), False),
+        ),
+    ],
+)
+def test_toml_there_and_back(config: RootConfig) -> None:
+    assert config_from_toml(config_to_toml(config), RootConfig) == config
+
+
+def test_toml_has_a_table_a_section_and_no_none() -> None:
+    text = config_to_toml(RootConfig(InputOptions(Path("t.biom")), EngineOptions()))
+    assert tomllib.loads(text) == {
+        "input": {"table": "t.biom", "na_value": [], "limit": 1024},
+        "engine": {"rate": 1e-4, "mode": "fast", "widths": [64, 32], "resume": True},
+    }
+
+
+def test_toml_may_set_a_part() -> None:
+    values = values_from_toml("[engine]\nrate = 1\nwidths = [8]", RootConfig)
+    assert values == {"rate": 1.0, "widths": (8,)}
+    assert isinstance(values["rate"], float)
+
+
+def test_all_missing_options_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"^missing --table$"):
+        build_config(RootConfig, {})
+
+
+def test_all_sections_speak_before_the_root_does() -> None:
+    values = {"table": Path("t"), "limit": 0, "rate": -1.0, "mode": "exact"}
+    with pytest.raises(ConfigError) as caught:
+        build_config(RootConfig, values)
+    assert str(caught.value) == "--limit 0: must be 1 or more; --rate -1.0: must be above 0"
+    with pytest.raises(ConfigError, match="--mode exact needs --tree"):
+        build_config(RootConfig, {"table": Path("t"), "mode": "exact"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[engine]\nrat = 1", r"[engine] unknown key rat (did you mean rate?)"),
+        ("[engin]\nrate = 1", r"unknown section [engin] (did you mean engine?)"),
+        ("[input]\nrate = 1", r"[input] rate belongs in section [engine]"),
+        ("rate = 1", r"rate belongs in section [engine]"),
+        ("[engine]\nrate = nan", r"[engine] rate = nan: must be a finite number"),
+        ("[engine]\nrate = true", r"[engine] rate = True: must be a finite number"),
+        ("[engine]\nmode = 'slow'", r"[engine] mode = 'slow': must be one of fast, exact"),
+        ("[engine]\nwidths = 64", r"[engine] widths = 64: must be a list"),
+        ("[engine]\nwidths = [64.0]", r"[engine] widths = [64.0]: must be a whole number"),
+        ("[engine]\nresume = 1", r"[engine] resume = 1: must be true or false"),
+        ("[input]\nlimit = true", r"[input] limit = True: must be a whole number"),
+        ("[input]\ntable = ''", r"[input] table = '': must be a path in quotes"),
+        ("[input]\nna_value = [1]", r"[input] na_value = [1]: must be a string"),
+        ("[input\n", r"not valid TOML"),
+    ],
+)
+def test_refused_toml(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        values_from_toml(text, RootConfig)
+    assert message in str(caught.value)
+
+
+def test_all_problems_of_a_file_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"rat .*; .*mode = 'slow'.*; unknown section \[x\]"):
+        values_from_toml("[engine]\nrat = 1\nmode = 'slow'\n[x]\n", RootConfig)
+
+
+def test_reading_options_imports_no_library() -> None:
+    code = (
+        "import sys; import aam_train.config_io;"
+        "print(sorted({'torch', 'numpy', 'pandas', 'tomli_w', 'aam_models'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,99 @@
+"""What the documents say is true of the program: commands parse, the help is the help, the checks are the checks."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from aam_cli.command import ConfigCommand
+from aam_cli.config_file import read_config
+from aam_cli.errors import Program
+from aam_cli.main import cli
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("packages/*/README.md")),
+]
+MAIN_JOB = "python -m pip install uv && python -m uv run aam demo --output-dir aam-demo"
+TESTS = "python -m pip install uv nox && python -m nox"
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(document: Path) -> list[str]:
+    """Lines of the console blocks, continuations joined, prompts removed."""
+    lines = "".join(blocks(document, "console")).replace("\\\n", " ").splitlines()
+    return [line.removeprefix("$ ") for line in lines if line.strip()]
+
+
+def aam_commands() -> list[str]:
+    """Every `aam ...` of the documents, also at the end of a line that sets up first."""
+    found = set()
+    for document in DOCUMENTS:
+        for line in commands(document):
+            if match := re.search(r"(?:^|\buv run )(aam\b.*)", line):
+                found.add(match[1])
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", aam_commands())
+def test_documented_commands_parse_and_their_values_are_accepted(line: str) -> None:
+    _, *words = shlex.split(line)
+    if not words or words[0].startswith("-"):
+        cli.make_context("aam", words or ["--help"], resilient_parsing=True)
+        return
+    context = click.Context(cli, info_name="aam", obj=Program())
+    name, command, rest = cli.resolve_command(context, words)
+    assert command is not None
+    if {"--help", "--help-all"} & set(rest):
+        return
+    parsed = command.make_context(name, rest, parent=context)
+    if isinstance(command, ConfigCommand) and parsed.params["config"] is None:
+        read_config(command.root_class, parsed, None)
+
+
+def test_documented_nox_sessions_exist() -> None:
+    sessions = set(re.findall(r"^def (\w+)\(session: nox.Session", (ROOT / "noxfile.py").read_text("utf-8"), re.M))
+    assert sessions >= {"lint", "types", "tests", "tests_slow", "tests_package", "install", "docs", "minimums", "bench"}
+    for document in DOCUMENTS:
+        for named in re.findall(r"python -m nox -s (\w+)", document.read_text("utf-8")):
+            assert named in sessions, document
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M)
+    assert {name for row in table for name in re.findall(r"\w+", row)} >= sessions - {"sync", "wheels", "constraints"}
+
+
+def test_readme_has_the_two_commands_and_ci_runs_the_tests() -> None:
+    lines = commands(ROOT / "README.md")
+    assert lines[:2] == [MAIN_JOB, TESTS]
+    ci = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert re.search(rf"^{re.escape(TESTS)}(?: \|\| exit)?$", ci, flags=re.MULTILINE)
+
+
+def test_readme_shows_the_real_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = subprocess.run([sys.executable, "-m", "aam_cli", "--help"], capture_output=True, text=True, check=True)
+    assert f"$ aam --help\n{done.stdout}" in blocks(ROOT / "README.md", "text")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"(?<!!)\[[^\]]+\]\(([^)#]+)\)", document.read_text("utf-8"))
+    absent = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert absent == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_documents_are_plain_text_of_readable_width(document: Path) -> None:
+    text = document.read_text("utf-8")
+    assert text.isascii()
+    assert max((len(line) for line in text.splitlines() if not line.startswith(("|", "!"))), default=0) <= 120

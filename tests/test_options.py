@@ -1,0 +1,86 @@
+"""One declaration per option: every option is a config field, every config field is an option, each with its help."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+import click
+import pytest
+from aam_cli.command import ConfigCommand
+from aam_cli.commands import COMMANDS
+from aam_cli.main import cli
+from aam_cli.options import ConfigOption, click_type, field_help, heading
+from aam_train.config_io import config_fields
+
+PROGRAM = {"--config", "--quiet", "--debug", "--help", "--help-all"}
+CONFIGS = ("aam_data.config", "aam_models.config", "aam_train.config", "aam_train.experiment", "aam_cli.config")
+
+
+def commands() -> dict[str, ConfigCommand]:
+    found = {name: cli.get_command(click.Context(cli), name) for name in COMMANDS}
+    return {name: command for name, command in found.items() if isinstance(command, ConfigCommand)}
+
+
+def section_classes() -> set[type]:
+    """Every section of options: the dataclasses named ...Options or ...Objective in the config modules."""
+    return {
+        value
+        for module in CONFIGS
+        for value in vars(importlib.import_module(module)).values()
+        if isinstance(value, type)
+        and dataclasses.is_dataclass(value)
+        and value.__name__.endswith(("Options", "Objective"))
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_of_a_command_are_its_config_fields(name: str) -> None:
+    command = commands()[name]
+    fields = config_fields(command.root_class)
+    options = [param for param in command.get_params(click.Context(command)) if isinstance(param, click.Option)]
+    own = {option.opts[0]: option for option in options if option.opts[0] not in PROGRAM}
+    assert list(own) == [field.flag for field in fields.values()]
+    for field in fields.values():
+        option = own[field.flag]
+        assert isinstance(option, ConfigOption)
+        assert option.name == field.name
+        assert option.required == field.required
+        assert (option.secondary_opts != []) == (field.kind is bool)
+
+
+def test_every_options_class_is_reachable_from_a_command() -> None:
+    used = {field.owner for command in commands().values() for field in config_fields(command.root_class).values()}
+    assert section_classes() - used == set()
+
+
+def test_every_field_has_a_help_text_and_a_type_that_options_know() -> None:
+    for owner in section_classes():
+        assert heading(owner) != owner.__name__, f"{owner} has no docstring"
+        texts = field_help(owner)
+        for field in dataclasses.fields(owner):
+            assert field.default_factory is dataclasses.MISSING
+            assert field.name in texts, f"{owner.__name__}.{field.name} has no docstring"
+            assert texts[field.name].endswith("."), f"{owner.__name__}.{field.name}"
+    for command in commands().values():
+        for field in config_fields(command.root_class).values():
+            if field.kind is not bool:
+                click_type(field.kind)
+
+
+def test_an_option_is_declared_once() -> None:
+    """Commands share sections: a name in two of them has two defaults and two help texts, which needs a reason."""
+    owners: dict[str, set[type]] = {}
+    for command in commands().values():
+        for field in config_fields(command.root_class).values():
+            owners.setdefault(field.name, set()).add(field.owner)
+    assert {name for name, found in owners.items() if len(found) > 1} == set(DECLARED_TWICE)
+
+
+DECLARED_TWICE = {
+    "batch_size": "a step of training changes the result, a step of prediction does not",
+    "device": "common in training, rarely given in prediction",
+    "output_dir": "each command says what it puts there",
+    "penalty": "1 in pretraining; in training it depends on --tree and --unifrac-matrix",
+    "seed": "each command says what it draws",
+}
