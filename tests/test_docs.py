@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 import pytest
+
 from aam_cli.command import ConfigCommand
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.main import cli
+from aam_train import run_demo
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -60,6 +62,19 @@ def test_documented_commands_parse_and_their_values_are_accepted(line: str) -> N
     parsed = command.make_context(name, rest, parent=context)
     if isinstance(command, ConfigCommand) and parsed.params["config"] is None:
         read_config(command.root_class, parsed, None)
+
+
+def test_the_steps_of_the_quickstart_are_those_of_the_demo() -> None:
+    lines = {line.split()[1]: shlex.split(line)[2:] for line in reversed(commands(ROOT / "docs" / "quickstart.md"))}
+    study, folder = Path("study"), Path("demo")
+    expected = {
+        "pretrain": run_demo.pretrain_config(study, folder / "pretrain", 42),
+        "train": run_demo.train_config(study, folder / "pretrain", folder / "train", 42),
+    }
+    for name, config in expected.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert isinstance(command, ConfigCommand)
+        assert read_config(command.root_class, command.make_context(name, lines[name], obj=Program()), None) == config
 
 
 def test_documented_nox_sessions_exist() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import click
 import pytest
+
 from aam_cli.command import message_options
 from aam_cli.errors import one_line, run_program
 from aam_data.errors import DataError
@@ -89,16 +90,6 @@ def test_libraries_warn_developers_only(capsys: Capture) -> None:
         assert capsys.readouterr() == ("", "")
         assert run_failing(action, "--debug") == 0
     assert "UserWarning: something unusual" in capsys.readouterr().err
-
-
-def test_our_warnings_are_one_line(capsys: Capture) -> None:
-    def action() -> None:
-        warnings.warn_explicit("12 samples\nare gone", UserWarning, "lib/aam_data/study.py", 3)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        assert run_failing(action) == 0
-    assert capsys.readouterr().err == "warning: 12 samples\\nare gone\n"
 
 
 def test_ids_cannot_write_to_the_terminal(capsys: Capture) -> None:

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click import Context
+
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
-from click import Context
 
 HEAVY = ("torch", "numpy", "pandas", "scipy", "h5py", "biom", "sklearn", "matplotlib", "rich", "tensorboard")
 SMALL_STUDY = ("--samples", "8", "--asvs", "16", "--hosts", "4")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+
 from aam_train.config_io import (
     ConfigError,
     build_config,

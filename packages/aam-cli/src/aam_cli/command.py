@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from aam_train.config_io import config_fields
 
 from aam_cli.commands import COMMANDS
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.options import ConfigOption
+from aam_train.config_io import config_fields
 
 RootT = TypeVar("RootT")
 
@@ -54,13 +55,19 @@ class ConfigCommand(click.Command):
             if isinstance(param, ConfigOption) and not (param.common or param.required or everything):
                 left_out += 1
             else:
-                sections.setdefault(getattr(param, "heading", "General"), []).append(record)
+                name, text = record
+                text = _FLAG.sub(lambda flag: flag[0].replace("-", _UNBROKEN), text)
+                sections.setdefault(getattr(param, "heading", "General"), []).append((name, text))
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
         if left_out:
             formatter.write_paragraph()
-            formatter.write_text(f"{left_out} more options: {ctx.command_path} --help-all")
+            formatter.write_text(f"{left_out} more: {ctx.command_path} --help-all")
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text; flags in it are not broken at their hyphens."""
+        return super().get_help(ctx).replace(_UNBROKEN, "-")
 
 
 def program_options() -> list[click.Option]:
@@ -92,7 +99,7 @@ def message_options() -> list[click.Option]:
             is_eager=True,
             expose_value=False,
             callback=_remember,
-            help="Print warnings and errors only.",
+            help="Print errors only.",
         ),
         click.Option(
             ["--debug"],
@@ -106,6 +113,7 @@ def message_options() -> list[click.Option]:
 
 
 _HELP_ALL = "aam_cli.help_all"
+_FLAG, _UNBROKEN = re.compile(r"--[a-z-]+"), "\u2011"
 
 
 def _show_all_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:

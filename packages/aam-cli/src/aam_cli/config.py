@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.config import Common, SimulateOptions
+from aam_data.config import Common, SimulateOptions, TableOptions, UnifracOptions
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,15 @@ class SimulateOutputOptions:
 
 @dataclass(frozen=True)
 class SimulateConfig:
-    """`aam simulate`."""
+    """Settings of `aam simulate`."""
 
     study: SimulateOptions
     output: SimulateOutputOptions
+
+
+@dataclass(frozen=True)
+class UnifracConfig:
+    """Settings of `aam unifrac`."""
+
+    table: TableOptions
+    unifrac: UnifracOptions

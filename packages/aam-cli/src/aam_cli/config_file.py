@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from aam_train.config_io import ConfigError, build_config, config_fields, values_from_toml
 from click.core import ParameterSource
+
+from aam_train.config_io import ConfigError, build_config, config_fields, values_from_toml
 
 RootT = TypeVar("RootT")
 

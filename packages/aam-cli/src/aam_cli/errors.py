@@ -11,15 +11,16 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
+
 from aam_data.errors import DataError
+from aam_models.errors import ModelError
 from aam_train.config_io import ConfigError
 from aam_train.errors import RunStopped, TrainError
 
-PACKAGES = ("aam_data", "aam_models", "aam_train", "aam_cli", "aam_rocm_tools")
+USER_ERRORS = (ConfigError, DataError, ModelError, TrainError)
 
 
 @dataclass
@@ -30,9 +31,14 @@ class Program:
     quiet: bool = False
 
     def say(self, line: str) -> None:
-        """A line of progress, unless ``--quiet``."""
+        """A line of the result on standard output, unless ``--quiet``."""
         if not self.quiet:
-            click.echo(line)
+            click.echo(one_line(line))
+
+    def note(self, line: str) -> None:
+        """A line about the input or the progress on standard error, unless ``--quiet``."""
+        if not self.quiet:
+            click.echo(one_line(line), err=True)
 
 
 def run_program(command: click.Command, arguments: Sequence[str]) -> int:
@@ -40,7 +46,7 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     program = Program()
     _escape_what_the_terminal_lacks()
     with warnings.catch_warnings():
-        _speak_plainly(program)
+        _leave_warnings_to_developers(program)
         try:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
             return status if isinstance(status, int) else 0
@@ -52,9 +58,9 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
         except RunStopped as stop:
             click.echo(f"stopped: {one_line(str(stop))}", err=True)
             return stop.exit_code
+        except USER_ERRORS as error:
+            return _refuse(str(error), program)
         except Exception as error:
-            if _is_users(error):
-                return _refuse(str(error), program)
             if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
                 return _refuse(f"{_text(error.filename)}: {error.strerror}", program)
             traceback.print_exc()
@@ -64,12 +70,6 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
                 err=True,
             )
             return 1
-
-
-def _is_users(error: Exception) -> bool:
-    from aam_models.errors import ModelError  # after a failure only: --help needs no package of models
-
-    return isinstance(error, ConfigError | DataError | ModelError | TrainError)
 
 
 def _refuse(message: str, program: Program) -> int:
@@ -101,16 +101,13 @@ def _escape_what_the_terminal_lacks() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _speak_plainly(program: Program) -> None:
-    """Warnings of AAM are one line each; those of the libraries concern developers and need ``--debug``."""
+def _leave_warnings_to_developers(program: Program) -> None:
+    """Warnings are what libraries tell developers: shown with ``--debug``. AAM itself speaks in notes and errors."""
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:
-        ours = not set(PACKAGES).isdisjoint(Path(filename).parts)
-        if ours and not issubclass(category, DeprecationWarning | FutureWarning):
-            click.echo(f"warning: {one_line(str(message))}", err=True)
-        elif program.debug:
+        if program.debug:
             click.echo(f"{filename}:{lineno}: {category.__name__}: {one_line(str(message))}", err=True)
 
     warnings.showwarning = show

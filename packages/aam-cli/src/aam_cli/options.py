@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 import click
+
 from aam_train.config_io import ConfigField
 
 
@@ -80,8 +81,8 @@ class CommaList(click.ParamType):
 
 
 def heading(owner: type) -> str:
-    """The first line of a section's docstring, without the full stop."""
-    return (inspect.getdoc(owner) or owner.__name__).splitlines()[0].rstrip(".")
+    """What a section is about: the first line of its docstring, up to a colon or the full stop."""
+    return (inspect.getdoc(owner) or owner.__name__).splitlines()[0].split(":")[0].rstrip(".")
 
 
 @cache

@@ -51,8 +51,8 @@ def canonical_features(
     new_index[rows[order]] = np.cumsum(first) - 1
     table = table.regroup_features(new_index, table.feature_ids[rows[order]][first])
     if len(unique) < len(rows):
-        merged = len(rows) - len(unique)
-        trim_notes.append(f"{merged:,} features have the sequence of another one, and their counts were added to it")
+        merged = f"{len(rows) - len(unique):,} of {len(rows):,} features"
+        trim_notes.append(f"{merged} have the sequence of another one, and their counts were added to it")
     built = build_sequences(unique)
     return table, built, notes + trim_notes + _describe(built)
 
@@ -81,7 +81,7 @@ def _trim(sequences: list[bytes], length: int) -> tuple[list[bytes], list[str]]:
     longer, shorter = (sum(len(s) > length for s in sequences), sum(len(s) < length for s in sequences))
     notes = [f"--trim-length {length} cut {longer:,} of {len(sequences):,} sequences"]
     if shorter:
-        notes.append(f"{shorter:,} sequences are shorter than --trim-length {length} and stayed as they are")
+        notes.append(f"{shorter:,} of {len(sequences):,} sequences are shorter than --trim-length and stayed whole")
     return [sequence[:length] for sequence in sequences], notes
 
 
@@ -105,5 +105,6 @@ def _describe(sequences: Sequences) -> list[str]:
         )
     ambiguous = int((sequences.codes == AMBIGUOUS).any(axis=1).sum())
     if ambiguous:
-        notes.append(f"{ambiguous:,} sequences hold ambiguous bases, which are read but never masked or predicted")
+        what = f"{ambiguous:,} of {len(sequences):,} sequences"
+        notes.append(f"{what} hold ambiguous bases, which are read but never masked or predicted")
     return notes

@@ -192,10 +192,15 @@ class SimulateOptions:
 class UnifracOptions:
     """A whole matrix of distances, or Faith's PD of every sample."""
 
+    tree: Common[Path]
+    """Rooted tree with the ASVs as tips: newick (.nwk, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
     """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
     unifrac_metric: Literal["unifrac", "faith_pd"] = "unifrac"
     """Unweighted UniFrac of all pairs, or Faith's PD."""
+    missing_tips: Literal["error", "ignore"] = "error"
+    """ASVs that are not in the tree are left out; `error` refuses the tree when they hold more than 5 % of all reads,
+    `ignore` accepts any share."""
     rarefy_depth: int = 0
     """Reads drawn per sample without replacement before measuring; 0 = off."""
     seed: int = 42

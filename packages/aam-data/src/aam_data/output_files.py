@@ -7,6 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aam_data.errors import DataError
+
+
+def check_output(output: Path, inputs: dict[str, Path | None]) -> None:
+    """Raise DataError when ``--output`` cannot be written, or is one of the inputs (by flag); older output may be."""
+    if output.is_dir():
+        raise DataError("--output is a folder", file=output, remedy="Name a file in it")
+    if not output.parent.is_dir():
+        raise DataError("the folder of --output does not exist", file=output, remedy="Make it first")
+    for flag, given in inputs.items():
+        if given is not None and given.exists() and output.exists() and output.samefile(given):
+            raise DataError(f"--output is the file given with {flag}", file=output, remedy="Name another file")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

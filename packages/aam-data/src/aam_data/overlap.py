@@ -60,4 +60,4 @@ def _hint(sample_ids: Collection[str], other_ids: Collection[str]) -> str | None
         for what, change in _TRANSFORMATIONS.items()
     }
     best = max(matches, key=matches.__getitem__)
-    return f"{matches[best]:,} samples would match if {best}" if matches[best] else None
+    return f"{matches[best]:,} of {len(sample_ids):,} samples would match if {best}" if matches[best] else None

@@ -61,8 +61,8 @@ class Phylogeny:
         kept[tip[tip >= 0]] = True
         if not kept.any():
             raise DataError(
-                f"no ASV of the table is a tip of the tree: ASVs are {first_few(feature_ids, 3)}, tips are "
-                f"{first_few(tree.tip_names, 3)}",
+                f"no ASV of the table is a tip of the tree: ASVs are {first_few(feature_ids.tolist(), 3)}, tips are "
+                f"{first_few(tree.tip_names.tolist(), 3)}",
                 remedy="Give the --tree that was built from these ASVs",
             )
         below = np.zeros(tree.n_nodes + 1, dtype=np.int32)

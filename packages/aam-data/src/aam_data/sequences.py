@@ -164,13 +164,14 @@ def _normalise(sequence: bytes) -> bytes:
 
 
 def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
-    gapped = rna = 0
+    total = gapped = rna = 0
     for sequence in raw:
+        total += 1
         gapped += b"-" in sequence or b"." in sequence
         rna += b"U" in sequence
     notes = []
     if gapped:
-        notes.append(f"gaps (- and .) were removed from {gapped:,} sequences, which look aligned")
+        notes.append(f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which look aligned")
     if rna:
-        notes.append(f"U was read as T in {rna:,} sequences")
+        notes.append(f"U was read as T in {rna:,} of {total:,} sequences")
     return notes

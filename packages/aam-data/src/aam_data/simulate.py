@@ -72,9 +72,7 @@ def simulate_study(options: SimulateOptions) -> SimulatedStudy:
     parent, length, tips, clade = random_tree(options.asvs, n_clades, tree_rng)
     codes = evolve_sequences(parent, length, tips, options.bases, sequence_rng)
     letters = decode(codes.ravel())
-    names = np.array(
-        [letters[i : i + options.bases] for i in range(0, codes.size, options.bases)], dtype=object
-    )
+    names = np.array([letters[i : i + options.bases] for i in range(0, codes.size, options.bases)], dtype=object)
     metadata, warmth = _metadata(options, metadata_rng)
     slopes = _slopes(n_clades, clade_rng)
     data = _reads(options, clade, options.effect * slopes, warmth, clade_rng, reads_rng)
@@ -88,8 +86,7 @@ def simulate_study(options: SimulateOptions) -> SimulatedStudy:
         "options": asdict(options),
         "formulas": _FORMULAS,
         "clades": [
-            {"slope": round(float(slope), 6), "asvs": names[clade == k].tolist()}
-            for k, slope in enumerate(slopes)
+            {"slope": round(float(slope), 6), "asvs": names[clade == k].tolist()} for k, slope in enumerate(slopes)
         ],
         "degree_days": _target_truth(metadata["degree_days"].to_numpy(), warmth),
         "observed_asvs": int(observed.sum()),
@@ -114,9 +111,7 @@ def _metadata(options: SimulateOptions, rng: np.random.Generator) -> tuple[pd.Da
     first = np.searchsorted(host, np.arange(options.hosts))
     of_host = np.bincount(host, minlength=options.hosts)[host]
     # A host's samples are spread over the year, so that knowing the host says nothing about the day.
-    day = YEAR * (
-        (sample - first[host] + rng.random(options.samples)) / of_host + rng.random(options.hosts)[host]
-    )
+    day = YEAR * ((sample - first[host] + rng.random(options.samples)) / of_host + rng.random(options.hosts)[host])
     day %= YEAR
     location = rng.permutation(np.arange(options.hosts) % len(LOCATIONS))[host]
     temperature = np.array(list(LOCATIONS.values()))[location]
@@ -207,9 +202,8 @@ def write_simulated_study(study: SimulatedStudy, directory: Path) -> None:
     table, data = study.table, study.table.data
     matrix = csr_matrix((data.counts, data.indices, data.indptr), (table.n_samples, table.n_features))
     with replacing(directory / "table.biom") as path, h5py.File(path, "w") as file:
-        Table(matrix.T.tocsr(), table.feature_ids, table.sample_ids, type="OTU table").to_hdf5(
-            file, "aam-data"
-        )
+        biom = Table(matrix.T.tocsr(), table.feature_ids, table.sample_ids, type="OTU table")
+        biom.to_hdf5(file, "aam-data", creation_date=datetime(2000, 1, 1))  # the same study is the same bytes
     with replacing(directory / "tree.nwk") as path:
         path.write_text(format_newick(study.tree) + "\n", encoding="ascii")
     with replacing(directory / "rep-seqs.fasta") as path:

@@ -114,6 +114,4 @@ def _distinct(bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         again = np.setdiff1d(np.arange(len(bases)), first)
         if len(again) == 0:
             return bases
-        bases[again, rng.integers(0, bases.shape[1], len(again))] ^= rng.integers(
-            1, 4, len(again), dtype=np.uint8
-        )
+        bases[again, rng.integers(0, bases.shape[1], len(again))] ^= rng.integers(1, 4, len(again), dtype=np.uint8)

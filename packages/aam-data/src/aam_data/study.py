@@ -151,8 +151,8 @@ def _read_tree(
     sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
     bare = np.bincount(sample, weights=~absent[table.data.indices], minlength=table.n_samples) == 0
     if bare.any():
-        names = first_few(list(table.sample_ids[bare]))
-        notes.append(f"{np.count_nonzero(bare):,} samples have no ASV in the tree, so no distances ({names})")
+        names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
+        notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree, so no distances ({names})")
     return phylogeny
 
 

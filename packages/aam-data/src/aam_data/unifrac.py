@@ -5,7 +5,7 @@ With P the presence of branches in samples and len their lengths, the shared len
 UniFrac (Lozupone and Knight 2005, doi:10.1128/AEM.71.12.8228-8235.2005) is ``1 - S_ij / (PD_i + PD_j - S_ij)``:
 one matrix product for all pairs.
 
-Features that are not in the tree are left out. A sample without a read on the tree has no distance and no PD: NaN.
+Features that are not in the tree are left out. A sample without a read on the tree has no distances and no PD: NaN.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ import numpy as np
 
 from aam_data.phylogeny import Phylogeny, shear
 from aam_data.table import SampleCounts
+
+# Samples worked on at once: memory is branches times this. Not a power of two, whose strides double the time of
+# cumsum along tips (512: 40 ms, 500: 20 ms for the ibd tree).
+_BLOCK_SIZE = 500
 
 
 def branch_counts(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
@@ -30,38 +34,35 @@ def branch_counts(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
 
 
 def faith_pd(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
-    """Faith's PD, float64 [S]: the length of all branches between a sample's ASVs and the root."""
-    (present,) = _presence(phylogeny, samples)
-    return _masked(present.length @ present.branches, present.any_read)
+    """Faith's PD, float64 [S]: the length of all branches between a sample's ASVs and the root; NaN without any."""
+    values = np.empty(samples.n_samples)
+    for rows in _blocks(samples.n_samples, _BLOCK_SIZE):
+        (present,) = _presence(phylogeny, _take(samples, rows))
+        values[rows] = present.faith_pd()
+    return values
 
 
-def unweighted_unifrac(
-    phylogeny: Phylogeny, samples: SampleCounts, others: SampleCounts | None = None
-) -> np.ndarray:
+def unweighted_unifrac(phylogeny: Phylogeny, samples: SampleCounts, others: SampleCounts | None = None) -> np.ndarray:
     """Unweighted UniFrac of each of S ``samples`` to each of S' ``others`` (when not given: to each other).
 
     Returns:
         float64 [S, S'], NaN in rows and columns of samples without a read on the tree.
     """
     if others is None:
-        (present,) = _presence(phylogeny, samples)
-        scaled = present.branches * np.sqrt(present.length)[:, None]
-        shared = scaled.T @ scaled
-        rows = columns = _masked(shared.diagonal(), present.any_read)
-    else:
-        present, other = _presence(phylogeny, samples, others)
-        rows = _masked(present.length @ present.branches, present.any_read)
-        columns = _masked(other.length @ other.branches, other.any_read)
-        both = present.branches.any(axis=1) & other.branches.any(axis=1)
-        weighted = present.branches[both] * present.length[both, None]
-        shared = weighted.T @ other.branches[both].astype(np.float64)
-    union = rows[:, None] + columns - shared
-    # Where two samples hold no length at all, because their branches have length 0, nothing differs.
-    return np.clip(1 - np.divide(shared, union, out=np.ones_like(union), where=union != 0), 0, 1)
+        values = np.empty((samples.n_samples, samples.n_samples))
+        for block in unweighted_unifrac_blocks(phylogeny, samples):
+            values[block.rows, block.columns] = block.values
+            values[block.columns, block.rows] = block.values.T
+        return values
+    values = np.empty((samples.n_samples, others.n_samples))
+    for rows in _blocks(samples.n_samples, _BLOCK_SIZE):
+        for columns in _blocks(others.n_samples, _BLOCK_SIZE):
+            values[rows, columns] = _between(phylogeny, _take(samples, rows), _take(others, columns))
+    return values
 
 
 class Block(NamedTuple):
-    """Distances [R, C] of the samples ``rows`` to the samples ``columns``."""
+    """A part of a symmetric matrix: distances [R, C] of the samples ``rows`` to the samples ``columns``."""
 
     rows: slice
     columns: slice
@@ -69,17 +70,15 @@ class Block(NamedTuple):
 
 
 def unweighted_unifrac_blocks(
-    phylogeny: Phylogeny, samples: SampleCounts, block_size: int = 512
+    phylogeny: Phylogeny, samples: SampleCounts, block_size: int = _BLOCK_SIZE
 ) -> Iterator[Block]:
-    """All pairs of S samples, in blocks on and above the diagonal; memory follows branches times ``block_size``."""
-    starts = range(0, samples.n_samples, block_size)
-    for row in starts:
-        rows = slice(row, min(row + block_size, samples.n_samples))
-        yield Block(rows, rows, unweighted_unifrac(phylogeny, _slice(samples, rows)))
-        for column in starts[row // block_size + 1 :]:
-            columns = slice(column, min(column + block_size, samples.n_samples))
-            values = unweighted_unifrac(phylogeny, _slice(samples, rows), _slice(samples, columns))
-            yield Block(rows, columns, values)
+    """Unweighted UniFrac of all pairs, as blocks on and above the diagonal."""
+    blocks = _blocks(samples.n_samples, block_size)
+    for number, rows in enumerate(blocks):
+        part = _take(samples, rows)
+        yield Block(rows, rows, _within(phylogeny, part))
+        for columns in blocks[number + 1 :]:
+            yield Block(rows, columns, _between(phylogeny, part, _take(samples, columns)))
 
 
 class _Present(NamedTuple):
@@ -89,26 +88,52 @@ class _Present(NamedTuple):
     length: np.ndarray
     any_read: np.ndarray
 
+    def faith_pd(self) -> np.ndarray:
+        return np.where(self.any_read, self.length @ self.branches, np.nan)
+
+
+def _within(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
+    (present,) = _presence(phylogeny, samples)
+    scaled = present.branches * np.sqrt(present.length)[:, None]
+    shared = scaled.T @ scaled
+    pd = np.where(present.any_read, shared.diagonal(), np.nan)  # not faith_pd(): so a sample is exactly 0 from itself
+    return _distance(shared, pd, pd)
+
+
+def _between(phylogeny: Phylogeny, samples: SampleCounts, others: SampleCounts) -> np.ndarray:
+    left, right = _presence(phylogeny, samples, others)
+    both = left.branches.any(axis=1) & right.branches.any(axis=1)  # a fifth less work on 512 ibd samples
+    weighted = left.branches[both] * left.length[both, None]
+    shared = weighted.T @ right.branches[both].astype(np.float64)
+    return _distance(shared, left.faith_pd(), right.faith_pd())
+
+
+def _distance(shared: np.ndarray, rows_pd: np.ndarray, columns_pd: np.ndarray) -> np.ndarray:
+    union = rows_pd[:, None] + columns_pd - shared
+    # Samples whose branches all have length 0 do not differ (scikit-bio's convention too).
+    similarity = np.divide(shared, union, out=np.ones_like(union), where=union != 0)
+    return np.clip(1 - similarity, 0, 1)
+
 
 def _presence(phylogeny: Phylogeny, *groups: SampleCounts) -> list[_Present]:
-    """Presence in each group of samples, over the branches that any of their samples touches, and no others.
+    """Presence in each group of samples, over the branches that any of their samples touches.
 
-    For 32 samples of the ibd study those are 3,399 of 19,939 branches.
+    For 32 samples of the ibd study those are 3,400 of 19,939 branches; finding them takes 0.5 ms and saves 2.
     """
     observed = [_on_tree(phylogeny, samples) for samples in groups]
     used = np.zeros(phylogeny.n_tips, dtype=bool)
     for _, tip, _ in observed:
         used[tip] = True
     start, stop, length = shear(phylogeny.tip_start, phylogeny.tip_stop, phylogeny.branch_length, used)
-    rank = np.cumsum(used)  # 1 for the first tip that is used
-    result = []
+    number = np.cumsum(used)  # of each used tip, from 1
+    present = []
     for samples, (sample, tip, _) in zip(groups, observed, strict=True):
-        tips_before = np.zeros((rank[-1] + 1, samples.n_samples), dtype=np.int32)
-        tips_before[rank[tip], sample] = 1
+        tips_before = np.zeros((number[-1] + 1, samples.n_samples), dtype=np.int32)
+        tips_before[number[tip], sample] = 1
         np.cumsum(tips_before, axis=0, out=tips_before)
         any_read = np.bincount(sample, minlength=samples.n_samples) > 0
-        result.append(_Present(tips_before[stop] != tips_before[start], length, any_read))
-    return result
+        present.append(_Present(tips_before[stop] != tips_before[start], length, any_read))
+    return present
 
 
 def _on_tree(phylogeny: Phylogeny, samples: SampleCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,12 +144,12 @@ def _on_tree(phylogeny: Phylogeny, samples: SampleCounts) -> tuple[np.ndarray, n
     return sample[found], tip[found], samples.counts[found]
 
 
-def _masked(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    return np.where(valid, values, np.nan)
+def _blocks(n_samples: int, block_size: int) -> list[slice]:
+    return [slice(start, min(start + block_size, n_samples)) for start in range(0, n_samples, block_size)]
 
 
-def _slice(samples: SampleCounts, rows: slice) -> SampleCounts:
-    """Some consecutive samples, without copying their counts."""
+def _take(samples: SampleCounts, rows: slice) -> SampleCounts:
+    """Consecutive samples, without copying their counts."""
     indptr = samples.indptr[rows.start : rows.stop + 1]
     part = slice(indptr[0], indptr[-1])
     return SampleCounts(indptr - indptr[0], samples.indices[part], samples.counts[part])

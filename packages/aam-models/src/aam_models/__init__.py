@@ -25,6 +25,7 @@ _HOME = {
     "build_encoder": "build",
     "build_predictor": "build",
     "load_model": "model_folder",
+    "new_folder": "folders",
     "read_config": "model_folder",
     "save_model": "model_folder",
 }

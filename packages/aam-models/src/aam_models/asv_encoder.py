@@ -31,8 +31,9 @@ class AsvEncoder(nn.Module):
         """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits."""
         embeddings, logits = [], []
         for chunk in batch.chunks:
-            x = self._attend(batch, chunk)
-            embeddings.append(self.pooling(x, self._mask(batch, chunk)))
+            mask = self._mask(batch, chunk)
+            x = self._attend(batch, chunk, mask)
+            embeddings.append(self.pooling(x, mask))
             if self.nucleotide_head is not None and chunk.last_masked > chunk.first_masked:
                 masked = slice(chunk.first_masked, chunk.last_masked)
                 logits.append(
@@ -40,13 +41,14 @@ class AsvEncoder(nn.Module):
                 )
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
-    def _attend(self, batch: Batch, chunk: Chunk) -> Tensor:
+    def _attend(self, batch: Batch, chunk: Chunk, mask: Tensor | None) -> Tensor:
         tokens = batch.tokens[chunk.start : chunk.stop, : chunk.length].long()
         x = self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length]
-        return self.transformer(x, self._mask(batch, chunk))
+        return self.transformer(x, mask)
 
     @staticmethod
     def _mask(batch: Batch, chunk: Chunk) -> Tensor | None:
+        """bool [U of the chunk, L of the chunk], True = real; None where all are."""
         if chunk.uniform:
             return None
         positions = torch.arange(chunk.length, device=batch.tokens.device)

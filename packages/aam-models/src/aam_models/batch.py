@@ -6,8 +6,9 @@ S slots per sample (the batch's longest), D width, M masked bases, T outputs per
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,9 +83,10 @@ class Batch:
         """bool [B, S]: whether a slot holds an ASV."""
         return self.slots < self.n_occurrences
 
-    def _map_tensors(self, change: object) -> Batch:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})  # type: ignore[operator]
+    def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        changed: dict[str, Any] = {name: change(value) for name, value in values if isinstance(value, Tensor)}
+        return replace(self, **changed)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device; host integers stay where they are."""
@@ -108,7 +110,7 @@ class EncoderOutput(NamedTuple):
     sample_embeddings: Tensor  # [B, D]
     asv_embeddings: Tensor  # [U, D]
     nucleotide_logits: Tensor | None = None  # [M, n_bases]
-    log_abundance: Tensor | None = None  # [N], predicted, standardized as in `abundance_features`
+    log_abundance: Tensor | None = None  # [B, S], in the units of `standardized_log_abundance`
     faith_pd: Tensor | None = None  # [B], standardized
 
 

@@ -93,6 +93,10 @@ class HeadOptions:
 
     def __post_init__(self) -> None:
         _require(
+            len(self.regressor_hidden_dims) <= MOST_LAYERS,
+            f"--regressor-hidden-dims has {len(self.regressor_hidden_dims)} layers: must be at most {MOST_LAYERS}",
+        )
+        _require(
             all(1 <= width <= LARGEST_WIDTH for width in self.regressor_hidden_dims),
             f"--regressor-hidden-dims {','.join(map(str, self.regressor_hidden_dims))}: "
             f"each must be between 1 and {LARGEST_WIDTH}",
@@ -109,7 +113,10 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Token codes. The bases are ``first_base .. first_base + n_bases - 1``; other codes are never predicted."""
+    """Token codes, 0 to ``size - 1``. The bases are ``first_base .. first_base + n_bases - 1``.
+
+    Codes that are none of these (ambiguous bases) are read and never predicted.
+    """
 
     pad: int
     first_base: int
@@ -117,6 +124,15 @@ class Alphabet:
     start: int
     mask: int
     size: int
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.size <= 256, f"alphabet size {self.size}: must be 1 to 256, tokens are single bytes")
+        _require(1 <= self.n_bases <= self.size, f"{self.n_bases} bases in an alphabet of {self.size} tokens")
+        codes = {self.pad, self.start, self.mask, *range(self.first_base, self.first_base + self.n_bases)}
+        _require(
+            len(codes) == 3 + self.n_bases and min(codes) >= 0 and max(codes) < self.size,
+            f"alphabet {self}: every code must be its own number from 0 to {self.size - 1}",
+        )
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,7 @@ class PredictorConfig:
     def __post_init__(self) -> None:
         _require(1 <= self.out_width <= 1_000_000, f"out_width {self.out_width}: must be 1 to 1,000,000")
         _require(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
+        _require(len(self.hidden_dims) <= MOST_LAYERS, f"{len(self.hidden_dims)} hidden_dims: at most {MOST_LAYERS}")
         _require(
             all(1 <= width <= LARGEST_WIDTH for width in self.hidden_dims),
             f"hidden_dims {self.hidden_dims}: each must be 1 to {LARGEST_WIDTH}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from aam_models.errors import ModelError
+
 SMALLEST_SLOPE = 0.05
 _EPS = 1e-6  # of d^2: keeps the logarithm and its gradient finite for equal embeddings
 
@@ -38,10 +40,15 @@ class DistanceHead(nn.Module):
         """Set a and b so that the distances of these pairs have their targets' mean and spread (as logits).
 
         Args:
-            left, right: embeddings of training pairs [P, D], P >= 2.
+            left, right: embeddings of training pairs [P, D].
             targets: their true distances [P], NaN where undefined.
+
+        Raises:
+            ModelError: when fewer than two pairs have a true distance, so that there is no spread.
         """
         known = torch.isfinite(targets)
+        if (n_known := int(known.sum())) < 2:
+            raise ModelError(f"{n_known} of {len(targets)} pairs of training samples have a distance: 2 are needed")
         self.spread.copy_(targets[known].std().clamp_min(1e-3))
         logits = torch.logit(targets[known], eps=1e-3)
         x = _half_log_square(left[known], right[known])

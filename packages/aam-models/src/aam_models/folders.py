@@ -6,19 +6,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeGuard
 
 from aam_models.config_json import strict_json
-from aam_models.errors import ModelError
+from aam_models.errors import ModelError, first_few
 
 MANIFEST = "manifest.json"
+_DAMAGED = "the file was changed or is damaged. Copy the model folder again"
+
+
+class FileEntry(TypedDict):
+    """What the manifest says of a file."""
+
+    size: int
+    sha256: str
 
 
 def sha256(path: Path) -> str:
@@ -34,21 +43,22 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         FileExistsError: when ``path`` exists: published folders are never changed.
     """
-    if path.exists():
-        raise FileExistsError(f"{path}: exists already; published folders are never changed")
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "exists already; published folders are never changed", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir()  # not mkdtemp, which ignores the umask
     try:
         yield temporary
         (temporary / MANIFEST).write_text(_manifest_text(temporary), encoding="utf-8")
         for file in temporary.iterdir():
             _sync(file)
-        temporary.chmod(0o755)
         _sync(temporary)
         temporary.rename(path)
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # a failure here must not hide the first one
+        raise
+    _sync(path.parent)
 
 
 def write_pointer(pointer: Path, target: Path) -> None:
@@ -64,30 +74,55 @@ def verify_folder(path: Path) -> None:
     """Check every file of a published folder against its manifest.
 
     Raises:
-        ModelError: naming the file that is missing, was added or was changed.
+        ModelError: naming the files that are missing, were added or were changed.
     """
-    manifest = path / MANIFEST
-    if not manifest.is_file():
-        raise ModelError(f"{path}: not a model folder (it has no {MANIFEST})")
-    content = strict_json(_read_text(manifest), str(manifest))
-    if not isinstance(content, dict) or content.get("sha256") != _digest_of_files(content.get("files")):
-        raise ModelError(f"{manifest}: the file was changed or is damaged. Copy the model folder again")
-    files: dict[str, dict[str, Any]] = content["files"]
+    files = _read_manifest(path)
     present = {file.name for file in path.iterdir()} - {MANIFEST}
     if missing := sorted(set(files) - present):
-        raise ModelError(f"{path}: missing: {', '.join(missing[:5])}. Copy the model folder again")
+        raise ModelError(f"{path}: missing: {first_few(missing)}. Copy the model folder again")
     if added := sorted(present - set(files)):
-        raise ModelError(f"{path}: files that do not belong to the model: {', '.join(added[:5])}. Move them away")
+        raise ModelError(f"{path}: files that do not belong to the model: {first_few(added)}. Move them away")
     for name, expected in files.items():
         file = path / name
         if file.is_symlink() or not file.is_file():
             raise ModelError(f"{file}: not a plain file")
         if file.stat().st_size != expected["size"] or sha256(file) != expected["sha256"]:
-            raise ModelError(f"{file}: the file was changed or is damaged. Copy the model folder again")
+            raise ModelError(f"{file}: {_DAMAGED}")
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file of a model folder."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{file}: not UTF-8 text; {_DAMAGED}") from error
+
+
+def _read_manifest(folder: Path) -> dict[str, FileEntry]:
+    manifest = folder / MANIFEST
+    if manifest.is_symlink() or not manifest.is_file():
+        raise ModelError(f"{folder}: not a model folder (it has no {MANIFEST})")
+    content = strict_json(read_text(manifest), str(manifest))
+    if not isinstance(content, dict) or set(content) != {"files", "sha256"}:
+        raise ModelError(f"{manifest}: {_DAMAGED}")
+    files = content["files"]
+    if not _is_file_list(files) or content["sha256"] != _digest_of_files(files):
+        raise ModelError(f"{manifest}: {_DAMAGED}")
+    return files
+
+
+def _is_file_list(files: object) -> TypeGuard[dict[str, FileEntry]]:
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict)
+        and set(entry) == {"size", "sha256"}
+        and type(entry["size"]) is int
+        and isinstance(entry["sha256"], str)
+        for entry in files.values()
+    )
 
 
 def _manifest_text(folder: Path) -> str:
-    files = {
+    files: dict[str, FileEntry] = {
         file.name: {"size": file.stat().st_size, "sha256": sha256(file)}
         for file in sorted(folder.iterdir())
         if file.name != MANIFEST
@@ -95,15 +130,8 @@ def _manifest_text(folder: Path) -> str:
     return json.dumps({"files": files, "sha256": _digest_of_files(files)}, indent=2) + "\n"
 
 
-def _digest_of_files(files: Any) -> str:
+def _digest_of_files(files: dict[str, FileEntry]) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{file}: the file was changed or is damaged (not UTF-8 text)") from error
 
 
 def _sync(path: Path) -> None:

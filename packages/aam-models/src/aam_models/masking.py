@@ -43,9 +43,10 @@ def masked_positions(
     scores[~maskable] = np.uint64(_WORD - 1)
     available = maskable.sum(axis=1)
     wanted = np.minimum(np.maximum(np.rint(ratio * available).astype(np.int64), 1), available)
-    rank = np.argsort(np.argsort(scores, axis=1), axis=1)
-    rows, cols = np.nonzero((rank < wanted[:, None]) & maskable)
-    return rows, cols
+    last = np.maximum(wanted, 1)[:, None] - 1  # rank of the last position to mask
+    threshold = np.take_along_axis(np.sort(scores, axis=1), last, axis=1)
+    rows, positions = np.nonzero((scores <= threshold) & maskable)
+    return rows, positions
 
 
 def hidden_occurrences(asv_keys: np.ndarray, sample_keys: np.ndarray, ratio: float, seed: int, draw: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from aam_models.build import build_encoder, build_predictor
 from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.config_json import config_from_json, config_to_json
 from aam_models.encoder import Encoder
-from aam_models.errors import ModelError
-from aam_models.folders import verify_folder
+from aam_models.errors import ModelError, first_few
+from aam_models.folders import read_text, verify_folder
 from aam_models.predictor import Predictor
 
 CONFIG = "config.json"
@@ -28,8 +28,23 @@ WEIGHTS = "model.safetensors"
 def save_model(folder: Path, model: Encoder | Predictor) -> None:
     """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`)."""
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS)
+    write_tensors(folder / WEIGHTS, model.state_dict())
+
+
+def load_model(folder: Path) -> Encoder | Predictor:
+    """The model of a folder, on the CPU, in evaluation mode. Draws no random numbers.
+
+    Raises:
+        ModelError: when a file is missing, changed, or does not fit the configuration.
+    """
+    verify_folder(folder)
+    config = read_config(folder)
+    weights = read_weights(folder)
+    with torch.device("meta"):  # shapes only: a configuration may ask for more memory than there is
+        model = build_predictor(config) if isinstance(config, PredictorConfig) else build_encoder(config)
+    _check_weights(model, weights, str(folder / WEIGHTS))
+    model.to_empty(device="cpu").load_state_dict(weights)
+    return model.eval()
 
 
 def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
@@ -37,25 +52,31 @@ def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
     file = folder / CONFIG
     if not file.is_file():
         raise ModelError(f"{folder}: not a model folder (it has no {CONFIG})")
-    return config_from_json(file.read_text(encoding="utf-8"), str(file))
-
-
-def load_model(folder: Path) -> Encoder | Predictor:
-    """The model of a folder, on the CPU, in evaluation mode.
-
-    Raises:
-        ModelError: when a file is missing, changed, or does not fit the configuration.
-    """
-    verify_folder(folder)
-    config = read_config(folder)
-    model = build_predictor(config) if isinstance(config, PredictorConfig) else build_encoder(config)
-    load_weights(model, read_weights(folder), str(folder / WEIGHTS))
-    return model.eval()
+    return config_from_json(read_text(file), str(file))
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of ``model.safetensors``; a file that is not safetensors is refused."""
     return read_tensors(folder / WEIGHTS)
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
+    """Load weights strictly: the same names, shapes and types, finite values; ``file`` is named in errors."""
+    _check_weights(model, weights, file)
+    model.load_state_dict(weights)
+
+
+def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        ModelError: when the disk does not take it.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, file)
+    except SafetensorError as error:
+        raise ModelError(f"{file}: could not be written ({error})") from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -66,18 +87,23 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file}: not a readable safetensors file ({error})") from error
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
-    """Load weights strictly: the same names and shapes, finite values; ``file`` is named in errors."""
+def _check_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
     expected = model.state_dict()
-    if missing := sorted(set(expected) - set(weights)):
-        raise ModelError(f"{file}: missing tensors: {', '.join(missing[:5])}")
-    if extra := sorted(set(weights) - set(expected)):
-        raise ModelError(f"{file}: unexpected tensors: {', '.join(extra[:5])}")
-    for name, tensor in weights.items():
-        if tensor.shape != expected[name].shape:
-            raise ModelError(
-                f"{file}: {name} has shape {tuple(tensor.shape)}, the model needs {tuple(expected[name].shape)}"
-            )
-        if not torch.isfinite(tensor).all():
-            raise ModelError(f"{file}: {name} has values that are not finite")
-    model.load_state_dict(weights)
+    if missing := sorted(expected.keys() - weights.keys()):
+        raise ModelError(f"{file}: missing tensors: {first_few(missing)}")
+    if extra := sorted(weights.keys() - expected.keys()):
+        raise ModelError(f"{file}: unexpected tensors: {first_few(extra)}")
+    wrong = [
+        f"{name} is {_form(weights[name])}, the model needs {_form(tensor)}"
+        for name, tensor in expected.items()
+        if _form(weights[name]) != _form(tensor)
+    ]
+    if wrong:
+        raise ModelError(f"{file}: tensors of another form: {first_few(wrong, '; ')}")
+    if broken := [name for name in expected if not torch.isfinite(weights[name]).all()]:
+        raise ModelError(f"{file}: values that are not finite: {first_few(broken)}")
+
+
+def _form(tensor: Tensor) -> str:
+    """Like ``float32 [64, 64]``."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -14,10 +14,9 @@ class AttentionPooling(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.score = nn.Linear(width, heads)
+        self.score = nn.Linear(width, heads, bias=False)  # a bias would shift all positions alike: softmax ignores it
         self.out = nn.Linear(width, width)
         nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[X, Y, D] -> [X, D]; ``mask`` bool [X, Y], True = real; every row needs at least one real position."""

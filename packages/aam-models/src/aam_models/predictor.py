@@ -29,7 +29,7 @@ class Predictor(nn.Module):
         return PredictorOutput(self.head(self.norm(sample_embeddings)), sample_embeddings)
 
 
-def mlp_head(width: int, hidden_dims: tuple[int, ...], dropout: float, out_width: int) -> nn.Module:
+def mlp_head(width: int, hidden_dims: tuple[int, ...], dropout: float, out_width: int) -> nn.Sequential:
     """Linear layers with GELU and dropout between; without hidden layers one linear map."""
     layers: list[nn.Module] = []
     for hidden in hidden_dims:

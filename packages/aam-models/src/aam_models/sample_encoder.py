@@ -24,7 +24,10 @@ class SampleOutput(NamedTuple):
 
 
 def to_slots(values: Tensor, batch: Batch) -> Tensor:
-    """Values of occurrences [N, ...] laid out as padded samples [B, S, ...]; empty slots are zero."""
+    """Values of occurrences, [N] or [N, D], laid out as padded samples, [B, S] or [B, S, D]; empty slots are zero.
+
+    Only the [N, D] form is differentiated (see `gather`).
+    """
     padded = torch.cat([values, values.new_zeros((1, *values.shape[1:]))])
     return padded[batch.slots] if values.dim() == 1 else gather(padded, batch.slots)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from aam_models.errors import ModelError
+
 
 class ValueHead(nn.Module):
     """A linear map of the sample embedding; knows the mean and spread of its target from training samples."""
@@ -24,8 +26,14 @@ class ValueHead(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Take mean and spread from the values of training samples [B], NaN where unknown."""
+        """Take mean and spread from the values of training samples [B], NaN where unknown.
+
+        Raises:
+            ModelError: when no value is known.
+        """
         known = values[torch.isfinite(values)]
+        if len(known) == 0:
+            raise ModelError(f"none of {len(values)} training samples has a value (Faith's PD)")
         self.mean.copy_(known.mean())
         self.spread.copy_(known.std(correction=0).clamp_min(1e-6))
 

@@ -7,6 +7,7 @@ together: it needs nothing to stop early on.
 from __future__ import annotations
 
 import numpy as np
+from joblib import parallel_config
 from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -42,7 +43,9 @@ def relative_abundances(data: RunData, rows: np.ndarray) -> csr_array:
     """Samples by ASVs [R, A], each sample summing to 1, fixed draw."""
     counts: SampleCounts = data.maker.samples.rarefier.draw(rows, FIXED_DRAW)
     shape = (len(rows), data.study.table.n_features)
-    matrix = csr_array((counts.counts.astype(np.float64), counts.indices, counts.indptr), shape=shape)
+    # scikit-learn's trees want 32-bit indices
+    indices, indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int32)
+    matrix = csr_array((counts.counts.astype(np.float64), indices, indptr), shape=shape)
     depth = np.asarray(matrix.sum(axis=1)).ravel()
     matrix.data /= np.repeat(depth, np.diff(counts.indptr))
     return matrix
@@ -51,7 +54,8 @@ def relative_abundances(data: RunData, rows: np.ndarray) -> csr_array:
 def _numbers(known: csr_array, target: np.ndarray, new: csr_array, seed: int) -> dict[str, np.ndarray]:
     have = np.isfinite(target)
     forest = RandomForestRegressor(TREES, max_features="sqrt", random_state=seed % 2**32, n_jobs=-1)
-    forest.fit(known[have], target[have])
+    with parallel_config("threading"):
+        forest.fit(known[have], target[have])
     return {"constant": np.full(new.shape[0], target[have].mean()), "random_forest": forest.predict(new)}
 
 
@@ -62,7 +66,8 @@ def _classes(
     codes = target[have].astype(np.int64)
     n_classes = preprocessor.targets[0].spec.width
     forest = RandomForestClassifier(TREES, max_features="sqrt", random_state=seed % 2**32, n_jobs=-1)
-    forest.fit(known[have], codes)
+    with parallel_config("threading"):
+        forest.fit(known[have], codes)
     probabilities = np.zeros((new.shape[0], n_classes))
     probabilities[:, forest.classes_] = forest.predict_proba(new)
     prior = np.bincount(codes, minlength=n_classes) / len(codes)

@@ -37,7 +37,7 @@ def describe(path: Path) -> list[tuple[str, str]]:
         ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
         (
             "ASVs",
-            f"up to {preprocessor.token_limit:,} a sample, {'with' if encoder.count_embedding else 'without'} abundance",
+            f"up to {preprocessor.token_limit:,} a sample{'' if encoder.count_embedding else ', without abundance'}",
         ),
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
         ("seed", str(preprocessor.seed)),

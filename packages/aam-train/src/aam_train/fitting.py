@@ -45,6 +45,7 @@ class Fit:
     optimizer: OptimizerOptions
     best_metric: str
     record: TrainingRecord
+    console: ConsoleReporter
 
     def execute(self) -> None:
         """Train (or continue) and leave the best weights in the model.
@@ -112,9 +113,10 @@ class Fit:
     def _reporter(self, total_steps: int, first_step: int) -> Reporters:
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
+        self.console.begin(total_steps, first_step)
         return Reporters(
             (
-                ConsoleReporter(total_steps, first_step),
+                self.console,
                 JsonlReporter(self.folder.path / "metrics.jsonl", first_step),
                 TensorBoardReporter(self.folder.path / "tensorboard", first_step),
             )

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from aam_data.pair_targets import PairTargets
 from torch import Tensor
 
+from aam_data.pair_targets import PairTargets
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_train.collate import Masking

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
 
 from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.dataset import SampleDataset, cut_report
 from aam_data.errors import DataError
 from aam_data.labels import check_classes
+from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
 from aam_data.splits import Splits, cross_validation, repeated_host_hint, split_samples

@@ -29,13 +29,13 @@ from aam_train.step import Step
 CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
 
 
-def run_predict(config: PredictConfig) -> list[Path]:
+def run_predict(config: PredictConfig, *, quiet: bool = False) -> list[Path]:
     """Predict every sample of a table; returns the files written.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
     """
-    options, console = config.predict, ConsoleReporter()
+    options, console = config.predict, ConsoleReporter(quiet=quiet)
     device = resolve_device(options.device)
     check_output(options.output, config.table)
     folder = model_folder(options.model)

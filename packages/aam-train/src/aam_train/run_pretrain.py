@@ -38,7 +38,7 @@ from aam_train.step import Step
 from aam_train.validation import EncoderValidator, sample_for_pairs
 
 
-def run_pretrain(config: PretrainConfig) -> Path:
+def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     """Pretrain an encoder; returns the run folder.
 
     Raises:
@@ -46,7 +46,7 @@ def run_pretrain(config: PretrainConfig) -> Path:
         RunStopped: after a signal.
     """
     device = resolve_device(config.run.device)
-    console = ConsoleReporter()
+    console = ConsoleReporter(quiet=quiet)
     folder = open_run(config, config.run)
 
     study = read_inputs(config.table, config.metadata, config.phylogeny)
@@ -84,6 +84,7 @@ def run_pretrain(config: PretrainConfig) -> Path:
             samples={part: len(rows) for part, rows in data.rows.items()},
             versions=versions(),
         ),
+        console=console,
     ).execute()
 
     results = judge(step, data, objective, config.run.batch_size, folder.report)

@@ -37,7 +37,7 @@ from aam_train.transfer import PretrainedEncoder, load_encoder, read_pretrained,
 from aam_train.validation import PredictorValidator
 
 
-def run_train(config: TrainConfig) -> Path:
+def run_train(config: TrainConfig, *, quiet: bool = False) -> Path:
     """Train a predictor (or one a fold) and report it beside its baselines; returns the run folder.
 
     Raises:
@@ -45,7 +45,7 @@ def run_train(config: TrainConfig) -> Path:
         RunStopped: after a signal.
     """
     device = resolve_device(config.run.device)
-    console = ConsoleReporter()
+    console = ConsoleReporter(quiet=quiet)
     output = config.run.output_dir
     if config.run.resume_from is None:
         refuse_used(output)
@@ -129,6 +129,7 @@ def _train_once(
             samples={part: len(rows) for part, rows in data.rows.items()},
             versions=versions(),
         ),
+        console=console,
     ).execute()
 
     everything = np.concatenate(list(data.rows.values()))

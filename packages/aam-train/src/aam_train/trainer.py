@@ -127,7 +127,7 @@ class Trainer:
         self._check_finite(total, norm, losses, batch)
         self.optimizer.step()
         self.progress.step = number + 1
-        values = {"total": float(total)} | {name: float(term.value()) for name, term in losses.terms.items()}
+        values = {"total": total.item()} | {name: term.value().item() for name, term in losses.terms.items()}
         now = time.monotonic()
         record = StepRecord(
             step=number + 1,

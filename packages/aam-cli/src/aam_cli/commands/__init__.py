@@ -1,5 +1,11 @@
 """The subcommands in the order of ``aam --help``: each is ``command`` in the module of its name."""
 
 COMMANDS = {
-    "simulate": "Simulate a study with known truth: table, tree, sequences, metadata.",
+    "demo": "Run everything once on a simulated study.",
+    "pretrain": "Learn an encoder from a table and its tree, without labels.",
+    "train": "Learn to predict metadata, with or without a pretrained encoder.",
+    "predict": "Predict the samples of a table with a trained model.",
+    "show": "Say what a model predicts, from what, and how well.",
+    "unifrac": "Write UniFrac distances or Faith's PD of a whole table.",
+    "simulate": "Simulate a study with known truth.",
 }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aam_data.errors import DataError
-
 from aam_cli.command import config_command
 from aam_cli.config import SimulateConfig
 from aam_cli.errors import Program
+from aam_data.errors import DataError
 
 
 @config_command("simulate", SimulateConfig)

@@ -90,7 +90,7 @@ def _read_by_sample(file: CheckedHdf5, path: Path) -> CountTable:
     table = table_from_triplets(sample, rows.indices, rows.counts, claimed.sample_ids, claimed.feature_ids)
     twice = np.flatnonzero(_descents(table.data))
     if len(twice):
-        problem = f"{len(twice):,} features appear twice in a sample"
+        problem = f"{len(twice):,} of {len(rows.counts):,} counts repeat a feature of their sample"
         raise DataError(problem, file=path, place=_INDICES, offenders=_cells(table, twice[:SHOWN]))
     return table
 
@@ -128,18 +128,18 @@ def _check_rows(table: CountTable, path: Path) -> None:
         raise DataError("row pointers go backwards at samples", file=path, place=_INDPTR, offenders=samples)
     outside = indices[(indices < 0) | (indices >= table.n_features)]
     if len(outside):
-        problem = f"{len(outside):,} feature numbers outside of 0 to {table.n_features - 1:,}"
+        problem = f"{len(outside):,} of {len(indices):,} feature numbers are not 0 to {table.n_features - 1:,}"
         raise DataError(problem, file=path, place=_INDICES, offenders=outside[:SHOWN].tolist())
 
 
 def _check_counts(table: CountTable, path: Path) -> None:
     counts = table.data.counts
-    wrong = {"counts that are not finite": ~np.isfinite(counts), "negative counts": counts < 0}
+    wrong = {"not finite": ~np.isfinite(counts), "negative": counts < 0}
     for problem, where in wrong.items():
         positions = np.flatnonzero(where)
         if len(positions):
-            offenders = _cells(table, positions[:SHOWN])
-            raise DataError(f"{len(positions):,} {problem}", file=path, place=_DATA, offenders=offenders)
+            finding = f"{len(positions):,} of {len(counts):,} counts are {problem}"
+            raise DataError(finding, file=path, place=_DATA, offenders=_cells(table, positions[:SHOWN]))
     if counts.sum(dtype=np.float64) > _MAX_EXACT:
         problem = "counts add up to more than 2^53, where they are no longer exact"
         raise DataError(problem, file=path, place=_DATA)

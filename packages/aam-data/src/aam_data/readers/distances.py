@@ -176,7 +176,7 @@ def _check(matrix: DistanceMatrix, path: Path) -> None:
             cells += [(first + i, j) for i, j in wrong[: SHOWN - len(cells)]]
         if n_wrong:
             offenders = [f"({ids[i]}, {ids[j]}) = {values[i, j]}" for i, j in cells]
-            raise DataError(f"{n_wrong:,} distances {problem}", file=path, offenders=offenders)
+            raise DataError(f"{n_wrong:,} of {values.size:,} distances {problem}", file=path, offenders=offenders)
 
 
 # What is wrong with entries of a block of rows, given the same block of columns and the number of its first row.

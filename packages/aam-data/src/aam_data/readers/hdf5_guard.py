@@ -22,7 +22,6 @@ from aam_data.readers.source import too_large
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
 _MAX_OBJECTS = 100_000
 _MAX_DEFLATE_RATIO = 1100  # deflate cannot shrink below 1/1032 (zlib's technical details)
-_STRINGS_AT_ONCE = 4096
 _MAX_ATTRIBUTE = 16
 
 
@@ -68,9 +67,10 @@ class CheckedHdf5:
             _check_storage(dataset, self._path, name, self._max_bytes)
             if h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
                 raise DataError("expected a list of strings", file=self._path, place=name)
-            # In blocks: many entries may point at one long string, so the size is known only after reading.
-            for start in range(0, len(dataset), _STRINGS_AT_ONCE):
-                block = [bytes(value) for value in dataset[start : start + _STRINGS_AT_ONCE]]
+            # Many entries may point at one string, which is at most as long as the file: a block stays bounded.
+            at_once = min(max(self._max_bytes // self._file.id.get_filesize(), 64), 4096)
+            for start in range(0, len(dataset), at_once):
+                block = [bytes(value) for value in dataset[start : start + at_once]]
                 size += sum(map(len, block))
                 if size > self._max_bytes:
                     raise too_large(self._path, size, self._max_bytes, name)

@@ -23,7 +23,7 @@ from aam_data.readers.source import byte_limit
 _OPEN, _CLOSE, _COMMA, _COLON, _END = b"(),:;"
 _STRUCTURAL = np.isin(np.arange(256), [_OPEN, _CLOSE, _COMMA, _COLON, _END])
 _QUOTED_OR_COMMENT = re.compile(rb"'[^']*'|\[[^\]]*\]|['\[\]]")  # the last kind stands alone: unbalanced
-_NEEDS_QUOTES = re.compile(r"[\s'\[\](),:;]")
+_NEEDS_QUOTES = re.compile(r"[\s\ufeff'\[\](),:;]")
 _MARKUP = re.compile(rb"\s*<(!doctype|html|\?xml|nexml|phyloxml)", re.IGNORECASE)
 _COPY_AGAIN = "It may have been cut short: copy the file again"
 
@@ -62,9 +62,7 @@ class NewickTree:
         Last children are followed by pointer doubling: as many rounds as the logarithm of the tree's depth.
         """
         last = np.arange(self.n_nodes, dtype=np.int32)
-        last[self.parent[1:]] = np.arange(
-            1, self.n_nodes, dtype=np.int32
-        )  # of several children the last one stays
+        last[self.parent[1:]] = np.arange(1, self.n_nodes, dtype=np.int32)  # of several children the last one stays
         while True:
             further = last[last]
             if np.array_equal(further, last):
@@ -168,9 +166,7 @@ def _split(content: bytes, file: Path | str) -> _Pieces:
     if not content.strip():
         raise DataError("file is empty", file=file)
     if _MARKUP.match(content):
-        raise DataError(
-            "is a web page or XML, not a newick tree", file=file, remedy="Download the tree itself"
-        )
+        raise DataError("is a web page or XML, not a newick tree", file=file, remedy="Download the tree itself")
     text, structural = _scan(content.removeprefix(b"\xef\xbb\xbf"), file)
     stop = np.flatnonzero(structural)
     kind = np.frombuffer(text, dtype=np.uint8)[stop]
@@ -179,9 +175,7 @@ def _split(content: bytes, file: Path | str) -> _Pieces:
         raise DataError("not a newick tree: no semicolon ends it", file=file, remedy=_COPY_AGAIN)
     stop, kind = stop[: ends[0] + 1], kind[: ends[0] + 1]
     if text[stop[-1] + 1 :].strip():
-        raise DataError(
-            "text after the semicolon that ends the tree", file=file, remedy="Give a file with one tree"
-        )
+        raise DataError("text after the semicolon that ends the tree", file=file, remedy="Give a file with one tree")
 
     depth = np.cumsum((kind == _OPEN).astype(np.int32) - (kind == _CLOSE), dtype=np.int32)
     if depth[-1] != 0 or depth.min() < 0:
@@ -213,9 +207,7 @@ def _scan(content: bytes, file: Path | str) -> tuple[bytes, np.ndarray]:
         start, stop = match.span()
         if stop - start == 1:
             place = f"byte {start + 1:,}"
-            raise DataError(
-                f"unbalanced {match.group().decode()}", file=file, place=place, remedy=_COPY_AGAIN
-            )
+            raise DataError(f"unbalanced {match.group().decode()}", file=file, place=place, remedy=_COPY_AGAIN)
         structural[start:stop] = False
         if content[start] == ord("["):
             text[start:stop] = b" " * (stop - start)
@@ -263,8 +255,7 @@ def _lengths(
         is_length[is_length] = refused
         texts = [text.decode(errors="replace") for text in pieces.read(is_length)]
         offenders = [
-            f"{text!r} of {label}"
-            for text, label in zip(texts, _labels(nodes[refused], tips, names), strict=True)
+            f"{text!r} of {label}" for text, label in zip(texts, _labels(nodes[refused], tips, names), strict=True)
         ]
         problem = f"{len(offenders):,} branch lengths are negative, not finite or not numbers"
         raise DataError(problem, file=file, offenders=offenders)
@@ -273,13 +264,9 @@ def _lengths(
     length[nodes] = values
     missing = np.flatnonzero(np.isnan(length))
     if len(missing):
-        count = (
-            "no branch has" if len(missing) == len(length) - 1 else f"{len(missing):,} branches do not have"
-        )
+        count = "no branch has" if len(missing) == len(length) - 1 else f"{len(missing):,} branches do not have"
         remedy = "UniFrac needs every branch length but the root's: give a tree with branch lengths"
-        raise DataError(
-            f"{count} a length", file=file, offenders=_labels(missing, tips, names), remedy=remedy
-        )
+        raise DataError(f"{count} a length", file=file, offenders=_labels(missing, tips, names), remedy=remedy)
     return length
 
 

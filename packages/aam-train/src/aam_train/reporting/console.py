@@ -10,26 +10,31 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aam_train.reporting.records import EpochRecord, StepRecord
 
 SECONDS_BETWEEN_LINES = 15.0
+WARNING = "warning: "  # notes that begin so are shown even when quiet
 
 
 class ConsoleReporter:
     """Notes, a line per epoch and, within long epochs, a sign of life.
 
     Args:
-        total_steps: of the run, for the bar.
-        first_step: steps that are done already.
+        quiet: print warnings only.
     """
 
-    def __init__(self, total_steps: int = 0, first_step: int = 0) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet = quiet
         self.last_line = time.monotonic()
         self.progress: Progress | None = None
-        if self.console.is_terminal and total_steps:
+        self.total_steps = 0
+
+    def begin(self, total_steps: int, first_step: int) -> None:
+        """Training begins: a bar from ``first_step`` to ``total_steps``, where there is a terminal."""
+        self.total_steps = total_steps
+        if self.console.is_terminal and not self.quiet:
             columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.progress = Progress(*columns, TextColumn("{task.description}"), console=self.console, transient=True)
             self.task = self.progress.add_task("", total=total_steps, completed=first_step)
             self.progress.start()
-        self.total_steps = total_steps
 
     def note(self, text: str) -> None:
         self._line(text)
@@ -52,7 +57,9 @@ class ConsoleReporter:
     def close(self) -> None:
         if self.progress is not None:
             self.progress.stop()
+            self.progress = None
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        if not self.quiet or text.startswith(WARNING):
+            self.console.print(text, markup=False)
         self.last_line = time.monotonic()

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aam_train.reporting.jsonl import read_records
+
 mpl.use("Agg")
 
 AAM, OTHER, FAINT = "#1b6ca8", "#c8963e", "#9a9a9a"
@@ -90,3 +92,20 @@ def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=130)
+
+
+def plot_demo(
+    path: Path, *, curves: Path, truth: np.ndarray, predicted: np.ndarray, r2: dict[str, float], target: str
+) -> None:
+    """The demo in one picture: pretraining, predictions, baselines."""
+    epochs = [record for record in read_records(curves) if record["kind"] == "epoch"]
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    left.plot([r["epoch"] for r in epochs], _validation(epochs, "unifrac_r"), color=AAM, label="UniFrac, Pearson r")
+    accuracy = _validation(epochs, "nucleotide_accuracy")
+    left.plot([r["epoch"] for r in epochs], accuracy, color=OTHER, label="masked bases, accuracy")
+    left.set(title="pretraining, samples of other hosts", xlabel="epoch", ylim=(0, 1))
+    left.legend(frameon=False)
+    draw_scatter(middle, truth, predicted, "AAM, held-out hosts", target)
+    draw_comparison(right, r2, "R2")
+    _save(figure, path)

@@ -1,0 +1,16 @@
+"""``aam predict``."""
+
+from __future__ import annotations
+
+from aam_cli.command import config_command
+from aam_cli.errors import Program
+from aam_train.experiment import PredictConfig
+
+
+@config_command("predict", PredictConfig)
+def command(config: PredictConfig, program: Program) -> None:
+    """The table is treated as the training table was: everything that was fitted is stored with the model."""
+    from aam_train.run_predict import run_predict
+
+    for path in run_predict(config, quiet=program.quiet):
+        program.say(f"wrote {path}")

@@ -1,0 +1,17 @@
+"""``aam pretrain``."""
+
+from __future__ import annotations
+
+from aam_cli.command import config_command
+from aam_cli.errors import Program
+from aam_train.experiment import PretrainConfig
+
+
+@config_command("pretrain", PretrainConfig)
+def command(config: PretrainConfig, program: Program) -> None:
+    """The encoder places samples so that their distances match UniFrac, and fills in masked bases and hidden
+    abundances. Metadata are used for --group-column alone.
+    """
+    from aam_train.run_pretrain import run_pretrain
+
+    program.say(f"wrote {run_pretrain(config, quiet=program.quiet)}")

@@ -1,0 +1,17 @@
+"""``aam train``."""
+
+from __future__ import annotations
+
+from aam_cli.command import config_command
+from aam_cli.errors import Program
+from aam_train.experiment import TrainConfig
+
+
+@config_command("train", TrainConfig)
+def command(config: TrainConfig, program: Program) -> None:
+    """Samples of one host, plate or study belong on one side of the split: name their column with --group-column.
+    The held-out samples are predicted beside a random forest and a constant.
+    """
+    from aam_train.run_train import run_train
+
+    program.say(f"wrote {run_train(config, quiet=program.quiet)}")

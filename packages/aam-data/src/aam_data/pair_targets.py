@@ -1,0 +1,93 @@
+"""The distances that a model should reproduce: of any samples to any others, from the tree or from a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.phylogeny import Phylogeny
+from aam_data.table import SampleCounts
+from aam_data.unifrac import faith_pd, unweighted_unifrac
+
+if TYPE_CHECKING:
+    from aam_data.readers.distances import DistanceMatrix
+
+
+class PairTargets(Protocol):
+    """A pure function of rows and draw, so that any process can compute the targets of any pair.
+
+    Draws 0, 1, ... are the epochs of training; negative draws are the fixed ones of validation and prediction.
+    """
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
+        """Distances of the samples ``rows`` (int64 [R]) to ``columns`` (int64 [C]), float32 [R, C]; NaN where a
+        pair has none."""
+        ...
+
+    def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
+        """Faith's PD of the samples ``rows`` (int64 [R]), float32 [R]; NaN where a sample has none."""
+        ...
+
+
+class Reads(Protocol):
+    """What gives the reads of samples, for instance ``aam_data.rarefaction.Rarefier``."""
+
+    def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
+        """Reads of the samples ``rows`` in draw number ``draw``."""
+        ...
+
+
+class TreeTargets:
+    """Unweighted UniFrac and Faith's PD of exactly the reads that a draw gives.
+
+    Args:
+        phylogeny: tree of the features that ``reads`` counts.
+        reads: reads of the study's samples.
+    """
+
+    def __init__(self, phylogeny: Phylogeny, reads: Reads) -> None:
+        self.phylogeny, self.reads = phylogeny, reads
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        samples = self.reads.draw(rows, draw)
+        others = None if np.array_equal(rows, columns) else self.reads.draw(columns, draw)
+        return unweighted_unifrac(self.phylogeny, samples, others).astype(np.float32)
+
+    def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        return faith_pd(self.phylogeny, self.reads.draw(rows, draw)).astype(np.float32)
+
+
+class MatrixTargets:
+    """Distances that were computed before, the same in every draw.
+
+    Args:
+        matrix: distances by sample id, in any order.
+        sample_ids: [B] ids of the study's samples; row b of the targets is ``sample_ids[b]``.
+
+    Raises:
+        DataError: the matrix lacks samples.
+    """
+
+    def __init__(self, matrix: DistanceMatrix, sample_ids: np.ndarray) -> None:
+        number = {sample_id: i for i, sample_id in enumerate(matrix.ids)}
+        absent = [sample_id for sample_id in sample_ids if sample_id not in number]
+        if absent:
+            raise DataError(
+                f"{len(absent):,} of {len(sample_ids):,} samples are not in the distance matrix",
+                offenders=absent,
+                remedy="Give the --unifrac-matrix of this table, or --tree",
+            )
+        self._values = matrix.values
+        self._position = np.array([number[sample_id] for sample_id in sample_ids], dtype=np.int64)
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        return self._values[np.ix_(self._position[rows], self._position[columns])].astype(np.float32)
+
+    def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
+        """Raises DataError: a distance matrix says nothing about Faith's PD."""
+        raise DataError("Faith's PD cannot be had from --unifrac-matrix", remedy="Give --tree in its place")

@@ -1,0 +1,266 @@
+"""Distance matrices: every format gives the same matrix, and what is no matrix of distances is refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import skbio
+
+from aam_data.errors import DataError
+from aam_data.readers.distances import read_distances
+from aam_data.readers.qza import open_artifact
+
+IDS = ["s1", "s2", "s3"]
+VALUES = np.array([[0, 0.25, 0.5], [0.25, 0, 1], [0.5, 1, 0]])
+TEXT = "\ts1\ts2\ts3\ns1\t0\t0.25\t0.5\ns2\t0.25\t0\t1.0\ns3\t0.5\t1e0\t0\n"
+
+
+def write_ssu(path: Path, values: np.ndarray = VALUES, names: tuple[str, ...] = ("matrix",)) -> Path:
+    """The layout of ``ssu --format hdf5_fp32``."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("format", data=[b"BDSM"])
+        file.create_dataset("version", data=[b"2020.12"])
+        file.create_dataset("order", data=IDS, dtype=h5py.string_dtype("ascii"))
+        for name in names:
+            file.create_dataset(name, data=values)
+        file.create_dataset("pcoa_eigvals", data=np.ones(2))
+    return path
+
+
+def test_ssu_hdf5(tmp_path: Path) -> None:
+    for dtype in (np.float32, np.float64):
+        matrix = read_distances(write_ssu(tmp_path / "m.h5", VALUES.astype(dtype)))
+        assert matrix.ids.tolist() == IDS
+        assert matrix.values.dtype == dtype
+        np.testing.assert_array_equal(matrix.values, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.tsv", TEXT),
+        ("m.tsv", "# made by hand\n\n" + TEXT.replace("\n", "\r\n\r\n")),
+        ("m.tsv", "Sample" + TEXT),
+        ("m.csv", TEXT.replace("\t", ",")),
+    ],
+    ids=["lsmat", "comments", "header", "csv"],
+)
+def test_text(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, newline="")
+    matrix = read_distances(tmp_path / name)
+    assert matrix.ids.tolist() == IDS
+    np.testing.assert_array_equal(matrix.values, VALUES)
+
+
+def test_artifact(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    path = write_artifact(tmp_path / "m.qza", "DistanceMatrix", "distance-matrix.tsv", TEXT.encode())
+    np.testing.assert_array_equal(read_distances(path).values, VALUES)
+    wrong = write_artifact(tmp_path / "t.qza", "Phylogeny[Rooted]", "tree.nwk", b";")
+    with pytest.raises(DataError, match="expected DistanceMatrix, got Phylogeny"):
+        read_distances(wrong)
+
+
+def test_numpy(tmp_path: Path) -> None:
+    for order in "CF":
+        np.save(tmp_path / "m.npy", np.asarray(VALUES, order=order))
+        (tmp_path / "ids.txt").write_text("s1\ns2\n\n s3 \n")
+        matrix = read_distances(tmp_path / "m.npy", tmp_path / "ids.txt")
+        assert matrix.ids.tolist() == IDS
+        np.testing.assert_array_equal(matrix.values, VALUES)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "m.npz", distances=VALUES.astype(np.float32), ids=np.array(IDS))
+        matrix = read_distances(tmp_path / "m.npz")
+        assert matrix.ids.tolist() == IDS
+        np.testing.assert_array_equal(matrix.values, VALUES)
+
+
+@pytest.mark.parametrize("kind", ["unweighted", "weighted"])
+def test_real_matrices(tmp_path: Path, shared_data: Path, kind: str) -> None:
+    path = shared_data / f"tadpole/{kind}_unifrac_distance_matrix.qza"
+    (tmp_path / "m.tsv").write_bytes(open_artifact(path, ("DistanceMatrix",), 10**7).payload)
+    reference = skbio.DistanceMatrix.read(str(tmp_path / "m.tsv"), format="lsmat")
+    for matrix in (read_distances(path), read_distances(tmp_path / "m.tsv")):
+        assert tuple(matrix.ids) == reference.ids
+        np.testing.assert_array_equal(matrix.values, reference.data)
+
+
+def test_take(tmp_path: Path) -> None:
+    matrix = read_distances(write_ssu(tmp_path / "m.h5")).take(np.array(["s3", "new", "s1"], dtype=object))
+    assert matrix.ids.tolist() == ["s3", "new", "s1"]
+    expected = [[0, np.nan, 0.5], [np.nan, np.nan, np.nan], [0.5, np.nan, 0]]
+    np.testing.assert_array_equal(matrix.values, expected)
+
+
+def changed(i: int, j: int, value: float, *, both: bool = True) -> np.ndarray:
+    values = VALUES.copy()
+    values[i, j] = value
+    if both:
+        values[j, i] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (changed(0, 1, np.nan), r"2 of 9 distances are not finite \(\(s1, s2\) = nan, \(s2, s1\) = nan\)"),
+        (changed(0, 2, np.inf), r"2 of 9 distances are not finite"),
+        (changed(1, 2, -0.1), r"2 of 9 distances are negative \(\(s2, s3\) = -0.1"),
+        (changed(1, 1, 0.1), r"1 of 9 distances of a sample to itself are not 0 \(\(s2, s2\) = 0.1\)"),
+        (changed(0, 1, 0.2501, both=False), r"2 of 9 distances differ between .*\(\(s1, s2\) = 0.2501"),
+        (VALUES[:2], "expected a square matrix of 3 samples, found 2 x 3"),
+        (VALUES[0], "expected numbers of 2 dimensions"),
+        (VALUES.astype(np.float16), "distances of type float16"),
+        (VALUES.astype(int), "expected numbers"),
+    ],
+)
+def test_what_is_no_distance(tmp_path: Path, values: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_distances(write_ssu(tmp_path / "m.h5", values))
+
+
+def test_every_block_of_a_large_matrix_is_checked(tmp_path: Path) -> None:
+    n = 1500
+    points = np.random.default_rng(0).random(n)
+    values = np.abs(points[:, None] - points)
+    (tmp_path / "ids").write_text("\n".join(map(str, range(n))))
+    np.save(tmp_path / "m.npy", values)
+    np.testing.assert_array_equal(read_distances(tmp_path / "m.npy", tmp_path / "ids").values, values)
+    for (i, j), message in {
+        (1499, 3): "2 of 2,250,000 distances differ",
+        (1400, 1400): "1 of 2,250,000 distances of a sample to itself",
+    }.items():
+        wrong = values.copy()
+        wrong[i, j] += 0.5
+        np.save(tmp_path / "m.npy", wrong)
+        with pytest.raises(DataError, match=rf"{message}.*\({i}, {j}\)"):
+            read_distances(tmp_path / "m.npy", tmp_path / "ids")
+
+
+def test_rounding_is_tolerated(tmp_path: Path) -> None:
+    values = changed(0, 1, 0.250009, both=False) + np.diag([0, 0, 1e-6])
+    assert read_distances(write_ssu(tmp_path / "m.h5", values)).values[0, 1] == 0.250009
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("matrix:0", "matrix:1"), r"several matrices \(ssu --mode multi\).*one-off"),
+        ((), r"no matrix .*--format hdf5_fp32"),
+    ],
+)
+def test_other_files_of_ssu(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_distances(write_ssu(tmp_path / "m.h5", names=names))
+
+
+def test_other_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["sample/ids"] = [1]
+    with pytest.raises(DataError, match=r"not a matrix written by ssu \(sample/ids\)"):
+        read_distances(tmp_path / "m.h5")
+    write_ssu(tmp_path / "link.h5")
+    with h5py.File(tmp_path / "link.h5", "a") as file:
+        del file["matrix"]
+        file["matrix"] = h5py.ExternalLink("other.h5", "matrix")
+    with pytest.raises(DataError, match="matrix: a link to another file"):
+        read_distances(tmp_path / "link.h5")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "file is empty"),
+        (b"# nothing\n", "no header"),
+        (b"\t\n", "no header"),
+        (b"just text\n", "no samples"),
+        (b"\ts1\ts2\ns1\t0\t1\n", "2 samples in the header, 1 rows"),
+        (b"\ts1\ns1\t0\ns2\t1\n", "1 samples in the header, more rows"),
+        (b"\ts1\ts2\ns2\t0\t1\ns1\t1\t0\n", "row 2: begins with s2, expected s1"),
+        (b"\ts1\ts2\ns1\t0\t1\t5\ns2\t1\t0\n", "row 2: 4 cells, the header has 3"),
+        (b"\ts1\ts2\ns1\t0\tfar\ns2\t1\t0\n", "row 2: could not convert string to float: .*far"),
+        (b"\ts1\ts1\ns1\t0\t1\ns1\t1\t0\n", r"appear more than once \(s1\)"),
+        (b"\ts1\ts2\ns1\t0\tnan\ns2\tnan\t0\n", "2 of 4 distances are not finite"),
+        (b"\x28\xb5\x2f\xfd\x00", "unzstd"),
+        (b"SSU-PARTIAL-01....", "merge-partial"),
+        (b"\x02\xba\x8a\x08\x00\x00", "merge-partial"),
+        (b"\x01\x02\x00\x03", "not UTF-8 text"),
+    ],
+)
+def test_broken_text(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "m.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_distances(tmp_path / "m.tsv")
+
+
+class Evil:
+    """Would leave a trace if it were unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.trace,)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    trace, objects = tmp_path / "trace", np.empty((1, 1), dtype=object)
+    objects[0, 0] = Evil(trace)
+    np.save(tmp_path / "m.npy", objects, allow_pickle=True)
+    (tmp_path / "ids").write_text("s1\n")
+    with pytest.raises(DataError, match="Python objects"):
+        read_distances(tmp_path / "m.npy", tmp_path / "ids")
+    np.savez(tmp_path / "m.npz", distances=np.zeros((1, 1)), ids=objects[0])
+    with pytest.raises(DataError, match=r"ids: an array of Python objects.*astype\(str\)"):
+        read_distances(tmp_path / "m.npz")
+    assert not trace.exists()
+
+
+def npy(values: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+def test_broken_numpy(tmp_path: Path) -> None:
+    path, ids = tmp_path / "m.npy", tmp_path / "ids"
+    ids.write_text("s1\ns2\ns3\n")
+    giant = npy(VALUES).replace(b"(3, 3)", b"(999999, 999999)").replace(b" " * 10, b"", 1)
+    for content, message in {
+        npy(VALUES)[:-1]: "declares 72 bytes of values, 71 follow",
+        giant: "declares 7,999,984,000,008 bytes of values, 72 follow",
+        npy(VALUES)[:40]: "damaged .npy",
+        b"\x93NUMPY\x09\x00" + npy(VALUES)[8:]: "damaged .npy",
+        npy(np.zeros(3)): "expected a square matrix of 3 samples, found 3",
+        npy(np.zeros((2, 2))): "3 ids for the 2 rows",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_distances(path, ids)
+
+
+def test_ids_of_numpy_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", VALUES)
+    with pytest.raises(DataError, match="--matrix-ids"):
+        read_distances(tmp_path / "m.npy")
+    (tmp_path / "m.tsv").write_text(TEXT)
+    with pytest.raises(DataError, match="has its own ids"):
+        read_distances(tmp_path / "m.tsv", tmp_path / "m.npy")
+    np.savez(tmp_path / "m.npz", matrix=VALUES, ids=np.array(IDS))
+    with pytest.raises(DataError, match=r"expected the arrays distances and ids, found \(matrix, ids\)"):
+        read_distances(tmp_path / "m.npz")
+    np.savez(tmp_path / "m.npz", distances=VALUES, ids=np.arange(3))
+    with pytest.raises(DataError, match="ids: expected a list of text, found int64"):
+        read_distances(tmp_path / "m.npz")
+
+
+def test_npz_with_a_name_that_leads_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
+        archive.writestr("../distances.npy", npy(VALUES))
+    with pytest.raises(DataError, match="lead out of the archive"):
+        read_distances(tmp_path / "m.npz")

@@ -1,0 +1,191 @@
+"""Batches and models for the tests, made with numpy and torch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import numpy as np
+import pytest
+import torch
+from aam_models.batch import Batch, Chunk
+from aam_models.build import build_encoder, build_predictor
+from aam_models.config import Alphabet, EncoderConfig, PredictorConfig
+from aam_models.encoder import Encoder
+from aam_models.masking import hidden_occurrences, masked_positions
+from aam_models.predictor import Predictor
+from torch import Tensor
+
+LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
+START, MASK = 5, 6
+Gradients = dict[str, Tensor]
+
+
+def key_of(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+def _batch_of(
+    samples: list[dict[str, float]],
+    *,
+    chunk_size: int = 0,
+    by_length: bool = False,
+    always_masked: bool = False,
+    mask_ratio: float = 0.0,
+    hide_ratio: float = 0.0,
+    spare_slots: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> Batch:
+    """A batch of samples, each a mapping from sequence to reads.
+
+    Args:
+        chunk_size: most ASVs of a chunk, 0 = no limit.
+        by_length: a chunk ends where the length changes, so that every chunk is uniform.
+        always_masked: uniform chunks take the path with an attention mask too.
+        mask_ratio, hide_ratio: of bases and of counts.
+        spare_slots: empty slots beyond the longest sample.
+    """
+    distinct = sorted({sequence for sample in samples for sequence in sample}, key=lambda s: (len(s), s))
+    place = {sequence: row for row, sequence in enumerate(distinct)}
+    lengths = np.array([1 + len(sequence) for sequence in distinct], dtype=np.int32)
+    tokens = np.zeros((len(distinct), lengths.max()), dtype=np.uint8)
+    for row, sequence in enumerate(distinct):
+        tokens[row, : lengths[row]] = [START, *(LETTERS[letter] for letter in sequence)]
+
+    rows = columns = np.zeros(0, dtype=np.int64)
+    if mask_ratio:
+        keys = np.array([key_of(sequence) for sequence in distinct], dtype=np.uint64)
+        rows, columns = masked_positions(keys, (tokens >= 1) & (tokens <= 4), mask_ratio, seed=3, draw=1)
+    bases = tokens[rows, columns].astype(np.int64) - 1
+    tokens[rows, columns] = MASK
+
+    hidden = None
+    if hide_ratio:
+        asv_keys = np.array([key_of(s) for sample in samples for s in sample], dtype=np.uint64)
+        sample_keys = np.repeat(
+            np.array([key_of(str(i)) for i in range(len(samples))], dtype=np.uint64), [len(s) for s in samples]
+        )
+        hidden = torch.from_numpy(hidden_occurrences(asv_keys, sample_keys, hide_ratio, seed=3, draw=1))
+
+    pointers = np.concatenate([[0], np.cumsum([len(sample) for sample in samples])])
+    slots = np.full((len(samples), int(np.diff(pointers).max()) + spare_slots), pointers[-1])
+    for sample in range(len(samples)):
+        size = pointers[sample + 1] - pointers[sample]
+        slots[sample, :size] = np.arange(pointers[sample], pointers[sample + 1])
+
+    return Batch(
+        tokens=torch.from_numpy(tokens),
+        lengths=torch.from_numpy(lengths),
+        asv_index=torch.tensor([place[sequence] for sample in samples for sequence in sample]),
+        sample_ptr=torch.from_numpy(pointers),
+        slots=torch.from_numpy(slots),
+        counts=torch.tensor([reads for sample in samples for reads in sample.values()], dtype=dtype),
+        asv_rows=torch.arange(len(distinct)),
+        sample_keys=torch.stack([torch.zeros(len(samples), dtype=torch.int64), torch.arange(len(samples))], dim=1),
+        draw=1,
+        chunks=_chunks(lengths, rows, chunk_size or len(distinct), by_length, always_masked),
+        masked_rows=torch.from_numpy(rows),
+        masked_columns=torch.from_numpy(columns),
+        masked_bases=torch.from_numpy(bases),
+        hidden_counts=hidden,
+    )
+
+
+def _chunks(
+    lengths: np.ndarray, masked_rows: np.ndarray, size: int, by_length: bool, always_masked: bool
+) -> tuple[Chunk, ...]:
+    chunks, start = [], 0
+    while start < len(lengths):
+        stop = min(start + size, len(lengths))
+        if by_length:
+            stop = min(stop, int((lengths <= lengths[start]).sum()))
+        uniform = bool(lengths[start] == lengths[stop - 1]) and not always_masked
+        first, last = int((masked_rows < start).sum()), int((masked_rows < stop).sum())
+        chunks.append(Chunk(start, stop, int(lengths[stop - 1]), uniform, first, last))
+        start = stop
+    return tuple(chunks)
+
+
+def _random_samples(sizes: tuple[int, ...], lengths: tuple[int, ...], seed: int = 0) -> list[dict[str, float]]:
+    """Samples of the given sizes from a pool in which some ASVs are shared; sequences of the given lengths."""
+    random = np.random.default_rng(seed)
+    pool = ["".join(random.choice(list("ACGTACGTACGTN"), random.choice(lengths))) for _ in range(2 * max(sizes))]
+    pool = sorted(set(pool))
+    return [
+        {pool[i]: float(random.geometric(0.05)) for i in random.choice(len(pool), size, replace=False)}
+        for size in sizes
+    ]
+
+
+def _model_of(config: EncoderConfig | PredictorConfig, seed: int = 0) -> Encoder | Predictor:
+    """A float64 model whose weights are all random, also those that start at zero."""
+    generator = torch.Generator().manual_seed(seed)
+    model = (build_predictor(config) if isinstance(config, PredictorConfig) else build_encoder(config)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_((1.0 if parameter.dim() == 0 else 0.3) * noise)
+    return model
+
+
+def _outputs_and_gradients(encoder: Encoder, batch: Batch) -> tuple[dict[str, Tensor], Gradients]:
+    """All outputs of an encoder, and the gradients of a loss that does not depend on the order of anything."""
+    encoded = encoder(batch)
+    outputs = {"samples": encoded.sample_embeddings, "asvs": encoded.asv_embeddings}
+    if encoded.nucleotide_logits is not None:
+        outputs["nucleotides"] = encoded.nucleotide_logits
+    if encoded.log_abundance is not None:
+        outputs["counts"] = encoded.log_abundance[batch.slot_mask()]
+    if encoded.faith_pd is not None:
+        outputs["faith_pd"] = encoded.faith_pd
+    if encoder.distance_head is not None:
+        i, j = torch.triu_indices(batch.n_samples, batch.n_samples, offset=1)
+        outputs["distances"] = encoder.distance_head(encoded.sample_embeddings[i], encoded.sample_embeddings[j])
+    loss = torch.stack([(name != "asvs") * output.sin().sum() for name, output in outputs.items()]).sum()
+    parameters = dict(encoder.named_parameters())
+    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    reached = {name: gradient for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+    return {name: output.detach() for name, output in outputs.items()}, reached
+
+
+def _assert_same(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.fixture(scope="session")
+def alphabet() -> Alphabet:
+    return Alphabet(pad=0, first_base=1, n_bases=4, start=START, mask=MASK, size=8)
+
+
+@pytest.fixture(scope="session")
+def config(alphabet: Alphabet) -> EncoderConfig:
+    """A small encoder with every head."""
+    return EncoderConfig(
+        alphabet, max_bp=20, width=12, heads=3, asv_layers=2, sample_layers=2, faith_pd_head=True
+    )
+
+
+@pytest.fixture(scope="session")
+def batch_of() -> Callable[..., Batch]:
+    return _batch_of
+
+
+@pytest.fixture(scope="session")
+def random_samples() -> Callable[..., list[dict[str, float]]]:
+    return _random_samples
+
+
+@pytest.fixture(scope="session")
+def model_of() -> Callable[..., Encoder | Predictor]:
+    return _model_of
+
+
+@pytest.fixture(scope="session")
+def outputs_and_gradients() -> Callable[[Encoder, Batch], tuple[dict[str, Tensor], Gradients]]:
+    return _outputs_and_gradients
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Callable[[dict[str, Tensor], dict[str, Tensor]], None]:
+    return _assert_same

@@ -1,0 +1,87 @@
+"""The ASV level: however the distinct ASVs are cut into chunks, the numbers are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+MIXED, EQUAL = (8, 11, 15, 20), (14,)
+WAYS = {
+    "chunks of 1": {"chunk_size": 1},
+    "chunks of 3": {"chunk_size": 3},
+    "by length": {"by_length": True},
+    "by length, chunks of 2": {"by_length": True, "chunk_size": 2},
+    "by length, with masks": {"by_length": True, "always_masked": True},
+}
+
+
+@pytest.mark.parametrize("lengths", [MIXED, EQUAL], ids=["mixed", "equal"])
+@pytest.mark.parametrize("way", WAYS)
+def test_chunked_is_whole(
+    way, lengths, config, model_of, batch_of, random_samples, outputs_and_gradients, assert_same
+) -> None:
+    encoder = model_of(config)
+    samples = random_samples((5, 3, 8), lengths)
+    hide = {"mask_ratio": 0.3, "hide_ratio": 0.3}
+    whole = outputs_and_gradients(encoder, batch_of(samples, always_masked=True, **hide))
+    chunked = outputs_and_gradients(encoder, batch_of(samples, **WAYS[way], **hide))
+    assert whole[0]["nucleotides"].shape[0] > 10
+    assert_same(chunked[0], whole[0])
+    assert_same(chunked[1], whole[1])
+
+
+def test_an_asv_alone_is_its_transformed_tokens_pooled(config, model_of, batch_of) -> None:
+    encoder = model_of(config).asv_encoder
+    tokens = torch.tensor([5, 1, 2, 7, 4])  # START A C N T
+    x = encoder.token_embedding.weight[tokens] + encoder.position_embedding.weight[:5]
+    expected = encoder.pooling(encoder.transformer(x[None]))
+    alone = encoder(batch_of([{"ACNT": 1.0}])).embeddings
+    beside_longer = encoder(batch_of([{"ACNT": 1.0, "ACGTACGTACGT": 2.0}])).embeddings[:1]
+    torch.testing.assert_close(alone, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(beside_longer, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_codes_behind_the_end_of_a_sequence_do_not_matter(config, model_of, batch_of) -> None:
+    encoder = model_of(config).asv_encoder
+    batch = batch_of([{"ACNT": 1.0, "ACGTACGTACGT": 2.0}])
+    tokens = batch.tokens.clone()
+    tokens[0, 5:] = 3
+    assert torch.equal(encoder(replace(batch, tokens=tokens)).embeddings, encoder(batch).embeddings)
+
+
+def test_logits_are_those_of_the_masked_positions_in_order(config, model_of, batch_of, random_samples) -> None:
+    encoder = model_of(config).asv_encoder
+    batch = batch_of(random_samples((6, 6), MIXED), mask_ratio=0.4, chunk_size=2)
+    logits = encoder(batch).nucleotide_logits
+    assert logits.shape == (len(batch.masked_rows), 4)
+    for m, (row, column) in enumerate(zip(batch.masked_rows, batch.masked_columns, strict=True)):
+        length = int(batch.lengths[row])
+        tokens = batch.tokens[row, :length].long()
+        assert tokens[column] == config.alphabet.mask
+        x = encoder.token_embedding(tokens) + encoder.position_embedding.weight[:length]
+        expected = encoder.nucleotide_head(encoder.transformer(x[None])[0, column])
+        torch.testing.assert_close(logits[m], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_without_masked_bases_there_are_no_logits(config, model_of, batch_of, random_samples) -> None:
+    assert model_of(config).asv_encoder(batch_of(random_samples((4,), EQUAL))).nucleotide_logits is None
+
+
+def test_chunks_without_masked_bases_are_left_out(config, model_of, batch_of) -> None:
+    """An ASV of ambiguous bases alone has nothing to mask; its chunk gives no logits, the others theirs."""
+    encoder = model_of(config).asv_encoder
+    batch = batch_of([{"NNNN": 1.0, "ACGTAC": 2.0, "ACGTACGTAC": 3.0}], mask_ratio=0.5, chunk_size=1)
+    assert [chunk.last_masked - chunk.first_masked for chunk in batch.chunks] == [0, 3, 5]
+    assert encoder(batch).nucleotide_logits.shape == (8, 4)
+
+
+def test_a_new_encoder_tells_asvs_apart(config, batch_of, random_samples) -> None:
+    from aam_models.build import build_encoder
+
+    torch.manual_seed(0)
+    samples = random_samples((30,), (20,), seed=5)
+    embeddings = build_encoder(config).asv_encoder(batch_of(samples)).embeddings
+    distances = torch.cdist(embeddings, embeddings) + torch.eye(len(embeddings))
+    assert distances.min() > 1e-3 * embeddings.norm(dim=1).mean()

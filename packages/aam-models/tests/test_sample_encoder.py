@@ -1,0 +1,119 @@
+"""The sample level: slots, abundance, and that a sample is a set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from aam_models.sample_encoder import standardized_log_abundance, to_slots
+
+LENGTHS = (6, 9, 14)
+
+
+def test_slots_hold_the_occurrences_of_their_sample(batch_of) -> None:
+    batch = batch_of([{"ACGT": 1.0, "AAAA": 2.0, "CCCC": 3.0}, {"GGGG": 4.0}], spare_slots=1)
+    assert to_slots(batch.counts, batch).tolist() == [[1, 2, 3, 0], [4, 0, 0, 0]]
+    assert batch.slot_mask().tolist() == [[True, True, True, False], [True, False, False, False]]
+    rows = torch.arange(8.0, dtype=torch.float64).view(4, 2).requires_grad_()
+    laid_out = to_slots(rows, batch)
+    assert laid_out.tolist() == [[[0, 1], [2, 3], [4, 5], [0, 0]], [[6, 7], [0, 0], [0, 0], [0, 0]]]
+    laid_out.sum().backward()
+    assert torch.equal(rows.grad, torch.ones_like(rows))
+
+
+def test_abundance_is_the_standardized_log_of_the_share(batch_of) -> None:
+    batch = batch_of([{"ACGT": 1.0, "AAAA": 3.0}, {"GGGG": 5000.0}], spare_slots=1)
+    by_hand = [[(math.log(1 / 4) + 5) / 2, (math.log(3 / 4) + 5) / 2, 0], [2.5, 0, 0]]
+    torch.testing.assert_close(
+        standardized_log_abundance(batch), torch.tensor(by_hand, dtype=torch.float64), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_order_of_asvs_in_a_sample_does_not_matter(
+    config, model_of, batch_of, random_samples, outputs_and_gradients, assert_same
+) -> None:
+    encoder = model_of(config)
+    samples = random_samples((5, 3, 8), LENGTHS)
+    turned = [dict(reversed(sample.items())) for sample in samples]
+    outputs, gradients = outputs_and_gradients(encoder, batch_of(samples, hide_ratio=0.3, mask_ratio=0.2))
+    other, other_gradients = outputs_and_gradients(encoder, batch_of(turned, hide_ratio=0.3, mask_ratio=0.2))
+    assert not torch.equal(other["counts"], outputs["counts"])
+    outputs["counts"], other["counts"] = outputs["counts"].sort().values, other["counts"].sort().values
+    assert_same(other, outputs)
+    assert_same(other_gradients, gradients)
+
+
+def test_order_of_samples_in_a_batch_does_not_matter(config, model_of, batch_of, random_samples) -> None:
+    encoder = model_of(config)
+    samples = random_samples((5, 3, 8), LENGTHS)
+    embeddings = encoder(batch_of(samples)).sample_embeddings
+    turned = encoder(batch_of(samples[::-1])).sample_embeddings
+    torch.testing.assert_close(turned.flip(0), embeddings, rtol=1e-10, atol=1e-12)
+
+
+def test_a_sample_alone_is_the_sample_among_longer_ones(config, model_of, batch_of, random_samples) -> None:
+    encoder = model_of(config)
+    samples = random_samples((2, 7, 1, 9), LENGTHS)
+    together = encoder(batch_of(samples)).sample_embeddings
+    alone = torch.cat([encoder(batch_of([sample])).sample_embeddings for sample in samples])
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
+
+
+def test_spare_slots_do_not_matter(
+    config, model_of, batch_of, random_samples, outputs_and_gradients, assert_same
+) -> None:
+    encoder = model_of(config)
+    samples = random_samples((5, 3), LENGTHS)
+    tight = outputs_and_gradients(encoder, batch_of(samples, hide_ratio=0.3))
+    wide = outputs_and_gradients(encoder, batch_of(samples, hide_ratio=0.3, spare_slots=4))
+    assert_same(wide[0], tight[0])
+    assert_same(wide[1], tight[1])
+
+
+def test_only_shares_of_the_counts_matter(config, model_of, batch_of, random_samples) -> None:
+    encoder = model_of(config)
+    samples = random_samples((5, 3), LENGTHS)
+    batch = batch_of(samples)
+    tenfold = replace(batch, counts=10 * batch.counts)
+    changed = replace(batch, counts=torch.where(torch.arange(8) == 0, 500 + batch.counts, batch.counts))
+    embeddings = encoder(batch).sample_embeddings
+    torch.testing.assert_close(encoder(tenfold).sample_embeddings, embeddings, rtol=1e-10, atol=1e-12)
+    differs = (encoder(changed).sample_embeddings - embeddings).abs().amax(dim=1) > 1e-6
+    assert differs.tolist() == [True, False]
+
+
+def test_without_count_embedding_counts_do_not_matter(config, model_of, batch_of, random_samples) -> None:
+    encoder = model_of(replace(config, count_embedding=False))
+    assert encoder.sample_encoder.abundance is None
+    batch = batch_of(random_samples((5, 3), LENGTHS))
+    other = replace(batch, counts=batch.counts.flip(0))
+    assert torch.equal(encoder(other).sample_embeddings, encoder(batch).sample_embeddings)
+
+
+def test_hidden_counts_are_replaced_by_one_learned_vector(config, model_of, batch_of) -> None:
+    encoder = model_of(config).sample_encoder
+    log_abundance = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
+    hidden = torch.tensor([[False, True, False]])
+    embedded = encoder.abundance(log_abundance, hidden)
+    assert torch.equal(embedded[0, 1], encoder.abundance.hidden)
+    shown = encoder.abundance(log_abundance, None)
+    assert torch.equal(embedded[0, [0, 2]], shown[0, [0, 2]])
+
+
+@pytest.mark.parametrize("hidden", ["all", "the changed two"])
+def test_the_model_cannot_see_hidden_counts(hidden, config, model_of, batch_of) -> None:
+    """Two hidden counts trade reads, so that the shares of the others stay as they are: nothing changes."""
+    encoder = model_of(config)
+    batch = batch_of([{"ACGT": 40.0, "AAAA": 2.0, "CCCC": 30.0, "GGGG": 28.0}])
+    mask = torch.tensor([True, True, False, False]) if hidden == "the changed two" else torch.ones(4, dtype=torch.bool)
+    batch = replace(batch, hidden_counts=mask)
+    traded = replace(batch, counts=torch.tensor([1.0, 41.0, 30.0, 28.0], dtype=torch.float64))
+    assert not torch.equal(
+        encoder(replace(traded, hidden_counts=None)).sample_embeddings,
+        encoder(replace(batch, hidden_counts=None)).sample_embeddings,
+    )
+    before, after = encoder(batch), encoder(traded)
+    assert torch.equal(after.sample_embeddings, before.sample_embeddings)
+    assert torch.equal(after.log_abundance, before.log_abundance)

@@ -1,0 +1,100 @@
+"""`aam demo`: the whole way on a simulated study, with baselines beside and a picture at the end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SimulateOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.simulate import simulate_study, write_simulated_study
+from aam_models.config import ModelOptions
+from aam_train.config import OptimizerOptions, PredictOptions, RunOptions, TransferOptions
+from aam_train.experiment import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.json_files import read_json_object
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.run_folder import refuse_used
+from aam_train.run_predict import run_predict
+from aam_train.run_pretrain import run_pretrain
+from aam_train.run_train import run_train
+
+TARGET, GROUP = "degree_days", "host"
+
+
+def run_demo(config: DemoConfig, *, quiet: bool = False) -> Path:
+    """Simulate, pretrain, train, predict; returns the folder.
+
+    Raises:
+        TrainError: the folder is in use.
+        RunStopped: after a signal.
+    """
+    folder, seed, console = config.demo.output_dir, config.demo.seed, ConsoleReporter(quiet=quiet)
+    refuse_used(folder)
+    started = time.monotonic()
+    study = folder / "study"
+    console.note("1/4 simulate a study: aam simulate")
+    write_simulated_study(simulate_study(SimulateOptions(seed=seed)), study)
+    console.note("2/4 learn samples from sequences and tree, without labels: aam pretrain")
+    run_pretrain(pretrain_config(study, folder / "pretrain", seed), quiet=quiet)
+    console.note(f"3/4 learn {TARGET} on some hosts, judge on others: aam train")
+    run_train(train_config(study, folder / "pretrain", folder / "train", seed), quiet=quiet)
+    console.note("4/4 predict: aam predict")
+    predictions = folder / "predictions.tsv"
+    table = TableOptions(study / "table.biom")
+    run_predict(PredictConfig(table, PredictOptions(folder / "train", predictions)), quiet=quiet)
+    _draw(folder)
+    console.note(f"{folder / 'demo.png'} shows the results; {time.monotonic() - started:.0f} s in all")
+    return folder
+
+
+def pretrain_config(study: Path, output: Path, seed: int) -> PretrainConfig:
+    """Settings of the demo's pretraining."""
+    return PretrainConfig(
+        table=TableOptions(study / "table.biom"),
+        run=RunOptions(output, epochs=24, batch_size=16, seed=seed),
+        phylogeny=PhylogenyOptions(tree=study / "tree.nwk"),
+        metadata=MetadataOptions(study / "metadata.tsv"),
+        split=SplitOptions(group_column=GROUP),
+        model=ModelOptions(preset="tiny"),
+        optimizer=OptimizerOptions(lr=2e-3),
+    )
+
+
+def train_config(study: Path, encoder: Path, output: Path, seed: int) -> TrainConfig:
+    """Settings of the demo's training."""
+    return TrainConfig(
+        table=TableOptions(study / "table.biom"),
+        metadata=MetadataOptions(study / "metadata.tsv"),
+        target=TargetOptions((TARGET,)),
+        run=RunOptions(output, epochs=30, batch_size=16, seed=seed),
+        transfer=TransferOptions(encoder),
+        split=SplitOptions(group_column=GROUP),
+        optimizer=OptimizerOptions(lr=1e-3),
+    )
+
+
+def _draw(folder: Path) -> None:
+    from aam_train.reporting.plots import plot_demo
+
+    rows = [line.split("\t") for line in (folder / "train" / "predictions_full.tsv").read_text().splitlines()]
+    header, body = rows[0], rows[1:]
+    held_out = [row for row in body if row[header.index("split")] == "test"]
+    truth, predicted = (np.array([float(row[header.index(c)]) for row in held_out]) for c in ("truth", "prediction"))
+    results = read_json_object(folder / "train" / "report" / "results.json")["targets"][TARGET]
+    names = {"AAM": "aam", "forest": "random_forest", "constant": "constant"}
+    plot_demo(
+        folder / "demo.png",
+        curves=folder / "pretrain" / "metrics.jsonl",
+        truth=truth,
+        predicted=predicted,
+        r2={name: results[key]["r2"] for name, key in names.items()},
+        target=TARGET.replace("_", " "),
+    )
