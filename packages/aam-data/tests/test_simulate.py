@@ -194,7 +194,7 @@ def test_the_task_is_neither_trivial_nor_noise(study: SimulatedStudy) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        SimulateOptions(samples=4, asvs=8, hosts=2, bases=20, depth=1),
+        SimulateOptions(samples=4, asvs=8, hosts=2, bases=30, depth=1),
         SimulateOptions(samples=7, asvs=9, hosts=7, bases=2000),
         SimulateOptions(samples=50, asvs=100, hosts=3, effect=100),
         SimulateOptions(samples=3000, asvs=2000, hosts=100, bases=50),  # more than one block

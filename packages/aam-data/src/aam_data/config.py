@@ -182,7 +182,7 @@ class SimulateOptions:
         _require(self.samples >= 4, f"--samples {self.samples}: must be 4 or more")
         _require(self.asvs >= 8, f"--asvs {self.asvs}: must be 8 or more")
         _require(2 <= self.hosts <= self.samples, f"--hosts {self.hosts}: must be between 2 and --samples")
-        _require(20 <= self.bases <= 2000, f"--bases {self.bases}: must be between 20 and 2000")
+        _require(30 <= self.bases <= 2000, f"--bases {self.bases}: must be between 30 and 2000")
         _require(self.depth >= 1, f"--depth {self.depth}: must be 1 or more")
         _require(0 <= self.effect <= 100, f"--effect {self.effect}: must be between 0 and 100")
         _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")

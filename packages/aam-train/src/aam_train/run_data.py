@@ -13,6 +13,7 @@ from aam_data.labels import check_classes
 from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
+from aam_data.readers.metadata import Metadata
 from aam_data.splits import Splits, cross_validation, repeated_host_hint, split_samples
 from aam_data.study import Study, read_study
 from aam_train.collate import Collator
@@ -67,7 +68,10 @@ def usable_rows(study: Study, depth: int, target: TargetOptions | None, reporter
         if missing := int((usable & ~known).sum()):
             reporter.note(f"{missing:,} samples have no value in {', '.join(target.metadata_column)} and are left out")
         usable &= known
-        if target.classifier and study.metadata is not None:
+        assert study.metadata is not None
+        for text in target_notes(study.metadata, target):
+            reporter.note(text)
+        if target.classifier:
             column = target.metadata_column[0]
             check_classes(study.metadata.text(column)[usable], column, study.metadata.path)
         if not usable.any():
@@ -76,6 +80,18 @@ def usable_rows(study: Study, depth: int, target: TargetOptions | None, reporter
                 remedy="Lower --rarefy-depth, or choose another --metadata-column",
             )
     return np.flatnonzero(usable)
+
+
+def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
+    """Warnings about target columns that may not be what they seem."""
+    notes = []
+    for column in target.metadata_column:
+        if not target.classifier and metadata.types.get(column) == "categorical":
+            notes.append(f"warning: the metadata declare {column} categorical (#q2:types); --classifier predicts classes")
+        if target.classifier and (doubtful := metadata.doubtful(column)):
+            words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
+            notes.append(f"warning: {column} has classes that may mean missing: {words}; --na-value makes them missing")
+    return notes
 
 
 def has_target(study: Study, target: TargetOptions) -> np.ndarray:

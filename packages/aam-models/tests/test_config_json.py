@@ -1,0 +1,135 @@
+"""Configurations come back from JSON exactly, or are refused with the file and the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.config_json import config_from_json, config_to_json, strict_json
+from aam_models.errors import ModelError
+
+Content = dict[str, Any]
+
+
+@pytest.fixture
+def predictor(config: EncoderConfig) -> PredictorConfig:
+    return PredictorConfig(config, out_width=3, hidden_dims=(64, 32), dropout=0.25)
+
+
+@pytest.fixture
+def content(predictor: PredictorConfig) -> Content:
+    loaded: Content = json.loads(config_to_json(predictor))
+    return loaded
+
+
+def test_configs_come_back_equal(config: EncoderConfig, predictor: PredictorConfig) -> None:
+    for written in (config, predictor):
+        assert config_from_json(config_to_json(written), "config.json") == written
+
+
+def test_a_whole_number_is_a_float_too(content: Content) -> None:
+    content["model"]["dropout"] = 0
+    read = config_from_json(json.dumps(content), "config.json")
+    assert isinstance(read, PredictorConfig)
+    assert isinstance(read.dropout, float)
+
+
+def set_at(path: str, value: object) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        *parents, last = path.split(".")
+        for parent in parents:
+            content = content[parent]
+        content[last] = value
+
+    return change
+
+
+def remove(path: str) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        *parents, last = path.split(".")
+        for parent in parents:
+            content = content[parent]
+        del content[last]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("format_version"), "not an AAM model configuration"),
+        (remove("kind"), "not an AAM model configuration"),
+        (set_at("more", 1), "not an AAM model configuration"),
+        (set_at("format_version", True), "True is not a format version"),
+        (set_at("format_version", "1"), "'1' is not a format version"),
+        (set_at("format_version", 0), "0 is not a format version"),
+        (set_at("format_version", 1.0), "1.0 is not a format version"),
+        (set_at("format_version", 2), "format version 2 is newer than this program reads .* pip install -U aam-cli"),
+        (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
+        (set_at("kind", ["encoder"]), "unknown kind of model"),
+        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 6 more"),
+        (set_at("model", []), "model: expected a JSON object"),
+        (remove("model.out_width"), "model: missing keys: out_width"),
+        (set_at("model.colour", 1), "model: unknown keys: colour"),
+        (set_at("model.encoder.colour", 1), "model.encoder: unknown keys: colour"),
+        (set_at("model.encoder.alphabet", 3), "model.encoder.alphabet: expected a JSON object, got 3"),
+        (remove("model.encoder.alphabet.pad"), "model.encoder.alphabet: missing keys: pad"),
+        (set_at("model.out_width", "3"), "model.out_width: expected int, got '3'"),
+        (set_at("model.out_width", True), "model.out_width: expected int, got True"),
+        (set_at("model.out_width", 3.0), "model.out_width: expected int, got 3.0"),
+        (set_at("model.out_width", None), "model.out_width: expected int, got None"),
+        (set_at("model.dropout", False), "model.dropout: expected float, got False"),
+        (set_at("model.dropout", 10**400), "model.dropout: expected float, got 1000"),
+        (set_at("model.encoder.count_head", 1), "model.encoder.count_head: expected bool, got 1"),
+        (set_at("model.hidden_dims", 64), "model.hidden_dims: expected a list, got 64"),
+        (set_at("model.hidden_dims", [64, "32"]), "model.hidden_dims: expected int, got '32'"),
+        (set_at("model.hidden_dims", [8] * 100_000), "model: 100000 hidden_dims"),
+        (set_at("model.dropout", 1.5), "model: dropout 1.5"),
+        (set_at("model.encoder.heads", 5), "model.encoder: 5 heads do not divide 12"),
+        (set_at("model.encoder.asv_layers", 10**9), "model.encoder: asv_layers 1000000000"),
+        (set_at("model.encoder.alphabet.size", 10**12), "model.encoder.alphabet: alphabet size"),
+    ],
+)
+def test_wrong_configs_are_refused(change: Callable[[Content], None], message: str, content: Content) -> None:
+    change(content)
+    with pytest.raises(ModelError, match=f"^config.json: {message}") as caught:
+        config_from_json(json.dumps(content), "config.json")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_newer_format_is_told_whatever_else_it_has(content: Content) -> None:
+    content |= {"format_version": 7, "something": "new"}
+    with pytest.raises(ModelError, match="format version 7 is newer"):
+        config_from_json(json.dumps(content), "config.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 1}', "a key stands twice: 'a'"),
+        ('{"x": [{"a": 1, "b": 2, "a": 3}]}', "a key stands twice: 'a'"),
+        ('{"a": NaN}', "NaN is not allowed"),
+        ('{"a": -Infinity}', "-Infinity is not allowed"),
+        ('{"a": 1e999}', "1e999 is too large"),
+        ('{"a": -1e999}', "-1e999 is too large"),
+        ('{"a": ' + "9" * 5000 + "}", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"a":' * 100_000, "not valid JSON"),
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("\ufeff{}", "not valid JSON"),
+        ("{'a': 1}", "not valid JSON"),
+        ("{} {}", "not valid JSON"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_loose_json_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=f"^x.json: {message}"):
+        strict_json(text, "x.json")
+
+
+def test_plain_json_is_read() -> None:
+    assert strict_json('{"a": [1, 2.5, null, true, "\\u00e9"]}', "x.json") == {"a": [1, 2.5, None, True, "\u00e9"]}
