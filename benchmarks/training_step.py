@@ -21,6 +21,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from machine import DATA, finish
 from torch import Tensor, nn
 
 from aam_data.config import PhylogenyOptions, TableOptions
@@ -35,10 +36,9 @@ from aam_models.transformer import Block, Transformer
 from aam_train.architecture import new_encoder_config
 from aam_train.collate import Masking
 from aam_train.loading import TrainingPlan
-from aam_train.objective import Objective, TrueValues, Weights
+from aam_train.objective import Objective, Weights
 from aam_train.run_data import build_maker, build_pairs
 from aam_train.step import Step
-from machine import DATA, finish
 
 DEPTH, MAX_BP, SEED = 5000, 150, 0
 

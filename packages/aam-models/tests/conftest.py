@@ -8,13 +8,14 @@ from hashlib import blake2b
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from aam_models.batch import Batch, Chunk
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config import Alphabet, EncoderConfig, PredictorConfig
 from aam_models.encoder import Encoder
 from aam_models.masking import hidden_occurrences, masked_positions
 from aam_models.predictor import Predictor
-from torch import Tensor
 
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
 START, MASK = 5, 6
@@ -161,9 +162,7 @@ def alphabet() -> Alphabet:
 @pytest.fixture(scope="session")
 def config(alphabet: Alphabet) -> EncoderConfig:
     """A small encoder with every head."""
-    return EncoderConfig(
-        alphabet, max_bp=20, width=12, heads=3, asv_layers=2, sample_layers=2, faith_pd_head=True
-    )
+    return EncoderConfig(alphabet, max_bp=20, width=12, heads=3, asv_layers=2, sample_layers=2, faith_pd_head=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config import (
     PRESETS,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.config_json import config_from_json, config_to_json, strict_json
 from aam_models.errors import ModelError

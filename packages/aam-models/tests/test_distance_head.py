@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from aam_models.distance_head import DistanceHead
 from aam_models.errors import ModelError
-from torch import Tensor
 
 WIDTH = 5
 

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+
 from aam_models.batch import AsvOutput, Batch, Chunk
 from aam_models.build import build_encoder
 
@@ -69,9 +70,7 @@ def test_one_head_off_leaves_the_others(head, config, model_of, batch_of, random
     assert {name for name, output in made.items() if output is None} == {head}
 
 
-def test_hidden_abundances_are_predicted_only_where_some_are_hidden(
-    config, model_of, batch_of, random_samples
-) -> None:
+def test_hidden_abundances_are_predicted_only_where_some_are_hidden(config, model_of, batch_of, random_samples) -> None:
     encoder = model_of(config)
     samples = random_samples((5, 3), LENGTHS)
     assert encoder(batch_of(samples)).log_abundance is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from aam_models.masking import hidden_occurrences, masked_positions, mix
 
 RANDOM = np.random.default_rng(0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from aam_models.pooling import AttentionPooling
 from torch import Tensor
+
+from aam_models.pooling import AttentionPooling
 
 ROWS, POSITIONS, WIDTH, HEADS = 4, 6, 12, 3
 

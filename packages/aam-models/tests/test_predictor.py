@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+
 from aam_models.build import build_predictor
 from aam_models.config import EncoderConfig, PredictorConfig
-from torch import nn
 
 LENGTHS = (6, 9, 14)
 
@@ -23,16 +24,12 @@ def test_outputs_are_the_head_of_the_normed_embedding(hidden_dims, config, model
     batch = batch_of(random_samples((5, 3), LENGTHS))
     predicted, encoded = predictor(batch)
     assert torch.equal(predicted.sample_embeddings, predictor.encoder(batch).sample_embeddings)
-    x = nn.functional.layer_norm(
-        encoded.sample_embeddings, (config.width,), predictor.norm.weight, predictor.norm.bias
-    )
+    x = nn.functional.layer_norm(encoded.sample_embeddings, (config.width,), predictor.norm.weight, predictor.norm.bias)
     linear = [layer for layer in predictor.head if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in linear] == [*hidden_dims, 3]
     for layer in linear[:-1]:
         x = nn.functional.gelu(x @ layer.weight.T + layer.bias)
-    torch.testing.assert_close(
-        predicted.outputs, x @ linear[-1].weight.T + linear[-1].bias, rtol=1e-10, atol=1e-12
-    )
+    torch.testing.assert_close(predicted.outputs, x @ linear[-1].weight.T + linear[-1].bias, rtol=1e-10, atol=1e-12)
 
 
 def test_known_embeddings_replace_the_encoder(config, model_of, batch_of, random_samples) -> None:

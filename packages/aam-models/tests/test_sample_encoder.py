@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from aam_models.sample_encoder import standardized_log_abundance, to_slots
 
 LENGTHS = (6, 9, 14)

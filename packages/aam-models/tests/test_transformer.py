@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
-from aam_models.transformer import Block, Transformer
 from torch import Tensor, nn
+
+from aam_models.transformer import Block, Transformer
 
 ROWS, POSITIONS, WIDTH, HEADS = 4, 7, 12, 3
 
@@ -32,7 +33,8 @@ def block_by_hand(block: Block, x: Tensor, mask: Tensor | None) -> Tensor:
     attended = []
     for row in range(x.shape[0]):
         seen = slice(None) if mask is None else mask[row]
-        query, key, value = (layer_norm(block.attention_norm, x[row]) @ block.qkv.weight.T + block.qkv.bias).chunk(3, -1)
+        normed = layer_norm(block.attention_norm, x[row])
+        query, key, value = (normed @ block.qkv.weight.T + block.qkv.bias).chunk(3, dim=-1)
         heads = []
         for head in range(HEADS):
             part = slice(head * dim, (head + 1) * dim)

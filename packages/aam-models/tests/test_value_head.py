@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from aam_models.errors import ModelError
 from aam_models.value_head import ValueHead
 

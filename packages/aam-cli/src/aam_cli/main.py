@@ -52,6 +52,7 @@ def _print_versions(ctx: click.Context, param: click.Parameter, value: bool) -> 
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",  # versions of click differ
     context_settings={"max_content_width": 100},
 )
 @click.option(

@@ -85,8 +85,8 @@ class SampleOptions:
     """How a sample becomes model input."""
 
     rarefy_depth: Common[int | None] = None
-    """Reads drawn per sample without replacement, anew every epoch; 0 = off. Default: 0 with --unifrac-matrix, else
-    what --pretrained-encoder has, else 5000."""
+    """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
+    Default: 0 with --unifrac-matrix, else what --pretrained-encoder has, else 5000."""
     token_limit: int = 1024
     """Most ASVs of a sample that the model sees; the most abundant are kept."""
     max_bp: int | None = None

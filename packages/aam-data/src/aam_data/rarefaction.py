@@ -23,13 +23,14 @@ class Rarefier:
         table: reads; relative abundances are accepted with depth 0 only.
         depth: reads per sample; 0 gives the counts as they are.
         seed: random seed.
+        only_draw: the draw that is given whichever is asked for; None gives them all.
 
     Raises:
         DataError: the table holds no reads, or a sample has more than 10^9 - 1 of them.
     """
 
-    def __init__(self, table: CountTable, depth: int, seed: int) -> None:
-        self.table, self.depth, self.seed = table, depth, seed
+    def __init__(self, table: CountTable, depth: int, seed: int, *, only_draw: int | None = None) -> None:
+        self.table, self.depth, self.seed, self.only_draw = table, depth, seed, only_draw
         if depth == 0:
             return
         if not table.is_integer:
@@ -67,6 +68,7 @@ class Rarefier:
                 offenders=self.table.sample_ids[shallow].tolist(),
                 remedy="Leave them out, or lower --rarefy-depth",
             )
+        draw = draw if self.only_draw is None else self.only_draw
         drawn = np.empty_like(counts.counts)
         for start, stop, row in zip(counts.indptr[:-1], counts.indptr[1:], rows, strict=True):
             random = generator(self.seed, Purpose.RAREFACTION, self._keys[row], draw)

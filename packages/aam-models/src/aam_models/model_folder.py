@@ -80,7 +80,11 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file."""
+    """All tensors of a safetensors file. They stay mapped to it: copy what has to outlive the file.
+
+    Raises:
+        ModelError: when the file is absent, cut off or something else.
+    """
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aam_data import alphabet
-from aam_models.config import Alphabet, EncoderConfig, HeadOptions, ModelOptions, PredictorConfig
+from aam_models.config import Alphabet, EncoderConfig, HeadOptions, ModelOptions, PredictorConfig, Size
 from aam_train.errors import TrainError
 from aam_train.objective import Weights
 
@@ -56,18 +56,23 @@ def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: Encod
     """
     if pretrained.alphabet != dna_alphabet():
         raise TrainError(f"{source}: made with another alphabet of bases; pretrain it again with this version")
-    given: dict[str, tuple[object, object]] = {
-        "--embedding-dim": (options.embedding_dim, pretrained.width),
-        "--attention-heads": (options.attention_heads, pretrained.heads),
-        "--attention-layers": (options.attention_layers, pretrained.asv_layers),
-        "--count-embedding": (options.count_embedding, pretrained.count_embedding),
-        "--max-bp": (max_bp, pretrained.max_bp),
+    size = Size(pretrained.width, pretrained.heads, pretrained.asv_layers)
+    seen = "--count-embedding" if options.count_embedding else "--no-count-embedding"
+    fits = {
+        f"--preset {options.preset} (it is {size.width} wide, with {size.heads} heads and {size.layers} layers)": (
+            options.preset is None or options.size() == size
+        ),
+        f"--embedding-dim {options.embedding_dim} (it has {size.width})": options.embedding_dim in (None, size.width),
+        f"--attention-heads {options.attention_heads} (it has {size.heads})": (
+            options.attention_heads in (None, size.heads)
+        ),
+        f"--attention-layers {options.attention_layers} (it has {size.layers})": (
+            options.attention_layers in (None, size.layers)
+        ),
+        f"{seen} (it was made the other way)": options.count_embedding in (None, pretrained.count_embedding),
+        f"--max-bp {max_bp} (it has {pretrained.max_bp})": max_bp in (None, pretrained.max_bp),
     }
-    if options.preset is not None:
-        size = options.size()
-        is_size = (pretrained.width, pretrained.heads, pretrained.asv_layers)
-        given["--preset"] = ((size.width, size.heads, size.layers), is_size)
-    wrong = [f"{flag} {value} (it has {has})" for flag, (value, has) in given.items() if value not in (None, has)]
+    wrong = [text for text, is_so in fits.items() if not is_so]
     if wrong:
         raise TrainError(
             f"{source}: --pretrained-encoder is not what was asked for: {'; '.join(wrong)}. Leave them out"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from aam_data.preprocessor import Preprocessor
+from aam_data.readers.qza import identify
 from aam_data.study import Study
 from aam_models.encoder import Encoder
-from aam_models.model_folder import read_tensors, save_model
+from aam_models.model_folder import read_tensors, save_model, write_tensors
 from aam_models.predictor import Predictor
-from aam_train.json_files import read_json_object, write_json
+from aam_train.json_files import read_json_object, read_record, write_json
 from aam_train.optim import load_optimizer_tensors, optimizer_tensors
 from aam_train.trainer import Progress
 
@@ -58,9 +58,10 @@ def versions() -> dict[str, str]:
     return {**own, "python": platform.python_version(), "torch": torch.__version__}
 
 
-def input_records(study: Study) -> list[dict[str, Any]]:
-    """What ``training.json`` says of the input files."""
-    return [asdict(provenance) for provenance in study.inputs]
+def input_records(study: Study, encoder: Path | None = None) -> list[dict[str, Any]]:
+    """What ``training.json`` says of the input files, the weights of a pretrained ``encoder`` among them."""
+    inputs = [*study.inputs] if encoder is None else [*study.inputs, identify(encoder)]
+    return [asdict(provenance) for provenance in inputs]
 
 
 def write_checkpoint(
@@ -76,7 +77,7 @@ def write_checkpoint(
     write_json(folder / PREPROCESSOR, preprocessor.to_dict())
     write_json(folder / TRAINING, asdict(record))
     write_json(folder / STATE, asdict(progress))
-    save_file({k: v.detach().cpu() for k, v in optimizer_tensors(model, optimizer).items()}, folder / STATE_TENSORS)
+    write_tensors(folder / STATE_TENSORS, optimizer_tensors(model, optimizer))
     (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
 
 
@@ -87,13 +88,13 @@ def read_preprocessor(folder: Path) -> Preprocessor:
 
 def read_training(folder: Path) -> TrainingRecord:
     """The training record of a model folder."""
-    return TrainingRecord(**read_json_object(folder / TRAINING))
+    return read_record(folder / TRAINING, TrainingRecord)
 
 
 def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
     """Put back the optimizer's state; the caller has verified the folder and loaded the weights."""
     load_optimizer_tensors(model, optimizer, read_tensors(folder / STATE_TENSORS))
-    return Progress(**read_json_object(folder / STATE))
+    return read_record(folder / STATE, Progress)
 
 
 def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
@@ -108,8 +109,9 @@ def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
-    lines += ["", "| validation metric | value |", "|---|---|"]
-    lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
+    if record.validation:
+        lines += ["", "| validation metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
     use = "aam predict --model FOLDER --table TABLE --output predictions.tsv"
     if not record.targets:
         use = "aam train --pretrained-encoder FOLDER --table TABLE --metadata METADATA --metadata-column COLUMN ..."

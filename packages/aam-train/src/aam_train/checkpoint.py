@@ -24,7 +24,7 @@ class Checkpoints:
 
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
         """Publish ``step-N``, filled by ``write``; one that is there already is left as it is."""
-        path = self.folder / f"step-{step}"
+        path = self.path(step)
         if not path.exists():
             with new_folder(path) as temporary:
                 write(temporary)
@@ -32,11 +32,11 @@ class Checkpoints:
 
     def point(self, name: str, step: int) -> None:
         """Let ``best`` or ``last`` point to ``step-N``, and remove what nothing points to any more."""
-        write_pointer(self.folder / name, self.folder / f"step-{step}")
+        write_pointer(self.folder / name, self.path(step))
         kept = {self.step_of(pointer) for pointer in (BEST, LAST)}
         for old in self.steps():
             if old not in kept:
-                shutil.rmtree(self.folder / f"step-{old}")
+                shutil.rmtree(self.path(old))
 
     def step_of(self, pointer: str) -> int | None:
         """The step that ``best`` or ``last`` points to."""
@@ -51,25 +51,40 @@ class Checkpoints:
         matches = (_STEP.fullmatch(path.name) for path in self.folder.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
+    def path(self, step: int) -> Path:
+        """Where ``step-N`` is, or would be."""
+        return self.folder / f"step-{step}"
+
     def newest(self) -> Path | None:
         """The complete checkpoint of the highest step, or None."""
-        for step in reversed(self.steps()):
-            path = self.folder / f"step-{step}"
-            try:
-                verify_folder(path)
-            except ModelError:
-                continue
-            return path
-        return None
+        return next((self.path(step) for step in reversed(self.steps()) if self.is_complete(step)), None)
 
-    def forget_after(self, step: int) -> None:
-        """Remove checkpoints of later steps and what interrupted saves left behind."""
+    def is_complete(self, step: int) -> bool:
+        """Whether ``step-N`` is there and undamaged."""
+        try:
+            verify_folder(self.path(step))
+        except ModelError:
+            return False
+        return True
+
+    def rewind(self, step: int, best_step: int | None) -> None:
+        """Bring the folder to the state of ``step``, whatever happened later or was interrupted.
+
+        Removes checkpoints of later steps and unfinished saves, and lets ``last`` and ``best`` point to ``step`` and
+        ``best_step``. With step 0 nothing is left.
+        """
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.iterdir():
+            if path.name in (BEST, LAST) or _LEFTOVER.fullmatch(path.name):
+                path.unlink() if path.is_symlink() else shutil.rmtree(path)
         for later in self.steps():
             if later > step:
-                shutil.rmtree(self.folder / f"step-{later}")
-        for path in self.folder.iterdir():
-            if _LEFTOVER.fullmatch(path.name):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                shutil.rmtree(self.path(later))
+        if best_step is not None:
+            write_pointer(self.folder / BEST, self.path(best_step))
+        if step:
+            self.point(LAST, step)
 
 
 def model_folder(path: Path) -> Path:

@@ -139,7 +139,7 @@ class RunOptions:
     device: Common[str] = "auto"
     """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
     num_workers: int | None = None
-    """Processes that prepare batches. Default: 4, on the CPU or a small machine 0."""
+    """Processes that prepare batches. Default: 4, fewer on a small machine, 0 when the CPU also runs the model."""
     resume_from: str | None = None
     """Continue an interrupted run: a checkpoint folder, or `auto` for the newest one in --output-dir, if any."""
 

@@ -43,7 +43,7 @@ def describe(path: Path) -> list[tuple[str, str]]:
         ("seed", str(preprocessor.seed)),
     ]
     rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
-    rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value is not None]
+    rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value == value]
     rows += _test_results(folder)
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
     return rows

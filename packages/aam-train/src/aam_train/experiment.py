@@ -60,6 +60,10 @@ class PretrainConfig:
             self.objective.unifrac_metric == "unifrac" or self.phylogeny.unifrac_matrix is None,
             f"--unifrac-metric {self.objective.unifrac_metric} needs --tree: a distance matrix has no Faith PD",
         )
+        _require(
+            self.run.batch_size > 1 or self.objective.penalty == 0 or self.objective.unifrac_metric == "faith_pd",
+            "--batch-size 1 has no pair of samples for the UniFrac objective: give 2 or more, or --penalty 0",
+        )
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class TrainConfig:
             "(leave out --tree and --unifrac-matrix, or give --penalty 0)",
         )
         _require(
-            not (self.transfer.pretrained_encoder and self.run.resume_from not in (None, "auto")),
-            "--resume-from continues with the weights of the checkpoint: leave out --pretrained-encoder",
+            not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
+            "--cv continues all its folds: give --resume-from auto",
         )
         _require(
             not (self.transfer.cv and self.split.train_samples),

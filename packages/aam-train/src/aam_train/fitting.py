@@ -32,6 +32,7 @@ class Fit:
     """What a run fits.
 
     Attributes:
+        validate: None without validation samples.
         best_metric: of the validator's metrics.
         record: what every checkpoint says of itself; step and metrics are filled in.
     """
@@ -40,7 +41,7 @@ class Fit:
     data: RunData
     step: Step
     objective: Objective
-    validate: Validator
+    validate: Validator | None
     run: RunOptions
     optimizer: OptimizerOptions
     best_metric: str
@@ -48,15 +49,17 @@ class Fit:
     console: ConsoleReporter
 
     def execute(self) -> None:
-        """Train (or continue) and leave the best weights in the model.
+        """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
 
         Raises:
             RunStopped: after a signal; see `Trainer.fit`.
+            TrainError: an input changed since the run began; also as `Trainer.fit`.
         """
         model = self.step.model
         optimizer = build_optimizer(model, self.optimizer)
         progress = self._restore(model, optimizer)
         plan = TrainingPlan(self.data.rows["train"], self.run.batch_size, self.run.seed, self.objective.masking)
+        self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress.step)
         try:
@@ -80,22 +83,39 @@ class Fit:
         finally:
             reporter.close()
         checkpoints = self.folder.checkpoints
-        if checkpoints.step_of(BEST) is None:
-            # the metric was undefined at every epoch (one validation sample, one class): the last weights are it
+        if progress.best_step is None:
             checkpoints.point(BEST, progress.step)
         best = checkpoints.folder / BEST
         load_weights(model, read_weights(best), str(best / WEIGHTS))
 
+    def _announce(self) -> None:
+        n_train = len(self.data.rows["train"])
+        if self.run.batch_size > n_train:
+            self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
+        if self.validate is None:
+            self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
+
     def _restore(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
-        checkpoint = self.folder.resume
+        checkpoint, checkpoints = self.folder.resume, self.folder.checkpoints
         if checkpoint is None:
+            checkpoints.rewind(0, None)
             return Progress()
         before = read_training(checkpoint).inputs
         changed = [now["path"] for then, now in zip(before, self.record.inputs, strict=True) if then != now]
         if changed:
             raise TrainError(f"{', '.join(changed)}: the file changed since the run began, so it cannot be continued")
         load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
-        return load_state(checkpoint, model, optimizer)
+        progress = load_state(checkpoint, model, optimizer)
+        later = [f"step-{step}" for step in checkpoints.steps() if step > progress.step]
+        if later and self.run.resume_from == "auto":
+            self.console.note(f"warning: damaged, so the run continues from {checkpoint.name}: {', '.join(later)}")
+        else:
+            self.console.note(f"the run continues from {checkpoint.name}")
+        if progress.best_step is not None and not checkpoints.is_complete(progress.best_step):
+            self.console.note(f"warning: the best checkpoint so far, step-{progress.best_step}, is gone")
+            progress.best_value = progress.best_step = None
+        checkpoints.rewind(progress.step, progress.best_step)
+        return progress
 
     def _keeper(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Keeper:
         checkpoints = self.folder.checkpoints

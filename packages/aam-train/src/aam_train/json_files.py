@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aam_data.output_files import replacing
 from aam_models.config_json import strict_json
 from aam_models.errors import ModelError
 
+RecordT = TypeVar("RecordT")
+
 
 def json_line(content: Any) -> str:
-    """One line of JSON; NaN (a metric that is undefined) becomes null."""
-    return json.dumps(_without_nan(content), allow_nan=False) + "\n"
+    """One line of JSON; numbers that are not finite (a metric that is undefined) become null."""
+    return json.dumps(_finite(content), allow_nan=False) + "\n"
 
 
 def write_json(path: Path, content: Any) -> None:
     """An indented JSON file, written beside its place and renamed."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(_finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json_object(file: Path) -> dict[str, Any]:
@@ -32,9 +36,24 @@ def read_json_object(file: Path) -> dict[str, Any]:
     return content
 
 
-def _without_nan(value: Any) -> Any:
+def read_record(file: Path, cls: type[RecordT]) -> RecordT:
+    """A dataclass that was written as JSON; undefined metrics in its dictionaries are NaN again."""
+    content = read_json_object(file)
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if odd := sorted(names ^ content.keys()):
+        raise ModelError(f"{file}: missing or unknown keys: {', '.join(odd)}")
+    return cls(**{name: _undefined_as_nan(value) for name, value in content.items()})
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _undefined_as_nan(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: math.nan if item is None else item for key, item in value.items()}

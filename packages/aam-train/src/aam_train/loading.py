@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +18,7 @@ from aam_data.dataset import SampleDataset
 from aam_data.keys import Purpose, generator
 from aam_models.batch import Batch
 from aam_train.collate import Collator, Masking
+from aam_train.signals import EXIT_CODES
 
 FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
 
@@ -40,7 +44,6 @@ class TrainingPlan:
 
     def __init__(self, rows: np.ndarray, batch_size: int, seed: int, masking: Masking) -> None:
         self.rows, self.seed, self.masking = rows, seed, masking
-        # never a last batch of one sample, which would hold no pair
         self.steps_per_epoch = max(1, -(-len(rows) // batch_size))
 
     def epoch(self, epoch: int) -> list[BatchRequest]:
@@ -92,15 +95,25 @@ def load(
     device: torch.device,
 ) -> Iterator[Batch]:
     """Batches of the requests, in their order, on the host."""
-    return iter(
-        DataLoader(
-            maker,
-            sampler=_Requests(requests),
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=device.type == "cuda",
-        )
+    loader = DataLoader(
+        maker,
+        sampler=_Requests(requests),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_leave_signals_to_main,
+        # forked workers share the study's memory, and do nothing but numpy in it
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
+        return iter(loader)
+
+
+def _leave_signals_to_main(worker: int) -> None:
+    """Clusters signal every process of a job: workers must live on until the step is done and the state is saved."""
+    for name in EXIT_CODES:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def default_workers(device: torch.device) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn import metrics as sk
 
@@ -16,12 +19,28 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
+def mean_absolute_error(truth: np.ndarray, prediction: np.ndarray | float) -> float:
+    """Mean absolute difference of [R] values from predictions or from one constant; NaN without values."""
+    return float(np.abs(truth - prediction).mean()) if len(truth) else float("nan")
+
+
+def mean_squared_error(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean squared difference of [R] values; NaN without values."""
+    return float(np.square(truth - prediction).mean()) if len(truth) else float("nan")
+
+
+def mean_of_defined(values: Sequence[float]) -> float:
+    """Mean of the values that are not NaN; NaN when all are."""
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else float("nan")
+
+
 def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-    """r2, mae, rmse and pearson_r of [R] values; R2 is NaN for fewer than two samples."""
+    """r2, mae, rmse and pearson_r of [R] values; NaN where there are too few of them (R2 needs two)."""
     return {
         "r2": float(sk.r2_score(truth, prediction)) if len(truth) > 1 else float("nan"),
-        "mae": float(sk.mean_absolute_error(truth, prediction)),
-        "rmse": float(np.sqrt(sk.mean_squared_error(truth, prediction))),
+        "mae": mean_absolute_error(truth, prediction),
+        "rmse": math.sqrt(mean_squared_error(truth, prediction)),
         "pearson_r": pearson(truth, prediction),
     }
 
@@ -33,8 +52,11 @@ def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict
         truth: int [R] codes.
         probabilities: [R, K].
 
-    AUC is averaged over the classes that have both members and others among the samples; NaN when none has.
+    F1 and recall are averaged over the classes that occur; AUC over those that have both members and others among
+    the samples, NaN when none has. Without samples everything is NaN.
     """
+    if len(truth) == 0:
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), float("nan"))
     prediction = probabilities.argmax(axis=1)
     present = np.unique(truth)
     recalls = [float((prediction[truth == code] == code).mean()) for code in present]

@@ -49,11 +49,12 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[st
 
 
 def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.AdamW, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; raises KeyError for a parameter without state."""
+    """Put back what `optimizer_tensors` gave; parameters that never had a gradient have no state."""
+    names = {id(p): name for name, p in model.named_parameters()}
     for group in optimizer.param_groups:
         for p in group["params"]:
-            name = next(n for n, q in model.named_parameters() if q is p)
-            optimizer.state[p] = {
-                kind: tensors[f"{kind}.{name}"].to(p.device if kind != "step" or group.get("fused") else "cpu")
-                for kind in ("step", "exp_avg", "exp_avg_sq")
-            }
+            if f"step.{names[id(p)]}" in tensors:
+                optimizer.state[p] = {
+                    kind: tensors[f"{kind}.{names[id(p)]}"].to(p.device if kind != "step" or group["fused"] else "cpu")
+                    for kind in ("step", "exp_avg", "exp_avg_sq")
+                }

@@ -47,6 +47,23 @@ def make_predictions(preprocessor: Preprocessor, sample_ids: np.ndarray, outputs
     return Predictions(sample_ids, values, shares, names, labels.names if labels else ())
 
 
+def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of several models of the same targets; classes that a model does not know have probability 0."""
+    classes = tuple(sorted({name for part in parts for name in part.classes}))
+    shares = None
+    if classes:
+        column = {name: number for number, name in enumerate(classes)}
+        shares = np.zeros((sum(len(part.sample_ids) for part in parts), len(classes)))
+        row = 0
+        for part in parts:
+            assert part.probabilities is not None
+            stop = row + len(part.sample_ids)
+            shares[row:stop, [column[name] for name in part.classes]] = part.probabilities
+            row = stop
+    ids = np.concatenate([part.sample_ids for part in parts])
+    return Predictions(ids, np.concatenate([part.values for part in parts]), shares, parts[0].names, classes)
+
+
 def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
     """``SampleID, prediction`` (QIIME 2's predictions format), one file a target, and class probabilities.
 

@@ -13,7 +13,13 @@ from aam_data.preprocessor import Preprocessor
 from aam_train.baselines import baseline_outputs
 from aam_train.json_files import write_json
 from aam_train.metrics import classification_metrics, regression_metrics
-from aam_train.predictions import Predictions, make_predictions, write_full, write_predictions
+from aam_train.predictions import (
+    Predictions,
+    make_predictions,
+    pool_predictions,
+    write_full,
+    write_predictions,
+)
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
 from aam_train.run_data import RunData
@@ -81,19 +87,12 @@ def true_values(preprocessor: Preprocessor, targets: np.ndarray) -> np.ndarray:
 
 def pool_folds(folds: list[Comparison]) -> Comparison:
     """The held-out parts of all folds together: every sample predicted by the model that did not see it."""
-
-    def pool(parts: list[Predictions]) -> Predictions:
-        shares = [p.probabilities for p in parts if p.probabilities is not None]
-        ids = np.concatenate([p.sample_ids for p in parts])
-        values = np.concatenate([p.values for p in parts])
-        return Predictions(ids, values, np.concatenate(shares) if shares else None, parts[0].names, parts[0].classes)
-
     return Comparison(
-        predictions=pool([fold.predictions.take(fold.held_out) for fold in folds]),
+        predictions=pool_predictions([fold.predictions.take(fold.held_out) for fold in folds]),
         truth=np.concatenate([fold.truth[fold.held_out] for fold in folds]),
         part=np.concatenate([fold.part[fold.held_out] for fold in folds]),
         group=np.concatenate([fold.group[fold.held_out] for fold in folds]),
-        baselines={name: pool([fold.baselines[name] for fold in folds]) for name in folds[0].baselines},
+        baselines={name: pool_predictions([fold.baselines[name] for fold in folds]) for name in folds[0].baselines},
     )
 
 
@@ -125,6 +124,8 @@ def write_report(run: Path, comparison: Comparison, reporter: Reporter) -> None:
 
 def result_lines(results: dict[str, Any]) -> list[str]:
     """The results in words, one line a target and model."""
+    if not results["targets"]:
+        return ["no sample is held out, so there are no held-out figures and no baselines"]
     lines = []
     for target, models in results["targets"].items():
         lines.append(f"{target}, {results['samples']:,} held-out samples:")

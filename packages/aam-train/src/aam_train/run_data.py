@@ -87,7 +87,8 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
     notes = []
     for column in target.metadata_column:
         if not target.classifier and metadata.types.get(column) == "categorical":
-            notes.append(f"warning: the metadata declare {column} categorical (#q2:types); --classifier predicts classes")
+            declared = f"the metadata declare {column} categorical (#q2:types)"
+            notes.append(f"warning: {declared}; --classifier predicts classes")
         if target.classifier and (doubtful := metadata.doubtful(column)):
             words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
             notes.append(f"warning: {column} has classes that may mean missing: {words}; --na-value makes them missing")
@@ -144,7 +145,10 @@ def build_data(
         target=target,
     )
     targets = _targets(study, preprocessor, np.concatenate(list(rows.values())), reporter)
-    rarefier = Rarefier(study.table, depth, seed)
+    fixed = study.distances is not None  # the distances of a file belong to one draw at most
+    rarefier = Rarefier(study.table, depth, seed, only_draw=FIXED_DRAW if fixed else None)
+    if fixed and depth:
+        reporter.note(f"--rarefy-depth {depth}: one draw for all epochs, since the distances come from a file")
     maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets)
     everything = np.concatenate(list(rows.values()))
     if text := cut_report(maker.samples, everything, FIXED_DRAW):

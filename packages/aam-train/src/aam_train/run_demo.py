@@ -84,7 +84,7 @@ def train_config(study: Path, encoder: Path, output: Path, seed: int) -> TrainCo
 def _draw(folder: Path) -> None:
     from aam_train.reporting.plots import plot_demo
 
-    rows = [line.split("\t") for line in (folder / "train" / "predictions_full.tsv").read_text().splitlines()]
+    rows = [line.split("\t") for line in (folder / "train" / "predictions_full.tsv").read_text("utf-8").splitlines()]
     header, body = rows[0], rows[1:]
     held_out = [row for row in body if row[header.index("split")] == "test"]
     truth, predicted = (np.array([float(row[header.index(c)]) for row in held_out]) for c in ("truth", "prediction"))

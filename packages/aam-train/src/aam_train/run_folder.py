@@ -1,4 +1,4 @@
-"""A run's folder: opened once, refused when it holds something else, recognised when a run continues."""
+"""A run's folder: refused when it holds something else, recognised when a run continues, made when inputs are good."""
 
 from __future__ import annotations
 
@@ -6,26 +6,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aam_data.output_files import replacing
 from aam_models.folders import verify_folder
 from aam_train.checkpoint import Checkpoints
 from aam_train.config import RunOptions
-from aam_train.config_io import config_from_toml, config_to_dict, config_to_toml
+from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
 from aam_train.errors import TrainError
 
+CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.
 FREE_TO_CHANGE = {"resume_from", "lr", "epochs", "patience", "device", "num_workers", "output_dir"}
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An open run folder.
+    """A run's folder that was found fit for the run.
 
     Attributes:
-        resume: the checkpoint to continue from; None for a new run.
+        path: the folder.
+        config: the root with all settings.
+        resume: the checkpoint to continue from; None for a run from the start.
+        within: the folder of all folds that this one is a fold of.
     """
 
     path: Path
+    config: Any
     resume: Path | None
+    within: RunFolder | None = None
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -35,31 +42,34 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report"
 
+    def open(self) -> None:
+        """Make the folder, with the settings in ``config.toml``."""
+        if self.within is not None:
+            self.within.open()
+        self.report.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / CONFIG) as temporary:
+            temporary.write_text(config_to_toml(self.config), encoding="utf-8")
 
-def open_run(config: Any, run: RunOptions, path: Path | None = None) -> RunFolder:
-    """Make a run's folder, or continue in it.
+
+def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | None = None) -> RunFolder:
+    """Look at a run's folder before anything is read; writes nothing.
 
     Args:
-        config: the root with all settings; stored as ``config.toml``.
+        config: the root with all settings.
         run: its run options.
-        path: the folder, when it is not ``--output-dir`` itself (folds).
+        fold: from 1, for the folder of one fold in that of all; 0 for ``--output-dir`` itself.
+        within: the folder of all folds.
 
     Raises:
-        TrainError: the folder holds something else, or another run; nothing was written.
+        TrainError: the folder holds something else, or another run.
     """
-    path = path or run.output_dir
+    path = run.output_dir / f"fold-{fold}" if fold else run.output_dir
     resume = find_checkpoint(path, run.resume_from)
-    if resume is not None:
+    if resume is not None or (run.resume_from == "auto" and (path / CONFIG).is_file()):
         _check_same_run(path, config)
-        Checkpoints(path / "checkpoints").forget_after(int(resume.name.partition("-")[2]))
-    elif run.resume_from == "auto" and (path / "config.toml").is_file():
-        _check_same_run(path, config)  # stopped before its first checkpoint: start again
     else:
         refuse_used(path, run.resume_from)
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
-    (path / "report").mkdir(exist_ok=True)
-    return RunFolder(path, resume)
+    return RunFolder(path, config, resume, within)
 
 
 def refuse_used(path: Path, resume_from: str | None = None) -> None:
@@ -88,10 +98,13 @@ def find_checkpoint(path: Path, resume_from: str | None) -> Path | None:
 
 
 def _check_same_run(path: Path, config: Any) -> None:
-    stored = path / "config.toml"
+    stored = path / CONFIG
     if not stored.is_file():
-        raise TrainError(f"{path}: has checkpoints but no config.toml, so it cannot be continued")
-    before = _flat(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
+        raise TrainError(f"{path}: has checkpoints but no {CONFIG}, so it cannot be continued")
+    try:
+        before = _flat(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
+    except ConfigError as error:
+        raise TrainError(f"{stored}: not the settings of such a run, so it cannot be continued: {error}") from error
     now = _flat(config)
     changed = [
         f"--{name.replace('_', '-')} was {before.get(name, 'not given')}, is {now.get(name, 'not given')}"

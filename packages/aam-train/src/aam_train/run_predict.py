@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aam_data.config import TableOptions
 from aam_data.dataset import cut_report
-from aam_data.errors import DataError
+from aam_data.output_files import check_output
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
 from aam_data.study import read_study
 from aam_models.model_folder import load_model
@@ -37,8 +37,10 @@ def run_predict(config: PredictConfig, *, quiet: bool = False) -> list[Path]:
     """
     options, console = config.predict, ConsoleReporter(quiet=quiet)
     device = resolve_device(options.device)
-    check_output(options.output, config.table)
+    check_output(options.output, {"--table": config.table.table, "--sequences": config.table.sequences})
     folder = model_folder(options.model)
+    if options.output.parent.resolve() == folder.resolve():
+        raise TrainError(f"--output {options.output}: this is the model's own folder. Name a file elsewhere")
     model = load_model(folder)
     if not isinstance(model, Predictor):
         raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
@@ -48,7 +50,7 @@ def run_predict(config: PredictConfig, *, quiet: bool = False) -> list[Path]:
     if config.table.trim_length not in (0, preprocessor.trim_length):
         raise TrainError(f"--trim-length {config.table.trim_length}: the model needs {preprocessor.trim_length}")
 
-    study = read_study(with_trim(config.table, preprocessor.trim_length))
+    study = read_study(replace(config.table, trim_length=preprocessor.trim_length))
     for note in study.notes:
         console.note(note)
     depth = preprocessor.rarefy_depth
@@ -71,19 +73,3 @@ def run_predict(config: PredictConfig, *, quiet: bool = False) -> list[Path]:
     write_full(full, predictions, not_predicted=reasons)
     console.note(f"{len(rows):,} samples predicted, {len(reasons):,} not; {', '.join(map(str, [*written, full]))}")
     return [*written, full]
-
-
-def check_output(output: Path, table: TableOptions) -> None:
-    """The output may replace older predictions, but not an input, and its folder must be there."""
-    if output.is_dir():
-        raise TrainError(f"--output {output}: this is a folder. Name a file in it, like predictions.tsv")
-    if not output.parent.is_dir():
-        raise TrainError(f"--output {output}: the folder {output.parent} does not exist. Make it first")
-    for flag, given in (("--table", table.table), ("--sequences", table.sequences)):
-        if given is not None and output.exists() and output.samefile(given):
-            raise DataError(f"--output {output} is the file given with {flag}", remedy="Name another file")
-
-
-def with_trim(table: TableOptions, trim_length: int) -> TableOptions:
-    """The table's options with the model's own trimming."""
-    return TableOptions(table.table, table.sequences, trim_length, table.missing_features, table.max_input_gb)

@@ -19,6 +19,7 @@ from aam_train.fitting import Fit
 from aam_train.inference import predict_masked_bases, run_samples
 from aam_train.json_files import write_json
 from aam_train.loading import FIXED_DRAW
+from aam_train.metrics import mean_absolute_error
 from aam_train.objective import Objective, Weights
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
@@ -32,7 +33,7 @@ from aam_train.run_data import (
     read_inputs,
     usable_rows,
 )
-from aam_train.run_folder import open_run
+from aam_train.run_folder import check_run
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.step import Step
 from aam_train.validation import EncoderValidator, sample_for_pairs
@@ -47,7 +48,7 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     """
     device = resolve_device(config.run.device)
     console = ConsoleReporter(quiet=quiet)
-    folder = open_run(config, config.run)
+    folder = check_run(config, config.run)
 
     study = read_inputs(config.table, config.metadata, config.phylogeny)
     for note in study.notes:
@@ -55,8 +56,8 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     depth, max_bp = rarefy_depth(config, study), config.sample.max_bp or DEFAULT_MAX_BP
     rows = usable_rows(study, depth, None, console)
     (splits,) = make_splits(study, rows, config.split, config.run.seed, None)
-    console.note(splits.summary(groups_of(study, config.split)))
-    splits.write(folder.path / "splits.tsv", groups_of(study, config.split))
+    groups = groups_of(study, config.split)
+    console.note(splits.summary(groups))
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
 
     weights = pretrain_weights(config.objective)
@@ -68,12 +69,14 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     if folder.resume is None:
         calibrate_encoder(step, data, objective, config.run.batch_size)
 
+    folder.open()
+    splits.write(folder.path / "splits.tsv", groups)
     Fit(
         folder=folder,
         data=data,
         step=step,
         objective=objective,
-        validate=validator(data, objective, "validation", config.run.batch_size),
+        validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
         run=config.run,
         optimizer=config.optimizer,
         best_metric="val_loss",
@@ -132,19 +135,19 @@ def judge(step: Step, data: RunData, objective: Objective, batch_size: int, repo
 
     if len(data.rows["test"]) < 2:
         return {"part": "test", "samples": len(data.rows["test"])}
-    judge = validator(data, objective, "test", batch_size)
-    results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "aam": judge(step)}
+    validate = validator(data, objective, "test", batch_size)
+    results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "aam": validate(step)}
     constant: dict[str, float] = {}
     outputs = run_samples(step, data.maker, data.rows["test"], batch_size)
     if objective.weights.unifrac:
-        truth, predicted = judge.distances(step, outputs.embeddings)
-        constant["unifrac_mae"] = float(np.abs(truth - mean_distance(data)).mean())
+        truth, predicted = validate.distances(step, outputs.embeddings)
+        constant["unifrac_mae"] = mean_absolute_error(truth, mean_distance(data))
         plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", "unweighted UniFrac")
     if objective.weights.faith_pd:
         assert objective.pairs is not None
-        truth, predicted = judge.faith_pd(outputs.faith_pd)
+        truth, predicted = validate.faith_pd(outputs.faith_pd)
         from_training = np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW))
-        constant["faith_pd_mae"] = float(np.abs(truth - from_training).mean())
+        constant["faith_pd_mae"] = mean_absolute_error(truth, from_training)
         plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
     if objective.weights.nucleotides:
         results |= judge_bases(step, data, objective.masking.nucleotide_ratio)
@@ -191,7 +194,9 @@ def draw_curves(run: Path) -> None:
 
 def result_lines(results: dict[str, Any]) -> list[str]:
     """The results in words."""
-    aam, constant = results.get("aam", {}), results.get("constant", {})
+    if "aam" not in results:
+        return ["fewer than 2 samples are held out, so there are no held-out figures"]
+    aam, constant = results["aam"], results["constant"]
     lines = []
     for name, what in (("unifrac", "unweighted UniFrac of all held-out pairs"), ("faith_pd", "held-out Faith's PD")):
         if f"{name}_r" in aam:

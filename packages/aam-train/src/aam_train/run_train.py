@@ -16,7 +16,7 @@ from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.collate import Masking
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import embed_asvs, run_samples
+from aam_train.inference import asvs_of, embed_asvs, run_samples
 from aam_train.objective import Objective, TargetLoss, Weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
@@ -30,10 +30,16 @@ from aam_train.run_data import (
     read_inputs,
     usable_rows,
 )
-from aam_train.run_folder import open_run, refuse_used
+from aam_train.run_folder import RunFolder, check_run
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.step import Step
-from aam_train.transfer import PretrainedEncoder, load_encoder, read_pretrained, seen_in_pretraining
+from aam_train.transfer import (
+    PretrainedEncoder,
+    load_encoder,
+    other_trimming,
+    read_pretrained,
+    seen_in_pretraining,
+)
 from aam_train.validation import PredictorValidator
 
 
@@ -46,28 +52,28 @@ def run_train(config: TrainConfig, *, quiet: bool = False) -> Path:
     """
     device = resolve_device(config.run.device)
     console = ConsoleReporter(quiet=quiet)
-    output = config.run.output_dir
-    if config.run.resume_from is None:
-        refuse_used(output)
+    folder = check_run(config, config.run)
+    folds = [check_run(config, config.run, fold, folder) for fold in range(1, config.transfer.cv + 1)]
     pretrained = _read_pretrained(config)
 
     study = read_inputs(config.table, config.metadata, config.phylogeny)
     for note in study.notes:
         console.note(note)
+    if pretrained is not None and (text := other_trimming(pretrained, config.table)):
+        console.note(text)
     depth = rarefy_depth(config, study, pretrained)
     rows = usable_rows(study, depth, config.target, console)
     splits = make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv)
 
-    if not config.transfer.cv:
-        _train_once(config, study, splits[0], depth, pretrained, output, device, console)
-        return output
-    folds = []
-    for number, split in enumerate(splits, 1):
+    if not folds:
+        _train_once(config, study, splits[0], depth, pretrained, folder, device, console)
+        return folder.path
+    comparisons = []
+    for number, (split, fold) in enumerate(zip(splits, folds, strict=True), 1):
         console.note(f"fold {number} of {len(splits)}")
-        folder = output / f"fold-{number}"
-        folds.append(_train_once(config, study, split, depth, pretrained, folder, device, console))
-    write_report(output, pool_folds(folds), console)
-    return output
+        comparisons.append(_train_once(config, study, split, depth, pretrained, fold, device, console))
+    write_report(folder.path, pool_folds(comparisons), console)
+    return folder.path
 
 
 def _train_once(
@@ -76,17 +82,15 @@ def _train_once(
     splits: Splits,
     depth: int,
     pretrained: PretrainedEncoder | None,
-    path: Path,
+    folder: RunFolder,
     device: torch.device,
     console: ConsoleReporter,
 ) -> Comparison:
     """One split: fit, predict, compare."""
-    folder = open_run(config, config.run, path)
     groups = groups_of(study, config.split)
     console.note(splits.summary(groups))
     if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
         console.note(text)
-    splits.write(path / "splits.tsv", groups)
     max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
     targets = data.maker.collator.targets
@@ -111,20 +115,23 @@ def _train_once(
         calibrate_encoder(step, data, objective, config.run.batch_size)
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
+
+    folder.open()
+    splits.write(folder.path / "splits.tsv", groups)
+    validation = data.rows["validation"]
+    validate = PredictorValidator(data.maker, objective, data.preprocessor, validation, config.run.batch_size)
     Fit(
         folder=folder,
         data=data,
         step=step,
         objective=objective,
-        validate=PredictorValidator(
-            data.maker, objective, data.preprocessor, data.rows["validation"], config.run.batch_size
-        ),
+        validate=validate if splits.validation else None,
         run=config.run,
         optimizer=config.optimizer,
         best_metric=config.transfer.best_metric,
         record=TrainingRecord(
             command="train",
-            inputs=input_records(study),
+            inputs=input_records(study, pretrained.weights if pretrained else None),
             targets=list(config.target.metadata_column),
             samples={part: len(rows) for part, rows in data.rows.items()},
             versions=versions(),
@@ -136,7 +143,7 @@ def _train_once(
     outputs = run_samples(step, data.maker, everything, config.run.batch_size).outputs
     assert outputs is not None
     comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
-    write_report(path, comparison, console)
+    write_report(folder.path, comparison, console)
     return comparison
 
 
@@ -169,7 +176,7 @@ def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray) -> Targ
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
     """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
     everything = np.concatenate(list(data.rows.values()))
-    step.asv_table = embed_asvs(step, data.maker, np.unique(data.study.table.take_counts(everything).indices))
+    step.asv_table = embed_asvs(step, data.maker, asvs_of(data.maker, everything))
     if data.preprocessor.rarefy_depth == 0:
         embeddings = run_samples(step, data.maker, everything, batch_size).embeddings
         table = torch.zeros((data.study.table.n_samples, embeddings.shape[1]), device=step.device)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from aam_data.errors import first_few
 from aam_models.batch import Batch
 from aam_train.config import OptimizerOptions, RunOptions
 from aam_train.errors import RunStopped, TrainError
@@ -32,8 +33,7 @@ class Progress:
         sums: of the running epoch: losses, and what throughput is computed from.
         best_value, best_step: of the best metric so far.
         stale_epochs: since then.
-        finished: the run has ended by itself.
-        validation: metrics at the last epoch's end.
+        validation: metrics at the last epoch's end; empty before that, and without validation samples.
     """
 
     step: int = 0
@@ -41,7 +41,6 @@ class Progress:
     best_value: float | None = None
     best_step: int | None = None
     stale_epochs: int = 0
-    finished: bool = False
     validation: dict[str, float] = field(default_factory=dict)
 
 
@@ -65,6 +64,7 @@ class Trainer:
     """Everything a run needs.
 
     Attributes:
+        validate: None without validation samples.
         best_metric: of the validator's metrics.
         progress: where to start from.
     """
@@ -75,7 +75,7 @@ class Trainer:
     schedule: Schedule
     plan: TrainingPlan
     maker: BatchMaker
-    validate: Validator
+    validate: Validator | None
     run: RunOptions
     optimizer_options: OptimizerOptions
     best_metric: str
@@ -85,31 +85,37 @@ class Trainer:
     progress: Progress
 
     def fit(self) -> None:
-        """Train to the end, to early stopping or to a signal.
+        """Train to the end, to early stopping or to a signal; leaves a checkpoint.
 
         Raises:
-            RunStopped: after a signal, when the checkpoint is saved.
+            RunStopped: after a signal.
             TrainError: a loss or gradient is not finite; the weights are as before the step.
         """
-        progress, saved_at = self.progress, time.monotonic()
+        if not self._finished():
+            self._train()
+        self.keeper.save_last(self.progress)
+        if self.stop.received:
+            raise RunStopped(
+                f"{self.stop.received}: stopped after step {self.progress.step}; continue with --resume-from auto",
+                EXIT_CODES[self.stop.received],
+            )
+
+    def _train(self) -> None:
+        progress = self.progress
         workers = self.run.num_workers
         workers = default_workers(self.step.device) if workers is None else workers
-        remaining = self.plan.stream(progress.step, self.run.epochs) if not progress.finished else iter(())
-        started = time.monotonic()
+        remaining = self.plan.stream(progress.step, self.run.epochs)
+        started = saved_at = time.monotonic()
         for batch in load(self.maker, remaining, workers=workers, device=self.step.device):
             self._train_step(batch, started)
             if progress.step % self.plan.steps_per_epoch == 0:
                 self._end_epoch()
-                if progress.finished:
-                    break
                 if time.monotonic() - saved_at > self.keeper.seconds_between:
                     self.keeper.save_last(progress)
                     saved_at = time.monotonic()
-            if self.stop.received:
-                self._leave(self.stop.received)
+            if self.stop.received or self._finished():
+                break
             started = time.monotonic()
-        progress.finished = True
-        self.keeper.save_last(progress)
 
     def _train_step(self, batch: Batch, started: float) -> None:
         arrived = time.monotonic()
@@ -124,17 +130,17 @@ class Trainer:
         total = losses.total()
         total.backward()
         norm = self._clip()
-        self._check_finite(total, norm, losses, batch)
+        loss, grad_norm = _on_host(total, losses, norm)
+        self._check_finite(loss, grad_norm, batch)
         self.optimizer.step()
         self.progress.step = number + 1
-        values = {"total": total.item()} | {name: term.value().item() for name, term in losses.terms.items()}
         now = time.monotonic()
         record = StepRecord(
             step=number + 1,
             epoch=number // self.plan.steps_per_epoch + 1,
-            loss=values,
+            loss=loss,
             lr=lr,
-            grad_norm=float(norm),
+            grad_norm=grad_norm,
             samples=batch.n_samples,
             asvs=batch.n_asvs,
             occurrences=batch.n_occurrences,
@@ -149,30 +155,22 @@ class Trainer:
         limit = self.optimizer_options.max_grad_norm or math.inf
         return torch.nn.utils.clip_grad_norm_(learned, limit)
 
-    def _check_finite(self, total: torch.Tensor, norm: torch.Tensor, losses: LossBreakdown, batch: Batch) -> None:
-        if bool(torch.isfinite(total + norm)):
+    def _check_finite(self, loss: dict[str, float], grad_norm: float, batch: Batch) -> None:
+        if math.isfinite(loss["total"]) and math.isfinite(grad_norm):
             return
-        bad = [name for name, term in losses.terms.items() if not bool(torch.isfinite(term.value()))]
-        table = self.maker.samples.study.table
-        ids = table.sample_ids[batch.sample_keys[:, 1].numpy()]
+        bad = [name for name, value in loss.items() if name != "total" and not math.isfinite(value)]
+        what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+        ids = self.maker.samples.study.table.sample_ids[batch.sample_keys[:, 1].numpy()]
         raise TrainError(
-            f"step {self.progress.step + 1}: {'the loss of ' + ', '.join(bad) if bad else 'the gradient'} is not "
-            f"finite, samples {', '.join(ids[:5])}{' ...' if len(ids) > 5 else ''}. Lower --lr"
+            f"step {self.progress.step + 1}: {what} is not finite, samples {first_few(ids.tolist())}. Lower --lr"
         )
 
     def _end_epoch(self) -> None:
         progress, started = self.progress, time.monotonic()
-        progress.validation = self.validate(self.step)
-        value = progress.validation[self.best_metric]
-        best = self._is_better(value)
-        if best:
-            progress.best_value, progress.best_step, progress.stale_epochs = value, progress.step, 0
-        else:
-            progress.stale_epochs += 1
+        progress.validation = {} if self.validate is None else self.validate(self.step)
+        best = self._judge(progress.validation.get(self.best_metric, math.nan))
         sums, progress.sums = progress.sums, {}
         epoch = progress.step // self.plan.steps_per_epoch
-        impatient = 0 < self.run.patience <= progress.stale_epochs
-        progress.finished = impatient or epoch >= self.run.epochs
         self.reporter.epoch(
             EpochRecord(
                 step=progress.step,
@@ -192,19 +190,33 @@ class Trainer:
         )
         if best:
             self.keeper.save_best(progress)
-        if impatient and epoch < self.run.epochs:
+        if self._impatient() and epoch < self.run.epochs:
             self.reporter.note(
                 f"stopped early: {self.best_metric} has not improved for {progress.stale_epochs} epochs "
                 f"(--patience {self.run.patience}); best {progress.best_value:.4g} at step {progress.best_step}"
             )
+        if self.validate is not None and progress.best_value is None and epoch == 1:
+            self.reporter.note(
+                f"warning: {self.best_metric} is undefined on the validation samples (too few of them, or all of one "
+                "class). Until it is defined there is no early stopping, and the last weights count as the best"
+            )
 
-    def _is_better(self, value: float) -> bool:
-        if math.isnan(value):
-            return False
-        best = self.progress.best_value
-        if best is None:
-            return True
-        return value > best if HIGHER_IS_BETTER[self.best_metric] else value < best
+    def _judge(self, value: float) -> bool:
+        """Whether this is the best epoch so far; an undefined metric is never the best."""
+        progress, best = self.progress, self.progress.best_value
+        higher = HIGHER_IS_BETTER[self.best_metric]
+        better = math.isfinite(value) and (best is None or (value > best if higher else value < best))
+        if better:
+            progress.best_value, progress.best_step, progress.stale_epochs = value, progress.step, 0
+        elif best is not None:
+            progress.stale_epochs += 1
+        return better
+
+    def _impatient(self) -> bool:
+        return 0 < self.run.patience <= self.progress.stale_epochs
+
+    def _finished(self) -> bool:
+        return self._impatient() or self.progress.step >= self.run.epochs * self.plan.steps_per_epoch
 
     def _add_up(self, record: StepRecord) -> None:
         sums = self.progress.sums
@@ -214,9 +226,9 @@ class Trainer:
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
 
-    def _leave(self, signal_name: str) -> None:
-        self.keeper.save_last(self.progress)
-        raise RunStopped(
-            f"{signal_name}: stopped after step {self.progress.step}; continue with --resume-from auto",
-            EXIT_CODES[signal_name],
-        )
+
+def _on_host(total: torch.Tensor, losses: LossBreakdown, norm: torch.Tensor) -> tuple[dict[str, float], float]:
+    """Total and terms of the loss and the norm of the gradient, in one transfer from the device."""
+    terms = {name: term.value() for name, term in losses.terms.items()}
+    *values, grad_norm = torch.stack([total, *terms.values(), norm]).detach().tolist()
+    return dict(zip(["total", *terms], values, strict=True)), grad_norm

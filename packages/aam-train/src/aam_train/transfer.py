@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from aam_data.config import TableOptions
 from aam_data.errors import first_few
 from aam_data.preprocessor import Preprocessor
 from aam_data.splits import Splits, read_splits
 from aam_models.config import EncoderConfig, PredictorConfig
-from aam_models.model_folder import load_model, read_config
+from aam_models.model_folder import WEIGHTS, load_model, read_config
 from aam_models.predictor import Predictor
 from aam_train.artifacts import read_preprocessor
 from aam_train.checkpoint import model_folder, run_folder_of
@@ -25,6 +26,11 @@ class PretrainedEncoder:
     folder: Path
     config: EncoderConfig
     preprocessor: Preprocessor
+
+    @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        return self.folder / WEIGHTS
 
 
 def read_pretrained(path: Path) -> PretrainedEncoder:
@@ -47,6 +53,12 @@ def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | 
         f"{len(both):,} of the {len(splits.test):,} held-out samples were used, without their targets, in pretraining: "
         f"{first_few(sorted(both))}"
     )
+
+
+def other_trimming(pretrained: PretrainedEncoder, table: TableOptions) -> str | None:
+    """A sentence when the encoder learned from sequences that were trimmed in another way."""
+    before, now = pretrained.preprocessor.trim_length, table.trim_length
+    return f"warning: the encoder was pretrained with --trim-length {before}, this is {now}" if before != now else None
 
 
 def load_encoder(predictor: Predictor, pretrained: PretrainedEncoder, *, freeze: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from aam_data.keys import Purpose, generator
@@ -15,7 +16,14 @@ from aam_train.collate import Masking
 from aam_train.inference import evaluating, predict_masked_bases, run_samples
 from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
 from aam_train.losses.values import hidden_count_loss
-from aam_train.metrics import classification_metrics, pearson, regression_metrics
+from aam_train.metrics import (
+    classification_metrics,
+    mean_absolute_error,
+    mean_of_defined,
+    mean_squared_error,
+    pearson,
+    regression_metrics,
+)
 from aam_train.objective import Objective
 from aam_train.step import Step
 
@@ -50,17 +58,15 @@ class EncoderValidator:
         if weights.unifrac or weights.faith_pd:
             outputs = run_samples(step, self.maker, self.rows, self.batch_size)
             if weights.unifrac:
-                truth, predicted = self.distances(step, outputs.embeddings)
-                found |= {"unifrac_r": pearson(truth, predicted), "unifrac_mae": _mae(truth, predicted)}
                 assert step.encoder.distance_head is not None
-                spread = float(step.encoder.distance_head.spread)
-                losses.append(weights.unifrac * float(np.mean(((predicted - truth) / spread) ** 2)))
+                pairs = self.distances(step, outputs.embeddings)
+                found |= _figures("unifrac", *pairs)
+                losses.append(weights.unifrac * _loss(*pairs, step.encoder.distance_head.spread))
             if weights.faith_pd:
-                truth, predicted = self.faith_pd(outputs.faith_pd)
-                found |= {"faith_pd_r": pearson(truth, predicted), "faith_pd_mae": _mae(truth, predicted)}
                 assert step.encoder.faith_pd_head is not None
-                spread = float(step.encoder.faith_pd_head.spread)
-                losses.append(weights.faith_pd * float(np.mean(((predicted - truth) / spread) ** 2)))
+                values = self.faith_pd(outputs.faith_pd)
+                found |= _figures("faith_pd", *values)
+                losses.append(weights.faith_pd * _loss(*values, step.encoder.faith_pd_head.spread))
         if weights.nucleotides:
             ratio = self.objective.masking.nucleotide_ratio
             _, _, base, logits = predict_masked_bases(step, self.maker, self.asv_rows, ratio)
@@ -81,8 +87,8 @@ class EncoderValidator:
         matrix = self.objective.pairs.pairs(rows, rows, FIXED_DRAW)
         points = torch.from_numpy(embeddings[chosen]).to(step.device)
         head = step.encoder.distance_head
-        with evaluating(step):
-            predicted = [head(points[i : i + 1], points[i + 1 :]).cpu().numpy() for i in range(len(rows) - 1)]
+        with evaluating(step):  # a row at a time: memory for all pairs at once may not be there
+            predicted = [head(points[i : i + 1], points[i + 1 :]).cpu().numpy() for i in range(len(rows))]
         return _known(matrix[np.triu_indices(len(rows), 1)], np.concatenate(predicted))
 
     def faith_pd(self, predicted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +141,7 @@ def sample_for_pairs(n_samples: int) -> np.ndarray:
 
 
 def target_metrics(preprocessor: Preprocessor, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-    """Metrics in the targets' own units; of several targets the means, and each target's as ``r2:column``.
+    """Metrics in the targets' own units; of several targets the means where defined, and each one's as ``r2:column``.
 
     Args:
         targets: [R, T] in transformed units or class codes, NaN = missing.
@@ -152,7 +158,7 @@ def target_metrics(preprocessor: Preprocessor, targets: np.ndarray, outputs: np.
     if len(each) == 1:
         return each[0]
     named = zip(preprocessor.targets, each, strict=True)
-    means = {name: float(np.mean([m[name] for m in each])) for name in each[0]}
+    means = {name: mean_of_defined([m[name] for m in each]) for name in each[0]}
     return means | {f"{name}:{target.spec.name}": value for target, m in named for name, value in m.items()}
 
 
@@ -162,10 +168,15 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return shown
 
 
+def _figures(name: str, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    return {f"{name}_r": pearson(truth, predicted), f"{name}_mae": mean_absolute_error(truth, predicted)}
+
+
+def _loss(truth: np.ndarray, predicted: np.ndarray, spread: Tensor) -> float:
+    """Mean squared error in units of the training samples' spread, as in training."""
+    return mean_squared_error(truth, predicted) / float(spread) ** 2
+
+
 def _known(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(truth)
     return truth[known], predicted[known]
-
-
-def _mae(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float(np.abs(truth - predicted).mean())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,12 +19,6 @@ def nucleotide_loss(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     Returns:
         Sum over masked bases and sum of their weights, scalars.
     """
-    occurrences = torch.zeros(batch.n_asvs, device=logits.device)
-    occurrences.index_add_(0, batch.asv_index, torch.ones_like(batch.counts))
+    occurrences = logits.new_zeros(batch.n_asvs).index_add(0, batch.asv_index, logits.new_ones(batch.n_occurrences))
     weights = occurrences[batch.masked_rows]
     return (F.cross_entropy(logits, batch.masked_bases, reduction="none") * weights).sum(), weights.sum()
-
-
-def nucleotide_hits(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Masked bases guessed right, and masked bases, each distinct ASV once."""
-    return (logits.argmax(dim=-1) == batch.masked_bases).sum(), torch.tensor(len(batch.masked_bases))

@@ -47,9 +47,10 @@ class ConsoleReporter:
             self._line(f"epoch {record.epoch}, step {record.step}/{self.total_steps}: {text}")
 
     def epoch(self, record: EpochRecord) -> None:
-        validation = ", ".join(f"{name} {value:.4g}" for name, value in record.validation.items())
+        shown = {name: value for name, value in record.validation.items() if ":" not in name}  # one target's: in files
+        validation = "".join(f", {name} {value:.4g}" for name, value in shown.items())
         self._line(
-            f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}; {validation}"
+            f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}{validation}"
             f"{' (best)' if record.best else ''} [{record.seconds:.1f} s, {record.asvs_per_second:,.0f} ASVs/s, "
             f"{record.occurrences_per_asv:.1f} uses per ASV, {record.data_wait:.0%} waiting for data]"
         )
@@ -61,5 +62,10 @@ class ConsoleReporter:
 
     def _line(self, text: str) -> None:
         if not self.quiet or text.startswith(WARNING):
-            self.console.print(text, markup=False)
+            self.console.print(_printable(text), markup=False)
         self.last_line = time.monotonic()
+
+
+def _printable(text: str) -> str:
+    """Ids and column names come from files, which may hold terminal codes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -25,7 +25,7 @@ class JsonlReporter:
             temporary = path.with_name(f".{path.name}.tmp")
             temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
             temporary.replace(path)
-        self.file = path.open("a", encoding="utf-8")
+        self.file = path.open("a", encoding="utf-8", buffering=1)  # a whole line at a time, at once
 
     def note(self, text: str) -> None:
         """Notes are for people; the run's record keeps them elsewhere."""
@@ -35,7 +35,6 @@ class JsonlReporter:
 
     def epoch(self, record: EpochRecord) -> None:
         self.file.write(json_line({"kind": "epoch", **dataclasses.asdict(record)}))
-        self.file.flush()
 
     def close(self) -> None:
         self.file.close()

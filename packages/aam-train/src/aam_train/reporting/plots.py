@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,17 @@ from matplotlib.figure import Figure
 
 from aam_train.reporting.jsonl import read_records
 
-mpl.use("Agg")
-
 AAM, OTHER, FAINT = "#1b6ca8", "#c8963e", "#9a9a9a"
+MOST_NAMED_CLASSES = 30  # of a confusion matrix; more are drawn without names and numbers
+
+
+@contextmanager
+def picture(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of so many inches that is saved at the end; names are shown as they are, also with ``$``."""
+    with mpl.rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        figure.savefig(path, dpi=130)
 
 
 def plot_curves(path: Path, records: list[dict[str, Any]]) -> None:
@@ -23,22 +33,28 @@ def plot_curves(path: Path, records: list[dict[str, Any]]) -> None:
     if not epochs:
         return
     others = [name for name in epochs[0]["validation"] if name != "val_loss" and ":" not in name]
-    figure = Figure(figsize=(4 * (1 + len(others)), 3.2), layout="constrained")
-    axes = figure.subplots(1, 1 + len(others), squeeze=False)[0]
-    x = [record["epoch"] for record in epochs]
-    axes[0].plot(x, [record["train"]["total"] for record in epochs], color=FAINT, label="training")
-    axes[0].plot(x, _validation(epochs, "val_loss"), color=AAM, label="validation")
-    axes[0].set(title="loss", xlabel="epoch")
-    axes[0].legend(frameon=False)
-    for axis, name in zip(axes[1:], others, strict=True):
-        axis.plot(x, _validation(epochs, name), color=AAM)
-        axis.set(title=name.replace("_", " "), xlabel="epoch")
-    best = [record["epoch"] for record in epochs if record["best"]]
-    for axis in axes:
-        if best:
-            axis.axvline(best[-1], color=OTHER, linewidth=1, linestyle="--")
-    figure.suptitle("dashed: best epoch", fontsize=9)
-    _save(figure, path)
+    with picture(path, 4 * (1 + len(others)), 3.2) as figure:
+        axes = figure.subplots(1, 1 + len(others), squeeze=False)[0]
+        x = [record["epoch"] for record in epochs]
+        axes[0].plot(x, [record["train"]["total"] for record in epochs], color=FAINT, label="training")
+        if "val_loss" in epochs[0]["validation"]:
+            axes[0].plot(x, _validation(epochs, "val_loss"), color=AAM, label="validation")
+        axes[0].set(title="loss", xlabel="epoch")
+        axes[0].legend(frameon=False)
+        for axis, name in zip(axes[1:], others, strict=True):
+            axis.plot(x, _validation(epochs, name), color=AAM)
+            axis.set(title=name.replace("_", " "), xlabel="epoch")
+        if best := [record["epoch"] for record in epochs if record["best"]]:
+            figure.suptitle("dashed: best epoch", fontsize=9)
+            for axis in axes:
+                axis.axvline(best[-1], color=OTHER, linewidth=1, linestyle="--")
+
+
+def plot_scatter(path: Path, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str) -> None:
+    """Predicted over true values as a picture; none without values."""
+    if len(truth):
+        with picture(path, 4, 4) as figure:
+            draw_scatter(figure.subplots(), truth, predicted, title, unit)
 
 
 def draw_scatter(axis: Axes, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str) -> None:
@@ -49,49 +65,36 @@ def draw_scatter(axis: Axes, truth: np.ndarray, predicted: np.ndarray, title: st
     axis.set(title=title, xlabel=f"true {unit}", ylabel=f"predicted {unit}")
 
 
-def plot_scatter(path: Path, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str) -> None:
-    """One scatter as a picture."""
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    draw_scatter(figure.subplots(), truth, predicted, title, unit)
-    _save(figure, path)
-
-
 def plot_confusion(path: Path, truth: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...], title: str) -> None:
     """Counts of true (rows) by predicted (columns) classes; ``truth`` and ``predicted`` are names [R]."""
-    counts = np.array([[np.sum((truth == row) & (predicted == column)) for column in classes] for row in classes])
-    figure = Figure(figsize=(2 + 0.7 * len(classes), 2 + 0.6 * len(classes)), layout="constrained")
-    axis = figure.subplots()
-    axis.imshow(counts, cmap="Blues")
-    for i, j in np.ndindex(*counts.shape):
-        axis.text(j, i, str(counts[i, j]), ha="center", va="center")
-    axis.set(title=title, xlabel="predicted", ylabel="true")
-    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
-    _save(figure, path)
-
-
-def draw_comparison(axis: Axes, values: dict[str, float], metric: str) -> None:
-    """One bar a model; AAM stands out."""
-    bars = axis.bar(list(values), list(values.values()), color=[AAM if n == "AAM" else FAINT for n in values])
-    axis.bar_label(bars, fmt="%.2f")
-    axis.axhline(0, color="black", linewidth=0.8)
-    axis.set(title=f"{metric} on held-out samples")
+    code = {name: number for number, name in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, ([code[name] for name in truth], [code[name] for name in predicted]), 1)
+    shown = min(len(classes), MOST_NAMED_CLASSES)
+    with picture(path, 2 + 0.7 * shown, 2 + 0.6 * shown) as figure:
+        axis = figure.subplots()
+        axis.imshow(counts, cmap="Blues")
+        axis.set(title=title, xlabel="predicted", ylabel="true")
+        if len(classes) <= MOST_NAMED_CLASSES:
+            for i, j in np.ndindex(*counts.shape):
+                axis.text(j, i, str(counts[i, j]), ha="center", va="center")
+            axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
+            axis.set_yticks(range(len(classes)), classes)
 
 
 def plot_comparison(path: Path, values: dict[str, float], metric: str) -> None:
-    """The comparison as a picture."""
-    figure = Figure(figsize=(4, 3.2), layout="constrained")
-    draw_comparison(figure.subplots(), values, metric)
-    _save(figure, path)
+    """The models side by side as a picture."""
+    with picture(path, 4, 3.2) as figure:
+        draw_comparison(figure.subplots(), values, metric)
 
 
-def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
-    """A metric over epochs, NaN where it was undefined."""
-    return [np.nan if record["validation"][name] is None else record["validation"][name] for record in epochs]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=130)
+def draw_comparison(axis: Axes, values: dict[str, float], metric: str) -> None:
+    """One bar a model; AAM stands out. Undefined values have no bar."""
+    defined = {name: value for name, value in values.items() if np.isfinite(value)}
+    bars = axis.bar(list(defined), list(defined.values()), color=[AAM if n == "AAM" else FAINT for n in defined])
+    axis.bar_label(bars, fmt="%.2f")
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.set(title=f"{metric} on held-out samples")
 
 
 def plot_demo(
@@ -99,13 +102,18 @@ def plot_demo(
 ) -> None:
     """The demo in one picture: pretraining, predictions, baselines."""
     epochs = [record for record in read_records(curves) if record["kind"] == "epoch"]
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    left.plot([r["epoch"] for r in epochs], _validation(epochs, "unifrac_r"), color=AAM, label="UniFrac, Pearson r")
-    accuracy = _validation(epochs, "nucleotide_accuracy")
-    left.plot([r["epoch"] for r in epochs], accuracy, color=OTHER, label="masked bases, accuracy")
-    left.set(title="pretraining, samples of other hosts", xlabel="epoch", ylim=(0, 1))
-    left.legend(frameon=False)
-    draw_scatter(middle, truth, predicted, "AAM, held-out hosts", target)
-    draw_comparison(right, r2, "R2")
-    _save(figure, path)
+    with picture(path, 12, 3.8) as figure:
+        left, middle, right = figure.subplots(1, 3)
+        x = [record["epoch"] for record in epochs]
+        left.plot(x, _validation(epochs, "unifrac_r"), color=AAM, label="UniFrac, Pearson r")
+        left.plot(x, _validation(epochs, "nucleotide_accuracy"), color=OTHER, label="masked bases, accuracy")
+        left.set(title="pretraining, samples of other hosts", xlabel="epoch", ylim=(0, 1))
+        left.legend(frameon=False)
+        draw_scatter(middle, truth, predicted, "AAM, held-out hosts", target)
+        draw_comparison(right, r2, "R2")
+
+
+def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
+    """A metric over epochs, NaN where it was undefined."""
+    values = (record["validation"].get(name) for record in epochs)
+    return [np.nan if value is None else value for value in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -13,22 +14,23 @@ class TensorBoardReporter:
     """Losses, learning rate and throughput; on resumption, later steps are hidden."""
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
-        self.writer = SummaryWriter(str(folder), purge_step=first_step + 1 if first_step else None)
+        self.writer = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def note(self, text: str) -> None:
         """Notes are for people at the console."""
 
     def step(self, record: StepRecord) -> None:
-        for name, value in record.loss.items():
-            self.writer.add_scalar(f"train/{name}", value, record.step)
-        self.writer.add_scalar("train/lr", record.lr, record.step)
-        self.writer.add_scalar("train/grad_norm", record.grad_norm, record.step)
+        self._scalars("train", {**record.loss, "lr": record.lr, "grad_norm": record.grad_norm}, record.step)
 
     def epoch(self, record: EpochRecord) -> None:
-        for name, value in record.validation.items():
-            self.writer.add_scalar(f"validation/{name}", value, record.step)
-        self.writer.add_scalar("throughput/samples_per_second", record.samples_per_second, record.step)
-        self.writer.add_scalar("throughput/asvs_per_second", record.asvs_per_second, record.step)
+        self._scalars("validation", record.validation, record.step)
+        speed = {"samples_per_second": record.samples_per_second, "asvs_per_second": record.asvs_per_second}
+        self._scalars("throughput", speed, record.step)
 
     def close(self) -> None:
         self.writer.close()
+
+    def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            if math.isfinite(value):  # an undefined metric is a gap in its curve
+                self.writer.add_scalar(f"{group}/{name}", value, step)

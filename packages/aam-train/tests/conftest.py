@@ -1,0 +1,178 @@
+"""A small simulated study on disk, runs on it, and how to change a table without changing what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from biom.table import Table
+
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SimulateOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.study import Study, read_study
+from aam_models.config import HeadOptions, ModelOptions
+from aam_train import baselines
+from aam_train.config import OptimizerOptions, RunOptions, TransferOptions
+from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.reporting.records import Reporters
+from aam_train.run_data import RunData, build_data, make_splits
+from aam_train.run_pretrain import run_pretrain
+from aam_train.run_train import run_train
+
+SIMULATION = SimulateOptions(samples=24, asvs=60, hosts=12, bases=40, depth=300, seed=3)
+SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
+DEPTH = 100
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_computations() -> Iterator[None]:
+    """One thread and a small forest: the tests compare numbers, not speed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "TREES", 20)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def simulated() -> SimulatedStudy:
+    return simulate_study(SIMULATION)
+
+
+@pytest.fixture(scope="session")
+def files(simulated: SimulatedStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with table.biom, tree.nwk and metadata.tsv of 24 samples of 12 hosts."""
+    folder = tmp_path_factory.mktemp("study")
+    write_simulated_study(simulated, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(files: Path) -> Study:
+    return read_study(
+        TableOptions(files / "table.biom"),
+        MetadataOptions(files / "metadata.tsv"),
+        PhylogenyOptions(tree=files / "tree.nwk"),
+    )
+
+
+@pytest.fixture(scope="session")
+def write_table() -> Callable[..., Path]:
+    """A function that writes a table of ``counts`` [samples, features]."""
+
+    def write(path: Path, sample_ids: list[str], sequences: list[str], counts: np.ndarray) -> Path:
+        with h5py.File(path, "w") as file:
+            Table(counts.T, sequences, sample_ids).to_hdf5(file, "tests")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def pretrain_config(files: Path) -> Callable[..., PretrainConfig]:
+    """A function that gives settings of a small pretraining: 3 steps an epoch, 2 epochs.
+
+    Keyword arguments replace whole sections; those of ``run`` are added to the small run's.
+    """
+
+    def make(output: Path, run: dict[str, Any] | None = None, **sections: Any) -> PretrainConfig:
+        options: dict[str, Any] = {
+            "table": TableOptions(files / "table.biom"),
+            "phylogeny": PhylogenyOptions(tree=files / "tree.nwk"),
+            "metadata": MetadataOptions(files / "metadata.tsv"),
+            "sample": SampleOptions(rarefy_depth=DEPTH),
+            "split": SplitOptions(group_column="host", val_size=0.2),
+            "model": SMALL,
+            "optimizer": OptimizerOptions(lr=2e-3),
+        }
+        small = {"epochs": 2, "batch_size": 5, "device": "cpu", "num_workers": 0}
+        return PretrainConfig(run=RunOptions(output, **(small | (run or {}))), **(options | sections))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train_config(files: Path) -> Callable[..., TrainConfig]:
+    """The same for training on ``degree_days``, with a hidden layer and dropout in the head."""
+
+    def make(
+        output: Path, encoder: Path | None = None, run: dict[str, Any] | None = None, **sections: Any
+    ) -> TrainConfig:
+        options: dict[str, Any] = {
+            "table": TableOptions(files / "table.biom"),
+            "metadata": MetadataOptions(files / "metadata.tsv"),
+            "target": TargetOptions(("degree_days",)),
+            "transfer": TransferOptions(encoder),
+            "sample": SampleOptions(rarefy_depth=DEPTH),
+            "split": SplitOptions(group_column="host", val_size=0.2),
+            "model": ModelOptions() if encoder else SMALL,
+            "head": HeadOptions((8,), 0.2),
+            "optimizer": OptimizerOptions(lr=2e-3),
+        }
+        small = {"epochs": 2, "batch_size": 5, "device": "cpu", "num_workers": 0}
+        return TrainConfig(run=RunOptions(output, **(small | (run or {}))), **(options | sections))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data(study: Study, pretrain_config: Callable[..., PretrainConfig]) -> RunData:
+    """The study as a small pretraining uses it."""
+    config = pretrain_config(Path("unused"))
+    (splits,) = make_splits(study, np.arange(24), config.split, config.run.seed, None)
+    return build_data(config, study, splits, depth=DEPTH, max_bp=150, reporter=Reporters())
+
+
+@pytest.fixture(scope="session")
+def encoder_run(
+    pretrain_config: Callable[..., PretrainConfig], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PretrainConfig, Path]:
+    """A finished pretraining: its settings and its folder. Read only."""
+    config = pretrain_config(tmp_path_factory.mktemp("pretrain") / "run")
+    return config, run_pretrain(config, quiet=True)
+
+
+@pytest.fixture(scope="session")
+def number_run(
+    train_config: Callable[..., TrainConfig],
+    encoder_run: tuple[PretrainConfig, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[TrainConfig, Path]:
+    """A finished training of a regressor from that encoder. Read only."""
+    config = train_config(tmp_path_factory.mktemp("train") / "run", encoder_run[1])
+    return config, run_train(config, quiet=True)
+
+
+@pytest.fixture(scope="session")
+def class_run(
+    train_config: Callable[..., TrainConfig], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainConfig, Path]:
+    """A finished training of a classifier from scratch. Read only."""
+    target = TargetOptions(("status",), classifier=True)
+    config = train_config(tmp_path_factory.mktemp("classes") / "run", target=target, head=HeadOptions())
+    return config, run_train(config, quiet=True)
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[..., Any]:
+    """A config with other values in one section: ``changed(config, "run", seed=1)``."""
+
+    def change(config: Any, section: str, **values: Any) -> Any:
+        return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
+
+    return change

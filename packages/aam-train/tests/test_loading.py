@@ -1,0 +1,85 @@
+"""Which samples in which batch, whoever prepares them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam_data.config import SampleOptions
+from aam_data.preprocessor import Preprocessor
+from aam_data.rarefaction import Rarefier
+from aam_data.study import Study
+from aam_models.batch import Batch
+from aam_train.collate import Masking
+from aam_train.loading import FIXED_DRAW, TrainingPlan, default_workers, fixed_requests, load
+from aam_train.run_data import build_maker
+
+BOTH = Masking(0.15, 0.15)
+CPU = torch.device("cpu")
+
+
+def maker_of(study: Study):
+    options = SampleOptions(max_bp=150)
+    preprocessor = Preprocessor.fit(study, np.arange(4), options, trim_length=0, rarefy_depth=100, seed=42)
+    return build_maker(study, Rarefier(study.table, 100, 42), preprocessor, 256)
+
+
+def same(left: Batch, right: Batch) -> bool:
+    pairs = [(getattr(left, field.name), getattr(right, field.name)) for field in fields(Batch)]
+    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+
+
+def test_workers_make_the_same_batches(study: Study) -> None:
+    plan = TrainingPlan(np.arange(24), batch_size=5, seed=1, masking=BOTH)
+    here, elsewhere = (
+        list(load(maker_of(study), plan.stream(2, epochs=2), workers=workers, device=CPU)) for workers in (0, 2)
+    )
+    assert len(here) == len(elsewhere) == 2 * plan.steps_per_epoch - 2
+    assert all(same(left, right) for left, right in zip(here, elsewhere, strict=True))
+
+
+def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:
+    plan = TrainingPlan(np.arange(10, 33), batch_size=5, seed=1, masking=BOTH)
+    assert plan.steps_per_epoch == 5
+    for epoch in range(3):
+        requests = plan.epoch(epoch)
+        assert sorted(np.concatenate([request.rows for request in requests])) == list(range(10, 33))
+        assert {len(request.rows) for request in requests} == {4, 5}
+        assert {(request.draw, request.masking) for request in requests} == {(epoch, BOTH)}
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        plan = TrainingPlan(np.arange(23), batch_size=5, seed=seed, masking=BOTH)
+        return np.concatenate([request.rows for request in plan.epoch(epoch)]).tolist()
+
+    assert order(1, 4) == order(1, 4)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
+
+
+def test_a_stream_can_begin_at_any_step() -> None:
+    plan = TrainingPlan(np.arange(23), batch_size=5, seed=1, masking=BOTH)
+    whole = list(plan.stream(0, epochs=3))
+    assert len(whole) == 15
+    for step in range(17):
+        rest = list(plan.stream(step, epochs=3))
+        assert [(r.draw, r.rows.tolist()) for r in rest] == [(r.draw, r.rows.tolist()) for r in whole[step:]]
+
+
+def test_few_samples_are_one_batch() -> None:
+    plan = TrainingPlan(np.arange(3), batch_size=32, seed=1, masking=BOTH)
+    assert [len(request.rows) for request in plan.epoch(0)] == [3]
+
+
+def test_fixed_requests_keep_the_order_and_mask_nothing() -> None:
+    requests = fixed_requests(np.array([5, 2, 9, 1, 7]), 2)
+    assert [request.rows.tolist() for request in requests] == [[5, 2], [9, 1], [7]]
+    assert {(request.draw, request.masking) for request in requests} == {(FIXED_DRAW, Masking())}
+
+
+def test_the_cpu_prepares_batches_itself() -> None:
+    assert default_workers(CPU) == 0
+    assert 0 <= default_workers(torch.device("cuda")) <= 4

@@ -1,0 +1,162 @@
+"""Losses against plain formulas in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aam_data.dataset import Sample
+from aam_data.study import Study
+from aam_models.batch import Batch
+from aam_models.distance_head import DistanceHead
+from aam_train.collate import Collator, Masking
+from aam_train.losses.nucleotides import nucleotide_loss
+from aam_train.losses.pairs import pair_indices, pair_loss
+from aam_train.losses.values import class_loss, hidden_count_loss, residual_loss
+
+NAN = math.nan
+
+
+@pytest.fixture
+def batch(study: Study) -> Batch:
+    """8 samples with masked bases and hidden counts; counts in float64."""
+    samples = []
+    for row in range(8):
+        features, counts = study.table.data.row(row)
+        samples.append(Sample(row, features.astype(np.int64), counts.astype(np.float32), 0.0, 0))
+    made = Collator(study, max_bp=150, chunk_size=0, seed=1).collate(samples, 0, Masking(0.2, 0.3))
+    return replace(made, counts=made.counts.double())
+
+
+@pytest.fixture
+def head() -> DistanceHead:
+    head = DistanceHead().double()
+    with torch.no_grad():
+        head.slope.fill_(0.3)
+        head.offset.fill_(-0.2)
+        head.spread.fill_(0.07)
+    return head
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, requires_grad=True)
+
+
+def test_pairs_are_counted_once() -> None:
+    i, j = pair_indices(4, torch.device("cpu"))
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert [len(index) for index in pair_indices(1, torch.device("cpu"))] == [0, 0]
+
+
+def test_pair_loss_is_the_squared_error_in_spreads(head: DistanceHead) -> None:
+    embeddings = random(5, 3)
+    true = torch.rand(5, 5, dtype=torch.float64)
+    true[1, 3] = true[3, 1] = NAN
+    expected, count = 0.0, 0
+    slope = 0.05 + math.exp(0.3)
+    for i in range(5):
+        for j in range(i + 1, 5):
+            if not math.isnan(true[i, j]):
+                square = sum((embeddings[i, d] - embeddings[j, d]).item() ** 2 for d in range(3))
+                distance = 1 / (1 + math.exp(-(slope / 2 * math.log(square + 1e-6) - 0.2)))
+                expected += ((distance - true[i, j].item()) / 0.07) ** 2
+                count += 1
+    total, n = pair_loss(head, embeddings, true)
+    assert int(n) == count == 9
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_unknown_and_equal_pairs_leave_gradients_finite(head: DistanceHead) -> None:
+    embeddings = random(4, 3)
+    with torch.no_grad():
+        embeddings[1] = embeddings[0]
+    true = torch.full((4, 4), 0.5, dtype=torch.float64)
+    true[2, :] = true[:, 2] = NAN
+    total, count = pair_loss(head, embeddings, true)
+    total.backward()
+    assert int(count) == 3
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()
+    assert (embeddings.grad[2] == 0).all()
+
+
+def test_no_pair_is_a_loss_of_zero(head: DistanceHead) -> None:
+    embeddings = random(1, 3)
+    total, count = pair_loss(head, embeddings, torch.zeros(1, 1, dtype=torch.float64))
+    total.backward()
+    assert (total.item(), int(count)) == (0, 0)
+
+
+def test_nucleotide_loss_is_that_of_encoding_every_occurrence(batch: Batch) -> None:
+    logits = random(len(batch.masked_rows), 4)
+    terms = []
+    for unique in batch.asv_index.tolist():  # every occurrence by itself
+        for m in (batch.masked_rows == unique).nonzero()[:, 0].tolist():
+            scores = [math.exp(value) for value in logits[m].tolist()]
+            terms.append(-math.log(scores[int(batch.masked_bases[m])] / sum(scores)))
+    total, weight = nucleotide_loss(logits, batch)
+    assert len(terms) > len(batch.masked_rows)
+    assert weight.item() == len(terms)
+    assert total.item() == pytest.approx(sum(terms), rel=1e-12)
+
+
+def test_hidden_counts_are_judged_by_the_log_of_their_share(batch: Batch) -> None:
+    predicted = random(*batch.slots.shape)
+    assert batch.hidden_counts is not None
+    expected, count = 0.0, 0
+    for b in range(batch.n_samples):
+        start, stop = int(batch.sample_ptr[b]), int(batch.sample_ptr[b + 1])
+        depth = batch.counts[start:stop].sum().item()
+        for slot, n in enumerate(range(start, stop)):
+            if batch.hidden_counts[n]:
+                true = (math.log(batch.counts[n].item() / depth) + 5) / 2
+                expected += (predicted[b, slot].item() - true) ** 2
+                count += 1
+    total, hidden = hidden_count_loss(predicted, batch)
+    assert int(hidden) == count > 0
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    total.backward()
+    assert predicted.grad is not None
+    assert int((predicted.grad != 0).sum()) == count
+
+
+FORMULAS = {
+    "mse": lambda r: r * r,
+    "mae": abs,
+    "huber": lambda r: r * r if abs(r) <= 1 else 2 * abs(r) - 1,
+}
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_residual_losses(kind: str) -> None:
+    predicted = torch.tensor([[0.2, 3.0], [-4.0, 0.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([[0.0, 1.0], [NAN, NAN], [1.5, NAN]], dtype=torch.float64)
+    total, known = residual_loss(kind, predicted, target)
+    assert int(known) == 3
+    assert total.item() == pytest.approx(sum(FORMULAS[kind](r) for r in (0.2, 2.0, -0.5)), rel=1e-12)
+    total.backward()
+    assert predicted.grad is not None
+    assert predicted.grad.isfinite().all()
+    assert (predicted.grad[target.isnan()] == 0).all()
+    assert (predicted.grad[~target.isnan()] != 0).all()
+
+
+def test_class_loss_is_the_negative_log_likelihood_of_known_classes() -> None:
+    logits = random(4, 3)
+    target = torch.tensor([2.0, NAN, 0.0, 1.0], dtype=torch.float64)
+    total, known = class_loss(logits, target)
+    expected = 0.0
+    for row, code in ((0, 2), (2, 0), (3, 1)):
+        scores = [math.exp(value) for value in logits[row].tolist()]
+        expected -= math.log(scores[code] / sum(scores))
+    assert int(known) == 3
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    total.backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[1] == 0).all()

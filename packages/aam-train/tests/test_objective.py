@@ -1,0 +1,105 @@
+"""The terms of a loss: their weights, and what a weight of 0 saves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_train.architecture import new_encoder_config
+from aam_train.calibration import calibrate_encoder
+from aam_train.config import PretrainObjective
+from aam_train.loading import BatchRequest
+from aam_train.objective import Objective, TargetLoss, Term, Weights
+from aam_train.run_data import RunData
+from aam_train.run_pretrain import pretrain_masking, pretrain_weights
+from aam_train.step import Step
+
+SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
+CPU = torch.device("cpu")
+EVERYTHING = PretrainObjective(unifrac_metric="combined", penalty=0.5, nuc_penalty=2.0, count_penalty=3.0)
+TERMS = {"unifrac", "faith_pd", "nucleotides", "counts"}
+
+
+def setup(data: RunData, options: PretrainObjective) -> tuple[Step, Objective]:
+    objective = Objective(pretrain_weights(options), pretrain_masking(options), data.pairs)
+    torch.manual_seed(0)
+    step = Step(build_encoder(new_encoder_config(SMALL, 150, objective.weights)), CPU)
+    calibrate_encoder(step, data, objective, 32)
+    return step, objective
+
+
+def losses(data: RunData, step: Step, objective: Objective):
+    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.masking)]
+    return step.losses(batch, objective, objective.look_up(batch))
+
+
+def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
+    step, objective = setup(data, EVERYTHING)
+    breakdown = losses(data, step, objective)
+    assert set(breakdown.terms) == TERMS
+    weights = {"unifrac": 0.5, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
+    expected = sum(weights[name] * float(term.sum / term.count) for name, term in breakdown.terms.items())
+    assert float(breakdown.total()) == pytest.approx(expected, rel=1e-6)
+    n = len(data.rows["train"])
+    assert int(breakdown.terms["unifrac"].count) == n * (n - 1) // 2
+    assert int(breakdown.terms["faith_pd"].count) == n
+
+
+@pytest.mark.parametrize(
+    ("options", "absent", "heads"),
+    [
+        (replace(EVERYTHING, penalty=0.0), {"unifrac", "faith_pd"}, ["distance_head", "faith_pd_head"]),
+        (replace(EVERYTHING, unifrac_metric="unifrac"), {"faith_pd"}, ["faith_pd_head"]),
+        (replace(EVERYTHING, unifrac_metric="faith_pd"), {"unifrac"}, ["distance_head"]),
+        (replace(EVERYTHING, nuc_penalty=0.0), {"nucleotides"}, ["asv_encoder.nucleotide_head"]),
+        (replace(EVERYTHING, count_penalty=0.0), {"counts"}, ["count_head"]),
+    ],
+)
+def test_a_weight_of_0_is_work_not_done(
+    data: RunData, options: PretrainObjective, absent: set[str], heads: list[str]
+) -> None:
+    step, objective = setup(data, options)
+    breakdown = losses(data, step, objective)
+    assert set(breakdown.terms) == TERMS - absent
+    names = set(step.encoder.state_dict())
+    assert not any(name.startswith(head) for name in names for head in heads)
+    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.masking)]
+    true = objective.look_up(batch)
+    assert (true.distances is None) == ("unifrac" in absent)
+    assert (true.faith_pd is None) == ("faith_pd" in absent)
+    assert (len(batch.masked_rows) == 0) == ("nucleotides" in absent)
+    assert (batch.hidden_counts is None) == ("counts" in absent)
+
+
+def test_a_term_without_anything_to_count_is_0_and_connected() -> None:
+    x = torch.ones(3, requires_grad=True)
+    term = Term((x * 0).sum(), torch.tensor(0), 1.0)
+    term.value().backward()
+    assert term.value().item() == 0
+    assert x.grad is not None
+
+
+def test_targets_are_compared_in_standard_deviations() -> None:
+    loss = TargetLoss("mse", torch.tensor([2.0, 0.5]))
+    outputs, targets = torch.tensor([[4.0, 1.0]]), torch.tensor([[0.0, 2.0]])
+    total, count = loss(outputs, targets)
+    assert (total.item(), int(count)) == (4.0 + 4.0, 2)
+    classes = TargetLoss("classes", torch.ones(1))
+    total, count = classes(torch.zeros(2, 4), torch.tensor([[3.0], [np.nan]]))
+    assert total.item() == pytest.approx(np.log(4))
+    assert int(count) == 1
+
+
+def test_distances_are_those_of_the_draw(data: RunData) -> None:
+    objective = Objective(Weights(unifrac=1.0), pretrain_masking(EVERYTHING), data.pairs)
+    rows = data.rows["train"][:6]
+    found = [objective.look_up(data.maker[BatchRequest(rows, draw, objective.masking)]).distances for draw in (0, 0, 1)]
+    assert data.pairs is not None
+    assert torch.equal(found[0], torch.from_numpy(data.pairs.pairs(rows, rows, 0)))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])

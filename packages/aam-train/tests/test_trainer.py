@@ -1,0 +1,247 @@
+"""The loop: when it stops, what it keeps, and what it refuses to learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_train.architecture import new_encoder_config
+from aam_train.calibration import calibrate_encoder
+from aam_train.config import OptimizerOptions, PretrainObjective, RunOptions
+from aam_train.errors import TrainError
+from aam_train.loading import TrainingPlan
+from aam_train.objective import Objective
+from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, warmup_cosine
+from aam_train.reporting.records import EpochRecord, StepRecord
+from aam_train.run_data import RunData
+from aam_train.run_pretrain import pretrain_masking, pretrain_weights
+from aam_train.signals import StopFlag
+from aam_train.step import Step
+from aam_train.trainer import Keeper, Progress, Trainer
+from aam_train.validation import Validator
+
+SMALL = ModelOptions(preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1)
+Make = Callable[..., "Run"]
+
+
+@dataclass
+class Log:
+    """A reporter that remembers."""
+
+    steps: list[StepRecord] = field(default_factory=list)
+    epochs: list[EpochRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, record: StepRecord) -> None:
+        self.steps.append(record)
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.epochs.append(record)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Run:
+    trainer: Trainer
+    log: Log
+    saved: list[tuple[str, int]]
+
+
+@pytest.fixture
+def make(data: RunData) -> Make:
+    """A function that gives a trainer of 3 steps an epoch whose validator gives scripted metrics."""
+    objective_options = PretrainObjective()
+
+    def build(
+        metrics: list[float] | None,
+        *,
+        best_metric: str = "val_loss",
+        patience: int = 10,
+        epochs: int = 2,
+        optimizer: OptimizerOptions | None = None,
+    ) -> Run:
+        options = optimizer or OptimizerOptions()
+        objective = Objective(pretrain_weights(objective_options), pretrain_masking(objective_options), data.pairs)
+        torch.manual_seed(0)
+        model = build_encoder(new_encoder_config(SMALL, 150, objective.weights))
+        step = Step(model, torch.device("cpu"))
+        calibrate_encoder(step, data, objective, 32)
+        script = iter(metrics or [])
+        validate: Validator | None = (lambda step: {best_metric: next(script)}) if metrics is not None else None
+        log, saved = Log(), []
+        run = RunOptions(Path("unused"), epochs=epochs, batch_size=5, patience=patience, device="cpu")
+        plan = TrainingPlan(data.rows["train"], run.batch_size, run.seed, objective.masking)
+        trainer = Trainer(
+            step=step,
+            objective=objective,
+            optimizer=build_optimizer(model, options),
+            schedule=warmup_cosine(epochs * plan.steps_per_epoch, options.warmup_steps),
+            plan=plan,
+            maker=data.maker,
+            validate=validate,
+            run=run,
+            optimizer_options=options,
+            best_metric=best_metric,
+            keeper=Keeper(
+                save_last=lambda progress: saved.append(("last", progress.step)),
+                save_best=lambda progress: saved.append(("best", progress.step)),
+            ),
+            reporter=log,
+            stop=StopFlag(),
+            progress=Progress(),
+        )
+        assert plan.steps_per_epoch == 3
+        return Run(trainer, log, saved)
+
+    return build
+
+
+def test_early_stopping_says_why(make: Make) -> None:
+    run = make([3.0, 2.0, 2.5, 2.0, 1.0], patience=2, epochs=9)
+    run.trainer.fit()
+    assert run.saved == [("best", 3), ("best", 6), ("last", 12)]
+    assert [record.best for record in run.log.epochs] == [True, True, False, False]
+    assert run.log.notes == [
+        "stopped early: val_loss has not improved for 2 epochs (--patience 2); best 2 at step 6"
+    ]
+
+
+def test_patience_0_never_stops(make: Make) -> None:
+    run = make([1.0, 2.0, 3.0, 4.0], patience=0, epochs=4)
+    run.trainer.fit()
+    assert len(run.log.epochs) == 4
+    assert run.log.notes == []
+
+
+@pytest.mark.parametrize(("metric", "best_step"), [("r2", 6), ("auc", 6), ("mae", 3), ("val_loss", 3)])
+def test_the_best_is_the_highest_or_the_lowest(make: Make, metric: str, best_step: int) -> None:
+    run = make([0.2, 0.5, 0.3], best_metric=metric, epochs=3)
+    run.trainer.fit()
+    assert (run.trainer.progress.best_step, run.saved[-1]) == (best_step, ("last", 9))
+
+
+def test_a_metric_that_is_never_defined_is_said_once(make: Make) -> None:
+    run = make([math.nan] * 5, best_metric="auc", patience=2, epochs=5)
+    run.trainer.fit()
+    assert run.saved == [("last", 15)]
+    assert run.trainer.progress.best_step is None
+    assert len(run.log.notes) == 1
+    assert run.log.notes[0].startswith("warning: auc is undefined on the validation samples")
+
+
+def test_an_undefined_metric_is_no_improvement(make: Make) -> None:
+    run = make([math.inf, 2.0, math.nan, math.inf], patience=2, epochs=9)
+    run.trainer.fit()
+    assert run.saved == [("best", 6), ("last", 12)]
+
+
+def test_without_validation_the_run_goes_to_its_end(make: Make) -> None:
+    run = make(None, patience=1, epochs=3)
+    run.trainer.fit()
+    assert run.saved == [("last", 9)]
+    assert [record.validation for record in run.log.epochs] == [{}, {}, {}]
+    assert run.log.notes == []
+
+
+def test_records_add_up(make: Make, data: RunData) -> None:
+    run = make([1.0, 1.0])
+    run.trainer.fit()
+    assert [record.step for record in run.log.steps] == [1, 2, 3, 4, 5, 6]
+    assert [record.epoch for record in run.log.steps] == [1, 1, 1, 2, 2, 2]
+    for record, steps in zip(run.log.epochs, (run.log.steps[:3], run.log.steps[3:]), strict=True):
+        assert sum(step.samples for step in steps) == len(data.rows["train"])
+        assert set(record.train) == {"total", "unifrac", "nucleotides", "counts"}
+        for name, value in record.train.items():
+            assert value == pytest.approx(sum(step.loss[name] for step in steps) / 3)
+        assert record.occurrences_per_asv == sum(s.occurrences for s in steps) / sum(s.asvs for s in steps)
+        assert record.lr == steps[-1].lr
+    for step in run.log.steps:
+        assert step.loss["total"] == pytest.approx(sum(v for k, v in step.loss.items() if k != "total"), rel=1e-5)
+        assert step.occurrences > step.asvs > 0
+
+
+@pytest.mark.parametrize(("parameter", "blamed"), [
+    ("distance_head.offset", "the loss of unifrac is"),
+    ("count_head.bias", "the loss of counts is"),
+    ("sample_encoder.pooling.out.bias", "the loss of unifrac is"),
+])
+def test_a_loss_that_is_not_finite_ends_the_run_before_the_update(make: Make, parameter: str, blamed: str) -> None:
+    run = make([1.0, 1.0])
+    model = run.trainer.step.model
+    run.trainer._train_step(next(iter_batches(run)), 0.0)
+    with torch.no_grad():
+        model.get_parameter(parameter).fill_(math.nan)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(TrainError, match=rf"^step 2: {blamed} not finite, samples S\d+, S\d+, .*\. Lower --lr$"):
+        run.trainer.fit()
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) or name == parameter for name in before)
+    assert run.saved == []
+
+
+def iter_batches(run: Run):
+    return (run.trainer.maker[request] for request in run.trainer.plan.epoch(0))
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_too(make: Make) -> None:
+    run = make([1.0, 1.0])
+    head = run.trainer.step.encoder.distance_head
+    assert head is not None
+    with torch.no_grad():
+        head.slope.fill_(200.0)  # exp overflows: distances of 0 and 1, a finite loss, no gradient
+    with pytest.raises(TrainError, match="^step 1: the gradient is not finite, samples "):
+        run.trainer.fit()
+
+
+def test_gradients_are_clipped_and_reported_unclipped(make: Make) -> None:
+    norms = []
+    for limit in (0.0, 0.01):
+        run = make([1.0, 1.0], optimizer=OptimizerOptions(max_grad_norm=limit))
+        run.trainer._train_step(next(iter_batches(run)), 0.0)
+        gradients = [p.grad for p in run.trainer.step.model.parameters() if p.grad is not None]
+        norms.append((float(torch.stack([g.norm() for g in gradients]).norm()), run.log.steps[0].grad_norm))
+    (free, reported), (clipped, reported_too) = norms
+    assert free == pytest.approx(reported, rel=1e-5)
+    assert reported_too == reported
+    assert clipped == pytest.approx(0.01, rel=1e-4)
+
+
+def test_warmup_then_cosine() -> None:
+    factor = warmup_cosine(10, 4)
+    assert [factor(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert [factor(step) for step in (4, 7, 10)] == pytest.approx([1.0, 0.5, 0.0])
+    assert warmup_cosine(100, None)(9) == pytest.approx(10 / 11)
+    assert warmup_cosine(10**6, None)(10_000) == 1.0
+    assert warmup_cosine(5, 0)(0) == 1.0
+
+
+def test_matrices_decay_and_vectors_do_not() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
+    matrices, vectors = build_optimizer(model, OptimizerOptions(weight_decay=0.3)).param_groups
+    assert (matrices["weight_decay"], [p.shape for p in matrices["params"]]) == (0.3, [(2, 3)])
+    assert (vectors["weight_decay"], len(vectors["params"])) == (0.0, 3)
+
+
+def test_the_optimizer_comes_back_without_state_for_what_never_learned() -> None:
+    model = torch.nn.ModuleDict({"used": torch.nn.Linear(3, 2), "idle": torch.nn.Linear(3, 2)})
+    optimizer = build_optimizer(model, OptimizerOptions())
+    model["used"](torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    tensors = optimizer_tensors(model, optimizer)
+    assert {name.partition(".")[2] for name in tensors} == {"used.weight", "used.bias"}
+    other = build_optimizer(model, OptimizerOptions())
+    load_optimizer_tensors(model, other, tensors)
+    again = optimizer_tensors(model, other)
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
