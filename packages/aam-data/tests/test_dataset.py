@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from aam_data.dataset import SampleDataset, cut_report
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from itertools import combinations
 
 import numpy as np
+
 from aam_data.keys import generator, sample_key
 
 

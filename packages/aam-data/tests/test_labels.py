@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from aam_data.errors import DataError
 from aam_data.labels import ClassLabels, check_classes
 

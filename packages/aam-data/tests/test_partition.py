@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aam_data.partition import partition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupShuffleSplit
+
+from aam_data.partition import partition
 
 SHARES = np.array([0.2, 0.1, 0.7])
 
@@ -85,3 +86,12 @@ def test_keys_and_seeds_divide_differently_and_again_alike() -> None:
     assert (partition(members, SHARES, 1, 5) == partition(members, SHARES, 1, 5)).all()
     assert (partition(members, SHARES, 1, 5) != partition(members, SHARES, 1, 6)).any()
     assert (partition(members, SHARES, 1, 5) != partition(members, SHARES, 2, 5)).any()
+
+
+def test_a_class_without_samples_does_not_matter() -> None:
+    """In a fold, all samples of a class may be held out."""
+    members = np.array([[1, 1, 0], [0, 2, 0], [1, 1, 0], [1, 1, 0], [1, 1, 0], [1, 1, 0]])
+    shares = np.array([0.4, 0.6])
+    part = partition(members, shares, 0)
+    assert np.array_equal(part, partition(members[:, :2], shares, 0))
+    assert set(part) == {0, 1}

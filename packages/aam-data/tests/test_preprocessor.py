@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from aam_data.config import MetadataOptions, SampleOptions, TargetOptions
 from aam_data.errors import DataError
 from aam_data.labels import ClassLabels

@@ -7,12 +7,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from aam_data.errors import DataError
-from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.table import CountTable, SampleCounts, table_from_triplets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from aam_data.errors import DataError
+from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
+from aam_data.table import CountTable, SampleCounts, table_from_triplets
 
 IBD = Path(__file__).parents[4] / "shared/data/ibd/table.biom"
 

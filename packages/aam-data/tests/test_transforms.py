@@ -6,6 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
 from aam_data.errors import DataError
 from aam_data.transforms import (
     TRANSFORMS,
@@ -16,9 +20,6 @@ from aam_data.transforms import (
     transform_from_dict,
     transform_to_dict,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 VALUES = np.array([3.5, np.nan, -2.0, 10.0, 3.5, np.nan])
 NEW = np.array([[100.0, np.nan], [0.0, -7.25]])

@@ -35,7 +35,9 @@ def test_chunked_is_whole(
 def test_an_asv_alone_is_its_transformed_tokens_pooled(config, model_of, batch_of) -> None:
     encoder = model_of(config).asv_encoder
     tokens = torch.tensor([5, 1, 2, 7, 4])  # START A C N T
+    sites = tokens + config.alphabet.size * torch.arange(5)
     x = encoder.token_embedding.weight[tokens] + encoder.position_embedding.weight[:5]
+    x = x + encoder.site_embedding.weight[sites]
     expected = encoder.pooling(encoder.transformer(x[None]))
     alone = encoder(batch_of([{"ACNT": 1.0}])).embeddings
     beside_longer = encoder(batch_of([{"ACNT": 1.0, "ACGTACGTACGT": 2.0}])).embeddings[:1]
@@ -60,7 +62,8 @@ def test_logits_are_those_of_the_masked_positions_in_order(config, model_of, bat
         length = int(batch.lengths[row])
         tokens = batch.tokens[row, :length].long()
         assert tokens[column] == config.alphabet.mask
-        x = encoder.token_embedding(tokens) + encoder.position_embedding.weight[:length]
+        sites = encoder.site_embedding(tokens + config.alphabet.size * torch.arange(length))
+        x = encoder.token_embedding(tokens) + encoder.position_embedding.weight[:length] + sites
         expected = encoder.nucleotide_head(encoder.transformer(x[None])[0, column])
         torch.testing.assert_close(logits[m], expected, rtol=1e-10, atol=1e-12)
 

@@ -121,7 +121,8 @@ def test_models_have_the_size_of_their_config(config: EncoderConfig) -> None:
     d = config.width
     block = (d * 3 * d + 3 * d) + (d * d + d) + (d * 4 * d + 4 * d) + (4 * d * d + d) + 4 * d
     pooling = d * config.heads + (d * d + d)
-    asv_level = 8 * d + 21 * d + 2 * block + 2 * d + pooling
+    positions = config.max_bp + 1
+    asv_level = (8 + positions + 8 * positions) * d + 2 * block + 2 * d + pooling
     sample_level = (d + (d + d) + (d * d + d)) + 2 * block + 2 * d + pooling
     heads = (4 * d + 4) + (d + 1) + (d + 1) + 2
     encoder = build_encoder(config)

@@ -43,8 +43,9 @@ def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
     breakdown = losses(data, step, objective)
     assert set(breakdown.terms) == TERMS
     weights = {"unifrac": 0.5, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
-    expected = sum(weights[name] * float(term.sum / term.count) for name, term in breakdown.terms.items())
-    assert float(breakdown.total()) == pytest.approx(expected, rel=1e-6)
+    means = {name: (term.sum / term.count).item() for name, term in breakdown.terms.items()}
+    expected = sum(weights[name] * mean for name, mean in means.items())
+    assert breakdown.total().item() == pytest.approx(expected, rel=1e-6)
     n = len(data.rows["train"])
     assert int(breakdown.terms["unifrac"].count) == n * (n - 1) // 2
     assert int(breakdown.terms["faith_pd"].count) == n

@@ -112,9 +112,7 @@ def test_early_stopping_says_why(make: Make) -> None:
     run.trainer.fit()
     assert run.saved == [("best", 3), ("best", 6), ("last", 12)]
     assert [record.best for record in run.log.epochs] == [True, True, False, False]
-    assert run.log.notes == [
-        "stopped early: val_loss has not improved for 2 epochs (--patience 2); best 2 at step 6"
-    ]
+    assert run.log.notes == ["stopped early: val_loss has not improved for 2 epochs (--patience 2); best 2 at step 6"]
 
 
 def test_patience_0_never_stops(make: Make) -> None:
@@ -171,11 +169,14 @@ def test_records_add_up(make: Make, data: RunData) -> None:
         assert step.occurrences > step.asvs > 0
 
 
-@pytest.mark.parametrize(("parameter", "blamed"), [
-    ("distance_head.offset", "the loss of unifrac is"),
-    ("count_head.bias", "the loss of counts is"),
-    ("sample_encoder.pooling.out.bias", "the loss of unifrac is"),
-])
+@pytest.mark.parametrize(
+    ("parameter", "blamed"),
+    [
+        ("distance_head.offset", "the loss of unifrac is"),
+        ("count_head.bias", "the loss of counts is"),
+        ("sample_encoder.pooling.out.bias", "the loss of unifrac is"),
+    ],
+)
 def test_a_loss_that_is_not_finite_ends_the_run_before_the_update(make: Make, parameter: str, blamed: str) -> None:
     run = make([1.0, 1.0])
     model = run.trainer.step.model

@@ -80,6 +80,7 @@ def _cut(unit_sizes: np.ndarray, part_sizes: np.ndarray) -> np.ndarray:
 def _chi_square(members: np.ndarray, part: np.ndarray, shares: np.ndarray) -> float:
     """Pearson's chi-square of classes in parts [P, K] against ``shares`` of each class."""
     starts = np.searchsorted(part, np.arange(len(shares)))
-    observed = np.add.reduceat(members, starts, axis=0)
-    expected = shares[:, None] * members.sum(axis=0)
+    here = members[:, members.any(axis=0)]  # without classes that have no sample here
+    observed = np.add.reduceat(here, starts, axis=0)
+    expected = shares[:, None] * here.sum(axis=0)
     return float(((observed - expected) ** 2 / expected).sum())

@@ -10,9 +10,14 @@ from aam_models.config import EncoderConfig
 from aam_models.pooling import AttentionPooling
 from aam_models.transformer import Transformer
 
+EMBEDDING_STD = 0.3  # at 0.02 the first block's output drowns them, and masked bases take twice as long to learn
+
 
 class AsvEncoder(nn.Module):
     """Attends over the bases of each distinct ASV and pools them; predicts masked bases where there are any.
+
+    A base is embedded three times: as such, by its position, and as this base at this position. Amplicons begin at a
+    primer, so the last says at once what attention would have to find out: which of their common positions differ.
 
     The chunk loop is inside, so the module is entered once per batch whatever the batch holds.
     """
@@ -21,8 +26,9 @@ class AsvEncoder(nn.Module):
         super().__init__()
         self.token_embedding = nn.Embedding(config.alphabet.size, config.width)
         self.position_embedding = nn.Embedding(config.max_bp + 1, config.width)
-        nn.init.normal_(self.token_embedding.weight, std=0.02)
-        nn.init.normal_(self.position_embedding.weight, std=0.02)
+        self.site_embedding = nn.Embedding((config.max_bp + 1) * config.alphabet.size, config.width)
+        for embedding in (self.token_embedding, self.position_embedding, self.site_embedding):
+            nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
         self.transformer = Transformer(config.width, config.heads, config.asv_layers)
         self.pooling = AttentionPooling(config.width, config.heads)
         self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
@@ -43,7 +49,8 @@ class AsvEncoder(nn.Module):
 
     def _attend(self, batch: Batch, chunk: Chunk, mask: Tensor | None) -> Tensor:
         tokens = batch.tokens[chunk.start : chunk.stop, : chunk.length].long()
-        x = self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length]
+        sites = tokens + torch.arange(chunk.length, device=tokens.device) * self.token_embedding.num_embeddings
+        x = self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length] + self.site_embedding(sites)
         return self.transformer(x, mask)
 
     @staticmethod

@@ -38,25 +38,39 @@ def gather(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def standardized_log_abundance(batch: Batch) -> Tensor:
-    """log of each ASV's share of its sample, [B, S], standardized by fixed constants; 0 in empty slots."""
+    """log of each ASV's reads over the reads that are shown, [B, S], standardized by fixed constants; 0 where empty.
+
+    Over the shown reads, because shares of the whole sample would tell the sum of the hidden counts. Where all counts
+    of a sample are hidden, over all its reads.
+    """
     counts = to_slots(batch.counts, batch)
-    share = counts / counts.sum(dim=1, keepdim=True)
-    log_share = torch.where(counts > 0, share, 1.0).log()
+    total = counts.sum(dim=1, keepdim=True)
+    if batch.hidden_counts is not None:
+        shown = torch.where(to_slots(batch.hidden_counts, batch), 0.0, counts).sum(dim=1, keepdim=True)
+        total = torch.where(shown > 0, shown, total)
+    log_share = torch.where(counts > 0, counts / total, 1.0).log()
     return torch.where(counts > 0, (log_share - LOG_ABUNDANCE_CENTRE) / LOG_ABUNDANCE_SCALE, 0.0)
 
 
 class AbundanceEmbedding(nn.Module):
-    """How abundant an ASV is, as a vector to add; a learned vector stands for a hidden count."""
+    """How abundant an ASV is, as a vector to add; a learned vector stands for a hidden count.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: D.
+        can_hide: whether counts are ever hidden.
+    """
+
+    def __init__(self, width: int, *, can_hide: bool) -> None:
         super().__init__()
-        self.hidden = nn.Parameter(torch.zeros(width))
+        self.hidden = nn.Parameter(torch.zeros(width)) if can_hide else None
         self.mlp = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
         """log_abundance [B, S], hidden bool [B, S] or None -> [B, S, D]."""
         shown = self.mlp(log_abundance[..., None])
-        return shown if hidden is None else torch.where(hidden[..., None], self.hidden, shown)
+        if hidden is None or self.hidden is None:
+            return shown
+        return torch.where(hidden[..., None], self.hidden, shown)
 
 
 class SampleEncoder(nn.Module):
@@ -64,7 +78,9 @@ class SampleEncoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.abundance = AbundanceEmbedding(config.width) if config.count_embedding else None
+        self.abundance = (
+            AbundanceEmbedding(config.width, can_hide=config.count_head) if config.count_embedding else None
+        )
         self.transformer = Transformer(config.width, config.heads, config.sample_layers)
         self.pooling = AttentionPooling(config.width, config.heads)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aam_train.config import OptimizerOptions
 
 LONGEST_WARMUP = 10_000
+BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 Schedule = Callable[[int], float]
 
 
@@ -22,7 +23,7 @@ def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.
         {"params": [p for _, p in learned if p.dim() <= 1], "weight_decay": 0.0},
     ]
     fused = any(p.is_cuda for _, p in learned)
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.lr, fused=fused)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=options.lr, betas=BETAS, fused=fused)
 
 
 def warmup_cosine(total_steps: int, warmup_steps: int | None) -> Schedule:

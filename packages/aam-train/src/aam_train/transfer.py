@@ -16,7 +16,13 @@ from aam_train.artifacts import read_preprocessor
 from aam_train.checkpoint import model_folder, run_folder_of
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
-OPTIONAL_PARTS = ("distance_head", "faith_pd_head", "count_head", "asv_encoder.nucleotide_head")
+OPTIONAL_PARTS = (
+    "distance_head",
+    "faith_pd_head",
+    "count_head",
+    "asv_encoder.nucleotide_head",
+    "sample_encoder.abundance.hidden",
+)
 
 
 @dataclass(frozen=True)

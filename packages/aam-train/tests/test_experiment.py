@@ -1,0 +1,133 @@
+"""Settings: ranges of options, rules across sections, and the flags that the messages name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions, TargetOptions
+from aam_train.config import (
+    DemoOptions,
+    OptimizerOptions,
+    PredictOptions,
+    PretrainObjective,
+    RunOptions,
+    TrainObjective,
+    TransferOptions,
+)
+from aam_train.experiment import PretrainConfig, TrainConfig
+
+OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
+TREE = PhylogenyOptions(tree=Path("tree.nwk"))
+MATRIX = PhylogenyOptions(unifrac_matrix=Path("unifrac.h5"))
+METADATA = MetadataOptions(Path("metadata.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RunOptions(OUT, epochs=0), "--epochs 0: must be 1 or more"),
+        (lambda: RunOptions(OUT, batch_size=0), "--batch-size 0: must be 1 or more"),
+        (lambda: RunOptions(OUT, patience=-1), "--patience -1: must be 0"),
+        (lambda: RunOptions(OUT, seed=-1), "--seed -1: must be between 0 and 2^63 - 1"),
+        (lambda: RunOptions(OUT, seed=2**64), "--seed 18446744073709551616: must be between"),
+        (lambda: DemoOptions(OUT, seed=-1), "--seed -1: must be between"),
+        (lambda: RunOptions(OUT, device="gpu"), "--device gpu: must be auto, cpu, cuda or cuda:N"),
+        (lambda: RunOptions(OUT, num_workers=-1), "--num-workers -1: must be between 0 and 256"),
+        (lambda: PredictOptions(OUT, OUT, batch_size=0), "--batch-size 0: must be 1 or more"),
+        (lambda: PredictOptions(OUT, OUT, device="cuda:x"), "--device cuda:x: must be"),
+        (lambda: OptimizerOptions(lr=0.0), "--lr 0.0: must be a number above 0"),
+        (lambda: OptimizerOptions(lr=float("nan")), "--lr nan: must be a number above 0"),
+        (lambda: OptimizerOptions(lr=1e9), "--lr 1000000000.0: must be at most 10"),
+        (lambda: OptimizerOptions(weight_decay=-1.0), "--weight-decay -1.0: must be a number of 0 or more"),
+        (lambda: OptimizerOptions(warmup_steps=-1), "--warmup-steps -1: must be 0 or more"),
+        (lambda: OptimizerOptions(max_grad_norm=float("inf")), "--max-grad-norm inf: must be a number of 0"),
+        (lambda: PretrainObjective(nuc_mask_ratio=0.0), "--nuc-mask-ratio 0.0: must be above 0 and below 1"),
+        (lambda: PretrainObjective(count_mask_ratio=1.0), "--count-mask-ratio 1.0: must be above 0 and below 1"),
+        (lambda: PretrainObjective(penalty=-1.0), "--penalty -1.0: must be a number of 0 or more"),
+        (lambda: PretrainObjective("unifrac", 0.0, 0.0, 0.0), "are all 0: nothing is left to learn"),
+        (lambda: TrainObjective(target_penalty=0.0), "--target-penalty 0.0: must be a number above 0"),
+        (lambda: TrainObjective(penalty=-0.5), "--penalty -0.5: must be a number of 0 or more"),
+        (lambda: TransferOptions(freeze_base=True), "--freeze-base needs --pretrained-encoder"),
+        (lambda: TransferOptions(cv=1), "--cv 1: must be 0 (off) or between 2 and 100"),
+    ],
+)
+def test_ranges(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({}, "--tree (or --unifrac-matrix) is needed for the UniFrac objective; --penalty 0 switches it off"),
+        (
+            {"phylogeny": MATRIX, "objective": PretrainObjective("combined")},
+            "--unifrac-metric combined needs --tree: a distance matrix has no Faith PD",
+        ),
+        ({"phylogeny": TREE, "split": SplitOptions(group_column="host")}, "--group-column is a column of --metadata"),
+        ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
+    ],
+)
+def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        PretrainConfig(**({"table": TABLE, "run": RunOptions(OUT)} | sections))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"metadata": MetadataOptions()}, "--metadata: name the file that has the column to predict"),
+        ({"objective": TrainObjective(penalty=1.0)}, "--penalty above 0 needs --tree or --unifrac-matrix"),
+        (
+            {"phylogeny": TREE, "transfer": TransferOptions(Path("run"), freeze_base=True)},
+            "--penalty above 0 and --freeze-base exclude each other",
+        ),
+        (
+            {"transfer": TransferOptions(cv=3), "split": SplitOptions(train_samples=OUT, val_samples=OUT)},
+            "--cv makes its own splits: leave out --train-samples",
+        ),
+        (
+            {"transfer": TransferOptions(cv=3), "run": RunOptions(OUT, resume_from="out/fold-1/checkpoints/last")},
+            "--cv continues all its folds: give --resume-from auto",
+        ),
+        ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc does not fit"),
+        (
+            {"transfer": TransferOptions(best_metric="mae"), "target": TargetOptions(("y",), classifier=True)},
+            "--best-metric mae does not fit",
+        ),
+    ],
+)
+def test_rules_of_training(sections: dict[str, Any], message: str) -> None:
+    required = {"table": TABLE, "metadata": METADATA, "target": TargetOptions(("y",)), "run": RunOptions(OUT)}
+    with pytest.raises(ValueError) as caught:
+        TrainConfig(**(required | sections))
+    assert message in str(caught.value)
+
+
+def test_weight_of_unifrac_in_training() -> None:
+    def weight(phylogeny: PhylogenyOptions, penalty: float | None) -> float:
+        objective = TrainObjective(penalty=penalty)
+        config = TrainConfig(TABLE, METADATA, TargetOptions(("y",)), RunOptions(OUT), phylogeny=phylogeny, objective=objective)
+        return config.pair_weight()
+
+    assert weight(PhylogenyOptions(), None) == 0
+    assert (weight(TREE, None), weight(MATRIX, None)) == (1, 1)
+    assert (weight(TREE, 0.0), weight(TREE, 0.5)) == (0, 0.5)
+
+
+def test_a_frozen_encoder_beside_an_unused_tree_is_allowed() -> None:
+    TrainConfig(
+        TABLE,
+        METADATA,
+        TargetOptions(("y",)),
+        RunOptions(OUT),
+        TransferOptions(Path("run"), freeze_base=True),
+        phylogeny=TREE,
+        objective=TrainObjective(penalty=0.0),
+    )
