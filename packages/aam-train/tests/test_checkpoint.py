@@ -83,7 +83,7 @@ def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
 
 def test_what_people_call_a_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
     publish(checkpoints, 3)
-    with pytest.raises(TrainError, match="no best checkpoint yet. Let it finish its first epoch"):
+    with pytest.raises(TrainError, match=r"no best checkpoint yet\. Let it finish its first epoch"):
         model_folder(tmp_path)
     checkpoints.point("best", 3)
     assert model_folder(tmp_path) == checkpoints.folder / "best"

@@ -25,7 +25,7 @@ EVERYTHING = PretrainObjective(unifrac_metric="combined", penalty=0.5, nuc_penal
 TERMS = {"unifrac", "faith_pd", "nucleotides", "counts"}
 
 
-def setup(data: RunData, options: PretrainObjective) -> tuple[Step, Objective]:
+def encoder_for(data: RunData, options: PretrainObjective) -> tuple[Step, Objective]:
     objective = Objective(pretrain_weights(options), pretrain_masking(options), data.pairs)
     torch.manual_seed(0)
     step = Step(build_encoder(new_encoder_config(SMALL, 150, objective.weights)), CPU)
@@ -39,7 +39,7 @@ def losses(data: RunData, step: Step, objective: Objective):
 
 
 def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
-    step, objective = setup(data, EVERYTHING)
+    step, objective = encoder_for(data, EVERYTHING)
     breakdown = losses(data, step, objective)
     assert set(breakdown.terms) == TERMS
     weights = {"unifrac": 0.5, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
@@ -64,7 +64,7 @@ def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
 def test_a_weight_of_0_is_work_not_done(
     data: RunData, options: PretrainObjective, absent: set[str], heads: list[str]
 ) -> None:
-    step, objective = setup(data, options)
+    step, objective = encoder_for(data, options)
     breakdown = losses(data, step, objective)
     assert set(breakdown.terms) == TERMS - absent
     names = set(step.encoder.state_dict())

@@ -178,9 +178,9 @@ def test_another_run_is_refused_with_the_difference(
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(TrainError, match=r"would continue another run: --seed was 42, is 7$"):
         run_pretrain(changed(stopped, "run", seed=7), quiet=True)
+    other = changed(changed(stopped, "model", embedding_dim=32), "objective", nuc_mask_ratio=0.2)
     with pytest.raises(TrainError, match=r"--embedding-dim was 16, is 32; --nuc-mask-ratio was 0.15, is 0.2$"):
-        other = changed(stopped, "model", embedding_dim=32)
-        run_pretrain(changed(other, "objective", nuc_mask_ratio=0.2), quiet=True)
+        run_pretrain(other, quiet=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -196,8 +196,10 @@ def test_a_changed_input_is_refused(
     interrupt(0)
     tree = config.phylogeny.tree
     tree.write_text(tree.read_text().replace(":0.0", ":0.1", 1))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     with pytest.raises(TrainError, match=r"tree.nwk: the file changed since the run began"):
-        run_pretrain(changed(config, "run", resume_from="auto"), quiet=True)
+        run_pretrain(changed(config, "run", resume_from="auto", patience=3), quiet=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
 def test_another_pretrained_encoder_under_the_same_name_is_refused(

@@ -93,7 +93,7 @@ def test_the_constants_beside_the_results(encoder_run: tuple[PretrainConfig, Pat
     """Predicting the training mean, computed here from the tree and the fixed draw."""
     from aam_data.rarefaction import Rarefier
 
-    config, run = encoder_run
+    _, run = encoder_run
     results = json.loads((run / "report" / "results.json").read_text())
     splits, ids = read_splits(run / "splits.tsv"), study.table.sample_ids.tolist()
     rarefier = Rarefier(study.table, 100, 42)

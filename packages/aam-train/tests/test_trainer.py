@@ -201,7 +201,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_too(make: Make) -> None:
     assert head is not None
     with torch.no_grad():
         head.slope.fill_(200.0)  # exp overflows: distances of 0 and 1, a finite loss, no gradient
-    with pytest.raises(TrainError, match="^step 1: the gradient is not finite, samples "):
+    with pytest.raises(TrainError, match=r"^step 1: the gradient is not finite, samples "):
         run.trainer.fit()
 
 

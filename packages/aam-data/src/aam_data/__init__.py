@@ -46,7 +46,6 @@ _HOME = {
     "read_splits": "splits",
     "read_study": "study",
     "read_table": "readers.biom",
-    "run_unifrac": "run_unifrac",
     "simulate_study": "simulate",
     "split_samples": "splits",
     "unweighted_unifrac": "unifrac",

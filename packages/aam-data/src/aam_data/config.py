@@ -86,12 +86,12 @@ class SampleOptions:
 
     rarefy_depth: Common[int | None] = None
     """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
-    Default: 0 with --unifrac-matrix, else what --pretrained-encoder has, else 5000."""
+    Default: 5000; 0 with --unifrac-matrix; for `aam train --pretrained-encoder`, as in that."""
     token_limit: int = 1024
     """Most ASVs of a sample that the model sees; the most abundant are kept."""
     max_bp: int | None = None
-    """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150, or what
-    --pretrained-encoder has."""
+    """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150; for
+    `aam train --pretrained-encoder`, as in that."""
 
     def __post_init__(self) -> None:
         _require(

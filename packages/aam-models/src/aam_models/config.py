@@ -44,7 +44,7 @@ class ModelOptions:
 
     preset: Common[Literal["tiny", "base", "large"] | None] = None
     """Size of the encoder: tiny (64 wide, 2 + 2 layers, for laptops), base (128, 4 + 4), large (512, 8 + 8).
-    Default: base, or what --pretrained-encoder is."""
+    Default: base; for `aam train --pretrained-encoder`, what that is."""
     embedding_dim: int | None = None
     """Width of the embeddings; default: the preset's."""
     attention_heads: int | None = None
@@ -52,9 +52,9 @@ class ModelOptions:
     attention_layers: int | None = None
     """Layers over bases and, again, over the ASVs of a sample; default: the preset's."""
     count_embedding: bool | None = None
-    """Whether the model sees how abundant each ASV is. Default: yes, or as in --pretrained-encoder."""
+    """Whether the model sees how abundant each ASV is. Default: yes; for `aam train --pretrained-encoder`, as in that."""
     asv_chunk_size: int = 256
-    """ASVs encoded at once; 0 = all. Smaller needs less memory."""
+    """ASVs encoded at once; 0 = all. Smaller needs less memory in prediction; training keeps what it needs of all."""
 
     def __post_init__(self) -> None:
         for flag, value in (

@@ -39,7 +39,7 @@ class TrainingRecord:
         targets: what it predicts; empty after pretraining.
         samples: number of samples by part.
         step: of the weights.
-        validation: metrics at that step.
+        validation: metrics at the end of the last epoch.
         versions: of what made it.
     """
 

@@ -9,10 +9,9 @@ import torch
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
-from aam_train.artifacts import TrainingRecord, load_state, read_training, write_checkpoint
+from aam_train.artifacts import TrainingRecord, load_state, write_checkpoint
 from aam_train.checkpoint import BEST, LAST
 from aam_train.config import OptimizerOptions, RunOptions
-from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer, warmup_cosine
@@ -52,8 +51,7 @@ class Fit:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
 
         Raises:
-            RunStopped: after a signal; see `Trainer.fit`.
-            TrainError: an input changed since the run began; also as `Trainer.fit`.
+            RunStopped, TrainError: see `Trainer.fit`.
         """
         model = self.step.model
         optimizer = build_optimizer(model, self.optimizer)
@@ -100,10 +98,6 @@ class Fit:
         if checkpoint is None:
             checkpoints.rewind(0, None)
             return Progress()
-        before = read_training(checkpoint).inputs
-        changed = [now["path"] for then, now in zip(before, self.record.inputs, strict=True) if then != now]
-        if changed:
-            raise TrainError(f"{', '.join(changed)}: the file changed since the run began, so it cannot be continued")
         load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
         progress = load_state(checkpoint, model, optimizer)
         later = [f"step-{step}" for step in checkpoints.steps() if step > progress.step]
@@ -133,11 +127,7 @@ class Fit:
     def _reporter(self, total_steps: int, first_step: int) -> Reporters:
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
+        metrics = JsonlReporter(self.folder.path / "metrics.jsonl", first_step)
+        curves = TensorBoardReporter(self.folder.path / "tensorboard", first_step)
         self.console.begin(total_steps, first_step)
-        return Reporters(
-            (
-                self.console,
-                JsonlReporter(self.folder.path / "metrics.jsonl", first_step),
-                TensorBoardReporter(self.folder.path / "tensorboard", first_step),
-            )
-        )
+        return Reporters((self.console, metrics, curves))

@@ -10,6 +10,7 @@ import numpy as np
 from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
+    SampleOptions,
     SimulateOptions,
     SplitOptions,
     TableOptions,
@@ -26,7 +27,7 @@ from aam_train.run_predict import run_predict
 from aam_train.run_pretrain import run_pretrain
 from aam_train.run_train import run_train
 
-TARGET, GROUP = "degree_days", "host"
+TARGET, GROUP, DEPTH = "degree_days", "host", 1000
 
 
 def run_demo(config: DemoConfig, *, quiet: bool = False) -> Path:
@@ -61,10 +62,11 @@ def pretrain_config(study: Path, output: Path, seed: int) -> PretrainConfig:
         table=TableOptions(study / "table.biom"),
         run=RunOptions(output, epochs=24, batch_size=16, seed=seed),
         phylogeny=PhylogenyOptions(tree=study / "tree.nwk"),
+        sample=SampleOptions(rarefy_depth=DEPTH),
         metadata=MetadataOptions(study / "metadata.tsv"),
         split=SplitOptions(group_column=GROUP),
         model=ModelOptions(preset="tiny"),
-        optimizer=OptimizerOptions(lr=2e-3),
+        optimizer=OptimizerOptions(lr=4e-3),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aam_data.output_files import replacing
 from aam_models.folders import verify_folder
+from aam_train.artifacts import read_training
 from aam_train.checkpoint import Checkpoints
 from aam_train.config import RunOptions
 from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
@@ -42,10 +43,19 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report"
 
-    def open(self) -> None:
-        """Make the folder, with the settings in ``config.toml``."""
+    def open(self, inputs: list[dict[str, Any]]) -> None:
+        """Make the folder, with the settings in ``config.toml``.
+
+        Args:
+            inputs: the files that the run has read, as `TrainingRecord.inputs`.
+
+        Raises:
+            TrainError: an input changed since the run began; nothing was written.
+        """
+        if self.resume is not None:
+            _check_same_inputs(self.resume, inputs)
         if self.within is not None:
-            self.within.open()
+            self.within.open(inputs)
         self.report.mkdir(parents=True, exist_ok=True)
         with replacing(self.path / CONFIG) as temporary:
             temporary.write_text(config_to_toml(self.config), encoding="utf-8")
@@ -113,6 +123,13 @@ def _check_same_run(path: Path, config: Any) -> None:
     ]
     if changed:
         raise TrainError(f"{path}: --resume-from would continue another run: {'; '.join(changed)}")
+
+
+def _check_same_inputs(checkpoint: Path, inputs: list[dict[str, Any]]) -> None:
+    before = read_training(checkpoint).inputs
+    changed = [now["path"] for then, now in zip(before, inputs, strict=True) if then != now]
+    if changed:
+        raise TrainError(f"{', '.join(changed)}: the file changed since the run began, so it cannot be continued")
 
 
 def _flat(config: Any) -> dict[str, Any]:

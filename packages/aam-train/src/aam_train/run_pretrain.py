@@ -69,7 +69,14 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     if folder.resume is None:
         calibrate_encoder(step, data, objective, config.run.batch_size)
 
-    folder.open()
+    record = TrainingRecord(
+        command="pretrain",
+        inputs=input_records(study),
+        targets=[],
+        samples={part: len(rows) for part, rows in data.rows.items()},
+        versions=versions(),
+    )
+    folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
     Fit(
         folder=folder,
@@ -80,13 +87,7 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
         run=config.run,
         optimizer=config.optimizer,
         best_metric="val_loss",
-        record=TrainingRecord(
-            command="pretrain",
-            inputs=input_records(study),
-            targets=[],
-            samples={part: len(rows) for part, rows in data.rows.items()},
-            versions=versions(),
-        ),
+        record=record,
         console=console,
     ).execute()
 

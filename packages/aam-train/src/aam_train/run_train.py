@@ -116,7 +116,14 @@ def _train_once(
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
 
-    folder.open()
+    record = TrainingRecord(
+        command="train",
+        inputs=input_records(study, pretrained.weights if pretrained else None),
+        targets=list(config.target.metadata_column),
+        samples={part: len(rows) for part, rows in data.rows.items()},
+        versions=versions(),
+    )
+    folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
     validation = data.rows["validation"]
     validate = PredictorValidator(data.maker, objective, data.preprocessor, validation, config.run.batch_size)
@@ -129,13 +136,7 @@ def _train_once(
         run=config.run,
         optimizer=config.optimizer,
         best_metric=config.transfer.best_metric,
-        record=TrainingRecord(
-            command="train",
-            inputs=input_records(study, pretrained.weights if pretrained else None),
-            targets=list(config.target.metadata_column),
-            samples={part: len(rows) for part, rows in data.rows.items()},
-            versions=versions(),
-        ),
+        record=record,
         console=console,
     ).execute()
 

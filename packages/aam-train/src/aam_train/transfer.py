@@ -94,6 +94,10 @@ def load_encoder(predictor: Predictor, pretrained: PretrainedEncoder, *, freeze:
 
 
 def _parts(names: list[str]) -> str:
-    """Names without their last part, each once."""
-    parts = dict.fromkeys(name.rpartition(".")[0] or name for name in names)
+    """The modules of these tensors, each once."""
+    parts = dict.fromkeys(_optional_part(name) or name.rpartition(".")[0] for name in names)
     return ", ".join(parts) if parts else "nothing"
+
+
+def _optional_part(name: str) -> str | None:
+    return next((part for part in OPTIONAL_PARTS if name.removeprefix("encoder.").startswith(part)), None)

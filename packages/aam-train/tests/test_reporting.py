@@ -1,0 +1,224 @@
+"""Records as words, lines, curves and pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from aam_train.reporting import console as console_module
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.jsonl import JsonlReporter, read_records
+from aam_train.reporting.plots import (
+    MOST_NAMED_CLASSES,
+    plot_comparison,
+    plot_confusion,
+    plot_curves,
+    plot_demo,
+    plot_scatter,
+)
+from aam_train.reporting.records import EpochRecord, Reporters, StepRecord
+from aam_train.reporting.tensorboard import TensorBoardReporter
+
+STEP = StepRecord(
+    step=1, epoch=1, loss={"total": 1.5, "unifrac": 1.5}, lr=0.1, grad_norm=2.0, samples=5, asvs=30, occurrences=60,
+    seconds=0.5, data_wait=0.25,
+)  # fmt: skip
+EPOCH = EpochRecord(
+    step=3, epoch=1, epochs=2, train={"total": 1.5}, validation={"val_loss": 1.25, "r2": math.nan, "r2:a": 0.5},
+    best=True, lr=0.1, seconds=2.0, validation_seconds=1.0, samples_per_second=8.0, asvs_per_second=1234.0,
+    occurrences_per_asv=2.0, data_wait=0.1,
+)  # fmt: skip
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = ConsoleReporter()
+    reporter.begin(6, 0)
+    reporter.note("24 samples [bold]train[/bold]")
+    reporter.step(STEP)
+    reporter.epoch(EPOCH)
+    reporter.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "24 samples [bold]train[/bold]",
+        "epoch 1/2: train loss 1.5000, val_loss 1.25, r2 nan (best) "
+        "[2.0 s, 1,234 ASVs/s, 2.0 uses per ASV, 10% waiting for data]",
+    ]
+
+
+def test_a_sign_of_life_within_long_epochs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_module, "SECONDS_BETWEEN_LINES", 0.0)
+    reporter = ConsoleReporter()
+    reporter.begin(6, 0)
+    reporter.step(STEP)
+    assert capsys.readouterr().err == "epoch 1, step 1/6: loss 1.5000\n"
+
+
+def test_quiet_prints_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = ConsoleReporter(quiet=True)
+    reporter.begin(6, 0)
+    reporter.note("24 samples train")
+    reporter.note("warning: H1 repeats")
+    reporter.step(STEP)
+    reporter.epoch(EPOCH)
+    reporter.close()
+    assert capsys.readouterr().err == "warning: H1 repeats\n"
+
+
+def test_terminal_codes_of_ids_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleReporter().note("sample \x1b[31mred\nline")
+    assert capsys.readouterr().err == "sample \\x1b[31mred\\nline\n"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    reporter = ConsoleReporter()
+    reporter.console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    reporter.begin(6, 2)
+    assert reporter.progress is not None
+    reporter.step(replace(STEP, step=3))
+    task = reporter.progress.tasks[0]
+    assert (task.completed, task.total, task.description) == (3, 6, "loss 1.5000")
+    reporter.close()
+    assert reporter.progress is None
+
+
+def no_constant(name: str) -> Any:
+    raise AssertionError(f"{name} is not JSON")
+
+
+def test_metrics_are_strict_json(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    reporter = JsonlReporter(path)
+    reporter.step(STEP)
+    reporter.note("not a record")
+    reporter.epoch(replace(EPOCH, validation={"val_loss": math.inf, "r2": math.nan}))
+    lines = [json.loads(line, parse_constant=no_constant) for line in path.read_text().splitlines()]  # at once
+    reporter.close()
+    assert [line["kind"] for line in lines] == ["step", "epoch"]
+    assert lines[0]["loss"] == {"total": 1.5, "unifrac": 1.5}
+    assert lines[1]["validation"] == {"val_loss": None, "r2": None}
+
+
+def test_lines_after_the_step_of_resumption_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    first = JsonlReporter(path)
+    for step in (1, 2, 3):
+        first.step(replace(STEP, step=step))
+    first.epoch(EPOCH)
+    first.step(replace(STEP, step=4))
+    first.close()
+    with path.open("a") as file:
+        file.write('{"kind": "st')  # killed in the middle of a line
+    second = JsonlReporter(path, first_step=3)
+    second.step(replace(STEP, step=4, lr=0.2))
+    second.close()
+    records = read_records(path)
+    assert [(record["kind"], record["step"]) for record in records] == [
+        ("step", 1), ("step", 2), ("step", 3), ("epoch", 3), ("step", 4),
+    ]  # fmt: skip
+    assert records[-1]["lr"] == 0.2
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_curves_for_tensorboard(tmp_path: Path) -> None:
+    first = TensorBoardReporter(tmp_path)
+    for step in (1, 2):
+        first.step(replace(STEP, step=step))
+    first.close()
+    second = TensorBoardReporter(tmp_path, first_step=1)
+    second.note("for people")
+    second.step(replace(STEP, step=2, lr=0.2))
+    second.epoch(EPOCH)
+    second.close()
+    curves = EventAccumulator(str(tmp_path)).Reload()
+    rates = [(event.step, round(event.value, 6)) for event in curves.Scalars("train/lr")]
+    assert rates == [(1, 0.1), (2, 0.2)]
+    tags = set(curves.Tags()["scalars"])
+    assert {"train/total", "train/unifrac", "train/grad_norm", "validation/val_loss", "validation/r2:a"} <= tags
+    assert "validation/r2" not in tags  # undefined
+
+
+def test_several_reporters_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reporters = Reporters((ConsoleReporter(), JsonlReporter(tmp_path / "metrics.jsonl")))
+    reporters.note("a note")
+    reporters.step(STEP)
+    reporters.epoch(EPOCH)
+    reporters.close()
+    assert len(read_records(tmp_path / "metrics.jsonl")) == 2
+    assert capsys.readouterr().err.startswith("a note\nepoch 1/2")
+
+
+def epochs(validations: list[dict[str, float | None]]) -> list[dict[str, Any]]:
+    return [
+        {"kind": "epoch", "epoch": n, "train": {"total": 1.0}, "validation": validation, "best": n == 1}
+        for n, validation in enumerate(validations, 1)
+    ]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "picture.png"
+    assert len(list(tmp_path.iterdir())) <= 1
+
+
+def test_pictures_of_curves(picture: Path) -> None:
+    plot_curves(picture, [])
+    assert not picture.exists()
+    plot_curves(
+        picture, epochs([{"val_loss": 1.0, "r2": None, "r2:a": 0.1}, {"val_loss": None, "r2": 0.5, "r2:a": 0.1}])
+    )
+    two = png_size(picture)
+    plot_curves(picture, epochs([{}, {}]))
+    assert png_size(picture)[0] * 2 == two[0]
+
+
+def test_pictures_show_names_as_they_are(picture: Path) -> None:
+    """Column names and classes are input: dollars are no formulas."""
+    plot_scatter(picture, np.arange(3.0), np.arange(3.0), "held-out", "cost in $ per ^{ $")
+    assert png_size(picture) == (520, 520)
+    plot_confusion(picture, np.array(["$a", "b$_{"]), np.array(["$a", "$a"]), ("$a", "b$_{"), "$_{$")
+
+
+def test_pictures_without_values(picture: Path) -> None:
+    plot_scatter(picture, np.zeros(0), np.zeros(0), "held-out", "y")
+    assert not picture.exists()
+    plot_comparison(picture, {"AAM": math.nan, "constant": math.nan}, "R2")
+    plot_comparison(picture, {"AAM": 0.5, "constant": math.nan}, "R2")
+    assert picture.exists()
+
+
+def test_many_classes_stay_a_picture(picture: Path) -> None:
+    classes = tuple(f"class {n}" for n in range(300))
+    names = np.array(classes, dtype=object)
+    plot_confusion(picture, names, names, classes, "many")
+    assert max(png_size(picture)) == int((2 + 0.7 * MOST_NAMED_CLASSES) * 130)
+
+
+def test_the_picture_of_the_demo(picture: Path, tmp_path: Path) -> None:
+    curves = tmp_path / "curves" / "metrics.jsonl"
+    curves.parent.mkdir()
+    lines = epochs([{"unifrac_r": None, "nucleotide_accuracy": 0.5}, {"unifrac_r": 0.3, "nucleotide_accuracy": 0.6}])
+    curves.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    truth = np.arange(4.0)
+    plot_demo(picture, curves=curves, truth=truth, predicted=truth[::-1], r2={"AAM": 0.5, "forest": 0.4}, target="y")
+    assert png_size(picture) == (1560, 494)
+    curves.unlink()
+    curves.parent.rmdir()

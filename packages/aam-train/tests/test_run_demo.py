@@ -1,0 +1,46 @@
+"""The demo, shortened: every part of it runs and leaves its files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aam_data.config import SampleOptions, SimulateOptions
+from aam_train import run_demo as demo
+from aam_train.config import DemoOptions
+from aam_train.errors import TrainError
+from aam_train.experiment import DemoConfig
+
+
+def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def short(make: Any) -> Any:
+        def build(*arguments: Any) -> Any:
+            config = make(*arguments)
+            return replace(config, run=replace(config.run, epochs=1), sample=SampleOptions(rarefy_depth=200))
+
+        return build
+
+    small = partial(SimulateOptions, samples=24, asvs=60, hosts=12, bases=40, depth=500)
+    monkeypatch.setattr(demo, "SimulateOptions", small)
+    monkeypatch.setattr(demo, "pretrain_config", short(demo.pretrain_config))
+    monkeypatch.setattr(demo, "train_config", short(demo.train_config))
+    folder = demo.run_demo(DemoConfig(DemoOptions(tmp_path / "demo", seed=1)))
+    assert {path.name for path in folder.iterdir()} == {
+        "demo.png",
+        "predictions.tsv",
+        "predictions_full.tsv",
+        "pretrain",
+        "study",
+        "train",
+    }
+    assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "predictions.tsv").read_text().startswith("SampleID\tprediction\nS01\t")
+    text = capsys.readouterr().err
+    for line in ("1/4 simulate", "2/4 learn samples", "3/4 learn degree_days", "4/4 predict", "random forest"):
+        assert line in text
+    with pytest.raises(TrainError, match="the folder is not empty"):
+        demo.run_demo(DemoConfig(DemoOptions(tmp_path / "demo")))

@@ -1,0 +1,126 @@
+"""Real signals to real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aam_train.checkpoint import Checkpoints
+from aam_train.config_io import config_to_toml
+from aam_train.experiment import PretrainConfig
+from aam_train.reporting.jsonl import read_records
+from aam_train.run_pretrain import run_pretrain
+from aam_train.signals import StopFlag
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from aam_train.config_io import config_from_toml
+from aam_train.errors import RunStopped
+from aam_train.experiment import PretrainConfig
+from aam_train.run_pretrain import run_pretrain
+
+try:
+    run_pretrain(config_from_toml(Path(sys.argv[1]).read_text(), PretrainConfig))
+except RunStopped as stop:
+    sys.exit(stop.exit_code)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_the_first_signal_sets_a_flag_and_the_second_acts(name: str) -> None:
+    number, heard = signal.Signals[name], []
+    before = signal.signal(number, lambda *_: heard.append("acted"))
+    try:
+        with StopFlag() as stop:
+            assert stop.received is None
+            os.kill(os.getpid(), number)
+            assert (stop.received, heard) == (name, [])
+            os.kill(os.getpid(), number)
+            assert heard == ["acted"]
+        os.kill(os.getpid(), number)
+        assert heard == ["acted", "acted"]
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[PretrainConfig], subprocess.Popen[str]]]:
+    """A function that starts a pretraining in a process group of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(config: PretrainConfig) -> subprocess.Popen[str]:
+        (tmp_path / "settings.toml").write_text(config_to_toml(config))
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "settings.toml")]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        metrics = run / "metrics.jsonl"
+        if metrics.exists() and any(record["step"] >= step for record in read_records(metrics)):
+            return
+        time.sleep(0.01)
+    pytest.fail("the run did not begin")
+
+
+def test_sigterm_to_all_processes_of_a_job(
+    pretrain_config: Callable[..., PretrainConfig],
+    changed: Callable[..., PretrainConfig],
+    start: Callable[[PretrainConfig], subprocess.Popen[str]],
+    tmp_path: Path,
+) -> None:
+    """As Slurm does it: the main process and its two workers get the signal."""
+    config = pretrain_config(tmp_path / "run", run={"epochs": 1000, "num_workers": 2})
+    process = start(config)
+    wait_for_step(tmp_path / "run", 2, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 143, text
+    checkpoint = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert checkpoint is not None
+    step = int(checkpoint.name.removeprefix("step-"))
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, step + 1))
+    run_pretrain(changed(config, "run", resume_from="auto", epochs=step // 3 + 1, num_workers=0), quiet=True)
+    records = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 3 * (step // 3 + 1) + 1))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(
+    pretrain_config: Callable[..., PretrainConfig],
+    changed: Callable[..., PretrainConfig],
+    start: Callable[[PretrainConfig], subprocess.Popen[str]],
+    tmp_path: Path,
+) -> None:
+    config = pretrain_config(tmp_path / "run", run={"epochs": 1000, "patience": 0})
+    process = start(config)
+    wait_for_step(tmp_path / "run", 10, process)
+    process.kill()
+    process.communicate(timeout=60)
+    run = run_pretrain(changed(config, "run", resume_from="auto", epochs=1, num_workers=0), quiet=True)
+    steps = [r["step"] for r in read_records(run / "metrics.jsonl") if r["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    checkpoints = Checkpoints(run / "checkpoints")
+    assert checkpoints.step_of("last") == steps[-1]
+    assert all(checkpoints.is_complete(step) for step in checkpoints.steps())
+    assert not [path.name for path in checkpoints.folder.iterdir() if path.name.startswith(".")]
