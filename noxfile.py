@@ -60,7 +60,8 @@ def tests_slow(session: nox.Session) -> None:
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests_package(session: nox.Session, package: str) -> None:
     """Run a package's tests where only its wheel is installed, so that an undeclared import fails."""
-    tools = ("pytest", "hypothesis", "scikit-bio", "scikit-learn") if package == "aam-data" else ("pytest", "hypothesis")
+    references = ("scikit-bio", "scikit-learn") if package == "aam-data" else ()
+    tools = ("pytest", "hypothesis", *references)
     session.install(*wheels(session, package), *requirements("test", *tools), constraints(session))
     session.run("pytest", "-m", "not slow", *session.posargs, f"packages/{package}/tests")
 

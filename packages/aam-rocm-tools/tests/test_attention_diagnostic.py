@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import torch
+from click.testing import CliRunner
+
 from aam_rocm_tools.attention_diagnostic import (
     TOLERANCES,
     Case,
@@ -18,7 +20,6 @@ from aam_rocm_tools.attention_diagnostic import (
     report,
 )
 from aam_rocm_tools.main import main
-from click.testing import CliRunner
 
 CPU = torch.device("cpu")
 SMALL = (6, 2, 17, 8)

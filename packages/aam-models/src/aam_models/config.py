@@ -52,7 +52,8 @@ class ModelOptions:
     attention_layers: int | None = None
     """Layers over bases and, again, over the ASVs of a sample; default: the preset's."""
     count_embedding: bool | None = None
-    """Whether the model sees how abundant each ASV is. Default: yes; for `aam train --pretrained-encoder`, as in that."""
+    """Whether the model sees how abundant each ASV is. Default: yes; for `aam train --pretrained-encoder`, as in
+    that."""
     asv_chunk_size: int = 256
     """ASVs encoded at once; 0 = all. Smaller needs less memory in prediction; training keeps what it needs of all."""
 

@@ -94,6 +94,7 @@ def draw_comparison(axis: Axes, values: dict[str, float], metric: str) -> None:
     bars = axis.bar(list(defined), list(defined.values()), color=[AAM if n == "AAM" else FAINT for n in defined])
     axis.bar_label(bars, fmt="%.2f")
     axis.axhline(0, color="black", linewidth=0.8)
+    axis.margins(y=0.12)
     axis.set(title=f"{metric} on held-out samples")
 
 
