@@ -111,7 +111,7 @@ def _train_once(
 
     objective = Objective(weights, Masking(), data.pairs, target_loss(config, data, targets))
     step = Step(model, device, frozen=config.transfer.freeze_base)
-    if folder.resume is None:
+    if folder.resume is None and not (pretrained and pretrained.config.distance_head):
         calibrate_encoder(step, data, objective, config.run.batch_size)
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
