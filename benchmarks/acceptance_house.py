@@ -33,7 +33,7 @@ from aam_data.study import read_study
 from aam_data.unifrac import faith_pd, unweighted_unifrac
 
 IBD, TADPOLE = DATA / "ibd", DATA / "tadpole"
-PRETRAIN = [
+PRETRAIN = "--preset tiny --lr 6e-3 --batch-size 16 --epochs 28 --nuc-penalty 4".split()  # under ten minutes
     "--preset",
     "tiny",
     "--lr",
