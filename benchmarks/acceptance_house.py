@@ -34,17 +34,6 @@ from aam_data.unifrac import faith_pd, unweighted_unifrac
 
 IBD, TADPOLE = DATA / "ibd", DATA / "tadpole"
 PRETRAIN = "--preset tiny --lr 6e-3 --batch-size 16 --epochs 28 --nuc-penalty 4".split()  # under ten minutes
-    "--preset",
-    "tiny",
-    "--lr",
-    "4e-3",
-    "--batch-size",
-    "16",
-    "--epochs",
-    "25",
-    "--nuc-penalty",
-    "2",
-]  # under 10 min
 FOLDS = 5
 
 
