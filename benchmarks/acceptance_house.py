@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import Any
+from zipfile import ZipFile
 
 import h5py
 import numpy as np
@@ -28,7 +29,6 @@ from machine import DATA, finish
 
 from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.readers.distances import read_distances
-from aam_data.readers.qza import open_artifact
 from aam_data.study import read_study
 from aam_data.unifrac import faith_pd, unweighted_unifrac
 
@@ -105,7 +105,7 @@ def folds(folder: Path, seeds: list[int]) -> dict[str, Any]:
     ]
     base += ["--group-column", "host_subject_id", "--pretrained-encoder", encoder]
     found: dict[str, Any] = {}
-    ways = {"frozen": ["--freeze-base", "--epochs", 60, "--lr", "3e-3"], "whole": ["--epochs", 6, "--lr", "5e-4"]}
+    ways = {"frozen": ["--freeze-base", "--epochs", 40, "--lr", "3e-3"], "whole": ["--epochs", 4, "--lr", "5e-4"]}
     for name, options in ways.items():
         output = folder / f"folds-{name}"
         seconds = aam("train", *base, *options, "--cv", FOLDS, "--output-dir", output)
@@ -169,8 +169,9 @@ def unifrac(folder: Path, seeds: list[int]) -> dict[str, Any]:
     assert study.phylogeny is not None
     ids = study.table.sample_ids
     theirs = read_distances(TADPOLE / "unweighted_unifrac_distance_matrix.qza").take(ids).values
-    vector = open_artifact(TADPOLE / "faith_pd_vector.qza", ("SampleData[AlphaDiversity]",), 2**20)
-    lines = [line.split("\t") for line in bytes(vector.payload.getvalue()).decode().splitlines()[1:]]
+    with ZipFile(TADPOLE / "faith_pd_vector.qza") as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/data/alpha-diversity.tsv"))
+        lines = [line.split("\t") for line in archive.read(name).decode().splitlines()[1:]]
     pd = {row[0]: float(row[1]) for row in lines if not row[0].startswith("#")}
     found = {
         "tadpole, unweighted UniFrac, QIIME 2": float(
