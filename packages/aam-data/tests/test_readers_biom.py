@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aam_data.errors import DataError
+from aam_data.readers import hdf5_guard
 from aam_data.readers.biom import read_table
 from aam_data.table import CountTable
 
@@ -98,10 +100,17 @@ def test_real_table_with_hashed_ids(shared_data: Path) -> None:
     assert set(rarefied.depths()) == {7_978}
 
 
-def test_fractions_stay_floats(tmp_path: Path) -> None:
-    table = read_table(write_biom(tmp_path / "t.biom", COUNTS / 10)).table
-    assert not table.is_integer
-    np.testing.assert_array_equal(dense(table), COUNTS.T / 10)
+def test_fractions_only_when_they_are_expected(tmp_path: Path) -> None:
+    path = write_biom(tmp_path / "t.biom", COUNTS / 10)
+    with pytest.raises(DataError, match=r"6 of 6 counts are fractions.*\(s1, f1\) = 0.5.*--relative-abundance"):
+        read_table(path)
+    file = read_table(path, relative_abundance=True)
+    assert not file.table.is_integer
+    np.testing.assert_array_equal(dense(file.table), COUNTS.T / 10)
+    assert file.notes == ("the table holds fractions, not reads, so it cannot be rarefied",)
+    whole = read_table(write_biom(tmp_path / "whole.biom"), relative_abundance=True)
+    assert whole.table.is_integer
+    assert whole.notes == ("--relative-abundance: the table holds whole numbers, which are used as they are",)
 
 
 def test_counts_beyond_int32(tmp_path: Path) -> None:
@@ -116,6 +125,7 @@ def test_unsorted_rows_and_stored_zeros(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         replace("sample/matrix/data", [1.0, 5.0, 3.0, 9.0, 0.0, 7.0])(file)
         replace("sample/matrix/indices", [2, 0, 1, 1, 2, 3])(file)
+        replace("observation/matrix/data", [5.0, 9.0, 3.0, 0.0, 1.0, 7.0])(file)
     np.testing.assert_array_equal(dense(read_table(path).table), [[5, 0, 1, 0], [0, 3, 0, 0], [0, 9, 0, 7]])
 
 
@@ -182,13 +192,16 @@ def virtual_dataset(file: h5py.File) -> None:
 
 def declares_gigabytes(file: h5py.File) -> None:
     for name in ("data", "indices"):
-        del file[f"sample/matrix/{name}"]
+        del file[f"sample/matrix/{name}"], file[f"observation/matrix/{name}"]
         file.create_dataset(f"sample/matrix/{name}", shape=(10**9,), dtype="f8", chunks=(1000,), compression="gzip")
 
 
 def declares_what_is_not_there(file: h5py.File) -> None:
-    del file["sample/matrix/data"]
-    file.create_dataset("sample/matrix/data", shape=(10**6,), dtype="f8", chunks=(1000,), compression="gzip")
+    del file["observation/matrix"], file["sample/matrix/data"], file["sample/matrix/indices"]
+    for name, dtype in (("data", "f8"), ("indices", "i4")):
+        options = {"chunks": (1000,), "compression": "gzip"}
+        file.create_dataset(f"sample/matrix/{name}", shape=(10**6,), dtype=dtype, **options)
+    pointers(0, 1, 2, 10**6)(file)
 
 
 def giant_chunk(file: h5py.File) -> None:
@@ -214,6 +227,11 @@ def counts(*values: float) -> Edit:
     return replace("sample/matrix/data", np.array(values, dtype="f8"))
 
 
+def other(name: str, *values: int) -> Edit:
+    """An edit of the half that is not read, but compared."""
+    return replace(f"observation/matrix/{name}", np.array(values, dtype="f8" if name == "data" else "i4"))
+
+
 def sample_ids(*values: str | bytes) -> Edit:
     return replace("sample/ids", list(values), dtype=STRINGS)
 
@@ -225,21 +243,27 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "external storage": (external_storage, r"sample/matrix/data: its values are stored in another file"),
     "virtual dataset": (virtual_dataset, r"sample/matrix/data: its values are stored in another file"),
     "declared gigabytes": (declares_gigabytes, r"declares 16 GB .*--max-input-gb"),
-    "declared, not stored": (declares_what_is_not_there, r"declares 8,000,000 bytes, but the 0 bytes"),
+    "declared, not stored": (declares_what_is_not_there, r"declares 4,000,000 bytes, but the 0 bytes"),
     "giant chunk": (giant_chunk, r"sample/matrix/data: declares 2.15 GB"),
     "unusual filter": (scaled, r"unusual HDF5 filters"),
     "no by-sample half": (lambda file: file.pop("sample/matrix"), r"lacks \(sample/matrix/data, sample/matrix/ind"),
     "strings as counts": (replace("sample/matrix/data", ["5"] * 6, dtype=STRINGS), r"expected numbers"),
-    "counts of two dimensions": (replace("sample/matrix/data", np.ones((6, 1))), r"expected numbers of 1 dimension"),
+    "counts of two dimensions": (
+        replace("sample/matrix/data", np.ones((6, 1))),
+        r"expected 1 dimension, found 2",
+    ),
     "fractional pointers": (replace("sample/matrix/indptr", [0.0, 2.0, 3.0, 6.0]), r"expected whole numbers"),
     "numbers as ids": (replace("sample/ids", [1, 2, 3]), r"sample/ids: expected a list of strings"),
-    "empty dataspace": (replace("sample/matrix/data", h5py.Empty("f8")), r"empty dataspace"),
+    "empty dataspace": (
+        replace("sample/matrix/data", h5py.Empty("f8")),
+        r"found an empty dataspace",
+    ),
     "shape attribute": (lambda file: file.attrs.modify("shape", [40, 3]), r"declares 40 x 3 .* ids of 4 x 3"),
     "shape of text": (lambda file: file.attrs.__setitem__("shape", "4 by 3"), r"attribute shape"),
     "too few pointers": (pointers(0, 2, 6), r"3 row pointers, expected one more than the 3 samples"),
     "first pointer": (pointers(1, 2, 3, 6), r"row pointers go from 1 to 6, expected 0 to 6"),
     "last pointer": (pointers(0, 2, 3, 5), r"row pointers go from 0 to 5, expected 0 to 6"),
-    "falling pointers": (pointers(0, 4, 3, 6), r"go backwards at samples \(s2\)"),
+    "falling pointers": (pointers(0, 4, 3, 6), r"go backwards at sample number \(2\)"),
     "feature out of range": (indices(0, 2, 1, 1, 2, 4), r"1 of 6 feature numbers are not 0 to 3 \(4\)"),
     "negative feature": (indices(0, 2, -1, 1, 2, 3), r"1 of 6 feature numbers are not 0 to 3 \(-1\)"),
     "unequal lengths": (indices(0, 2, 1, 1, 2), r"5 feature numbers for 6 counts"),
@@ -247,11 +271,19 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "not a number": (counts(5, 1, np.nan, 9, 2, 7), r"1 of 6 counts are not finite \(\(s2, f2\) = nan\)"),
     "infinite": (counts(5, 1, 3, np.inf, 2, 7), r"1 of 6 counts are not finite \(\(s3, f2\) = inf\)"),
     "negative": (counts(5, 1, 3, 9, -2, 7), r"1 of 6 counts are negative \(\(s3, f3\) = -2.0\)"),
-    "inexact": (counts(5, 1, 3, 9, 2, 2**54), r"more than 2\^53"),
+    "inexact": (counts(5, 1, 3, 9, 2, 2**54), r"add up to 2\^53 or more.*\(s3, f4\) = 1.8"),
     "repeated sample": (sample_ids("s1", "s2", "s1"), r"sample ids that appear more than once \(s1\)"),
     "empty id": (sample_ids("s1", " ", "s3"), r"empty sample ids \(number 2\)"),
     "tab in an id": (sample_ids("s1", "s\t2", "s3"), r"control characters \('s\\t2'\)"),
     "Latin-1 id": (sample_ids("s1", b"s\xe9", "s3"), r"sample/ids: not UTF-8 \(b's\\xe9'\)"),
+    "nnz": (lambda file: file.attrs.modify("nnz", 7), r"nnz: declares 7 counts, but holds 6"),
+    "by feature, fewer counts": (replace("observation/matrix/data", [5.0]), r"1 counts by feature for 6 counts"),
+    "by feature, fewer samples": (replace("observation/matrix/indices", [0]), r"1 sample numbers for 6 counts"),
+    "by feature, out of range": (other("indices", 0, 1, 2, 0, 2, 3), r"observation.*1 of 6 sample numbers are not 0"),
+    "by feature, pointers": (other("indptr", 0, 1, 3, 2, 6), r"observation.*go backwards at feature number \(3\)"),
+    "by feature, features": (other("indptr", 0, 2, 3, 5, 6), r"other numbers of counts for features \(f1, f2\)"),
+    "by feature, samples": (other("indices", 0, 1, 1, 0, 2, 2), r"other numbers of counts for samples \(s2, s3\)"),
+    "by feature, total": (other("data", 5, 3, 9, 1, 2, 8), r"by-feature half adds up to 28, the by-sample half to 27"),
     "repeated feature": (replace("observation/ids", ["a", "b", "a", "c"], dtype=STRINGS), r"observation/ids: feature"),
 }
 
@@ -273,13 +305,24 @@ def test_many_ids_that_point_at_one_long_string(tmp_path: Path) -> None:
     n = 5000
     with h5py.File(path, "a") as file:
         replace("observation/ids", ["x" * 50_000] + ["y"] * (n - 1), dtype=STRINGS)(file)
+        file.attrs["shape"] = (n, 3)
         start = file["observation/ids"].id.get_offset()
     content = bytearray(path.read_bytes())
     content[start : start + 16 * n] = content[start : start + 16] * n  # a reference has 16 bytes
     path.write_bytes(content)
     assert len(content) < 300_000
-    with pytest.raises(DataError, match=r"observation/ids: declares 0.0[12].* GB.*--max-input-gb"):
+    with pytest.raises(DataError, match=r"observation/ids: declares 0.25 GB.*--max-input-gb"):
         read_table(path, max_input_gb=0.01)
+
+
+def test_too_many_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5_guard, "_MAX_OBJECTS", 20)
+    path = write_biom(tmp_path / "t.biom")
+    with h5py.File(path, "a") as file:
+        for i in range(20):
+            file["sample/group-metadata"].create_group(f"g{i}")
+    with pytest.raises(DataError, match="holds more than 20 objects"):
+        read_table(path)
 
 
 def test_cyclic_groups_end(tmp_path: Path) -> None:
@@ -315,9 +358,11 @@ def test_zero_samples_and_zero_features(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"id": null, "format": "Biological Observation Matrix 1.0.0"}', r"JSON.*biom convert -i .* --to-hdf5"),
-        (b"# Constructed from biom file\n#OTU ID\ts1\nf1\t3\n", r"text.*biom convert -i .* --to-hdf5"),
-        (gzip.compress(b"\x89HDF"), r"gunzip"),
+        (gzip.compress(b"\x89HDF"), r"not a BIOM file"),
+        (gzip.compress(b"f\ts1\na\t1\n")[:-3], r"damaged gzip"),
+        ("f\ts1\na\t1\n".encode("utf-16"), r"not UTF-8 text"),
+        (gzip.compress(gzip.compress(b"f\ts1\na\t1\n")), r"not a BIOM file"),
+        (b"<html><body>Not found</body></html>", r"text, but not a table"),
         (bytes(range(256)), r"not a BIOM file"),
         (b"", r"file is empty"),
         (b"PK\x03\x04 not a zip", r"damaged zip"),
@@ -329,7 +374,32 @@ def test_other_formats(tmp_path: Path, content: bytes, message: str) -> None:
         read_table(tmp_path / "t.biom")
 
 
-def test_artifact_whose_payload_is_not_hdf5(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
-    path = write_artifact(tmp_path / "t.qza", "FeatureTable[Frequency]", "feature-table.biom", b"{}")
-    with pytest.raises(DataError, match="JSON"):
+def test_gzip_of_hdf5(tmp_path: Path) -> None:
+    packed = gzip.compress(write_biom(tmp_path / "t.biom").read_bytes())
+    (tmp_path / "t.biom.gz").write_bytes(packed)
+    np.testing.assert_array_equal(dense(read_table(tmp_path / "t.biom.gz").table), COUNTS.T)
+
+
+KINDS = ("RelativeFrequency", "PresenceAbsence", "Composition")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_artifacts_without_counts(tmp_path: Path, write_artifact: Callable[..., Path], kind: str) -> None:
+    payload = write_biom(tmp_path / "t.biom", COUNTS / 10).read_bytes()
+    kind = f"FeatureTable[{kind}]"
+    path = write_artifact(tmp_path / "t.qza", kind, "feature-table.biom", payload)
+    expected = rf"expected FeatureTable\[Frequency\], got {re.escape(kind)}\..*--relative-abundance"
+    with pytest.raises(DataError, match=expected):
         read_table(path)
+    file = read_table(path, relative_abundance=True)
+    np.testing.assert_array_equal(dense(file.table), COUNTS.T / 10)
+    assert file.provenance.type == kind
+
+
+def test_artifact_that_is_no_table(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    path = write_artifact(tmp_path / "t.qza", "Phylogeny[Rooted]", "tree.nwk", b";")
+    with pytest.raises(DataError, match=r"expected FeatureTable\[Frequency\], got Phylogeny\[Rooted\]$"):
+        read_table(path)
+    nested = write_artifact(tmp_path / "n.qza", "FeatureTable[Frequency]", "feature-table.biom", path.read_bytes())
+    with pytest.raises(DataError, match="not a BIOM file"):
+        read_table(nested)

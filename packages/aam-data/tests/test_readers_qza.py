@@ -38,6 +38,63 @@ def test_a_type_may_have_properties(tmp_path: Path, write_artifact: Write) -> No
     assert open_artifact(path, TREE, LIMIT).type == kind
 
 
+def test_properties_may_stand_inside_of_the_type(tmp_path: Path, write_artifact: Write) -> None:
+    kind = "FeatureTable[Frequency % Properties('uniform-sampling')]"
+    path = write_artifact(tmp_path / "t.qza", kind, "feature-table.biom", b"counts")
+    artifact = open_artifact(path, ("FeatureTable[Frequency]",), LIMIT)
+    assert (artifact.payload, artifact.type) == (b"counts", kind)
+
+
+UUID = "0d9a2f4e-6b1c-4c3d-9e5f-7a8b9c0d1e2f"
+
+
+def cache_entry(folder: Path, write_artifact: Write) -> Path:
+    """An artifact as ``qiime tools cache-store`` keeps it: unpacked."""
+    path = write_artifact(folder / "t.qza", "Phylogeny[Rooted]", "tree.nwk", b"(a:1,b:1);")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder / "data")
+    return folder / "data" / UUID
+
+
+def test_cache_entry(tmp_path: Path, write_artifact: Write) -> None:
+    entry = cache_entry(tmp_path, write_artifact)
+    assert read_content(entry, "--tree", TREE, LIMIT) == b"(a:1,b:1);"
+    (tmp_path / "by-name").symlink_to(entry)
+    assert read_content(tmp_path / "by-name", "--tree", TREE, LIMIT) == b"(a:1,b:1);"
+    identity = identify(entry)
+    assert (identity.uuid, identity.type, identity.path) == (UUID, "Phylogeny[Rooted]", str(entry))
+    listing = "".join(
+        f"{hashlib.sha256((entry / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in ("VERSION", "data/tree.nwk", "metadata.yaml", "provenance/action/action.yaml")
+    )
+    assert identity.sha256 == hashlib.sha256(listing.encode()).hexdigest()
+
+
+def test_broken_cache_entry(tmp_path: Path, write_artifact: Write) -> None:
+    entry = cache_entry(tmp_path, write_artifact)
+    with pytest.raises(DataError, match=r"expected DistanceMatrix, got Phylogeny\[Rooted\]"):
+        open_artifact(entry, ("DistanceMatrix",), LIMIT)
+    with pytest.raises(DataError, match="--max-input-gb"):
+        open_artifact(entry, TREE, 50)
+    (entry / "data" / "tree.nwk").unlink()
+    with pytest.raises(DataError, match=r"data/tree.nwk: missing from the cache entry"):
+        open_artifact(entry, TREE, LIMIT)
+    (entry / "data" / "tree.nwk").symlink_to("/etc/hostname")
+    with pytest.raises(DataError, match=r"neither files nor folders \(data/tree.nwk\)"):
+        open_artifact(entry, TREE, LIMIT)
+    other = entry.rename(entry.with_name("not-a-uuid"))
+    with pytest.raises(DataError, match=r"is a directory.*--tree"):
+        read_content(other, "--tree", TREE, LIMIT)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_cache_entry(tmp_path: Path, write_artifact: Write) -> None:
+    entry = cache_entry(tmp_path, write_artifact)
+    (entry / "data" / "tree.nwk").chmod(0)
+    with pytest.raises(DataError, match=r"data/tree.nwk: cannot be read: Permission denied"):
+        open_artifact(entry, TREE, LIMIT)
+
+
 def test_real_artifact(shared_data: Path) -> None:
     identity = identify(shared_data / "ibd/table.qza")
     assert identity.uuid == "039f76b6-33a7-4d60-b29e-8bac4bed9c77"
@@ -57,7 +114,7 @@ def test_plain_and_gzip_content_are_the_same(tmp_path: Path) -> None:
     ("kind", "message"),
     [
         ("FeatureTable[RelativeFrequency]", "expected FeatureTable.Frequency., got FeatureTable.RelativeFrequency."),
-        ("Visualization", "Give the artifact"),
+        ("Visualization", r"visualization \(.qzv\).*expected FeatureTable\[Frequency\]. Give the artifact"),
     ],
 )
 def test_wrong_type(tmp_path: Path, write_artifact: Write, kind: str, message: str) -> None:
@@ -91,9 +148,8 @@ def test_two_folders_and_foreign_version(tmp_path: Path, write_artifact: Write) 
         archive.writestr("second/file", "x")
     with pytest.raises(DataError, match=r"found .*second"):
         open_artifact(path, TREE, LIMIT)
-    root = "0d9a2f4e-6b1c-4c3d-9e5f-7a8b9c0d1e2f"
     with zipfile.ZipFile(tmp_path / "foreign.qza", "w") as archive:
-        archive.writestr(f"{root}/VERSION", "OTHER 3\n")
+        archive.writestr(f"{UUID}/VERSION", "OTHER 3\n")
     with pytest.raises(DataError, match="first line is not QIIME 2"):
         open_artifact(tmp_path / "foreign.qza", TREE, LIMIT)
 
@@ -148,6 +204,25 @@ def test_declared_size_is_refused_before_inflating(tmp_path: Path) -> None:
         archive.writestr("a/zeros", bytes(10 * LIMIT))
     assert (tmp_path / "bomb.zip").stat().st_size < LIMIT / 10
     with pytest.raises(DataError, match="--max-input-gb"), open_zip(tmp_path / "bomb.zip", LIMIT):
+        pass
+
+
+def test_member_without_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "x")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HH", content, content.index(b"PK\x01\x02") + 28, 0, 1)  # the name becomes an extra field
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"members without a name, at \(byte 0\)"), open_zip(path, LIMIT):
+        pass
+
+
+def test_a_ratio_that_no_data_have(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/zeros", bytes(20_000_000))
+    expected = r"expand more than 300-fold \(a/zeros\)"
+    with pytest.raises(DataError, match=expected), open_zip(tmp_path / "bomb.zip", 10**9):
         pass
 
 

@@ -31,6 +31,13 @@ class SampleCounts(NamedTuple):
         part = slice(self.indptr[sample], self.indptr[sample + 1])
         return self.indices[part], self.counts[part]
 
+    def take(self, rows: np.ndarray) -> SampleCounts:
+        """The samples ``rows``, in that order."""
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        return SampleCounts(indptr, self.indices[gather], self.counts[gather])
+
 
 @dataclass(frozen=True, eq=False)
 class CountTable:
@@ -71,10 +78,7 @@ class CountTable:
 
     def take_counts(self, rows: np.ndarray) -> SampleCounts:
         """Counts of the samples ``rows``, in that order."""
-        lengths = self.data.indptr[rows + 1] - self.data.indptr[rows]
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        gather = np.arange(indptr[-1]) + np.repeat(self.data.indptr[rows] - indptr[:-1], lengths)
-        return SampleCounts(indptr, self.data.indices[gather], self.data.counts[gather])
+        return self.data.take(rows)
 
     def take_samples(self, rows: np.ndarray) -> CountTable:
         """The table of the samples ``rows``, in that order; features stay as they are."""
@@ -108,18 +112,31 @@ def _storage_dtype(counts: np.ndarray) -> type:
     return np.int32 if len(counts) == 0 or counts.max() < 2**31 else np.int64
 
 
-def table_from_rows(data: SampleCounts, sample_ids: np.ndarray, feature_ids: np.ndarray) -> CountTable:
-    """A table from rows that are sorted and hold no zeros.
+def stored_rows(data: SampleCounts) -> SampleCounts:
+    """Rows that are sorted and hold no zeros, in the dtypes of a table.
 
     Counts that are whole numbers are stored as integers, exactly; anything else stays float64.
     """
     counts = data.counts
     if not np.issubdtype(counts.dtype, np.integer) and np.array_equal(counts, np.floor(counts)):
         counts = counts.astype(np.int64)
-    rows = SampleCounts(
+    return SampleCounts(
         data.indptr.astype(np.int64), data.indices.astype(np.int32), counts.astype(_storage_dtype(counts))
     )
-    return CountTable(sample_ids, feature_ids, rows)
+
+
+def rows_from_triplets(sample: np.ndarray, feature: np.ndarray, counts: np.ndarray, n_samples: int) -> SampleCounts:
+    """Rows from coordinates [Z] in any order; zeros are dropped. Stored as ``stored_rows`` does."""
+    nonzero = counts != 0
+    sample, feature, counts = sample[nonzero], feature[nonzero], counts[nonzero]
+    order = np.lexsort((feature, sample))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=n_samples))])
+    return stored_rows(SampleCounts(indptr, feature[order], counts[order]))
+
+
+def table_from_rows(data: SampleCounts, sample_ids: np.ndarray, feature_ids: np.ndarray) -> CountTable:
+    """A table from rows that are sorted and hold no zeros; see ``stored_rows``."""
+    return CountTable(sample_ids, feature_ids, stored_rows(data))
 
 
 def table_from_triplets(
@@ -129,13 +146,5 @@ def table_from_triplets(
     sample_ids: np.ndarray,
     feature_ids: np.ndarray,
 ) -> CountTable:
-    """A table from coordinates [Z]; zeros are dropped, coordinates must be unique.
-
-    Counts are stored as ``table_from_rows`` does.
-    """
-    nonzero = counts != 0
-    sample, feature, counts = sample[nonzero], feature[nonzero], counts[nonzero]
-    order = np.lexsort((feature, sample))
-    sample, feature, counts = sample[order], feature[order], counts[order]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=len(sample_ids)))])
-    return table_from_rows(SampleCounts(indptr, feature, counts), sample_ids, feature_ids)
+    """A table from coordinates [Z], which must be unique; see ``rows_from_triplets``."""
+    return CountTable(sample_ids, feature_ids, rows_from_triplets(sample, feature, counts, len(sample_ids)))

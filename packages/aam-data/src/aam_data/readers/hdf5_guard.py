@@ -7,15 +7,18 @@ file is walked by its links first, without following any; a dataset is checked b
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.readers.hdf5_strings import read_strings
 from aam_data.readers.ids import decode_ids
 from aam_data.readers.source import too_large
 
@@ -23,6 +26,7 @@ _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _MAX_OBJECTS = 100_000
 _MAX_DEFLATE_RATIO = 1100  # deflate cannot shrink below 1/1032 (zlib's technical details)
 _MAX_ATTRIBUTE = 16
+_EVERYTHING = slice(None)
 
 
 class CheckedHdf5:
@@ -32,50 +36,76 @@ class CheckedHdf5:
     lzf, shuffle and fletcher32, or when its stored bytes cannot expand to the declared ones.
     """
 
-    def __init__(self, file: h5py.File, datasets: dict[str, h5py.Dataset], path: Path, max_bytes: int) -> None:
-        self._file, self._datasets, self._path, self._max_bytes = file, datasets, path, max_bytes
+    def __init__(
+        self, file: h5py.File, datasets: dict[str, h5py.Dataset], stream: BinaryIO, path: Path, max_bytes: int
+    ) -> None:
+        self._file, self._datasets, self._stream = file, datasets, stream
+        self._path, self._max_bytes = path, max_bytes
         self.names = frozenset(datasets)
+        self._checked: set[str] = set()
 
     def attribute(self, name: str) -> tuple[int, ...] | None:
-        """A short list of whole numbers among the file's own attributes, None when it is absent."""
+        """A whole number, or a short list of them, among the file's own attributes; None when it is absent."""
         with _reading(self._path, name):
             if name not in self._file.attrs:
                 return None
             stored = self._file.attrs.get_id(name)
-            if stored.dtype.kind not in "iu" or len(stored.shape) != 1 or stored.shape[0] > _MAX_ATTRIBUTE:
+            if stored.dtype.kind not in "iu" or math.prod(stored.shape) > _MAX_ATTRIBUTE:
                 raise DataError("expected a few whole numbers", file=self._path, place=f"attribute {name}")
-            return tuple(int(value) for value in self._file.attrs[name])
+            return tuple(int(value) for value in np.atleast_1d(self._file.attrs[name]).flat)
 
-    def numbers(self, name: str, *, ndim: int, kinds: str) -> np.ndarray:
-        """A numeric dataset whose dtype kind is one of ``kinds`` (``"iu"`` whole, ``"iuf"`` any number)."""
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Declared size of a dataset along each dimension."""
+        return tuple(self._datasets[name].shape or ())
+
+    def chunk_rows(self, name: str) -> int:
+        """Rows that are stored together and read in one go; 1 when the rows lie one after the other."""
+        chunks = self._datasets[name].chunks
+        return int(chunks[0]) if chunks else 1
+
+    def length(self, name: str) -> int:
+        """Declared number of values of a one-dimensional dataset."""
+        shape = self._datasets[name].shape
+        if shape is None or len(shape) != 1:
+            found = "an empty dataspace" if shape is None else f"{len(shape)}"
+            raise DataError(f"expected 1 dimension, found {found}", file=self._path, place=name)
+        return int(shape[0])
+
+    def numbers(self, name: str, *, ndim: int, kinds: str, rows: slice = _EVERYTHING) -> np.ndarray:
+        """A numeric dataset whose dtype kind is one of ``kinds`` (``"iu"`` whole, ``"iuf"`` any number).
+
+        Args:
+            rows: which part to read along the first dimension.
+        """
         dataset = self._datasets[name]
         with _reading(self._path, name):
-            _check_storage(dataset, self._path, name, self._max_bytes)
+            self._check_once(name)
             if dataset.dtype.kind not in kinds or dataset.ndim != ndim:
                 wanted = "numbers" if "f" in kinds else "whole numbers"
                 found = f"{dataset.dtype} of {dataset.ndim}"
                 problem = f"expected {wanted} of {ndim} dimension{'s' * (ndim > 1)}, found {found}"
                 raise DataError(problem, file=self._path, place=name)
-            return np.asarray(dataset[()], dtype=dataset.dtype.newbyteorder("="))
+            return np.asarray(dataset[rows], dtype=dataset.dtype.newbyteorder("="))
 
     def strings(self, name: str) -> np.ndarray:
         """A one-dimensional dataset of UTF-8 text, as an array of str objects."""
         dataset = self._datasets[name]
-        raw: list[bytes] = []
-        size = 0
         with _reading(self._path, name):
-            _check_storage(dataset, self._path, name, self._max_bytes)
-            if h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
+            self._check_once(name)
+            text = h5py.check_string_dtype(dataset.dtype)
+            if text is None or dataset.ndim != 1:
                 raise DataError("expected a list of strings", file=self._path, place=name)
-            # Many entries may point at one string, which is at most as long as the file: a block stays bounded.
-            at_once = min(max(self._max_bytes // self._file.id.get_filesize(), 64), 4096)
-            for start in range(0, len(dataset), at_once):
-                block = [bytes(value) for value in dataset[start : start + at_once]]
-                size += sum(map(len, block))
-                if size > self._max_bytes:
-                    raise too_large(self._path, size, self._max_bytes, name)
-                raw += block
+            if text.length is None:
+                raw = read_strings(dataset, self._stream, self._path, name, self._max_bytes)
+            else:
+                raw = dataset[()].tolist()
         return decode_ids(raw, self._path, name)
+
+    def _check_once(self, name: str) -> None:
+        """Look at all chunks of a dataset before its first rows are read, not before each of thousands of blocks."""
+        if name not in self._checked:
+            _check_storage(self._datasets[name], self._path, name, self._max_bytes)
+            self._checked.add(name)
 
 
 @contextmanager
@@ -86,15 +116,20 @@ def open_hdf5(source: Path | BytesIO, path: Path, max_bytes: int) -> Iterator[Ch
         DataError: damaged or truncated; soft, external or user-defined links; datasets that declare more than
             ``max_bytes`` together.
     """
-    with _reading(path, None):
-        file = h5py.File(source, "r", locking="best-effort")
-    with file:
+    with nullcontext(source) if isinstance(source, BytesIO) else source.open("rb") as stream:
         with _reading(path, None):
-            datasets = _walk(file, path)
-            declared = sum(_declared_bytes(dataset) for dataset in datasets.values())
-        if declared > max_bytes:
-            raise too_large(path, declared, max_bytes)
-        yield CheckedHdf5(file, datasets, path, max_bytes)
+            file = h5py.File(source, "r", locking="best-effort")
+        with file:
+            yield _check_file(file, stream, path, max_bytes)
+
+
+def _check_file(file: h5py.File, stream: BinaryIO, path: Path, max_bytes: int) -> CheckedHdf5:
+    with _reading(path, None):
+        datasets = _walk(file, path)
+        declared = sum(_declared_bytes(dataset) for dataset in datasets.values())
+    if declared > max_bytes:
+        raise too_large(path, declared, max_bytes)
+    return CheckedHdf5(file, datasets, stream, path, max_bytes)
 
 
 def _walk(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
@@ -148,9 +183,27 @@ def _check_storage(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int)
     if chunk > max_bytes:
         raise too_large(path, chunk, max_bytes, name)
     declared, stored = _declared_bytes(dataset), dataset.id.get_storage_size()
+    if used and stored * _MAX_DEFLATE_RATIO > max_bytes:
+        _check_chunks(dataset, path, name, max_bytes)
     if declared > _MAX_DEFLATE_RATIO * stored:
         problem = f"declares {declared:,} bytes, but the {stored:,} bytes in the file cannot hold them"
         raise DataError(problem, file=path, place=name, remedy="Copy the file again")
+
+
+def _check_chunks(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) -> None:
+    """The library inflates a chunk to its end, however long that is."""
+    largest = 0
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        nonlocal largest
+        largest = max(largest, chunk.size)
+
+    dataset.id.chunk_iter(note)
+    if largest * _MAX_DEFLATE_RATIO > max_bytes:
+        could, limit = largest * _MAX_DEFLATE_RATIO / 1e9, max_bytes / 1e9
+        problem = f"a chunk of {largest:,} bytes could hold {could:,.3g} GB, the limit is {limit:,.3g} GB"
+        remedy = "Write it with chunks of about 1 MB, or raise --max-input-gb"
+        raise DataError(problem, file=path, place=name, remedy=remedy)
 
 
 @contextmanager
@@ -160,6 +213,6 @@ def _reading(path: Path, place: str | None) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, zlib.error) as error:
         problem = "the file is truncated" if "truncated file" in str(error) else f"damaged HDF5 file: {error}"
         raise DataError(problem, file=path, place=place, remedy="Copy the file again") from error

@@ -1,4 +1,4 @@
-"""QIIME 2 artifacts (.qza): a zip with one folder named by a UUID, holding ``metadata.yaml`` and ``data/``.
+"""QIIME 2 artifacts: a folder named by a UUID, holding ``metadata.yaml`` and ``data/``, in a zip (.qza) or in a cache.
 
 Layout after qiime2/core/archive (archive versions 0 to 6 share what is read here). The readers of text take
 the content of their file through ``read_content``, so that a plain file, a gzip and an artifact are one case.
@@ -6,24 +6,42 @@ the content of their file through ``read_content``, so that a plain file, a gzip
 
 from __future__ import annotations
 
-import uuid
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from aam_data.errors import DataError
-from aam_data.readers.source import ZIP_MAGIC, first_bytes, read_bounded, sha256_of
-from aam_data.readers.zip_guard import CheckedZip, open_zip
+from aam_data.readers.source import (
+    ZIP_MAGIC,
+    files_below,
+    first_bytes,
+    is_cache_entry,
+    is_uuid4,
+    read_bounded,
+    sha256_of,
+    too_large,
+)
+from aam_data.readers.zip_guard import open_zip
 
 # Semantic type (without properties) -> the file under data/ that holds the payload.
 _PAYLOAD_OF_TYPE = {
     "FeatureTable[Frequency]": "feature-table.biom",
+    "FeatureTable[RelativeFrequency]": "feature-table.biom",
+    "FeatureTable[PresenceAbsence]": "feature-table.biom",
+    "FeatureTable[Composition]": "feature-table.biom",
     "FeatureData[Sequence]": "dna-sequences.fasta",
     "FeatureData[AlignedSequence]": "aligned-dna-sequences.fasta",
     "Phylogeny[Rooted]": "tree.nwk",
     "Phylogeny[Unrooted]": "tree.nwk",
     "DistanceMatrix": "distance-matrix.tsv",
     "ImmutableMetadata": "metadata.tsv",
+    "SampleData[AlphaDiversity]": "alpha-diversity.tsv",
+    "FeatureData[Taxonomy]": "taxonomy.tsv",
 }
+_PROPERTIES = re.compile(r"\s*%\s*Properties\([^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -45,49 +63,98 @@ class Artifact:
     type: str
 
 
-def open_artifact(path: Path, expected: tuple[str, ...], max_bytes: int) -> Artifact:
+class _Archive(Protocol):
+    """Files by name, whatever holds them."""
+
+    names: tuple[str, ...]
+
+    def read(self, name: str) -> bytes: ...
+
+
+class _CacheEntry:
+    """An entry of a QIIME 2 cache, with the names that its files would have in an archive."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path, self._root = path, path.resolve()
+        names = files_below(self._root)
+        size = sum((self._root / name).stat().st_size for name in names)
+        if size > max_bytes:
+            raise too_large(path, size, max_bytes)
+        self.names = tuple(f"{self._root.name}/{name}" for name in names)
+
+    def read(self, name: str) -> bytes:
+        if name not in self.names:
+            raise DataError("missing from the cache entry", file=self._path, place=name)
+        try:
+            return (self._root.parent / name).read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", file=self._path, place=name) from error
+
+
+def open_artifact(
+    path: Path, expected: tuple[str, ...], max_bytes: int, *, remedies: Mapping[str, str] | None = None
+) -> Artifact:
     """Read the payload of an artifact of one of the ``expected`` semantic types.
+
+    Args:
+        path: a .qza, or an entry of a QIIME 2 cache.
+        expected: semantic types without properties.
+        max_bytes: most content to accept.
+        remedies: what to do about other types, where there is something special.
 
     Raises:
         DataError: not an artifact, one of another type, or an archive that ``open_zip`` refuses.
     """
-    with open_zip(path, max_bytes) as archive:
+    with _open_archive(path, max_bytes) as archive:
         root, kind = _root_and_type(archive, path)
         if kind == "Visualization":
-            remedy = "Give the artifact (.qza) that it was made from"
-            raise DataError("a visualization (.qzv) holds pictures, not data", file=path, remedy=remedy)
+            problem = f"a visualization (.qzv), which holds pictures, expected {' or '.join(expected)}"
+            raise DataError(problem, file=path, remedy="Give the artifact (.qza) that it was made from")
         plain = _without_properties(kind)
         if plain not in expected:
-            raise DataError(f"expected {' or '.join(expected)}, got {kind}", file=path)
+            problem = f"expected {' or '.join(expected)}, got {kind}"
+            raise DataError(problem, file=path, remedy=(remedies or {}).get(plain))
         return Artifact(archive.read(f"{root}/data/{_PAYLOAD_OF_TYPE[plain]}"), root, kind)
+
+
+def is_artifact(path: Path, start: bytes) -> bool:
+    """Whether this is to be read with ``open_artifact``; ``start`` is from ``first_bytes``."""
+    return start.startswith(ZIP_MAGIC) or is_cache_entry(path)
 
 
 def read_content(path: Path, flag: str, expected: tuple[str, ...], max_bytes: int) -> bytes:
     """The content of the file given to ``flag``: an artifact's payload, a gzip's content, or the file."""
     start = first_bytes(path, flag)
-    if start.startswith(ZIP_MAGIC):
+    if is_artifact(path, start):
         return open_artifact(path, expected, max_bytes).payload
     return read_bounded(path, start, max_bytes)
 
 
 def identify(path: Path) -> Provenance:
     """Provenance of a file that a reader has accepted."""
-    with path.open("rb") as stream:
-        is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    if is_zip:
-        with open_zip(path, max_bytes=1 << 62) as archive:  # the reader has applied its limit
+    if is_artifact(path, first_bytes(path, "the command")):
+        with _open_archive(path, max_bytes=1 << 62) as archive:  # the reader has applied its limit
             if _root(archive) is not None:
                 return Provenance(str(path), sha256_of(path), *_root_and_type(archive, path))
     return Provenance(str(path), sha256_of(path))
 
 
-def _root(archive: CheckedZip) -> str | None:
+@contextmanager
+def _open_archive(path: Path, max_bytes: int) -> Iterator[_Archive]:
+    if is_cache_entry(path):
+        yield _CacheEntry(path, max_bytes)
+    else:
+        with open_zip(path, max_bytes) as archive:
+            yield archive
+
+
+def _root(archive: _Archive) -> str | None:
     """The one folder of an artifact, None when the archive is something else."""
     roots = {name.split("/", 1)[0] for name in archive.names if not name.startswith(".")}
-    return roots.pop() if len(roots) == 1 and _is_uuid(min(roots)) else None
+    return roots.pop() if len(roots) == 1 and is_uuid4(min(roots)) else None
 
 
-def _root_and_type(archive: CheckedZip, path: Path) -> tuple[str, str]:
+def _root_and_type(archive: _Archive, path: Path) -> tuple[str, str]:
     root = _root(archive)
     if root is None:
         raise DataError(
@@ -109,11 +176,5 @@ def _root_and_type(archive: CheckedZip, path: Path) -> tuple[str, str]:
 
 
 def _without_properties(kind: str) -> str:
-    return kind.split(" % ", 1)[0].strip()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return uuid.UUID(text).version == 4 and str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+    """The plain semantic type; rarefied tables have them inside: FeatureTable[Frequency % Properties('...')]."""
+    return _PROPERTIES.sub("", kind).strip()

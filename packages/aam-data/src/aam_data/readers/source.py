@@ -1,10 +1,12 @@
-"""One input file: found, bounded in size, hashed, and out of its gzip."""
+"""One input: found, bounded in size, hashed, and out of its gzip. A file, or an entry of a QIIME 2 cache."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import stat
+import uuid
 import zlib
 from pathlib import Path
 
@@ -17,12 +19,14 @@ _BLOCK = 1 << 20
 
 
 def first_bytes(path: Path, flag: str) -> bytes:
-    """The first 16 bytes of the file given to ``flag``, which tell its format.
+    """The first 16 bytes of the file given to ``flag``, which tell its format; none of a QIIME 2 cache entry.
 
     Raises:
         DataError: there is no such file, it is not a regular file, it cannot be read, or it is empty.
     """
     remedy = f"Give {flag} an existing file that you may read"
+    if is_cache_entry(path):
+        return b""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             problem = "is a directory" if path.is_dir() else "is not a regular file"
@@ -34,6 +38,39 @@ def first_bytes(path: Path, flag: str) -> bytes:
     if not start:
         raise DataError("file is empty", file=path)
     return start
+
+
+def is_cache_entry(path: Path) -> bool:
+    """Whether this is a folder named as those of a QIIME 2 cache are: by a UUID. It has the layout of an artifact."""
+    return path.is_dir() and is_uuid4(path.resolve().name)
+
+
+def is_uuid4(text: str) -> bool:
+    """Whether this is a random UUID in its usual spelling."""
+    try:
+        return uuid.UUID(text).version == 4 and str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all regular files in a folder, ``/`` between their parts, sorted.
+
+    Raises:
+        DataError: something that is neither file nor folder, such as a link.
+    """
+    names, others = [], []
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            kind = path.lstat().st_mode
+            if stat.S_ISREG(kind):
+                names.append(path.relative_to(folder).as_posix())
+            elif not stat.S_ISDIR(kind):
+                others.append(path.relative_to(folder).as_posix())
+    if others:
+        raise DataError("neither files nor folders", file=folder, offenders=sorted(others))
+    return sorted(names)
 
 
 def byte_limit(max_input_gb: float) -> int:
@@ -62,7 +99,10 @@ def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of the file as it is on disk."""
+    """Hex SHA-256 of the file as it is on disk; of a folder, that of what ``sha256sum`` prints of its files."""
+    if path.is_dir():
+        lines = "".join(f"{sha256_of(path / name)}  {name}\n" for name in files_below(path))
+        return hashlib.sha256(lines.encode("utf-8", errors="surrogateescape")).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

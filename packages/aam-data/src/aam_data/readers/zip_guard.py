@@ -18,6 +18,8 @@ from aam_data.errors import DataError
 from aam_data.readers.source import too_large
 
 _ENCRYPTED = 0x1
+_MAX_RATIO = 300  # of members that are not small; distances, trees and sequences stay below 20
+_SMALL = 10_000_000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -49,8 +51,8 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[CheckedZip]:
 
     Raises:
         DataError: not a zip file or a damaged one; a member name that is absolute, goes up (``..``) or
-            appears twice; a symbolic link; an encrypted member; an unusual compression; declared sizes above
-            ``max_bytes``.
+            appears twice; a symbolic link; an encrypted member; an unusual compression; members that would expand
+            more than any data do; declared sizes above ``max_bytes``.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -64,11 +66,13 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[CheckedZip]:
 def _check_members(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -> None:
     names = [member.filename for member in members]
     findings = {
+        "members without a name, at": [f"byte {m.header_offset:,}" for m in members if not m.filename],
         "member names that lead out of the archive": [name for name in names if _leads_out(name)],
         "member names that appear twice": [name for name, times in Counter(names).items() if times > 1],
         "symbolic links": [m.filename for m in members if stat.S_ISLNK(m.external_attr >> 16)],
         "encrypted members": [m.filename for m in members if m.flag_bits & _ENCRYPTED],
         "unusual compression of": [m.filename for m in members if m.compress_type not in _METHODS],
+        f"members that expand more than {_MAX_RATIO}-fold": [m.filename for m in members if _explodes(m)],
     }
     for problem, offenders in findings.items():
         if offenders:
@@ -82,6 +86,10 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -
 def _leads_out(name: str) -> bool:
     parts = PurePosixPath(name)
     return parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name.split("/", 1)[0]
+
+
+def _explodes(member: zipfile.ZipInfo) -> bool:
+    return member.file_size > max(_SMALL, _MAX_RATIO * member.compress_size)
 
 
 def _damaged(path: Path, detail: str, place: str | None = None) -> DataError:
