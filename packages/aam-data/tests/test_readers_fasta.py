@@ -43,6 +43,36 @@ def test_artifacts(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
     assert read_sequences(aligned) == {"a": b"AC-GT"}
 
 
+def test_long_sequences(tmp_path: Path) -> None:
+    letters = b"ACGTTGCAAC" * 1_000
+    wrapped = b"\n".join(letters[i : i + 80] for i in range(0, len(letters), 80))
+    (tmp_path / "s.fa").write_bytes(b">a\n" + wrapped + b"\n>b\n" + letters)
+    assert read_sequences(tmp_path / "s.fa") == {"a": letters, "b": letters}
+
+
+def test_every_ambiguity_code(tmp_path: Path) -> None:
+    """The alphabet of q2-types' DNAFASTAFormat (that of scikit-bio's DNA), and U."""
+    letters = "".join(sorted(skbio.DNA.alphabet - skbio.DNA.gap_chars)) + "U"
+    (tmp_path / "s.fa").write_text(f">a\n{letters}\n>b\n{letters.lower()}\n")
+    assert read_sequences(tmp_path / "s.fa") == {"a": letters.encode(), "b": letters.encode()}
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match=r"no.fa: cannot be read: No such file.*Give --sequences an existing file"):
+        read_sequences(tmp_path / "no.fa")
+    with pytest.raises(DataError, match="is a directory"):
+        read_sequences(tmp_path)
+    (tmp_path / "cut.fa.gz").write_bytes(gzip.compress(b">a\nACGT\n")[:-9])
+    with pytest.raises(DataError, match=r"damaged gzip file.*Copy the file again"):
+        read_sequences(tmp_path / "cut.fa.gz")
+    (tmp_path / "bomb.fa.gz").write_bytes(gzip.compress(b">a\n" + b"A" * 10**7))
+    with pytest.raises(DataError, match=r"GB of content, the limit is 0.001 GB.*--max-input-gb"):
+        read_sequences(tmp_path / "bomb.fa.gz", max_input_gb=0.001)
+    taxonomy = write_artifact(tmp_path / "t.qza", "FeatureData[Taxonomy]", "taxonomy.tsv", b"Feature ID\tTaxon\na\tx\n")
+    with pytest.raises(DataError, match=r"expected FeatureData\[Sequence\] or .*, got FeatureData\[Taxonomy\]"):
+        read_sequences(taxonomy)
+
+
 def test_real_sequences(tmp_path: Path, shared_data: Path) -> None:
     path = shared_data / "tadpole/rep-seqs.qza"
     sequences = read_sequences(path)

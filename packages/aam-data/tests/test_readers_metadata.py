@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from aam_data.config import MetadataOptions
@@ -33,6 +35,7 @@ def test_values_and_ids_stay_text(tmp_path: Path) -> None:
 
 ID_HEADERS = ["id", "ID", "sampleid", "Sample ID", "sample-id", "featureid", "feature id", "#SampleID", "#Sample ID"]
 ID_HEADERS += ["#OTUID", "#OTU ID", "sample_name", "sample_id", "Sample_Name", "#sampleid", "SAMPLE NAME"]
+ID_HEADERS += ["Id", "SampleID", "sample id", "FeatureID", "feature-id", "Feature ID", "#SAMPLE-ID", "otu id"]
 
 
 @pytest.mark.parametrize("header", ID_HEADERS)
@@ -52,11 +55,43 @@ def test_id_column_elsewhere(tmp_path: Path) -> None:
     assert "read from id, not from feature id" in two.notes[0]
 
 
+def test_order_of_preference(tmp_path: Path) -> None:
+    """--id-column, then the first column by name, then the only other one by name, then the first by its values."""
+    everything = "id\tsample_name\tbarcode\na\tb\tc\n"
+    assert read(tmp_path, everything, id_column="barcode", sample_ids={"a"}).sample_ids.tolist() == ["c"]
+    assert read(tmp_path, everything, sample_ids={"b"}).sample_ids.tolist() == ["a"]
+    other = "name\tsample_name\tbarcode\na\tb\tc\n"
+    assert read(tmp_path, other, sample_ids={"a"}).sample_ids.tolist() == ["b"]
+    several = "name\tsample_name\tfeature_id\na\tb\tc\n"
+    by_values = read(tmp_path, several, sample_ids={"a"})
+    assert by_values.sample_ids.tolist() == ["a"]
+    assert by_values.columns == ["sample_name", "feature_id"]
+    assert by_values.notes[1] == "m.tsv: ids are read from name, not from sample_name, feature_id"
+    with pytest.raises(DataError, match=r"columns \(name, sample_name, feature_id\).*one of: id, sampleid, sample-id"):
+        read(tmp_path, several, sample_ids={"b"})
+
+
+def test_first_column_without_a_name(tmp_path: Path) -> None:
+    """As pandas and R write row names, and as QIIME 2 writes alpha diversity."""
+    frame = "\tph\tsite\ns1\t7\tgut\ns2\t8\tskin\n"
+    metadata = read(tmp_path, frame, sample_ids={"s1", "s2", "s3"})
+    assert metadata.sample_ids.tolist() == ["s1", "s2"]
+    assert metadata.columns == ["ph", "site"]
+    note = "warning: m.tsv: ids are read from the first column (without a name), which holds samples of the table"
+    assert metadata.notes == (note,)
+    with pytest.raises(DataError, match=r"no column of sample ids; columns \(\(no name\), ph, site\)"):
+        read(tmp_path, frame)
+    with pytest.raises(DataError, match=r"row 1: columns without a name \(number 1\)"):
+        read(tmp_path, "\tid\n1\ts1\n")
+    vector = read(tmp_path, "\tfaith_pd\ns1\t7.5\n")
+    assert (vector.sample_ids.tolist(), vector.numeric("faith_pd").tolist(), vector.notes) == (["s1"], [7.5], ())
+
+
 def test_first_column_by_its_values(tmp_path: Path) -> None:
     content = "barcode\tph\ns1\t7\ns2\t8\nother\t9\n"
     metadata = read(tmp_path, content, sample_ids={"s1", "s2", "s3"})
     assert metadata.sample_ids.tolist() == ["s1", "s2", "other"]
-    assert "the first column, barcode" in metadata.notes[0]
+    assert "the first column (barcode)" in metadata.notes[0]
     for ids, head in (({"s1"}, ""), ({"s1", "s2"}, "#NAME\tacid\n")):  # too few ids; the header is a comment
         with pytest.raises(DataError, match=r"no column of sample ids.*--id-column"):
             read(tmp_path, head + content, sample_ids=ids)
@@ -86,8 +121,16 @@ def test_commas(tmp_path: Path) -> None:
     assert read(tmp_path, content).notes == ("m.tsv is separated by commas",)
     assert read(tmp_path, "id\tsite\ns1\tgut, lower\n", "m.csv").notes == ("m.csv is separated by tabs",)
     assert read(tmp_path, "id\tsite, part\ns1\tgut, lower\n").text("site, part").tolist() == ["gut, lower"]
-    with pytest.raises(DataError, match="tabs and commas"):
-        read(tmp_path, "id\tsite, part\ns1\tgut\n", "m.csv")
+    assert read(tmp_path, gzip.compress(content.encode()), "M.CSV.gz").notes == ()
+    assert read(tmp_path, "# a note, with commas\n" + content).notes == ("m.tsv is separated by commas",)
+    assert read(tmp_path, "id\ns1\n", "m.csv").columns == []
+    for text, name, message in (
+        ("id\tsite, part\ns1\tgut\n", "m.csv", "the header has tabs and commas"),
+        ("id,site\n# x\ns1\tgut\n", "m.tsv", "the header has commas and the row under it has tabs"),
+        ("id;site\ns1;gut\n", "m.csv", "separated by semicolons.*Save it with tabs or commas"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path, text, name)
 
 
 def test_gzip_and_artifact(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
@@ -95,6 +138,27 @@ def test_gzip_and_artifact(tmp_path: Path, write_artifact: Callable[..., Path]) 
     assert read(tmp_path, gzip.compress(content)).sample_ids.tolist() == ["s1"]
     path = write_artifact(tmp_path / "m.qza", "ImmutableMetadata", "metadata.tsv", content)
     assert read_metadata(path, MetadataOptions(path)).sample_ids.tolist() == ["s1"]
+    wrong = write_artifact(tmp_path / "w.qza", "DistanceMatrix", "distance-matrix.tsv", content)
+    with pytest.raises(DataError, match=r"expected ImmutableMetadata or SampleData\[AlphaDiversity\], got DistanceM"):
+        read_metadata(wrong, MetadataOptions(wrong))
+
+
+def test_alpha_diversity_is_metadata(shared_data: Path) -> None:
+    path = shared_data / "tadpole/faith_pd_vector.qza"
+    metadata = read_metadata(path, MetadataOptions(path))
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data/alpha-diversity.tsv"))
+        reference = pd.read_csv(archive.open(name), sep="\t", index_col=0)
+    assert metadata.sample_ids.tolist() == reference.index.tolist()
+    np.testing.assert_allclose(metadata.numeric("faith_pd"), reference["faith_pd"], rtol=1e-15)
+
+
+def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+    for path, message in ((tmp_path / "no.tsv", "cannot be read: No such file"), (tmp_path, "is a directory")):
+        with pytest.raises(DataError, match=rf"{path}: {message}.*Give --metadata an existing file"):
+            read_metadata(path, MetadataOptions(path))
+    with pytest.raises(DataError, match=r"damaged gzip file.*Copy the file again"):
+        read(tmp_path, gzip.compress(b"id\tph\ns1\t7\n" * 99)[:-20])
 
 
 def test_directives(tmp_path: Path) -> None:
@@ -102,11 +166,57 @@ def test_directives(tmp_path: Path) -> None:
     metadata = read(tmp_path, f"id\tph\tsite\thost\n{rows}#q2:colour\tred\ns1\t7\tgut\th1\n")
     assert metadata.types == {"ph": "numeric", "site": "categorical"}
     assert metadata.sample_ids.tolist() == ["s1"]
-    assert metadata.notes == ("m.tsv: row 4, the directive #q2:colour is not known and was skipped",)
+    assert metadata.notes == ("warning: m.tsv: row 4, the directive #q2:colour is not known and was skipped",)
+    for rows, message in {
+        "#q2:types\nid\tph\ns1\t7\n": r"not stand right under the header \(row 1: #q2:types\)",
+        "id\tph\ns1\t7\n#q2:types\nx\t1\n#q2:missing\n": r"\(row 3: #q2:types, row 5: #q2:missing\)",
+        "id\tph\n#q2:types\n#q2:types\tnumeric\ns1\t7\n": "row 3: the directive #q2:types appears twice",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            read(tmp_path, rows)
+
+
+def test_missing_directive(tmp_path: Path) -> None:
+    """INSDC:missing holds for its column even where --no-default-na switches the usual words off."""
+    rows = "id\ta\tb\tc\n#q2:missing\tINSDC:missing\tblank\n"
+    words = ["not applicable", "missing", "not collected", "not provided", "restricted access"]  # of QIIME 2
+    rows += "".join(f"s{i}\t{word}\t{word}\tx\n" for i, word in enumerate([*words, "x"]))
+    metadata = read(tmp_path, rows, default_na=False)
+    assert metadata.text("a").tolist() == [None] * 5 + ["x"]
+    assert metadata.text("b").tolist() == [*words, "x"]
+    assert read(tmp_path, rows).text("b").tolist() == [None] * 5 + ["x"]
+
+
+def test_kind_of_a_column(tmp_path: Path) -> None:
+    """QIIME 2's rule: numeric if all that is there are numbers, also if nothing is there; directives win."""
+    metadata = read(
+        tmp_path,
+        "id\tage\tsite\tcode\tnothing\tplain\n#q2:types\t\t\tcategorical\tcategorical\n"
+        "s1\t7\tgut\t1\t\t\ns2\tmissing\t7\t2\t\tnot provided\n",
+    )
+    kinds = {"age": "numeric", "site": "categorical", "code": "categorical", "nothing": "categorical"}
+    assert {name: metadata.kind(name) for name in metadata.columns} == kinds | {"plain": "numeric"}
+    for value in ("nan", "inf", "1,5", "<5", "NA"):
+        assert read(tmp_path, column(["1", value])).kind("value") == "categorical"
+
+
+def test_comments_and_line_breaks_are_pointed_out(tmp_path: Path) -> None:
+    metadata = read(tmp_path, 'id\tsite\n# a comment\n#s1\tgut\ns2\t"gut\nlower"\n#s3\tskin\ns4\tskin\n')
+    assert metadata.sample_ids.tolist() == ["s2", "s4"]
+    assert metadata.text("site")[0] == "gut\nlower"
+    assert metadata.notes == (
+        "m.tsv: 2 rows begin with # and were skipped as comments, as in QIIME 2 (row 3, 6)",
+        "warning: m.tsv: 1 rows hold a line break inside quotes; make sure that every quote is closed (row 4)",
+    )
 
 
 MISSING = ["", "missing", "Missing: Not provided", "not applicable", "Not  Collected", "MISSING: not collected: lab"]
-MISSING += ["restricted access", "missing: control sample", "not provided"]
+MISSING += ["restricted access", "missing: control sample", "not provided", "missing: not collected: lab stock"]
+MISSING += ["Missing: Not collected", "Not applicable", "missing: not provided", "missing: restricted access"]  # Qiita
+MISSING += [  # INSDC, 2023
+    "missing: sample group", "missing: synthetic construct", "missing: lab stock", "missing: third party data",
+    "missing: data agreement established pre-2023", "missing: endangered species", "missing: human-identifiable",
+]  # fmt: skip
 MISSING_NUMBERS = ["na", "N/A", "NaN", "null", "None", "unk", "Unknown", "unspecified", "not available", "?", "-"]
 MISSING_NUMBERS += ["not determined", "not recorded"]
 
@@ -167,6 +277,8 @@ def test_require(tmp_path: Path) -> None:
         metadata.text("xyzzy")
     with pytest.raises(DataError, match="several columns are named age"):
         metadata.numeric("age")
+    assert metadata.notes == ("m.tsv: several columns are named age, so these cannot be used",)
+    assert metadata.columns == ["body_site"]
 
 
 @pytest.mark.parametrize(
@@ -177,15 +289,20 @@ def test_require(tmp_path: Path) -> None:
         ("id\tph\n", "a header without rows"),
         ("id\tph\n# s1\t7\n", "a header without rows"),
         ("id\tph\ns1\t7\ns1\t8\n", r"column id: sample ids that appear more than once \(s1\)"),
-        ("id\tph\ns1\t7\n\t8\n", r"rows without a sample id \(3\)"),
+        ("id\tph\ns1\t7\n\t8\n", r"rows without a sample id \(row 3\)"),
         ("ph\tid\n7\t#s1\n", r"begin with # \(#s1\)"),
-        ("id\tph\ns1\t7\t\ns2\t7\t9\n", "row 3: 3 cells, the header has 2"),
+        ("id\tph\ns1\t7\t\ns2\t7\t9\n", r"more cells than the header's 2 \(row 3: 3\). Quote cells"),
+        ("id\tph\n\ns1\t7\t9\ns2\t\t\t9\t\n", r"more cells than the header's 2 \(row 3: 3, row 4: 4\)"),
+        ("ph\tsite\ns1\t7\tgut\ns2\t8\tgut\n", r"Name the first column too; R's write.table"),
+        ("id\tph\ns1\t7\nid\tph\ns2\t8\n", r"the header appears again \(row 3\)"),
         ("id\t\tph\ns1\t7\t8\n", r"row 1: columns without a name \(number 2\)"),
         ('id\tph\ns1\t"7\ns2\t8\n', "row 2: cannot be split: unexpected end of data"),
         ('id\tph\ns1\t"7"x\ns2\t8\n', "row 2: cannot be split"),
-        (b"id\tph\tsite\ns1\t7\tgut\ns2\t8\tcaf\xe9\n", r"row 3, column 3: b'\\xe9' is not UTF-8"),
-        ("id\tph\n".encode("utf-16"), "Save it as UTF-8"),
-        ("id\tph\n".encode("utf-16-le"), "Save it as UTF-8"),
+        (b"id\tph\tsite\ns1\t7\tgut\ns2\t8\tcaf\xe9\n", r"not UTF-8 text \(row 3, column 3: b'\\xe9'\).*Save it"),
+        (b"id,ph\r\ns\xe9,7\r\ns2,\xb5\r\n", r"\(row 2, column 1: b'\\xe9', row 3, column 2: b'\\xb5'\)"),
+        (b"id\tph\ns1\t7\0\n", "not UTF-8 text: it holds NUL bytes"),
+        ("id\tph\n".encode("utf-16"), "UTF-16, not UTF-8 text. Save it as UTF-8"),
+        ("id\tph\n".encode("utf-16-le"), "UTF-16, not UTF-8 text. Save it as UTF-8"),
         ("barcode\tph\ns1\t7\n", r"no column of sample ids; columns \(barcode, ph\)"),
         ("id\tph\n#q2:types\tnumber\ns1\t7\n", r"row 2 \(#q2:types\): unknown values \(number\)"),
         ("id\tph\n#q2:missing\tinsdc:missing\ns1\t7\n", r"unknown values \(insdc:missing\)"),

@@ -5,13 +5,17 @@ Draws and masks refer to this order, so neither the order of a table's rows nor 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from aam_data.alphabet import AMBIGUOUS
 from aam_data.config import TableOptions
 from aam_data.errors import DataError
-from aam_data.sequences import FeatureSequences, Sequences, build_sequences
+from aam_data.feature_sequences import FeatureSequences
+from aam_data.sequences import Sequences, build_sequences
 from aam_data.table import CountTable
+
+_FEW_LENGTHS = 5  # so many are listed
 
 
 def canonical_features(
@@ -25,39 +29,48 @@ def canonical_features(
         options: ``missing_features``, ``trim_length`` and the file's name for messages.
 
     Returns:
-        The table, the sequences of its features, and sentences about what was dropped, cut and merged. Of features
-        that become one, the first id in sorted order stays.
+        The table, the sequences of its features, and sentences about what was dropped, cut and merged. Features
+        that become one go by the first of their ids in sorted order; ``merged_ids`` of the sequences has all.
 
     Raises:
-        DataError: features without a sequence (unless they may be dropped), none left, or sequences so long that
-            their codes need more than ``max_input_gb``.
+        DataError: no reads, features without a sequence (unless they may be dropped), none left, or sequences so long
+            that their codes need more than ``max_input_gb``.
     """
     observed = np.bincount(table.data.indices, minlength=table.n_features) > 0
+    if not observed.any():
+        raise DataError("no sample has reads", file=options.table)
     missing = observed & found.missing()
     notes = list(found.notes)
     if not observed.all():
         notes.append(f"{np.count_nonzero(~observed):,} of {table.n_features:,} features have no reads and were dropped")
     if missing.any():
-        notes.append(_refuse_or_describe(table, missing, options))
+        notes.append(_refuse_or_describe(table, missing, found, options))
     rows = np.flatnonzero(observed & ~missing)
     if len(rows) == 0:
         raise DataError("no feature with reads and a sequence", file=options.table)
-    sequences, trim_notes = _trim([found.sequences[row] or b"" for row in rows], options.trim_length)
+    whole = [found.sequences[row] or b"" for row in rows]
+    sequences, trim_notes = _trim(whole, options.trim_length)
     order = sorted(range(len(rows)), key=lambda i: (sequences[i], table.feature_ids[rows[i]]))
-    first = [i == 0 or sequences[order[i]] != sequences[order[i - 1]] for i in range(len(order))]
-    unique = [sequences[i] for i, is_first in zip(order, first, strict=True) if is_first]
+    first = np.array([i == 0 or sequences[order[i]] != sequences[order[i - 1]] for i in range(len(order))])
+    unique = [sequences[order[i]] for i in np.flatnonzero(first)]
     _refuse_giants(unique, options)
+    feature, ids = np.cumsum(first) - 1, table.feature_ids[rows[order]]
     new_index = np.full(table.n_features, -1, dtype=np.int64)
-    new_index[rows[order]] = np.cumsum(first) - 1
-    table = table.regroup_features(new_index, table.feature_ids[rows[order]][first])
+    new_index[rows[order]] = feature
     if len(unique) < len(rows):
         merged = f"{len(rows) - len(unique):,} of {len(rows):,} features"
         trim_notes.append(f"{merged} have the sequence of another one, and their counts were added to it")
-    built = build_sequences(unique)
-    return table, built, notes + trim_notes + _describe(built)
+    built = build_sequences(unique, _merged_ids(ids, feature))
+    return table.regroup_features(new_index, ids[first]), built, notes + trim_notes + _describe(built, unique)
 
 
-def _refuse_or_describe(table: CountTable, missing: np.ndarray, options: TableOptions) -> str:
+def _merged_ids(ids: np.ndarray, feature: np.ndarray) -> dict[int, tuple[str, ...]]:
+    """Ids by feature, of features that have several; both arrays are ordered by feature."""
+    starts, sizes = np.unique(feature, return_index=True, return_counts=True)[1:]
+    return {int(i): tuple(ids[starts[i] : starts[i] + sizes[i]]) for i in np.flatnonzero(sizes > 1)}
+
+
+def _refuse_or_describe(table: CountTable, missing: np.ndarray, found: FeatureSequences, options: TableOptions) -> str:
     reads = np.where(missing[table.data.indices], table.data.counts, 0)
     sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
     lost, depths = np.bincount(sample, weights=reads, minlength=table.n_samples), table.depths()
@@ -66,13 +79,15 @@ def _refuse_or_describe(table: CountTable, missing: np.ndarray, options: TableOp
     what = f"{np.count_nonzero(missing):,} of {table.n_features:,} features have no sequence"
     size = f"{lost.sum():,.0f} reads ({lost.sum() / depths.sum():.2%})"
     if options.missing_features == "error":
+        remedy = "Give --sequences a file that has them, or leave them out with --missing-features drop"
         raise DataError(
             f"{what}; they hold {size}",
             file=options.sequences or options.table,
             offenders=list(table.feature_ids[missing]),
-            remedy="Give --sequences a file that has them, or leave them out with --missing-features drop",
+            remedy=f"{found.suggestion}. {remedy}" if found.suggestion else remedy,
         )
-    return f"{what} and were dropped with {size}, at most {share[worst]:.2%} of a sample ({table.sample_ids[worst]})"
+    typical = f"{np.median(share[depths > 0]):.2%} of a sample in the median"
+    return f"{what} and were dropped with {size}, {typical}, {share[worst]:.2%} at most ({table.sample_ids[worst]})"
 
 
 def _trim(sequences: list[bytes], length: int) -> tuple[list[bytes], list[str]]:
@@ -95,16 +110,22 @@ def _refuse_giants(sequences: list[bytes], options: TableOptions) -> None:
         )
 
 
-def _describe(sequences: Sequences) -> list[str]:
+def _describe(built: Sequences, letters: list[bytes]) -> list[str]:
     notes = []
-    shortest, longest = int(sequences.lengths.min()), int(sequences.lengths.max())
-    if shortest < longest:
+    lengths, times = np.unique(built.lengths, return_counts=True)
+    if len(lengths) > 1:
+        text = f"sequences are {lengths[0]} to {lengths[-1]} bases long"
+        if len(lengths) <= _FEW_LENGTHS:
+            text += " (" + ", ".join(f"{n} of {length}" for length, n in zip(lengths, times, strict=True)) + ")"
+        notes.append(text)
+    cut = sum(longer.startswith(shorter) for shorter, longer in pairwise(letters))
+    if cut:
         notes.append(
-            f"sequences are {shortest} to {longest} bases long: "
-            "the same organism at two lengths counts as two ASVs (--trim-length makes them one)"
+            f"warning: {cut:,} of {len(letters):,} sequences are the beginning of a longer one: studies of different "
+            f"read lengths look merged, and one organism counts as several ASVs; --trim-length {lengths[0]} makes "
+            "them one"
         )
-    ambiguous = int((sequences.codes == AMBIGUOUS).any(axis=1).sum())
-    if ambiguous:
-        what = f"{ambiguous:,} of {len(sequences):,} sequences"
+    if built.ambiguous:
+        what = f"{len(built.ambiguous):,} of {len(built):,} sequences"
         notes.append(f"{what} hold ambiguous bases, which are read but never masked or predicted")
     return notes

@@ -9,6 +9,12 @@ import numpy as np
 
 from aam_data.config import SplitOptions
 from aam_data.errors import DataError
+from aam_data.overlap import closest_transformation
+from aam_data.readers.delimited import decode_text
+from aam_data.readers.source import first_bytes, read_bounded
+
+_FLAGS = {"train": "--train-samples", "validation": "--val-samples", "test": "--test-samples"}
+_MAX_BYTES = 1 << 30
 
 
 def read_id_lists(
@@ -30,11 +36,12 @@ def read_id_lists(
     for part, path in files.items():
         if path is None:
             continue
-        ids = _read_ids(path)
+        ids = _read_ids(path, _FLAGS[part])
         unknown = [sample_id for sample_id in ids if sample_id not in known and sample_id not in left_out]
         if unknown:
             problem = f"{len(unknown):,} samples that the table does not have"
-            raise DataError(problem, file=path, offenders=unknown)
+            suggestion = closest_transformation(unknown, [*known, *left_out])
+            raise DataError(problem, file=path, offenders=unknown, remedy=str(suggestion) if suggestion else None)
         shared = [f"{sample_id} (also {part_of[sample_id]})" for sample_id in ids if sample_id in part_of]
         if shared:
             raise DataError(f"{len(shared):,} samples are in another list too", file=path, offenders=shared)
@@ -67,11 +74,8 @@ def refuse_repeats(ids: Sequence[str], path: Path) -> None:
         raise DataError("sample ids are listed twice", file=path, offenders=list(values[counts > 1]))
 
 
-def _read_ids(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError("not UTF-8 text with a sample id a line", file=path) from error
-    ids = [line.strip() for line in lines if line.strip()]
+def _read_ids(path: Path, flag: str) -> list[str]:
+    content = read_bounded(path, first_bytes(path, flag), _MAX_BYTES)
+    ids = [line.strip() for line in decode_text(content, path).split("\n") if line.strip()]
     refuse_repeats(ids, path)
     return ids

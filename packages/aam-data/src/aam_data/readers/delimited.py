@@ -11,40 +11,65 @@ from typing import NamedTuple
 from aam_data.errors import DataError
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SAVE = "Save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
 class Row(NamedTuple):
-    """A row of a text table: the number of its first line, counted from 1, and its cells without outer blanks."""
+    """A row of a text table.
+
+    Attributes:
+        line: number of its first line, counted from 1.
+        cells: without outer blanks.
+        n_lines: how many lines it goes over; more than 1 if there are line breaks in quotes.
+    """
 
     line: int
     cells: list[str]
+    n_lines: int = 1
 
 
 def decode_text(content: bytes, path: Path) -> str:
-    """UTF-8 text, with or without byte order mark. Raises DataError naming row and column of other bytes."""
-    if content.startswith(_UTF16) or b"\0" in content:
-        raise DataError("not UTF-8 text", file=path, remedy="Save it as UTF-8 (in Excel: CSV UTF-8)")
+    """UTF-8 text, with or without byte order mark. Raises DataError naming rows and columns of other bytes."""
+    if content.startswith(_UTF16) or 3 * content.count(b"\0") > len(content):
+        raise DataError("UTF-16, not UTF-8 text", file=path, remedy=_SAVE)
+    if b"\0" in content:
+        raise DataError("not UTF-8 text: it holds NUL bytes", file=path, remedy=_SAVE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start]
-        row, in_line = before.count(b"\n") + 1, before[before.rfind(b"\n") + 1 :]
-        column = (in_line.count(b"\t") or in_line.count(b",")) + 1
-        bad = ascii(content[error.start : error.end])
-        place = f"row {row}, column {column}"
-        raise DataError(f"{bad} is not UTF-8", file=path, place=place, remedy="Save it as UTF-8") from error
+        raise DataError("not UTF-8 text", file=path, offenders=_undecodable(content), remedy=_SAVE) from error
+
+
+def _undecodable(content: bytes) -> list[str]:
+    """Rows with bytes that are not UTF-8, each with the column and value of the first."""
+    found = []
+    for row, line in enumerate(content.splitlines(), 1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = line[: error.start]
+            column = (before.count(b"\t") or before.count(b",")) + 1
+            found.append(f"row {row}, column {column}: {line[error.start : error.end]!a}")
+    return found
+
+
+def is_named_csv(path: Path) -> bool:
+    """Whether the file's name ends in .csv, or .csv.gz."""
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
     """Tab or comma, from the header line and the file's name, and a sentence when the name says otherwise.
 
     Raises:
-        DataError: a .csv whose header holds both, so that either could be meant.
+        DataError: a .csv whose header holds both, so that either could be meant; semicolons.
     """
-    tabs, commas, named_csv = "\t" in header, "," in header, path.suffix == ".csv"
+    tabs, commas, named_csv = "\t" in header, "," in header, is_named_csv(path)
     if named_csv and tabs and commas:
         remedy = "Save it with one of them, or name it .tsv if tabs are meant"
         raise DataError("the header has tabs and commas", file=path, remedy=remedy)
+    if ";" in header and not tabs and not commas:
+        raise DataError("separated by semicolons", file=path, remedy="Save it with tabs or commas between the cells")
     if named_csv and tabs:
         return "\t", f"{path.name} is separated by tabs"
     if commas and not tabs:
@@ -65,4 +90,4 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
             problem, remedy = f"cannot be split: {error}", "Close or remove the quote that begins a cell"
             raise DataError(problem, file=path, place=f"row {line}", remedy=remedy) from error
         if any(cells):
-            yield Row(line, cells)
+            yield Row(line, cells, reader.line_num - line + 1)

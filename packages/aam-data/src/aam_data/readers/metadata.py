@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
@@ -21,6 +21,10 @@ from aam_data.readers.missing import MissingRule
 from aam_data.readers.qza import read_content
 from aam_data.readers.source import byte_limit
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TYPES = ("ImmutableMetadata", "SampleData[AlphaDiversity]")  # QIIME 2 reads both as metadata
 _NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -38,7 +42,7 @@ class Metadata:
     """
 
     frame: pd.DataFrame
-    types: dict[str, str]
+    types: dict[str, Literal["categorical", "numeric"]]
     path: Path
     rule: MissingRule
     repeated: tuple[str, ...] = ()
@@ -73,6 +77,17 @@ class Metadata:
         counts = Counter(value for value in self.text(column) if value is not None)
         return {value: times for value, times in counts.items() if self.rule.in_numbers(value)}
 
+    def kind(self, column: str) -> Literal["categorical", "numeric"]:
+        """What a column holds: as ``#q2:types`` declares, else numeric if every value that is there is a number.
+
+        This is QIIME 2's rule: one value such as ``<5``, ``1,5`` or ``nan`` makes a column categorical, and a column
+        without values is numeric.
+        """
+        values = set(self.text(column)) - {None}
+        if column in self.types:
+            return self.types[column]
+        return "numeric" if all(map(_is_number, values)) else "categorical"
+
     def numeric(self, column: str) -> np.ndarray:
         """Values of a column as float64 [B], NaN where missing.
 
@@ -99,10 +114,20 @@ class Metadata:
         positions = self.frame.index.get_indexer(_index(sample_ids))
         values = self.frame.to_numpy(dtype=object)[positions]
         values[positions < 0] = None
-        return replace(self, frame=pd.DataFrame(values, _index(sample_ids), self.frame.columns, dtype=object))
+        return replace(self, frame=_frame(values, sample_ids, self.columns))
+
+
+def _frame(
+    values: np.ndarray | dict[str, np.ndarray], sample_ids: Sequence[str] | np.ndarray, columns: Sequence[str]
+) -> pd.DataFrame:
+    import pandas as pd  # 0.2 s, which `aam unifrac` need not wait for
+
+    return pd.DataFrame(values, _index(sample_ids), _index(columns), dtype=object)
 
 
 def _index(names: Sequence[str] | np.ndarray) -> pd.Index:
+    import pandas as pd
+
     return pd.Index(as_objects(names)).astype(object)  # pandas 3 would make its own strings of them
 
 
@@ -117,7 +142,7 @@ def read_metadata(
     sample_ids: Collection[str] = (),
     max_input_gb: float = 8.0,
 ) -> Metadata:
-    """Read sample metadata: TSV or CSV, gzip of them, or an ImmutableMetadata artifact.
+    """Read sample metadata: TSV or CSV, gzip of them, or an artifact with metadata or alpha diversity.
 
     Args:
         path: the file.
@@ -129,33 +154,48 @@ def read_metadata(
         DataError: not UTF-8, no header or no rows (see ``read_layout``), ids that are empty or appear twice, a
             column that ``#q2:missing`` declares ``no-missing`` with missing values.
     """
-    content = read_content(path, "--metadata", ("ImmutableMetadata",), byte_limit(max_input_gb))
+    content = read_content(path, "--metadata", _TYPES, byte_limit(max_input_gb))
     layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids)
     ids = _ids(layout, path)
     rule = MissingRule.of(options)
-    values: dict[str, str | None] = {}  # equal cells share one object, and are judged once
-    columns: dict[str, np.ndarray] = {}
-    repeated = {name for name, times in Counter(layout.header).items() if times > 1}
-    for i, name in enumerate(layout.header):
-        if i == layout.id_column or name in repeated:
+    repeated = sorted(name for name, times in Counter(layout.header).items() if times > 1)
+    notes = list(layout.notes)
+    if repeated:
+        notes.append(f"{path.name}: several columns are named {', '.join(repeated)}, so these cannot be used")
+    columns = _columns(layout, rule, {*repeated, layout.header[layout.id_column]})
+    for name, scheme in zip(layout.header, layout.directives.missing, strict=True):
+        if name in columns and scheme == "no-missing":
+            _refuse_missing(columns[name], ids, name, path)
+    frame = _frame(columns, ids, list(columns))
+    types: dict[str, Literal["categorical", "numeric"]] = {}
+    for name, kind in zip(layout.header, layout.directives.types, strict=True):
+        if name in columns and kind:
+            types[name] = "numeric" if kind == "numeric" else "categorical"
+    return Metadata(frame, types, path, rule, tuple(repeated), tuple(notes))
+
+
+def _columns(layout: Layout, rule: MissingRule, left_out: Collection[str]) -> dict[str, np.ndarray]:
+    """Values of the columns, [B] str objects, None where missing. Equal cells share one object."""
+    judged: dict[MissingRule, dict[str, str | None]] = defaultdict(dict)
+    columns = {}
+    for i, (name, scheme) in enumerate(zip(layout.header, layout.directives.missing, strict=True)):
+        if name in left_out:
             continue
+        rule_here = replace(rule, default_na=True) if scheme == "INSDC:missing" else rule
+        values = judged[rule_here]
         cells = [row.cells[i] for row in layout.rows]
         for cell in set(cells) - values.keys():
-            values[cell] = None if rule.always(cell) else cell
+            values[cell] = None if rule_here.always(cell) else cell
         columns[name] = as_objects([values[cell] for cell in cells])
-        if layout.missing and layout.missing[i] == "no-missing":
-            _refuse_missing(columns[name], ids, name, path)
-    frame = pd.DataFrame(columns, _index(ids), dtype=object)
-    frame.columns = _index(list(columns))
-    types = {name: kind for name, kind in zip(layout.header, layout.types, strict=False) if kind and name in columns}
-    return Metadata(frame, types, path, rule, tuple(sorted(repeated)), tuple(layout.notes))
+    return columns
 
 
 def _ids(layout: Layout, path: Path) -> np.ndarray:
-    place = f"column {layout.header[layout.id_column]}"
+    name = layout.header[layout.id_column]
+    place = f"column {name}" if name else "the first column"
     ids = as_objects([row.cells[layout.id_column] for row in layout.rows])
     for problem, wrong in {
-        "rows without a sample id": [row.line for row, name in zip(layout.rows, ids, strict=True) if not name],
+        "rows without a sample id": [f"row {row.line}" for row, name in zip(layout.rows, ids, strict=True) if not name],
         "sample ids that begin with #": [name for name in ids if name.startswith("#")],
     }.items():
         if wrong:

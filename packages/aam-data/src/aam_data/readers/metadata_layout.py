@@ -1,4 +1,4 @@
-"""How a metadata file is laid out: its header, its directives, the column of ids, its rows.
+"""How a metadata file is laid out: its header, its directives, its rows.
 
 Rules after https://docs.qiime2.org (metadata file format) and qiime2/metadata/io.py, with further spellings of the
 id header, and columns that QIIME 2 would refuse as long as nothing needs them.
@@ -6,20 +6,16 @@ id header, and columns that QIIME 2 would refuse as long as nothing needs them.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.errors import DataError
+from aam_data.errors import DataError, first_few
 from aam_data.readers.delimited import Row, find_delimiter, split_rows
-
-_ID_HEADERS = {"id", "sampleid", "samplename", "featureid", "otuid"}
-_IGNORED_IN_HEADERS = re.compile(r"[#\s_-]")
-_ACCEPTED = "id, sampleid, sample-id, sample_name, #SampleID, ..."
-_TYPES = ("", "categorical", "numeric")
-_MISSING_SCHEMES = ("", "blank", "no-missing", "INSDC:missing")
-_MIN_OVERLAP = 0.5  # share of a first column's values that must be sample ids, when its header is not one
+from aam_data.readers.metadata_directives import PREFIX, Directives, parse_directives, refuse_misplaced
+from aam_data.readers.metadata_ids import ACCEPTED, find_id_column, is_id_header
 
 
 @dataclass(frozen=True)
@@ -29,15 +25,14 @@ class Layout:
     Attributes:
         header: names of all columns.
         id_column: position of the ids.
-        types, missing: the cells of ``#q2:types`` (lower case) and ``#q2:missing``, as long as the header, or empty.
+        directives: what the file declares about its columns.
         rows: data rows, each as long as the header.
         notes: sentences about what was unusual.
     """
 
     header: list[str]
     id_column: int
-    types: list[str]
-    missing: list[str]
+    directives: Directives
     rows: list[Row]
     notes: list[str]
 
@@ -52,45 +47,49 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
         sample_ids: ids of the table, to recognise a column of ids that has another name.
 
     Raises:
-        DataError: no header or no rows, a row longer than the header, unnamed columns, an unknown value of a
-            directive, or no column of ids.
+        DataError: no header or no rows, rows longer than the header, unnamed columns, directives that are misplaced
+            or unknown, or no column of ids.
     """
-    first = next((line for line in text.splitlines() if _may_be_header(line, id_column)), "")
-    delimiter, note = find_delimiter(first, path)
-    notes = [note] if note else []
-    rows = split_rows(text, delimiter, path)
-    skipped: list[Row] = []
-    for head in rows:
-        if not _is_comment(head, id_column):
-            break
-        skipped.append(head)
-    else:
-        raise DataError("no header", file=path, remedy=f"Begin the file with a header: {_ACCEPTED}")
+    rows, notes = _rows(text, path, id_column)
+    head, skipped = _find_header(rows, path, id_column)
     header = _header(head, path)
-    directives: dict[str, list[str]] = {"types": [], "missing": []}
-    data = []
+    directives, data = _sort_rows(rows, header, path, notes)
+    commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
+    position, note = find_id_column(
+        header, [row.cells[0] for row in data], path, id_column, () if commented_header else sample_ids
+    )
+    unnamed = [f"number {i + 1}" for i, name in enumerate(header) if not name and i != position]
+    if unnamed:
+        raise DataError("columns without a name", file=path, place=f"row {head.line}", offenders=unnamed)
+    return Layout(header, position, directives, data, [*notes, *directives.notes, *note])
+
+
+def _rows(text: str, path: Path, id_column: str | None) -> tuple[Iterator[Row], list[str]]:
+    """The file's rows, and a sentence when its delimiter is not what its name says."""
+    lines = io.StringIO(text)
+    header = next((line for line in lines if _may_be_header(line, id_column)), "")
+    delimiter, note = find_delimiter(header, path)
+    following = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    if delimiter == "," and "\t" in following and "," not in following:
+        remedy = "Separate all rows by tabs, or all by commas"
+        raise DataError("the header has commas and the row under it has tabs", file=path, remedy=remedy)
+    return split_rows(text, delimiter, path), [note] if note else []
+
+
+def _find_header(rows: Iterator[Row], path: Path, id_column: str | None) -> tuple[Row, list[Row]]:
+    """The first row that is no comment, and the comments above it."""
+    skipped: list[Row] = []
     for row in rows:
-        cells = _fit(row, len(header), path)
-        if not cells[0].startswith("#"):
-            data.append(Row(row.line, cells))
-        elif cells[0].startswith("#q2:"):
-            _add_directive(directives, Row(row.line, cells), notes, path)
-    if not data:
-        raise DataError("a header without rows", file=path)
-    position = _find_ids(header, data, path, id_column, sample_ids, skipped, notes)
-    reserved = [name for i, name in enumerate(header) if i != position and _is_id_header(name)]
-    if reserved:
-        notes.append(f"{path.name}: ids are read from {header[position]}, not from {', '.join(reserved)}")
-    return Layout(header, position, directives["types"], directives["missing"], data, notes)
-
-
-def _is_id_header(name: str) -> bool:
-    return _IGNORED_IN_HEADERS.sub("", name).lower() in _ID_HEADERS
+        if not _is_comment(row, id_column):
+            refuse_misplaced([row for row in skipped if row.cells[0].startswith(PREFIX)], path)
+            return row, skipped
+        skipped.append(row)
+    raise DataError("no header", file=path, remedy=f"Begin the file with a header: {ACCEPTED}")
 
 
 def _is_comment(row: Row, id_column: str | None) -> bool:
     first = row.cells[0]
-    return first.startswith("#") and not _is_id_header(first) and id_column not in row.cells
+    return first.startswith("#") and not is_id_header(first) and id_column not in row.cells
 
 
 def _may_be_header(line: str, id_column: str | None) -> bool:
@@ -102,59 +101,56 @@ def _header(row: Row, path: Path) -> list[str]:
     header = list(row.cells)
     while not header[-1]:  # what spreadsheets leave at the right
         header.pop()
-    unnamed = [f"number {i + 1}" for i, name in enumerate(header) if not name]
-    if unnamed:
-        raise DataError("columns without a name", file=path, place=f"row {row.line}", offenders=unnamed)
     return header
 
 
-def _fit(row: Row, width: int, path: Path) -> list[str]:
-    """The row's cells at the header's length: missing ones empty, empty ones beyond it dropped."""
-    if any(row.cells[width:]):
-        problem = f"{len(row.cells)} cells, the header has {width}"
-        raise DataError(problem, file=path, place=f"row {row.line}", remedy="Quote cells that hold the delimiter")
-    return (row.cells + [""] * (width - len(row.cells)))[:width]
+def _sort_rows(rows: Iterator[Row], header: list[str], path: Path, notes: list[str]) -> tuple[Directives, list[Row]]:
+    """Directives, and data rows at the header's length; what is left out is said."""
+    directives, misplaced, data, longer = list[Row](), list[Row](), list[Row](), list[Row]()
+    comments, spread = list[int](), list[int]()
+    width, seen = len(header), dict[str, str]()  # equal cells become one object, for memory
+    for row in rows:
+        first = row.cells[0]
+        if first.startswith(PREFIX):
+            (misplaced if data else directives).append(row)
+            continue
+        if first.startswith("#"):
+            if any(row.cells[1:]):
+                comments.append(row.line)
+            continue
+        if any(row.cells[width:]):
+            longer.append(row)
+        if row.n_lines > 1:
+            spread.append(row.line)
+        data.append(Row(row.line, [seen.setdefault(cell, cell) for cell in _fit(row.cells, width)]))
+    refuse_misplaced(misplaced, path)
+    _refuse_longer(longer, len(data), width, path)
+    if not data:
+        raise DataError("a header without rows", file=path)
+    again = [f"row {row.line}" for row in data if row.cells == header]
+    if again:
+        raise DataError("the header appears again", file=path, offenders=again, remedy="Were files joined? Remove it")
+    if comments:
+        what = f"{len(comments):,} rows begin with # and were skipped as comments, as in QIIME 2"
+        notes.append(f"{path.name}: {what} (row {first_few(comments)})")
+    if spread:
+        what = f"{len(spread):,} rows hold a line break inside quotes; make sure that every quote is closed"
+        notes.append(f"warning: {path.name}: {what} (row {first_few(spread)})")
+    fitted = [Row(row.line, _fit(row.cells, width)) for row in directives]
+    return parse_directives(fitted, width, path), data
 
 
-def _add_directive(directives: dict[str, list[str]], row: Row, notes: list[str], path: Path) -> None:
-    name = row.cells[0].split()[0].removeprefix("#q2:")
-    if name not in directives:
-        notes.append(f"{path.name}: row {row.line}, the directive #q2:{name} is not known and was skipped")
+def _fit(cells: list[str], width: int) -> list[str]:
+    """Cells at the header's length: missing ones empty, empty ones beyond it dropped."""
+    return (cells + [""] * (width - len(cells)))[:width]
+
+
+def _refuse_longer(rows: list[Row], n_rows: int, width: int, path: Path) -> None:
+    if not rows:
         return
-    accepted = _TYPES if name == "types" else _MISSING_SCHEMES
-    values = ["", *(cell.lower() if name == "types" else cell for cell in row.cells[1:])]
-    unknown = [value for value in values if value not in accepted]
-    if unknown:
-        remedy = f"Use {', '.join(accepted[1:])} or an empty cell"
-        place = f"row {row.line} (#q2:{name})"
-        raise DataError("unknown values", file=path, place=place, offenders=unknown, remedy=remedy)
-    directives[name] = values
-
-
-def _find_ids(
-    header: list[str],
-    rows: list[Row],
-    path: Path,
-    id_column: str | None,
-    sample_ids: Collection[str],
-    skipped: list[Row],
-    notes: list[str],
-) -> int:
-    if id_column is not None:
-        if header.count(id_column) != 1:
-            problem = f"no column {id_column}" if id_column not in header else f"several columns {id_column}"
-            raise DataError(problem, file=path, offenders=header, remedy="Give one of its columns to --id-column")
-        return header.index(id_column)
-    if _is_id_header(header[0]):
-        return 0
-    named = [i for i, name in enumerate(header) if _is_id_header(name)]
-    if len(named) == 1:
-        notes.append(f"{path.name}: ids are read from column {header[named[0]]}, which is not the first")
-        return named[0]
-    known = sum(row.cells[0] in sample_ids for row in rows)
-    header_commented = any(len(row.cells) == len(header) > 1 for row in skipped)
-    if known >= _MIN_OVERLAP * len(rows) and not header_commented and header[0] not in sample_ids:
-        notes.append(f"{path.name}: ids are read from the first column, {header[0]}, which holds samples of the table")
-        return 0
-    remedy = f"Name it with --id-column, or call it one of: {_ACCEPTED}"
-    raise DataError("no column of sample ids; columns", file=path, offenders=header, remedy=remedy)
+    lengths = [max(i for i, cell in enumerate(row.cells, 1) if cell) for row in rows]
+    remedy = "Quote cells that hold the delimiter"
+    if len(rows) == n_rows and set(lengths) == {width + 1}:
+        remedy = "Name the first column too; R's write.table leaves its name out (col.names = NA keeps its place)"
+    offenders = [f"row {row.line}: {length}" for row, length in zip(rows, lengths, strict=True)]
+    raise DataError(f"rows with more cells than the header's {width}", file=path, offenders=offenders, remedy=remedy)

@@ -1,0 +1,130 @@
+"""The sequence of every feature of a table: its id, or found by id or hash in a file of sequences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from aam_data.errors import DataError, first_few
+from aam_data.overlap import Suggestion, closest_transformation, refuse_disjoint
+from aam_data.sequence_hashes import PATTERNS, algorithm_of, hash_of, normalise, sequences_by_hash
+
+IdKind = Literal["sequence", "md5", "sha1", "opaque"]
+
+_SEQUENCE = re.compile(r"(?i)[ACGTURYKMSWBDHVN]{30,}")
+_LOOKS = {"md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
+_MOST = 0.99  # share of ids that must look alike
+_EXPORT = "qiime tools export --input-path rep-seqs.qza"
+
+
+def kind_of_ids(ids: Sequence[str] | np.ndarray) -> IdKind:
+    """What at least 99 % of the ids look like: DNA of 30 or more bases, an MD5 or SHA-1 hash, or anything."""
+    kinds: list[tuple[IdKind, re.Pattern[str]]] = [("sequence", _SEQUENCE), *PATTERNS.items()]
+    for kind, pattern in kinds:
+        if sum(pattern.fullmatch(name) is not None for name in ids) >= _MOST * len(ids):
+            return kind
+    return "opaque"
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSequences:
+    """What was found for A features.
+
+    Attributes:
+        sequences: upper-case DNA of each feature, None where there is none.
+        notes: sentences about what was changed, and about hashes that do not fit.
+        suggestion: what would make ids match that were not found.
+    """
+
+    sequences: list[bytes | None]
+    notes: tuple[str, ...]
+    suggestion: Suggestion | None = None
+
+    def missing(self) -> np.ndarray:
+        """bool [A]: features without a sequence."""
+        return np.array([sequence is None for sequence in self.sequences], dtype=bool)
+
+
+def sequences_of_features(
+    feature_ids: np.ndarray,
+    fasta: Mapping[str, bytes] | None,
+    *,
+    table_path: Path | str | None = None,
+    fasta_path: Path | str | None = None,
+) -> FeatureSequences:
+    """Find the sequence of every feature.
+
+    An id that is a sequence is its own sequence. Others are looked up in ``fasta`` by id, and if they are hashes,
+    by the MD5 or SHA-1 of its sequences, whatever their names. What ids say of a sequence is verified for all.
+
+    Args:
+        feature_ids: [A] ids of the table.
+        fasta: sequences by id, as ``read_sequences`` gives them; more than the table has are welcome.
+        table_path, fasta_path: name the files in messages.
+
+    Raises:
+        DataError: the ids are not sequences and there is no ``fasta``, or it has none of them.
+    """
+    is_sequence = np.array([_SEQUENCE.fullmatch(name) is not None for name in feature_ids], dtype=bool)
+    if fasta is None and is_sequence.sum() < _MOST * len(feature_ids):
+        raise _unknown(feature_ids, is_sequence, table_path)
+    fasta = fasta or {}
+    raw = {i: feature_ids[i].upper().encode() for i in np.flatnonzero(is_sequence).tolist()}
+    named = {i: feature_ids[i] for i in np.flatnonzero(~is_sequence).tolist()}
+    raw |= {i: fasta[name] for i, name in named.items() if name in fasta}
+    nameless = {i: name for i, name in named.items() if i not in raw}
+    raw |= sequences_by_hash(nameless, fasta.values())
+    lost = [name for i, name in nameless.items() if i not in raw]
+    if fasta and len(lost) == len(feature_ids):
+        refuse_disjoint(lost, fasta, fasta_path, "features")
+    sequences = [normalise(raw[i]) if i in raw else None for i in range(len(feature_ids))]
+    notes = _notes_of_changes(raw.values())
+    if fasta and not named:
+        notes.append(f"the feature ids are sequences, so {fasta_path} was not needed")
+    wrong = [str(name) for i, name in enumerate(feature_ids) if name in fasta and _denies(name, normalise(fasta[name]))]
+    if wrong:
+        notes.append(
+            f"warning: {len(wrong):,} of {sum(name in fasta for name in feature_ids):,} sequences in {fasta_path} are "
+            f"not those that their ids say ({first_few(wrong)}): they were cut, or belong to another table"
+        )
+    others = fasta.keys() - set(feature_ids) if lost else ()
+    return FeatureSequences(sequences, tuple(notes), closest_transformation(lost, others))
+
+
+def _denies(name: str, sequence: bytes) -> bool:
+    """Whether a feature's id is a hash or a sequence, but not of or as ``sequence``."""
+    if (algorithm := algorithm_of(name)) is not None:
+        return hash_of(sequence, algorithm) != name
+    return _SEQUENCE.fullmatch(name) is not None and normalise(name.upper().encode()) != sequence
+
+
+def _unknown(feature_ids: np.ndarray, is_sequence: np.ndarray, path: Path | str | None) -> DataError:
+    looks, remaining = _LOOKS.get(kind_of_ids(feature_ids), "names"), feature_ids[~is_sequence]
+    what = f"the feature ids are {looks}"
+    if is_sequence.any():
+        what = f"{len(remaining):,} of {len(feature_ids):,} feature ids are names"
+    return DataError(
+        f"{what}, not sequences",
+        file=path,
+        offenders=list(remaining),
+        remedy=f"Give their sequences with --sequences rep-seqs.qza (or .fasta; {_EXPORT} writes one)",
+    )
+
+
+def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
+    total = gapped = rna = 0
+    for sequence in raw:
+        total += 1
+        gapped += b"-" in sequence or b"." in sequence
+        rna += b"U" in sequence
+    notes = []
+    if gapped:
+        notes.append(f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which look aligned")
+    if rna:
+        notes.append(f"U was read as T in {rna:,} of {total:,} sequences")
+    return notes

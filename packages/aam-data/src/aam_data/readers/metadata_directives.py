@@ -1,0 +1,86 @@
+"""The rows ``#q2:types`` and ``#q2:missing`` of a metadata file.
+
+Rules after qiime2/metadata/io.py: they stand right under the header, each once. Other directives, which QIIME 2
+refuses, are skipped with a note, so that files of its future versions can be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aam_data.errors import DataError
+from aam_data.readers.delimited import Row
+
+PREFIX = "#q2:"
+_ACCEPTED = {
+    "types": ("", "categorical", "numeric"),  # in any case
+    "missing": ("", "blank", "no-missing", "INSDC:missing"),
+}
+
+
+@dataclass(frozen=True)
+class Directives:
+    """What a file declares about its columns; lists are as long as the header.
+
+    Attributes:
+        types: ``"categorical"``, ``"numeric"`` or ``""`` (not declared).
+        missing: ``"blank"``, ``"no-missing"``, ``"INSDC:missing"`` or ``""``.
+        notes: sentences about rows that were skipped.
+    """
+
+    types: list[str]
+    missing: list[str]
+    notes: tuple[str, ...] = ()
+
+
+def parse_directives(rows: list[Row], width: int, path: Path) -> Directives:
+    """What the rows that begin with ``#q2:`` declare.
+
+    Args:
+        rows: these rows, their cells as many as the header's.
+        width: cells of the header.
+
+    Raises:
+        DataError: a directive that appears twice, or declares something unknown.
+    """
+    declared: dict[str, list[str]] = {}
+    notes = []
+    for row in rows:
+        name = _name(row)
+        if name not in _ACCEPTED:
+            where = f"warning: {path.name}: row {row.line}"
+            notes.append(f"{where}, the directive {PREFIX}{name} is not known and was skipped")
+            continue
+        if name in declared:
+            raise DataError(f"the directive {PREFIX}{name} appears twice", file=path, place=f"row {row.line}")
+        declared[name] = _values(row, name, path)
+    nothing = [""] * width
+    return Directives(declared.get("types", nothing), declared.get("missing", nothing), tuple(notes))
+
+
+def refuse_misplaced(rows: list[Row], path: Path) -> None:
+    """Raise DataError for directives above the header or among the data, which would be easy to overlook."""
+    if rows:
+        raise DataError(
+            "directives that do not stand right under the header",
+            file=path,
+            offenders=[f"row {row.line}: {PREFIX}{_name(row)}" for row in rows],
+            remedy="Move them under the header",
+        )
+
+
+def _name(row: Row) -> str:
+    """Of ``#q2:types for QIIME 2`` as of ``#q2:types``: types."""
+    return row.cells[0].removeprefix(PREFIX).partition(" ")[0]
+
+
+def _values(row: Row, name: str, path: Path) -> list[str]:
+    values = ["", *(cell.lower() if name == "types" else cell for cell in row.cells[1:])]
+    accepted = _ACCEPTED[name]
+    unknown = [value for value in values if value not in accepted]
+    if unknown:
+        remedy = f"Use {', '.join(accepted[1:])} or an empty cell"
+        place = f"row {row.line} ({PREFIX}{name})"
+        raise DataError("unknown values", file=path, place=place, offenders=unknown, remedy=remedy)
+    return values

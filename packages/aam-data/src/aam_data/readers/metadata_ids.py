@@ -1,0 +1,78 @@
+"""Which column of a metadata file holds the ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from aam_data.errors import DataError
+
+ACCEPTED = "id, sampleid, sample-id, sample_name, #SampleID, ..."  # for messages
+_NAMES = {"id", "sampleid", "samplename", "featureid", "otuid"}
+_IGNORED = re.compile(r"[#\s_-]")
+_MIN_OVERLAP = 0.5  # share of a first column's values that must be sample ids, when its header is not one
+
+
+def is_id_header(name: str) -> bool:
+    """Whether QIIME 2 reserves the name for ids (qiime2/metadata/base.py), in any spelling: ``sample_id``."""
+    return _IGNORED.sub("", name).lower() in _NAMES
+
+
+def find_id_column(
+    header: list[str], first_column: list[str], path: Path, id_column: str | None, sample_ids: Collection[str]
+) -> tuple[int, list[str]]:
+    """The position of the ids, and sentences when that is not evident.
+
+    In this order: the column ``--id-column``; the first, if it is named as ids are; the only other one that is; the
+    first, if half of its values are samples of the table, or if it has no name and there is one other column, as in
+    the alpha diversity that QIIME 2 writes.
+
+    Args:
+        first_column: values of the first column.
+        id_column: the name given by the user.
+        sample_ids: ids of the table, empty if they are not to be used.
+
+    Raises:
+        DataError: no column is one of these.
+    """
+    position = _chosen(header, path, id_column)
+    notes = []
+    if position is None:
+        named = [i for i, name in enumerate(header) if is_id_header(name)]
+        if named and (named[0] == 0 or len(named) == 1):
+            position = named[0]
+            if position > 0:
+                notes.append(
+                    f"warning: {path.name}: ids are read from column {header[position]}, which is not the first"
+                )
+        elif _holds_samples(first_column, sample_ids) and header[0] not in sample_ids:
+            position = 0
+            what = header[0] or "without a name"
+            notes.append(
+                f"warning: {path.name}: ids are read from the first column ({what}), which holds samples of the table"
+            )
+        elif not header[0] and len(header) == 2:
+            position = 0
+    if position is None:
+        remedy = f"Name it with --id-column, or call it one of: {ACCEPTED}"
+        columns = [name or "(no name)" for name in header]
+        raise DataError("no column of sample ids; columns", file=path, offenders=columns, remedy=remedy)
+    reserved = [name for i, name in enumerate(header) if i != position and is_id_header(name)]
+    if reserved:
+        notes.append(f"{path.name}: ids are read from {header[position]}, not from {', '.join(reserved)}")
+    return position, notes
+
+
+def _chosen(header: list[str], path: Path, id_column: str | None) -> int | None:
+    if id_column is None:
+        return None
+    if header.count(id_column) != 1:
+        problem = f"no column {id_column}" if id_column not in header else f"several columns {id_column}"
+        raise DataError(problem, file=path, offenders=header, remedy="Give one of its columns to --id-column")
+    return header.index(id_column)
+
+
+def _holds_samples(values: list[str], sample_ids: Collection[str]) -> bool:
+    known = sum(value in sample_ids for value in values)
+    return known > 0 and known >= _MIN_OVERLAP * len(values)

@@ -1,0 +1,112 @@
+"""Taxonomy of features: TSV as QIIME 2 writes it, gzip of it, or a FeatureData[Taxonomy] artifact.
+
+Format after q2-types' TSVTaxonomyFormat: the first row that is neither blank nor a comment is the header
+``Feature ID<TAB>Taxon``, other columns may follow; classifiers add ``Confidence`` or ``Consensus``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aam_data.errors import DataError
+from aam_data.overlap import refuse_disjoint
+from aam_data.readers.delimited import Row, decode_text, is_named_csv, split_rows
+from aam_data.readers.ids import as_objects, check_ids
+from aam_data.readers.metadata_ids import is_id_header
+from aam_data.readers.qza import read_content
+from aam_data.readers.source import byte_limit
+
+_HEADER = "Feature ID<TAB>Taxon"
+_TAXON = ("taxon", "taxonomy")
+_SUPPORT = ("confidence", "consensus")
+
+
+@dataclass(frozen=True, eq=False)
+class Taxonomy:
+    """The classification of A features.
+
+    Attributes:
+        feature_ids: [A] str objects.
+        taxa: [A] str as the file has them, such as ``k__Bacteria; p__Firmicutes``; None where unknown.
+        support: float64 [A], the classifier's confidence or consensus, NaN where unknown; None if the file has none.
+        path: the file, for messages.
+    """
+
+    feature_ids: np.ndarray
+    taxa: np.ndarray
+    support: np.ndarray | None
+    path: Path
+
+    def take(self, feature_ids: Sequence[str] | np.ndarray) -> Taxonomy:
+        """The taxonomy of ``feature_ids``, in that order; features that the file lacks are unknown.
+
+        Raises:
+            DataError: the file has none of them.
+        """
+        refuse_disjoint(list(feature_ids), list(self.feature_ids), self.path, "features")
+        wanted = as_objects(feature_ids)
+        rows = pd.Index(self.feature_ids, dtype=object).get_indexer(pd.Index(wanted, dtype=object))
+        taxa = self.taxa[rows]
+        taxa[rows < 0] = None
+        support = None if self.support is None else np.where(rows < 0, np.nan, self.support[rows])
+        return replace(self, feature_ids=wanted, taxa=taxa, support=support)
+
+
+def read_taxonomy(path: Path, max_input_gb: float = 8.0) -> Taxonomy:
+    """Read the taxonomy of features; ids and taxa stay the text that was written.
+
+    Raises:
+        DataError: not UTF-8, another header, no rows, rows longer than the header or without a taxon, ids that are
+            empty or appear twice, a confidence that is not a number.
+    """
+    content = read_content(path, "--taxonomy", ("FeatureData[Taxonomy]",), byte_limit(max_input_gb))
+    rows = list(split_rows(decode_text(content, path), "," if is_named_csv(path) else "\t", path))
+    header, data = _header(rows, path)
+    if not data:
+        raise DataError("a header without rows", file=path)
+    for problem, wrong in {
+        "rows with more cells than the header": [row for row in data if any(row.cells[len(header) :])],
+        "rows without a taxon": [row for row in data if len(row.cells) < 2 or not row.cells[1]],
+    }.items():
+        if wrong:
+            raise DataError(problem, file=path, offenders=[f"row {row.line}" for row in wrong])
+    ids = as_objects([row.cells[0] for row in data])
+    check_ids(ids, "feature", path, f"column {header[0]}")
+    return Taxonomy(ids, as_objects([row.cells[1] for row in data]), _support(header, data, path), path)
+
+
+def _header(rows: list[Row], path: Path) -> tuple[list[str], list[Row]]:
+    """The header and the data rows, without comments."""
+    found = "nothing"
+    for i, row in enumerate(rows):
+        if is_id_header(row.cells[0]) and len(row.cells) > 1 and row.cells[1].lower() in _TAXON:
+            return row.cells, [row for row in rows[i + 1 :] if not row.cells[0].startswith("#")]
+        if not row.cells[0].startswith("#"):
+            found = ", ".join(row.cells[:3])
+            break
+    remedy = "Put this header, with a tab, above the rows"
+    raise DataError(f"expected the header {_HEADER}, found {found}", file=path, remedy=remedy)
+
+
+def _support(header: list[str], rows: list[Row], path: Path) -> np.ndarray | None:
+    names = [name.lower() for name in header]
+    position = next((names.index(name) for name in _SUPPORT if name in names), None)
+    if position is None:
+        return None
+    cells = [row.cells[position] if position < len(row.cells) else "" for row in rows]
+    wrong = [f"row {row.line}: {cell!r}" for row, cell in zip(rows, cells, strict=True) if not _is_number(cell)]
+    if wrong:
+        raise DataError("values that are not numbers", file=path, place=f"column {header[position]}", offenders=wrong)
+    return np.array([float(cell) if cell else np.nan for cell in cells])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not cell or bool(np.isfinite(float(cell)))
+    except ValueError:
+        return False
