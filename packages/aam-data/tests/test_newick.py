@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
+from aam_data.readers import newick_nodes, newick_pieces
 from aam_data.readers.newick import NewickTree, format_newick, parse_newick, read_newick
+from aam_data.readers.qza import open_artifact
+from aam_data.readers.tip_names import TipNames
 
 
 def by_hand(tree: NewickTree) -> dict[str, list[float]]:
@@ -66,8 +71,13 @@ def test_order_of_nodes_is_depth_first() -> None:
         (" \n", "file is empty"),
         ("<!DOCTYPE html><html></html>;", "a web page"),
         ("(A:1,B:2)", "no semicolon"),
-        ("((A:1,B:2);", r"unbalanced brackets: 2 '\(' and 1 '\)'"),
-        (")A:1,B:2(;", "unbalanced brackets"),
+        ("#NEXUS\nbegin trees;", "a NEXUS file.*Export the tree as newick"),
+        ("<?xml version='1.0'?><phyloxml/>;", "a web page or XML"),
+        ("(\0A\0:\x001\0)\0;\0", "not UTF-8"),
+        ("Not found", "no semicolon"),
+        ("((A:1,B:2);", "unbalanced brackets: 1 are not closed"),
+        (")A:1,B:2(;", r"byte 1: unbalanced brackets: '\)' without"),
+        ("(A:1,B:2));", r"byte 10: unbalanced brackets: '\)' without"),
         ("(A:1,B:2);(C:1,D:2);", "after the semicolon"),
         ("A:1,B:2;", "byte 4, near.*not newick"),
         ("(A:1,B:2)(C:1,D:2);", "not newick"),
@@ -76,16 +86,24 @@ def test_order_of_nodes_is_depth_first() -> None:
         ("('A:1,B:2);", "unbalanced '"),
         ("(A[c:1,B:2);", r"unbalanced \["),
         ("(A[a[b]c]:1,B:2);", r"unbalanced \]"),
-        ("(A:1,B:-2,C:-1e-9);", r"2 branch lengths are negative.*'-2' of B, '-1e-9' of C"),
-        ("(A:nan,(B:inf,C:1):-inf);", "3 branch lengths.*'nan' of A, 'inf' of B, '-inf' of the clade of B"),
+        ("(A:1,B:-2,C:-1e-9);", "2 of 3 branch lengths are negative .-2.0 of B, -1e-09 of C.*--clip-negative-lengths"),
+        ("(A:1,(B:1,C:2):-0.5);", "1 of 4 branch lengths are negative .-0.5 of the clade of B"),
+        ("(A:nan,(B:inf,C:1):-inf);", "3 of 4 branch lengths.*not.*'nan' of A, 'inf' of B, '-inf' of the clade of B"),
+        ("(A:1,B:1e999);", "1 of 2 branch lengths are not finite numbers .'1e999' of B"),
         ("(A:1,B:x);", "'x' of B"),
         ("(A:1,B:);", "'' of B"),
+        ("(A:1,B:1_0);", "'1_0' of B"),
+        ("(A:1,B:1 2,C: ,D:3);", "2 of 4 .*'1 2' of B, '' of C"),
+        ("(A:0x1p3,B:1.e,C:--1);", "3 of 3 .*'0x1p3' of A, '1.e' of B, '--1' of C"),
+        ("(A:1.2.3,B:1);", "1 of 2 .*'1.2.3' of A"),
         ("((A,B),C);", r"no branch has a length \(the clade of A, A, B, C\)"),
-        ("((A:1,B:2),C);", r"2 branches do not have a length \(the clade of A, C\)"),
+        ("((A:1,B:2),C);", r"2 of 4 branches do not have a length \(the clade of A, C\)"),
         ("(A:1,A:2,B:1,B:1,B:1);", r"2 tip names are used more than once \(A, B\)"),
         ("(A:1,:2,:3);", r"2 tips have no name \(tip 2, tip 3\)"),
         ("(A:1,(,):3);", r"2 tips have no name \(tip 2, tip 3\)"),
         ("(A:1,'':3);", r"1 tips have no name \(tip 2\)"),
+        ("(A:1,'A':3);", r"1 tip names are used more than once \(A\)"),
+        ("(A'b':1,'c'd:2,'e'[x]:3);", r"2 tip names have quotes inside \(A'b', 'c'd\)"),
     ],
 )
 def test_refuses(text: str, message: str, tmp_path: Path) -> None:
@@ -102,21 +120,70 @@ def test_refuses_names_that_are_not_utf8() -> None:
 
 def test_shows_the_first_five_of_many() -> None:
     tips = ",".join(f"t{i}:-1" for i in range(100))
-    with pytest.raises(DataError, match=r"100 branch lengths .* of t4 and 95 more\)"):
+    with pytest.raises(DataError, match=r"100 of 100 branch lengths .*, -1.0 of t4\)"):
         parse_newick(f"({tips});".encode())
+    tips = ",".join(f"t{i}:x" for i in range(100))
+    with pytest.raises(DataError, match=r"100 of 100 branch lengths .*, 'x' of t4\)"):
+        parse_newick(f"({tips});".encode())
+    with pytest.raises(DataError, match=r"100 tips have no name \(tip 1, .*, tip 5 and 95 more\)"):
+        parse_newick(f"({':1,' * 100}x:1);".encode())
 
 
-def test_reads_gzip_and_artifact_alike(tmp_path: Path, write_artifact) -> None:
-    text = b"((A:1,B:2):3,C:4);"
-    (tmp_path / "t.nwk.gz").write_bytes(gzip.compress(text))
-    write_artifact(tmp_path / "t.qza", "Phylogeny[Rooted]", "tree.nwk", text)
-    for name in ("t.nwk.gz", "t.qza"):
-        assert format_newick(read_newick(tmp_path / name)) == "((A:1.0,B:2.0):3.0,C:4.0);"
-    write_artifact(tmp_path / "u.qza", "Phylogeny[Unrooted]", "tree.nwk", text)
-    with pytest.raises(DataError, match=r"expected Phylogeny\[Rooted\], got Phylogeny\[Unrooted\]"):
-        read_newick(tmp_path / "u.qza")
+def test_more_nodes_than_int32_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newick_nodes, "_MAX_NODES", 6)
+    assert parse_newick(b"((A:1,B:2):1,'C,D':3);").n_nodes == 5  # an upper bound counts the comma in quotes
+    with pytest.raises(DataError, match="more than 6 nodes"):
+        parse_newick(b"((A:1,B:2):1,(C:3,D:1):1);")
+
+
+def test_negative_lengths_are_clipped_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "fasttree.nwk"
+    path.write_text("((A:1,B:-1e-9):-0.5,C:2):-7;")
+    tree = read_newick(path, clip_negative_lengths=True)
+    assert by_hand(tree) == {"A": [1, 0], "B": [0, 0], "C": [2]}
+    assert tree.notes == ("2 of 4 branch lengths are negative and were read as 0",)
+    with pytest.raises(DataError, match="not finite"):
+        parse_newick(b"(A:-1,B:nan);", clip_negative_lengths=True)
+
+
+def test_underscores_and_quotes_as_in_scikit_bio() -> None:
+    """Underscores stay (convert_underscores=False), quotes go, and what is quoted is taken as it is."""
+    text = "(A_b:1,'C_d':2,'e f':3,'it''s':4,\"G\":5);"
+    names = ["A_b", "C_d", "e f", "it's", '"G"']
+    assert list(parse_newick(text.encode()).tip_names) == names
+    theirs = skbio.TreeNode.read(io.StringIO(text), convert_underscores=False)
+    assert [tip.name for tip in theirs.tips()] == names
+    converted = skbio.TreeNode.read(io.StringIO(text), convert_underscores=True)
+    assert next(converted.tips()).name == "A b"  # what we do not do
+
+
+@pytest.mark.parametrize("name", ["t.nwk", "t.newick", "t.tre", "t.tree", "t.nwk.gz", "t.qza", "download"])
+def test_reads_every_file_alike(name: str, tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    text, path = b"((A:1,B:2):3,C:4);", tmp_path / name
+    if name == "t.qza":
+        write_artifact(path, "Phylogeny[Rooted] % Properties('x')", "tree.nwk", text)
+    else:
+        path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    tree = read_newick(path)
+    assert format_newick(tree) == "((A:1.0,B:2.0):3.0,C:4.0);"
+    assert tree.notes == ()
     with pytest.raises(DataError, match="--max-input-gb"):
-        read_newick(tmp_path / "t.nwk.gz", max_input_gb=1e-9)
+        read_newick(path, max_input_gb=1e-9)
+
+
+def test_says_when_the_root_is_arbitrary(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    write_artifact(tmp_path / "u.qza", "Phylogeny[Unrooted]", "tree.nwk", b"((A:1,B:2):3,C:4);")
+    assert read_newick(tmp_path / "u.qza").notes == (
+        "u.qza is a Phylogeny[Unrooted]; UniFrac depends on the root (qiime phylogeny midpoint-root makes one)",
+    )
+    (tmp_path / "t.nwk").write_text("(A:1,B:2,C:3);")
+    assert read_newick(tmp_path / "t.nwk").notes == (
+        "the root of t.nwk has 3 children, as in unrooted trees; UniFrac depends on the root "
+        "(qiime phylogeny midpoint-root makes one)",
+    )
+    write_artifact(tmp_path / "m.qza", "DistanceMatrix", "distance-matrix.tsv", b"")
+    with pytest.raises(DataError, match=r"expected Phylogeny\[Rooted\] or Phylogeny\[Unrooted\], got DistanceMatrix"):
+        read_newick(tmp_path / "m.qza")
 
 
 @pytest.mark.parametrize("deeper_on_the", ["left", "right"])
@@ -128,6 +195,7 @@ def test_twenty_thousand_levels(deeper_on_the: str) -> None:
         text = "".join(f"(t{i}:1," for i in range(n)) + f"t{n}:1" + "):1" * n + ";"
     tree = parse_newick(text.encode())
     assert (tree.n_nodes, tree.n_tips, tree.root_degree()) == (2 * n + 1, n + 1, 2)
+    assert len(set(tree.tip_names)) == n + 1
     depth = np.zeros(tree.n_nodes, dtype=int)
     for node in range(1, tree.n_nodes):
         depth[node] = depth[tree.parent[node]] + 1
@@ -160,42 +228,75 @@ def trees(draw: st.DrawFn) -> NewickTree:
             above = parent[above] if parent[above] >= 0 else above
         parent.append(above)
     tips = sorted(set(range(n_nodes)) - set(parent))
-    letters = st.characters(codec="utf-8")
+    letters = st.characters(codec="utf-8", min_codepoint=1)
     names = draw(st.lists(st.text(letters, min_size=1), min_size=len(tips), max_size=len(tips), unique=True))
     sizes = st.floats(0, allow_nan=False, allow_infinity=False)
     lengths = [0.0, *draw(st.lists(sizes, min_size=n_nodes - 1, max_size=n_nodes - 1))]
     return NewickTree(
-        np.array(parent, dtype=np.int32),
-        np.array(lengths),
-        np.array(names, dtype=object),
-        np.array(tips, dtype=np.int32),
+        np.array(parent, dtype=np.int32), np.array(lengths), TipNames.of(names), np.array(tips, dtype=np.int32)
     )
+
+
+def assert_same(tree: NewickTree, expected: NewickTree) -> None:
+    for field in ("parent", "length", "tips"):
+        np.testing.assert_array_equal(getattr(tree, field), getattr(expected, field))
+        assert getattr(tree, field).dtype == getattr(expected, field).dtype
+    assert list(tree.tip_names) == list(expected.tip_names)
 
 
 @settings(max_examples=200, deadline=None)
 @given(trees())
 def test_round_trip(tree: NewickTree) -> None:
-    again = parse_newick(format_newick(tree).encode())
-    for field in ("parent", "length", "tip_names", "tips"):
-        assert np.array_equal(getattr(again, field), getattr(tree, field))
-        assert getattr(again, field).dtype == getattr(tree, field).dtype
+    assert_same(parse_newick(format_newick(tree).encode()), tree)
+
+
+@settings(max_examples=200, deadline=None)
+@given(trees(), st.integers(1, 40))
+def test_any_cut_into_blocks_gives_the_same_tree(tree: NewickTree, size: int) -> None:
+    text = format_newick(tree).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(newick_pieces, "_BLOCK", size)
+        assert_same(parse_newick(text), tree)
 
 
 @settings(max_examples=50, deadline=None)
 @given(trees())
 def test_agrees_with_scikit_bio(tree: NewickTree) -> None:
-    plain = np.array([f"tip_{i}" for i in range(tree.n_tips)], dtype=object)
+    plain = TipNames.of(f"tip_{i}" for i in range(tree.n_tips))
     text = format_newick(NewickTree(tree.parent, tree.length, plain, tree.tips))
     theirs = skbio.TreeNode.read(io.StringIO(text), convert_underscores=False)
     paths = {tip.name: [node.length for node in [tip, *tip.ancestors()][:-1]] for tip in theirs.tips(include_self=True)}
     assert by_hand(parse_newick(text.encode())) == paths
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.text("(),:;'[]A1 .-e\n", max_size=30))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        tree = parse_newick(text.encode())
-    except DataError:
-        return
-    assert np.array_equal(parse_newick(format_newick(tree).encode()).parent, tree.parent)
+@settings(max_examples=300, deadline=None)
+@given(st.text("(),:;'[]A1 .-e\n", max_size=30), st.integers(1, 40))
+def test_any_text_is_read_or_refused(text: str, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(newick_pieces, "_BLOCK", size)
+        try:
+            tree = parse_newick(text.encode())
+        except DataError:
+            return
+    assert_same(parse_newick(format_newick(tree).encode()), tree)
+
+
+def test_a_name_given_twice_is_found_once() -> None:
+    names = TipNames.of(["a", "", "b\u00e9", "c d"])
+    assert names.find(["c d", "x", "a", "c d", ""]).tolist() == [3, -1, 0, -1, 1]
+    assert names.find([]).tolist() == []
+    assert (len(names), names[2], list(names)) == (4, "b\u00e9", ["a", "", "b\u00e9", "c d"])
+    assert names.repeated() == []
+    assert TipNames.of(["x", "y", "x", "z", "y"]).repeated() == ["x", "y"]
+
+
+def test_insertion_tree(shared_data: Path) -> None:
+    """Against the text itself: tips, their lengths in order, and the internal names that are skipped."""
+    path = shared_data / "ibd" / "insertion-tree.qza"
+    tree = read_newick(path)
+    assert (tree.n_tips, tree.n_nodes, tree.root_degree(), tree.notes) == (217_407, 434_813, 2, ())
+    text = open_artifact(path, ("Phylogeny[Rooted]",), 10**9).payload.decode()
+    tips = re.findall(r"[(,]([^'(),:;]+):([^(),:;]+)", text)
+    assert list(tree.tip_names) == [name for name, _ in tips]
+    assert tree.length[tree.tips].tolist() == [float(length) for _, length in tips]
+    assert tree.length.sum() == pytest.approx(sum(map(float, re.findall(r":([-+.\deE]+)(?=[,);])", text))), rel=1e-12)

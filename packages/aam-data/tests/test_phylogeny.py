@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from hashlib import md5
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aam_data.errors import DataError
 from aam_data.phylogeny import Phylogeny
-from aam_data.readers.newick import NewickTree, parse_newick
+from aam_data.readers.newick import NewickTree, parse_newick, read_newick
+from aam_data.readers.tip_names import TipNames
 from aam_data.sequences import build_sequences
 from aam_data.simulate_tree import random_tree
 
@@ -50,8 +52,8 @@ def test_sheared_branches_of_random_trees(seed: int) -> None:
     n_tips = int(rng.integers(3, 60))
     parent, length, tips, _ = random_tree(n_tips, 2, rng)
     length[rng.random(len(length)) < 0.2] = 0.0
-    tree = NewickTree(parent, length, np.array([f"t{i}" for i in range(n_tips)], dtype=object), tips)
-    kept = rng.choice(tree.tip_names, int(rng.integers(1, n_tips + 1)), replace=False).tolist()
+    tree = NewickTree(parent, length, TipNames.of(f"t{i}" for i in range(n_tips)), tips)
+    kept = rng.choice(list(tree.tip_names), int(rng.integers(1, n_tips + 1)), replace=False).tolist()
     phylogeny, ids = shear_to(tree, [*kept, "absent"])
     assert phylogeny.n_tips == len(kept)
     assert phylogeny.feature_tip[-1] == -1
@@ -76,7 +78,7 @@ def test_one_tip_left() -> None:
 def test_branches_are_few_and_typed() -> None:
     rng = np.random.default_rng(0)
     parent, length, tips, _ = random_tree(500, 5, rng)
-    tree = NewickTree(parent, length, np.array([f"t{i}" for i in range(500)], dtype=object), tips)
+    tree = NewickTree(parent, length, TipNames.of(f"t{i}" for i in range(500)), tips)
     phylogeny, _ = shear_to(tree, [f"t{i}" for i in range(0, 500, 7)])
     assert phylogeny.n_branches == 2 * phylogeny.n_tips - 1
     assert (phylogeny.tip_start.dtype, phylogeny.tip_stop.dtype) == (np.int32, np.int32)
@@ -100,6 +102,28 @@ def test_an_id_wins_over_a_sequence() -> None:
     assert phylogeny.branch_length.tolist() == [2]
 
 
-def test_refuses_a_tree_of_other_asvs() -> None:
-    with pytest.raises(DataError, match=r"ASVs are x, y, tips are A, B, C and 1 more.*--tree"):
-        shear_to(parse_newick(b"(A:1,B:2,C:3,D:4);"), ["x", "y"])
+def test_a_tip_is_given_to_one_feature() -> None:
+    """An id that is the MD5 of another feature's sequence: the id is the better key."""
+    letters = [b"ACGT" * 8, b"CCGT" * 8]
+    names = [md5(letters[1]).hexdigest(), "asv1"]
+    tree = parse_newick(f"({names[0]}:1,other:2);".encode())
+    phylogeny = Phylogeny.from_newick(tree, np.array(names, dtype=object), build_sequences(letters))
+    assert phylogeny.feature_tip.tolist() == [0, -1]
+
+
+def test_names_that_are_not_ascii() -> None:
+    phylogeny, _ = shear_to(parse_newick("(caf\u00e9:1,(\u6e56:2,x:3):4);".encode()), ["\u6e56", "caf\u00e9"])
+    assert phylogeny.feature_tip.tolist() == [1, 0]
+    assert phylogeny.branch_length.tolist() == [0, 1, 2 + 4]
+
+
+def test_refuses_a_tree_of_other_asvs(tmp_path: Path) -> None:
+    path = tmp_path / "other.nwk"
+    path.write_text("(A:1,B:2,C:3,D:4);")
+    ids = np.array(["v", "w", "x", "y"], dtype=object)
+    with pytest.raises(DataError) as caught:
+        Phylogeny.from_newick(read_newick(path), ids, build_sequences([b"CG" * n for n in range(1, 5)]), path)
+    assert str(caught.value) == (
+        f"{path}: no ASV of the table is a tip of the tree: ASVs are v, w, x; tips are A, B, C. Ids, sequences and "
+        "MD5 hashes of sequences were compared. Give the --tree that was built from these ASVs"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import md5
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from aam_data.errors import DataError, first_few
 from aam_data.readers.newick import NewickTree
 
 if TYPE_CHECKING:
+    from aam_data.readers.tip_names import TipNames
     from aam_data.sequences import Sequences
 
 
@@ -43,15 +45,19 @@ class Phylogeny:
         return len(self.branch_length)
 
     @classmethod
-    def from_newick(cls, tree: NewickTree, feature_ids: np.ndarray, sequences: Sequences) -> Phylogeny:
+    def from_newick(
+        cls, tree: NewickTree, feature_ids: np.ndarray, sequences: Sequences, file: Path | None = None
+    ) -> Phylogeny:
         """Shear ``tree`` to the features of a study.
 
-        A tip is a feature's if it is named by the feature's id, else by its sequence, else by the MD5 of its sequence.
+        A tip is a feature's if it is named by the feature's id (of a merged feature: by the first of its ids that is a
+        tip), else by its sequence, else by the MD5 of its sequence.
 
         Args:
             tree: the whole tree.
             feature_ids: [A] str objects.
             sequences: of the same features.
+            file: names the tree in messages.
 
         Raises:
             DataError: no feature is in the tree.
@@ -61,8 +67,10 @@ class Phylogeny:
         kept[tip[tip >= 0]] = True
         if not kept.any():
             raise DataError(
-                f"no ASV of the table is a tip of the tree: ASVs are {first_few(feature_ids.tolist(), 3)}, tips are "
-                f"{first_few(tree.tip_names.tolist(), 3)}",
+                f"no ASV of the table is a tip of the tree: ASVs are {first_few(list(feature_ids[:3]))}; tips are "
+                f"{first_few([tree.tip_names[tip] for tip in range(min(tree.n_tips, 3))])}. Ids, sequences and MD5 "
+                "hashes of sequences were compared",
+                file=file,
                 remedy="Give the --tree that was built from these ASVs",
             )
         below = np.zeros(tree.n_nodes + 1, dtype=np.int32)
@@ -91,19 +99,20 @@ def shear(
     return start[first], stop[first], np.add.reduceat(branch_length[held], np.flatnonzero(first))
 
 
-def _match(tip_names: np.ndarray, feature_ids: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Position of each feature among the tips, int64 [A], or -1. Memory follows the features, not the tips."""
+def _match(names: TipNames, feature_ids: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """The tip of each feature, int64 [A], or -1. Memory follows the features, not the tips."""
+    merged = [(feature, name) for feature, ids in sequences.merged_ids.items() for name in ids[1:]]
+    found = names.find([*feature_ids, *(name for _, name in merged)])
+    tip, others = found[: len(feature_ids)], found[len(feature_ids) :]
+    for (feature, _), other in zip(merged, others.tolist(), strict=True):
+        tip[feature] = other if tip[feature] < 0 else tip[feature]
     keys: tuple[Callable[[int], str], ...] = (
-        lambda feature: str(feature_ids[feature]),
         lambda feature: sequences.text(feature),
         lambda feature: md5(sequences.text(feature).encode(), usedforsecurity=False).hexdigest(),
     )
-    tip = np.full(len(feature_ids), -1, dtype=np.int64)
     for key in keys:
-        wanted = {key(feature): feature for feature in np.flatnonzero(tip < 0).tolist()}
-        if not wanted:
-            break
-        feature = np.fromiter((wanted.get(name, -1) for name in tip_names), np.int64, len(tip_names))
-        found = np.flatnonzero(feature >= 0)
-        tip[feature[found]] = found
+        unmatched = np.flatnonzero(tip < 0)
+        found = names.find([key(feature) for feature in unmatched.tolist()])
+        found[np.isin(found, tip)] = -1  # another feature's by a better key
+        tip[unmatched] = found
     return tip

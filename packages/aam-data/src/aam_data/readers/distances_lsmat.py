@@ -1,0 +1,58 @@
+"""Distances as square text: a header of ids after one cell, then a row for each, in this order.
+
+That is ``lsmat`` of scikit-bio and QIIME 2, whose first cell is empty, what ``ssu --format ascii`` writes, and
+DartUniFrac, whose first cell is ``Sample``; with tabs or commas.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.readers.delimited import decode_text, find_delimiter, split_rows
+from aam_data.readers.distances_stored import ArrayMatrix
+from aam_data.readers.ids import as_objects
+
+
+def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
+    """The ids and the matrix; comment lines (``#``) before the header and blank lines anywhere are skipped."""
+    text = decode_text(content, path)
+    lines = iter(text.splitlines())
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    delimiter, _ = find_delimiter(first, path)
+    rows = split_rows(text, delimiter, path)
+    header = next((row for row in rows if not row.cells[0].startswith("#")), None)
+    if header is None:
+        raise DataError("no header with sample ids", file=path)
+    ids, values, wrong = header.cells[1:], list[np.ndarray](), list[str]()
+    for expected, row in zip(ids, rows, strict=False):
+        place = f"row {row.line}"
+        if row.cells[0] != expected:
+            problem = f"begins with {row.cells[0]}, expected {expected}: rows have the order of the header"
+            raise DataError(problem, file=path, place=place)
+        if len(row.cells) != len(header.cells):
+            problem = f"{len(row.cells):,} cells, the header has {len(header.cells):,}"
+            raise DataError(problem, file=path, place=place)
+        try:
+            values.append(np.array(row.cells[1:], dtype=np.float64))
+        except ValueError:
+            cells = zip(ids, row.cells[1:], strict=True)
+            wrong += [f"({expected}, {name}) = {cell!r}" for name, cell in cells if not _is_number(cell)]
+    if wrong:
+        raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong)
+    if len(values) != len(ids) or next(rows, None) is not None:
+        found = "more" if len(values) == len(ids) else f"{len(values):,}"
+        raise DataError(f"{len(ids):,} samples in the header, {found} rows", file=path)
+    if not ids:
+        raise DataError("no samples", file=path)
+    return as_objects(ids), ArrayMatrix(np.stack(values))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""Distances in numpy's formats: .npy, whose ids are in a file beside it, and .npz with ``distances`` and ``ids``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.readers.delimited import decode_text
+from aam_data.readers.distances_stored import ArrayMatrix
+from aam_data.readers.ids import as_objects
+from aam_data.readers.numpy_guard import load_npy, map_npy
+from aam_data.readers.qza import read_content
+from aam_data.readers.zip_guard import open_zip
+
+
+def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
+    """The ids, and the matrix mapped to memory. ``matrix_ids`` has one id a line."""
+    if matrix_ids is None:
+        remedy = "Give a file of sample ids, one a line, with --matrix-ids"
+        raise DataError("a .npy matrix has no ids", file=path, remedy=remedy)
+    values = map_npy(path, max_bytes)
+    lines = decode_text(read_content(matrix_ids, "--matrix-ids", (), max_bytes), matrix_ids).splitlines()
+    ids = as_objects([line.strip() for line in lines if line.strip()])
+    n_rows = len(values) if values.ndim else 0
+    if len(ids) != n_rows:
+        raise DataError(f"{len(ids):,} ids for the {n_rows:,} rows of {path}", file=matrix_ids)
+    return ids, ArrayMatrix(values)
+
+
+def is_npz(path: Path, max_bytes: int) -> bool:
+    """Whether a zip archive holds nothing but .npy arrays."""
+    with open_zip(path, max_bytes) as archive:
+        return all(name.endswith(".npy") for name in archive.names)
+
+
+def read_npz(path: Path, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
+    """The ids and the matrix of an archive with exactly these two."""
+    with open_zip(path, max_bytes) as archive:
+        if set(archive.names) != {"distances.npy", "ids.npy"}:
+            names = [name.removesuffix(".npy") for name in archive.names]
+            raise DataError("expected the arrays distances and ids, found", file=path, offenders=names or ["none"])
+        values = load_npy(archive.read("distances.npy"), path, "distances")
+        ids = load_npy(archive.read("ids.npy"), path, "ids")
+    if ids.dtype.kind != "U" or ids.ndim != 1:
+        remedy = "Save them as text: numpy.savez(..., ids=numpy.array(ids, dtype=str))"
+        raise DataError(f"expected a list of text, found {ids.dtype}", file=path, place="ids", remedy=remedy)
+    return as_objects(ids.tolist()), ArrayMatrix(values)

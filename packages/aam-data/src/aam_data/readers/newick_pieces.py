@@ -1,0 +1,142 @@
+"""Newick text cut at its structural bytes ``( ) , : ;``, a block of bytes at a time.
+
+What is no newick is refused here: empty files, other formats, unclosed quotes and brackets, signs in a wrong order.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from aam_data.errors import DataError
+
+OPEN, CLOSE, COMMA, COLON, END = b"(),:;"
+_BLOCK = 1 << 20  # bytes cut at once; four times as many save 5 % of the time and take 36 MB more
+_STRUCTURAL = np.isin(np.arange(256), [OPEN, CLOSE, COMMA, COLON, END])
+_QUOTED_OR_COMMENT = re.compile(rb"'[^']*'|\[[^\]]*\]|['\[\]]")  # the last kind stands alone: unbalanced
+_NOT_BLANK = re.compile(rb"\S")
+_BOM = b"\xef\xbb\xbf"
+_OTHER_FORMATS = {
+    re.compile(rb"\s*<(!doctype|html|\?xml|nexml|phyloxml)", re.IGNORECASE): (
+        "is a web page or XML, not a newick tree",
+        "Download the tree itself",
+    ),
+    re.compile(rb"\s*#nexus", re.IGNORECASE): ("is a NEXUS file, not a newick tree", "Export the tree as newick"),
+}
+_COPY_AGAIN = "It may have been cut short: copy the file again"
+
+
+class Pieces(NamedTuple):
+    """Consecutive pieces of the text. Piece i ends before a structural byte; arrays are [k].
+
+    Attributes:
+        start, stop: int64, where each piece is in the text.
+        before, kind: uint8, the structural byte before and after each piece (before the first as if a bracket opened).
+        depth: int64, brackets open after the piece's closing byte.
+    """
+
+    start: np.ndarray
+    stop: np.ndarray
+    before: np.ndarray
+    kind: np.ndarray
+    depth: np.ndarray
+
+
+class NewickText:
+    """The text of one tree.
+
+    Attributes:
+        text: the content as it is; if it holds quotes or comments, a copy in which comments are blanks.
+        has_quotes: whether there is a single quote in it.
+        file: names the text in messages.
+    """
+
+    def __init__(self, content: bytes, file: Path | str) -> None:
+        """Raises DataError: no text, another format, or quotes and comments that are not closed."""
+        if not _NOT_BLANK.search(content):
+            raise DataError("file is empty", file=file)
+        for beginning, (problem, remedy) in _OTHER_FORMATS.items():
+            if beginning.match(content):
+                raise DataError(problem, file=file, remedy=remedy)
+        if b"\0" in content:
+            raise DataError("not UTF-8 text", file=file, remedy="Save it as UTF-8")
+        self.file, self.has_quotes = file, b"'" in content
+        self.text: bytes | bytearray = content
+        self._quoted = np.empty((0, 2), dtype=np.int64)
+        if self.has_quotes or b"[" in content or b"]" in content:
+            self._set_apart(content)
+
+    def _set_apart(self, content: bytes) -> None:
+        """Note where quotes and comments are; blank the comments."""
+        self.text = bytearray(content)
+        bounds = array("q")
+        for match in _QUOTED_OR_COMMENT.finditer(content):
+            start, stop = match.span()
+            if stop - start == 1:
+                problem, place = f"unbalanced {match.group().decode()}", f"byte {start + 1:,}"
+                raise DataError(problem, file=self.file, place=place, remedy=_COPY_AGAIN)
+            if content[start] == ord("["):
+                self.text[start:stop] = b" " * (stop - start)
+            bounds.extend((start, stop))
+        self._quoted = np.frombuffer(bounds, dtype=np.int64).reshape(-1, 2)
+
+    def pieces(self) -> Iterator[Pieces]:
+        """All pieces up to the semicolon, in order, a bounded number at a time.
+
+        Raises:
+            DataError: the text is not exactly one tree.
+        """
+        codes = np.frombuffer(self.text, dtype=np.uint8)
+        depth, last, begin = 0, OPEN, len(_BOM) if self.text.startswith(_BOM) else 0
+        for at in range(0, len(codes), _BLOCK):
+            stop = self._unquoted(at + np.flatnonzero(_STRUCTURAL[codes[at : at + _BLOCK]]))
+            kind = codes[stop]
+            ends = np.flatnonzero(kind == END)
+            if len(ends):
+                stop, kind = stop[: ends[0] + 1], kind[: ends[0] + 1]
+            if len(stop) == 0:
+                continue
+            start = np.concatenate([[begin], stop[:-1] + 1])
+            before = np.concatenate([[last], kind[:-1]]).astype(np.uint8)
+            pieces = Pieces(start, stop, before, kind, depth + np.cumsum((kind == OPEN) - 1 * (kind == CLOSE)))
+            self._check_order(pieces)
+            yield pieces
+            depth, last, begin = int(pieces.depth[-1]), int(kind[-1]), int(stop[-1]) + 1
+            if len(ends):
+                break
+        if last != END:
+            raise DataError("not a newick tree: no semicolon ends it", file=self.file, remedy=_COPY_AGAIN)
+        if depth:
+            raise DataError(f"unbalanced brackets: {depth:,} are not closed", file=self.file, remedy=_COPY_AGAIN)
+        if _NOT_BLANK.search(self.text, begin):
+            problem = "text after the semicolon that ends the tree"
+            raise DataError(problem, file=self.file, remedy="Give a file with one tree")
+
+    def _unquoted(self, positions: np.ndarray) -> np.ndarray:
+        """``positions`` without those in quotes or comments."""
+        if len(self._quoted) == 0:
+            return positions
+        nearest = np.searchsorted(self._quoted[:, 0], positions, side="right") - 1
+        return positions[(nearest < 0) | (positions >= self._quoted[nearest, 1])]
+
+    def _check_order(self, pieces: Pieces) -> None:
+        before, kind, depth = pieces.before, pieces.kind, pieces.depth
+        if depth.min() < 0:
+            place = f"byte {pieces.stop[np.argmax(depth < 0)] + 1:,}"
+            problem = "unbalanced brackets: ')' without '('"
+            raise DataError(problem, file=self.file, place=place, remedy=_COPY_AGAIN)
+        wrong = (kind == COMMA) & (depth == 0)  # more than one root
+        wrong |= (before == CLOSE) & (kind == OPEN)
+        wrong |= (before == COLON) & ((kind == OPEN) | (kind == COLON))
+        filled = np.flatnonzero((kind == OPEN) & (pieces.start < pieces.stop))
+        for i in filled.tolist():
+            wrong[i] |= bool(self.text[pieces.start[i] : pieces.stop[i]].strip())
+        if wrong.any():
+            at = int(pieces.stop[np.argmax(wrong)])
+            around = self.text[max(0, at - 20) : at + 20].decode("utf-8", errors="replace")
+            raise DataError("not newick", file=self.file, place=f"byte {at + 1:,}, near {around!r}")
