@@ -1,10 +1,12 @@
-"""How long the tree and unweighted UniFrac take, beside ssu (where installed) and scikit-bio (on request).
+"""How long the tree and UniFrac take, beside ssu (where installed) and scikit-bio (on request).
 
     python benchmarks/unifrac.py                          # the ibd study in ../shared/data
-    python benchmarks/unifrac.py --samples 5000           # its samples, drawn again and thinned, 5,000 of them
+    python benchmarks/unifrac.py --samples 5000 --repeats 1 --metrics unifrac     # its samples, drawn again and thinned
     python benchmarks/unifrac.py --scikit-bio --json unifrac.json
 
-Prints medians and the ratios to them within this run. Set OMP_NUM_THREADS to compare at the same number of threads.
+Prints medians of the time that passes and of the processor time, and the ratios to them within this run; runs of aam
+and of the others take turns, so that a busy machine is busy for all. Set OMP_NUM_THREADS to compare at the same number
+of threads. At the end, the marks: `aam unifrac` from files to a file, beside ssu.
 """
 
 from __future__ import annotations
@@ -14,31 +16,55 @@ import io
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import h5py
 import numpy as np
 from biom.table import Table
 from scipy.sparse import csc_matrix, csr_matrix
 
+from aam_data.config import UnifracMetric
 from aam_data.phylogeny import Phylogeny
 from aam_data.readers.biom import read_table
 from aam_data.readers.newick import NewickTree, format_newick, read_newick
 from aam_data.sequences import build_sequences
 from aam_data.table import CountTable, SampleCounts, table_from_rows
-from aam_data.unifrac import faith_pd, unweighted_unifrac, unweighted_unifrac_blocks
+from aam_data.unifrac import faith_pd, unifrac_blocks, unifrac_distances
 
 IBD = Path(__file__).parents[2] / "shared" / "data" / "ibd"
 BATCH = 32
+ALPHA = 0.5  # of generalized UniFrac
+SSU = {
+    "unifrac": ["-m", "unweighted"],
+    "weighted": ["-m", "weighted_normalized"],
+    "weighted_unnormalized": ["-m", "weighted_unnormalized"],
+    "generalized": ["-m", "generalized", "-a", str(ALPHA)],
+}
+SCIKIT_BIO: dict[str, dict[str, Any]] = {
+    "unifrac": {"metric": "unweighted_unifrac"},
+    "weighted": {"metric": "weighted_unifrac", "normalized": True},
+    "weighted_unnormalized": {"metric": "weighted_unifrac"},
+}
+# From how many samples on (ibd has 470), and at most how many times slower than ssu `aam unifrac` may be.
+MARKS = {"unifrac": ((470, 3.0), (5000, 1.0)), "weighted": ((470, 1.0),)}
+
+
+class Seconds(NamedTuple):
+    """Medians of some runs."""
+
+    passed: float
+    processor: float
 
 
 def main() -> None:
@@ -46,14 +72,14 @@ def main() -> None:
     table = read_table(options.table).table
     if options.samples:
         table = grow(table, options.samples)
-    results: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, Seconds]] = {}
     reading, tree = timed(lambda: read_newick(options.tree), options.repeats)
-    phylogeny = time_arrays(results, reading, tree, table, options.repeats)
+    phylogeny = time_arrays(results, reading, tree, table, options)
     with tempfile.TemporaryDirectory() as folder:
         files = write_inputs(Path(folder), tree, table, phylogeny)
-        time_commands(results, files, options.repeats)
+        time_commands(results, files, options)
         if options.scikit_bio:
-            time_scikit_bio(results, files, table, phylogeny)
+            time_scikit_bio(results, files, table, phylogeny, options.metrics)
     report = {
         "study": {
             "table": options.table.name,
@@ -63,12 +89,8 @@ def main() -> None:
             "tips_of_study": phylogeny.n_tips,
         },
         "repeats": options.repeats,
-        "seconds": results,
-        "times_slower_than_aam": {
-            what: {who: seconds / row["aam"] for who, seconds in row.items() if who != "aam"}
-            for what, row in results.items()
-            if len(row) > 1
-        },
+        "seconds": {what: {who: time._asdict() for who, time in row.items()} for what, row in results.items()},
+        "marks": marks(results, table.n_samples),
         **machine(),
     }
     print_report(report)
@@ -81,8 +103,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, default=IBD / "table.biom", help="feature table; ids are sequences")
     parser.add_argument("--tree", type=Path, default=IBD / "insertion-tree.qza")
     parser.add_argument("--samples", type=int, default=0, help="grow the table to this many samples")
+    parser.add_argument("--metrics", nargs="+", choices=get_args(UnifracMetric), default=get_args(UnifracMetric))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--scikit-bio", action="store_true", help="time scikit-bio too, once (a minute)")
+    parser.add_argument("--scikit-bio", action="store_true", help="time scikit-bio too, once (minutes)")
     parser.add_argument("--json", type=Path, help="write the report here")
     options = parser.parse_args()
     for path in (options.table, options.tree):
@@ -91,14 +114,19 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
-def timed(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+def timed(run: Callable[[], Any], repeats: int) -> tuple[Seconds, Any]:
     """Median seconds, and what the last run returned."""
-    seconds = []
+    times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, start_processor = time.perf_counter(), time.process_time()
         result = run()
-        seconds.append(time.perf_counter() - start)
-    return median(seconds), result
+        times.append((time.perf_counter() - start, time.process_time() - start_processor))
+    return medians(times), result
+
+
+def medians(times: list[tuple[float, float]]) -> Seconds:
+    passed, processor = zip(*times, strict=True)
+    return Seconds(median(passed), median(processor))
 
 
 def grow(table: CountTable, n_samples: int) -> CountTable:
@@ -114,8 +142,13 @@ def grow(table: CountTable, n_samples: int) -> CountTable:
 
 
 def time_arrays(
-    results: dict[str, dict[str, float]], reading: float, tree: NewickTree, table: CountTable, repeats: int
+    results: dict[str, dict[str, Seconds]],
+    reading: Seconds,
+    tree: NewickTree,
+    table: CountTable,
+    options: argparse.Namespace,
 ) -> Phylogeny:
+    repeats = options.repeats
     sequences = build_sequences([name.encode() for name in table.feature_ids])
     shearing, phylogeny = timed(lambda: Phylogeny.from_newick(tree, table.feature_ids, sequences), repeats)
     batch, others = (
@@ -123,16 +156,24 @@ def time_arrays(
         for rows in np.random.default_rng(1).permutation(table.n_samples)[: 2 * BATCH].reshape(2, BATCH)
     )
     measured = {
-        "read the tree": (reading, None),
-        "shear": (shearing, None),
-        f"batch of {BATCH}: all pairs": timed(lambda: unweighted_unifrac(phylogeny, batch), 10 * repeats),
-        f"batch of {BATCH} against {BATCH} others": timed(
-            lambda: unweighted_unifrac(phylogeny, batch, others), 10 * repeats
-        ),
-        f"batch of {BATCH}: Faith's PD": timed(lambda: faith_pd(phylogeny, batch), 10 * repeats),
-        "all pairs": timed(lambda: sum(1 for _ in unweighted_unifrac_blocks(phylogeny, table.data)), repeats),
+        "read the tree": reading,
+        "shear": shearing,
+        f"batch of {BATCH}: Faith's PD": timed(lambda: faith_pd(phylogeny, batch), 10 * repeats)[0],
     }
-    results |= {what: {"aam": seconds} for what, (seconds, _) in measured.items()}
+    for metric in options.metrics:
+
+        def distances(others: SampleCounts | None = None, metric: UnifracMetric = metric) -> np.ndarray:
+            return unifrac_distances(phylogeny, batch, others, metric, ALPHA)
+
+        def all_pairs(metric: UnifracMetric = metric) -> int:
+            return sum(1 for _ in unifrac_blocks(phylogeny, table.data, metric, ALPHA))
+
+        measured |= {
+            f"{metric}: batch of {BATCH}": timed(distances, 10 * repeats)[0],
+            f"{metric}: {BATCH} to {BATCH} others": timed(lambda run=distances: run(others), 10 * repeats)[0],
+            f"{metric}: all pairs": timed(all_pairs, repeats)[0],
+        }
+    results |= {what: {"aam": seconds} for what, seconds in measured.items()}
     return phylogeny
 
 
@@ -153,29 +194,45 @@ def by_feature(table: CountTable, features: np.ndarray) -> csc_matrix:
     return matrix[:, features].T
 
 
-def time_commands(results: dict[str, dict[str, float]], files: dict[str, Path], repeats: int) -> None:
+def time_commands(results: dict[str, dict[str, Seconds]], files: dict[str, Path], options: argparse.Namespace) -> None:
     """From files to a file of distances, start of the program included."""
     names = {key: str(path) for key, path in files.items()}
-    aam = [sys.executable, "-m", "aam_cli", "unifrac", "--table", names["table"], "--tree", names["tree"]]
-    commands = {"aam": [*aam, "--output", names["output"]]}
-    if shutil.which("ssu"):
-        ssu = ["ssu", "-m", "unweighted", "-i", names["table"], "-t", names["tree"], "-o", names["output"]]
-        commands["ssu"] = [*ssu, "--format", "hdf5_fp32", "--pcoa", "0"]
     # Installed packages have byte code; where this environment has none, the untimed first run writes it.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(files["table"].parent / "bytecode")
-    results["files to file"] = {}
-    for who, command in commands.items():
+    for metric in options.metrics:
+        aam = [sys.executable, "-m", "aam_cli", "unifrac", "--table", names["table"], "--tree", names["tree"]]
+        aam += ["--unifrac-metric", metric, "--output", names["output"]]
+        if metric == "generalized":
+            aam += ["--unifrac-alpha", str(ALPHA)]
+        commands = {"aam": aam}
+        if shutil.which("ssu"):
+            ssu = ["ssu", *SSU[metric], "-i", names["table"], "-t", names["tree"], "-o", names["output"]]
+            commands["ssu"] = [*ssu, "--format", "hdf5_fp32", "--pcoa", "0"]
+        times: dict[str, list[tuple[float, float]]] = {who: [] for who in commands}
+        for repeat in range(options.repeats + 1):
+            for who, command in commands.items():
+                if repeat == 0 and who != "aam":
+                    continue
+                start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(command, check=True, capture_output=True, env=environment)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                if repeat:
+                    times[who].append((time.perf_counter() - start, processor))
+        results[command_row(metric)] = {who: medians(found) for who, found in times.items()}
 
-        def run(command: list[str] = command) -> None:
-            subprocess.run(command, check=True, capture_output=True, env=environment)
 
-        run()
-        results["files to file"][who], _ = timed(run, repeats)
+def command_row(metric: str) -> str:
+    return f"{metric}: files to file"
 
 
 def time_scikit_bio(
-    results: dict[str, dict[str, float]], files: dict[str, Path], table: CountTable, phylogeny: Phylogeny
+    results: dict[str, dict[str, Seconds]],
+    files: dict[str, Path],
+    table: CountTable,
+    phylogeny: Phylogeny,
+    metrics: list[str],
 ) -> None:
     from skbio import TreeNode
     from skbio.diversity import beta_diversity
@@ -186,14 +243,25 @@ def time_scikit_bio(
     reading, tree = timed(lambda: TreeNode.read(io.StringIO(text), convert_underscores=False), 1)
     shearing, sheared = timed(lambda: tree.shear(names), 1)
     sheared.length = 0.0
-    pairs, _ = timed(
-        lambda: beta_diversity(
-            "unweighted_unifrac", counts, table.sample_ids, taxa=names, tree=sheared, validate=False
-        ),
-        1,
-    )
-    for what, seconds in (("read the tree", reading), ("shear", shearing), ("all pairs", pairs)):
+    known = {"ids": table.sample_ids, "taxa": names, "tree": sheared, "validate": False}
+    found = {"read the tree": reading, "shear": shearing}
+    for metric in sorted(SCIKIT_BIO.keys() & metrics):
+        run = partial(beta_diversity, counts=counts, **SCIKIT_BIO[metric], **known)
+        found[f"{metric}: all pairs"], _ = timed(run, 1)
+    for what, seconds in found.items():
         results[what]["scikit-bio"] = seconds
+
+
+def marks(results: dict[str, dict[str, Seconds]], n_samples: int) -> dict[str, bool]:
+    """Which marks are met, by the time that passes."""
+    met = {}
+    for metric, limits in MARKS.items():
+        row = results.get(command_row(metric), {})
+        for least, limit in limits:
+            if "ssu" in row and n_samples >= least:
+                slower = row["aam"].passed / row["ssu"].passed
+                met[f"{metric}: {slower:.2f} x the time of ssu, at most {limit:g}"] = slower <= limit
+    return met
 
 
 def machine() -> dict[str, Any]:
@@ -211,11 +279,20 @@ def machine() -> dict[str, Any]:
 
 def print_report(report: dict[str, Any]) -> None:
     study = report["study"]
-    print(f"{study['samples']:,} samples, {study['tips_of_study']:,} of {study['tips']:,} tips; seconds (x aam)")
+    print(f"{study['samples']:,} samples, {study['tips_of_study']:,} of {study['tips']:,} tips")
+    print("seconds that passed (of processor time); x = times that of aam")
     for what, row in report["seconds"].items():
-        cells = [f"aam {row['aam']:.4f}"]
-        cells += [f"{who} {seconds:.4f} (x {seconds / row['aam']:.1f})" for who, seconds in row.items() if who != "aam"]
-        print(f"  {what:<28} {'   '.join(cells)}")
+        own = row["aam"]
+        cells = [f"aam {own['passed']:.4f} ({own['processor']:.4f})"]
+        cells += [
+            f"{who} {other['passed']:.4f} ({other['processor']:.4f}) "
+            f"x {other['passed'] / own['passed']:.1f} ({other['processor'] / own['processor']:.1f})"
+            for who, other in row.items()
+            if who != "aam"
+        ]
+        print(f"  {what:<40} {'   '.join(cells)}")
+    for mark, met in report["marks"].items():
+        print(f"  {'met' if met else 'MISSED'}: {mark}")
 
 
 if __name__ == "__main__":

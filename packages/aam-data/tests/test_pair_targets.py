@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from aam_data.config import SimulateOptions
+from aam_data.config import UnifracMetric
 from aam_data.errors import DataError
 from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
 from aam_data.phylogeny import Phylogeny
@@ -13,8 +16,9 @@ from aam_data.rarefaction import Rarefier
 from aam_data.readers.distances import DistanceMatrix
 from aam_data.sequences import build_sequences
 from aam_data.simulate import simulate_study
+from aam_data.simulate_config import SimulateOptions
 from aam_data.table import CountTable
-from aam_data.unifrac import faith_pd, unweighted_unifrac
+from aam_data.unifrac import faith_pd, unifrac_distances
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +29,20 @@ def study() -> tuple[CountTable, Phylogeny]:
     return simulated.table, Phylogeny.from_newick(simulated.tree, names, sequences)
 
 
-def test_tree_targets_are_those_of_the_drawn_reads(study: tuple[CountTable, Phylogeny]) -> None:
+@pytest.mark.parametrize(
+    ("metric", "alpha"),
+    [("unifrac", 1.0), ("weighted", 1.0), ("weighted_unnormalized", 1.0), ("generalized", 0.5), ("generalized", 1.0)],
+)
+def test_tree_targets_are_those_of_the_drawn_reads(
+    metric: UnifracMetric, alpha: float, study: tuple[CountTable, Phylogeny]
+) -> None:
     table, phylogeny = study
     rarefier = Rarefier(table, depth=300, seed=1)
-    targets: PairTargets = TreeTargets(phylogeny, rarefier)
+    targets: PairTargets = TreeTargets(phylogeny, rarefier, metric, alpha)
     rows, columns = np.array([4, 0, 17]), np.array([17, 3, 4, 9])
     for draw in (0, 1, -1):
         everything = np.arange(table.n_samples)
-        whole = unweighted_unifrac(phylogeny, rarefier.draw(everything, draw))
+        whole = unifrac_distances(phylogeny, rarefier.draw(everything, draw), None, metric, alpha)
         block = targets.pairs(rows, columns, draw)
         assert block.dtype == np.float32
         np.testing.assert_allclose(block, whole[np.ix_(rows, columns)], atol=1e-7)
@@ -53,12 +63,24 @@ def test_draws_differ_and_repeat(study: tuple[CountTable, Phylogeny]) -> None:
 def test_matrix_and_tree_agree_without_rarefaction(study: tuple[CountTable, Phylogeny]) -> None:
     table, phylogeny = study
     order = np.random.default_rng(0).permutation(table.n_samples)
-    values = unweighted_unifrac(phylogeny, table.take_counts(order)).astype(np.float32)
+    values = unifrac_distances(phylogeny, table.take_counts(order)).astype(np.float32)
     from_file = MatrixTargets(DistanceMatrix(table.sample_ids[order], values), table.sample_ids)
     from_tree = TreeTargets(phylogeny, Rarefier(table, depth=0, seed=1))
     rows, columns = np.array([5, 2, 29]), np.arange(30)
     np.testing.assert_allclose(from_file.pairs(rows, columns, 3), from_tree.pairs(rows, columns, 3), atol=1e-6)
     assert from_file.pairs(rows, columns, 3).dtype == np.float32
+
+
+def test_a_sample_off_the_tree_has_no_targets(study: tuple[CountTable, Phylogeny]) -> None:
+    table, phylogeny = study
+    off = replace(phylogeny, feature_tip=phylogeny.feature_tip.copy())
+    off.feature_tip[table.data.row(3)[0]] = -1
+    rows = np.array([3, 5])
+    for metric in get_args(UnifracMetric):
+        targets = TreeTargets(off, Rarefier(table, depth=0, seed=1), metric, 1.0)
+        assert np.array_equal(np.isnan(targets.pairs(rows, rows, 0)), [[True, True], [True, False]])
+        assert np.isnan(targets.pairs(rows[:1], rows[1:], 0)).all()
+    assert np.isnan(targets.values(rows, 0)).tolist() == [True, False]
 
 
 def test_matrix_targets_keep_unknown_distances_unknown() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import h5py
@@ -11,6 +11,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.output_files import replacing
+from aam_data.unfinished_file import unfinished
 from aam_data.unifrac import Block
 
 DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
@@ -19,41 +20,58 @@ DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
 def write_distances(
     path: Path,
     ids: Sequence[str] | np.ndarray,
-    blocks: Iterable[Block],
+    blocks: Callable[[int], Iterable[Block]],
+    key: str,
+    *,
     progress: Callable[[float], None] = lambda share: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Write a symmetric matrix as its blocks come; the format follows from the suffix of ``path``.
 
     ``.h5``: float32, in the layout of ssu (unifrac-binaries). ``.tsv``: the square text that QIIME 2 and scikit-bio
     read. ``.npy``: float32, with the ids, one a line, in a file of the same name that ends in ``.ids.txt``.
 
+    The matrix grows on disk, in ``path`` + ``.partial``. What is interrupted leaves that file, and the same call goes
+    on from there.
+
     Args:
         path: the file, complete or absent afterwards.
         ids: [n] sample ids, as a reader accepted them (no tabs, no line breaks).
-        blocks: on and above the diagonal, all of them, as ``unweighted_unifrac_blocks`` gives them.
-        progress: told the share of the matrix that is done, after each block.
+        blocks: from the number of the first to give, the blocks as ``unifrac_blocks`` gives them.
+        key: one line that identifies the matrix, for instance a digest of what it is computed from.
+        progress: told the share of the work that is done, after each block.
+        note: told when an earlier call is continued.
 
     Raises:
-        DataError: another suffix.
+        DataError: another suffix; or ``path`` + ``.partial`` holds a matrix with another key.
     """
     check_distance_suffix(path)
-    filled = _reporting(blocks, len(ids), progress)
-    if path.suffix == ".h5":
-        with replacing(path) as partial, h5py.File(partial, "w") as file:
-            _fill(_create_ssu(file, ids), filled)
-        return
-    if path.suffix == ".npy":
-        with replacing(path) as partial:
-            _fill(_mapped(partial, len(ids), np.float32), filled)
-            with replacing(path.with_suffix(".ids.txt")) as partial_ids:
-                partial_ids.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
-        return
-    with replacing(path) as partial, _scratch(partial, len(ids)) as matrix:
-        _fill(matrix, filled)
-        with partial.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write("\t".join(["", *ids]) + "\n")
-            for name, row in zip(ids, matrix, strict=True):
-                stream.write("\t".join([name, *map(repr, row.tolist())]) + "\n")
+    n = len(ids)
+
+    def create(partial: Path) -> None:
+        if path.suffix == ".h5":
+            _create_ssu(partial, ids)
+        else:
+            _create_npy(partial, n, np.float64 if path.suffix == ".tsv" else np.float32)
+
+    with unfinished(path, key, create) as file:
+        if file.n_blocks:
+            note(f"continuing {file.path.name}, which holds {file.n_blocks:,} blocks")
+        matrix = _map_ssu(file.path) if path.suffix == ".h5" else np.lib.format.open_memmap(file.path, "r+")
+        for block in blocks(file.n_blocks):
+            matrix[block.rows, block.columns] = block.values
+            matrix[block.columns, block.rows] = block.values.T
+            file.filled(block.number + 1, matrix.flush)
+            progress(block.share)
+        if path.suffix == ".tsv":
+            with replacing(path) as partial:
+                _write_text(partial, ids, matrix)
+            file.path.unlink()
+            return
+        if path.suffix == ".npy":
+            with replacing(path.with_suffix(".ids.txt")) as partial:
+                partial.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+        os.replace(file.path, path)
 
 
 def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarray) -> None:
@@ -70,47 +88,42 @@ def check_distance_suffix(path: Path) -> None:
         raise DataError(f"distances are written as {formats}", file=path, remedy="Give --output one of these suffixes")
 
 
-def _create_ssu(file: h5py.File, ids: Sequence[str] | np.ndarray) -> h5py.Dataset:
-    """The layout of ssu: ``format``, ``version``, ``order`` and ``matrix`` (unifrac-binaries, src/api.cpp)."""
-    file["format"] = np.array([b"BDSM"])
-    file["version"] = np.array([b"2020.12"])
-    encoding = "ascii" if all(name.isascii() for name in ids) else "utf-8"
-    file.create_dataset("order", data=list(ids), dtype=h5py.string_dtype(encoding))
-    return file.create_dataset("matrix", (len(ids), len(ids)), np.float32)
+def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
+    """The layout of ssu: ``format``, ``version``, ``order`` and ``matrix`` (unifrac-binaries, src/api.cpp).
 
-
-def _fill(matrix: np.ndarray | h5py.Dataset, blocks: Iterable[Block]) -> None:
-    for block in blocks:
-        matrix[block.rows, block.columns] = block.values
-        matrix[block.columns, block.rows] = block.values.T
-
-
-def _reporting(blocks: Iterable[Block], n: int, progress: Callable[[float], None]) -> Iterator[Block]:
-    done = 0
-    for block in blocks:
-        yield block
-        done += block.values.size * (1 if block.rows == block.columns else 2)
-        progress(done / n**2)
-
-
-@contextmanager
-def _scratch(beside: Path, n: int) -> Iterator[np.ndarray]:
-    """A float64 matrix [n, n] on disk: rows of text need blocks that come early and late."""
-    path = beside.with_name(f"{beside.name}.npy")
-    try:
-        yield _mapped(path, n, np.float64)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _mapped(path: Path, n: int, dtype: type[np.floating]) -> np.ndarray:
-    """A matrix [n, n] of zeros in a new .npy file, mapped to memory.
-
-    The zeros are written out, so that a full disk is an OSError here and not a bus error later.
+    The matrix is allocated in one piece and filled with zeros at once, so that a full disk is an OSError here, and so
+    that blocks are written without touching the structure of the file, which a killed program would leave broken.
     """
+    with h5py.File(path, "w", alignment_threshold=1, alignment_interval=64) as file:
+        file["format"] = np.array([b"BDSM"])
+        file["version"] = np.array([b"2020.12"])
+        encoding = "ascii" if all(name.isascii() for name in ids) else "utf-8"
+        file.create_dataset("order", data=list(ids), dtype=h5py.string_dtype(encoding))
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        layout.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
+        space = h5py.h5s.create_simple((len(ids), len(ids)))
+        h5py.h5d.create(file.id, b"matrix", h5py.h5t.IEEE_F32LE, space, layout)
+
+
+def _map_ssu(path: Path) -> np.memmap:
+    """The matrix in the file, mapped to memory."""
+    with h5py.File(path) as file:
+        offset, shape = file["matrix"].id.get_offset(), file["matrix"].shape
+    return np.memmap(path, "<f4", "r+", offset, shape)
+
+
+def _create_npy(path: Path, n: int, dtype: type[np.floating]) -> None:
+    """A matrix [n, n] of zeros, written out, so that a full disk is an OSError here and not a bus error later."""
     row = np.zeros(n, dtype=dtype)
     header = {"descr": np.lib.format.dtype_to_descr(row.dtype), "fortran_order": False, "shape": (n, n)}
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         stream.writelines(row.data for _ in range(n))
-    return np.lib.format.open_memmap(path, "r+")
+
+
+def _write_text(path: Path, ids: Sequence[str] | np.ndarray, matrix: np.ndarray) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write("\t".join(["", *ids]) + "\n")
+        for name, row in zip(ids, matrix, strict=True):
+            stream.write("\t".join([name, *map(repr, row.tolist())]) + "\n")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from aam_data.config import UnifracMetric
 from aam_data.errors import DataError
 from aam_data.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
-from aam_data.unifrac import faith_pd, unweighted_unifrac
+from aam_data.unifrac import faith_pd, unifrac_distances
 
 if TYPE_CHECKING:
     from aam_data.readers.distances import DistanceMatrix
@@ -40,21 +41,24 @@ class Reads(Protocol):
 
 
 class TreeTargets:
-    """Unweighted UniFrac and Faith's PD of exactly the reads that a draw gives.
+    """UniFrac and Faith's PD of exactly the reads that a draw gives.
 
     Args:
         phylogeny: tree of the features that ``reads`` counts.
         reads: reads of the study's samples.
+        metric, alpha: as of ``unifrac_distances``; all metrics but ``weighted_unnormalized`` are between 0 and 1.
     """
 
-    def __init__(self, phylogeny: Phylogeny, reads: Reads) -> None:
-        self.phylogeny, self.reads = phylogeny, reads
+    def __init__(
+        self, phylogeny: Phylogeny, reads: Reads, metric: UnifracMetric = "unifrac", alpha: float = 1.0
+    ) -> None:
+        self.phylogeny, self.reads, self.metric, self.alpha = phylogeny, reads, metric, alpha
 
     def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
         """See ``PairTargets``."""
         samples = self.reads.draw(rows, draw)
         others = None if np.array_equal(rows, columns) else self.reads.draw(columns, draw)
-        return unweighted_unifrac(self.phylogeny, samples, others).astype(np.float32)
+        return unifrac_distances(self.phylogeny, samples, others, self.metric, self.alpha).astype(np.float32)
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
         """See ``PairTargets``."""

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from aam_data.config import PhylogenyOptions, TableOptions, UnifracOptions
+from aam_data.branch_shares import on_tree
+from aam_data.config import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
 from aam_data.distance_files import check_distance_suffix, write_distances, write_faith_pd
 from aam_data.errors import first_few
 from aam_data.output_files import check_output
+from aam_data.phylogeny import Phylogeny
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.study import read_study
-from aam_data.unifrac import faith_pd, unweighted_unifrac_blocks
+from aam_data.study import Study, read_study
+from aam_data.table import SampleCounts
+from aam_data.unifrac import BLOCKS_VERSION, faith_pd, unifrac_blocks
 
 _DRAW = -1  # the fixed draw of validation, so that the file holds what models are judged by
 
 
-def run_unifrac(table: TableOptions, options: UnifracOptions, note: Callable[[str], None] = lambda text: None) -> Path:
+def run_unifrac(
+    table: TableOptions,
+    options: UnifracOptions,
+    note: Callable[[str], None] = lambda text: None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Path:
     """Measure all samples of a table and write the result; returns the file.
+
+    An interrupted matrix is continued by the same call, see ``write_distances``.
 
     Args:
         note: told what was dropped, merged or left out, sentence by sentence.
+        progress: told the share of the matrix that is done, from 0 to 1, several times a second.
 
     Raises:
         DataError: something the user can change; nothing was written.
     """
     output = options.output
     check_output(output, {"--table": table.table, "--sequences": table.sequences, "--tree": options.tree})
-    if options.unifrac_metric == "unifrac":
+    if options.unifrac_metric != "faith_pd":
         check_distance_suffix(output)
 
-    study = read_study(table, phylogeny=PhylogenyOptions(tree=options.tree, missing_tips=options.missing_tips))
+    phylogeny = PhylogenyOptions(
+        tree=options.tree, missing_tips=options.missing_tips, clip_negative_lengths=options.clip_negative_lengths
+    )
+    study = read_study(table, phylogeny=phylogeny)
     for text in study.notes:
         note(text)
     if shallow := shallow_report(study.table, options.rarefy_depth):
@@ -41,16 +57,35 @@ def run_unifrac(table: TableOptions, options: UnifracOptions, note: Callable[[st
     rarefier = Rarefier(study.table, options.rarefy_depth, options.seed)
     assert study.phylogeny is not None
 
-    diversity = faith_pd(study.phylogeny, rarefier.draw(rows, _DRAW))
-    on_tree = ~np.isnan(diversity)
-    if not on_tree.all():
-        names = first_few(list(study.table.sample_ids[rows[~on_tree]]))
-        note(f"{np.count_nonzero(~on_tree):,} samples have no read on the tree and are left out ({names})")
-    rows, diversity = rows[on_tree], diversity[on_tree]
-    ids = study.table.sample_ids[rows]
+    rows = rows[_on_tree(study, rarefier, rows, note)]
+    ids, samples = study.table.sample_ids[rows], rarefier.draw(rows, _DRAW)
     if options.unifrac_metric == "faith_pd":
-        write_faith_pd(output, ids, diversity)
+        write_faith_pd(output, ids, faith_pd(study.phylogeny, samples))
     else:
-        write_distances(output, ids, unweighted_unifrac_blocks(study.phylogeny, rarefier.draw(rows, _DRAW)))
+        metric, alpha = options.unifrac_metric, options.unifrac_alpha
+        blocks = partial(unifrac_blocks, study.phylogeny, samples, metric, alpha)
+        key = _digest(study.phylogeny, ids, samples, metric, alpha)
+        write_distances(output, ids, blocks, key, progress=progress, note=note)
     note(f"{len(ids):,} samples measured")
     return output
+
+
+def _on_tree(study: Study, rarefier: Rarefier, rows: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
+    """Which of the samples ``rows`` have a read on the tree in the draw, bool [R]."""
+    assert study.phylogeny is not None
+    sample, _, _ = on_tree(study.phylogeny, rarefier.draw(rows, _DRAW))
+    found = np.bincount(sample, minlength=len(rows)) > 0
+    if not found.all():
+        names = first_few(list(study.table.sample_ids[rows[~found]]))
+        note(f"{np.count_nonzero(~found):,} samples have no read on the tree and are left out ({names})")
+    return found
+
+
+def _digest(phylogeny: Phylogeny, ids: np.ndarray, samples: SampleCounts, metric: UnifracMetric, alpha: float) -> str:
+    """Of everything that the matrix follows from."""
+    digest = blake2b(f"{BLOCKS_VERSION} {metric} {alpha!r} {len(ids)}\n".encode(), digest_size=16)
+    digest.update("\n".join(ids).encode())
+    tree = (phylogeny.tip_start, phylogeny.tip_stop, phylogeny.branch_length, phylogeny.feature_tip)
+    for array in (*samples, *tree):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

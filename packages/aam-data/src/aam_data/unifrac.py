@@ -1,11 +1,17 @@
-"""Unweighted UniFrac and Faith's PD of any samples, from the tree.
+"""UniFrac and Faith's PD of any samples, from the tree. No matrix of branches is ever dense for all samples.
 
-With P the presence of branches in samples and len their lengths, the shared length of two samples is
-``S = P' diag(len) P``, Faith's PD (Faith 1992, doi:10.1016/0006-3207(92)91201-3) is its diagonal, and unweighted
-UniFrac (Lozupone and Knight 2005, doi:10.1128/AEM.71.12.8228-8235.2005) is ``1 - S_ij / (PD_i + PD_j - S_ij)``:
-one matrix product for all pairs.
+With m the shares of a sample's reads below the branches and len the branches' lengths (sums are over branches):
+
+- ``unifrac``, unweighted: branches of one of both samples over branches of any (Lozupone and Knight 2005,
+  doi:10.1128/AEM.71.12.8228-8235.2005). Faith's PD (Faith 1992, doi:10.1016/0006-3207(92)91201-3) is the length of a
+  sample's branches.
+- ``weighted``: ``sum len |m_i - m_j| / sum len (m_i + m_j)``, and ``weighted_unnormalized``: its numerator (Lozupone
+  et al. 2007, doi:10.1128/AEM.01996-06).
+- ``generalized``: ``sum len (m_i + m_j)^alpha |m_i - m_j| / (m_i + m_j)`` over ``sum len (m_i + m_j)^alpha`` (Chen et
+  al. 2012, doi:10.1093/bioinformatics/bts342); alpha 1 is ``weighted``.
 
 Features that are not in the tree are left out. A sample without a read on the tree has no distances and no PD: NaN.
+Samples whose branches all have length 0 do not differ (scikit-bio's convention too).
 """
 
 from __future__ import annotations
@@ -15,137 +21,132 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aam_data.phylogeny import Phylogeny, shear
+from aam_data.branch_shares import branch_shares, shear_to
+from aam_data.config import UnifracMetric
+from aam_data.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
+from aam_data.unifrac_metrics import build_metric, presence
 
-# Samples worked on at once: memory is branches times this. Not a power of two, whose strides double the time of
-# cumsum along tips (512: 40 ms, 500: 20 ms for the ibd tree).
-_BLOCK_SIZE = 500
-
-
-def branch_counts(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
-    """Reads below every branch, [n_branches, S]: int64 for reads, float64 for relative abundances."""
-    sample, tip, counts = _on_tree(phylogeny, samples)
-    dtype = np.int64 if np.issubdtype(counts.dtype, np.integer) else np.float64
-    total = np.zeros((phylogeny.n_tips + 1, samples.n_samples), dtype=dtype)
-    total[tip + 1, sample] = counts
-    np.cumsum(total, axis=0, out=total)
-    return total[phylogeny.tip_stop] - total[phylogeny.tip_start]
-
-
-def faith_pd(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
-    """Faith's PD, float64 [S]: the length of all branches between a sample's ASVs and the root; NaN without any."""
-    values = np.empty(samples.n_samples)
-    for rows in _blocks(samples.n_samples, _BLOCK_SIZE):
-        (present,) = _presence(phylogeny, _take(samples, rows))
-        values[rows] = present.faith_pd()
-    return values
-
-
-def unweighted_unifrac(phylogeny: Phylogeny, samples: SampleCounts, others: SampleCounts | None = None) -> np.ndarray:
-    """Unweighted UniFrac of each of S ``samples`` to each of S' ``others`` (when not given: to each other).
-
-    Returns:
-        float64 [S, S'], NaN in rows and columns of samples without a read on the tree.
-    """
-    if others is None:
-        values = np.empty((samples.n_samples, samples.n_samples))
-        for block in unweighted_unifrac_blocks(phylogeny, samples):
-            values[block.rows, block.columns] = block.values
-            values[block.columns, block.rows] = block.values.T
-        return values
-    values = np.empty((samples.n_samples, others.n_samples))
-    for rows in _blocks(samples.n_samples, _BLOCK_SIZE):
-        for columns in _blocks(others.n_samples, _BLOCK_SIZE):
-            values[rows, columns] = _between(phylogeny, _take(samples, rows), _take(others, columns))
-    return values
+# A block of the matrix. Columns: their shares stay in the cache, see unifrac_metrics.py. Rows: what is made once for
+# them (branch shares, the dense part of the product) is used for all columns, in about 150 MB for ibd's tree.
+_COLUMNS = 96
+_ROWS = 20 * _COLUMNS
+BLOCKS_VERSION = 1  # of the numbering of blocks: a matrix is continued only under the one it was begun with
 
 
 class Block(NamedTuple):
-    """A part of a symmetric matrix: distances [R, C] of the samples ``rows`` to the samples ``columns``."""
+    """A part of a symmetric matrix, on and above its diagonal (with the lower half of squares on it).
+
+    Attributes:
+        rows, columns: which samples, R and C of them.
+        values: float64 [R, C] distances.
+        number: of the block, from 0.
+        share: of all work that is done after it; 1 for the last.
+    """
 
     rows: slice
     columns: slice
     values: np.ndarray
+    number: int
+    share: float
 
 
-def unweighted_unifrac_blocks(
-    phylogeny: Phylogeny, samples: SampleCounts, block_size: int = _BLOCK_SIZE
-) -> Iterator[Block]:
-    """Unweighted UniFrac of all pairs, as blocks on and above the diagonal."""
-    blocks = _blocks(samples.n_samples, block_size)
-    for number, rows in enumerate(blocks):
-        part = _take(samples, rows)
-        yield Block(rows, rows, _within(phylogeny, part))
-        for columns in blocks[number + 1 :]:
-            yield Block(rows, columns, _between(phylogeny, part, _take(samples, columns)))
+def faith_pd(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
+    """Faith's PD, float64 [S]: the length of all branches between a sample's ASVs and the root; NaN without any."""
+    phylogeny = shear_to(phylogeny, samples)
+    values = np.empty(samples.n_samples)
+    for rows in _slices(0, samples.n_samples, _ROWS):
+        shares = branch_shares(phylogeny, _take(samples, rows))
+        values[rows] = np.where(np.diff(shares.indptr) > 0, presence(shares) @ phylogeny.branch_length, np.nan)
+    return values
 
 
-class _Present(NamedTuple):
-    """Branches that hold a read, bool [n, S], their lengths [n], and whether each sample has any read [S]."""
+def unifrac_distances(
+    phylogeny: Phylogeny,
+    samples: SampleCounts,
+    others: SampleCounts | None = None,
+    metric: UnifracMetric = "unifrac",
+    alpha: float = 1.0,
+) -> np.ndarray:
+    """UniFrac of each of S ``samples`` to each of S' ``others`` (when not given: to each other).
 
-    branches: np.ndarray
-    length: np.ndarray
-    any_read: np.ndarray
+    Args:
+        metric: see the formulas above.
+        alpha: of ``generalized``, 0 to 1: how much abundant branches count.
 
-    def faith_pd(self) -> np.ndarray:
-        return np.where(self.any_read, self.length @ self.branches, np.nan)
-
-
-def _within(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
-    (present,) = _presence(phylogeny, samples)
-    scaled = present.branches * np.sqrt(present.length)[:, None]
-    shared = scaled.T @ scaled
-    pd = np.where(present.any_read, shared.diagonal(), np.nan)  # not faith_pd(): so a sample is exactly 0 from itself
-    return _distance(shared, pd, pd)
-
-
-def _between(phylogeny: Phylogeny, samples: SampleCounts, others: SampleCounts) -> np.ndarray:
-    left, right = _presence(phylogeny, samples, others)
-    both = left.branches.any(axis=1) & right.branches.any(axis=1)  # a fifth less work on 512 ibd samples
-    weighted = left.branches[both] * left.length[both, None]
-    shared = weighted.T @ right.branches[both].astype(np.float64)
-    return _distance(shared, left.faith_pd(), right.faith_pd())
-
-
-def _distance(shared: np.ndarray, rows_pd: np.ndarray, columns_pd: np.ndarray) -> np.ndarray:
-    union = rows_pd[:, None] + columns_pd - shared
-    # Samples whose branches all have length 0 do not differ (scikit-bio's convention too).
-    similarity = np.divide(shared, union, out=np.ones_like(union), where=union != 0)
-    return np.clip(1 - similarity, 0, 1)
-
-
-def _presence(phylogeny: Phylogeny, *groups: SampleCounts) -> list[_Present]:
-    """Presence in each group of samples, over the branches that any of their samples touches.
-
-    For 32 samples of the ibd study those are 3,400 of 19,939 branches; finding them takes 0.5 ms and saves 2.
+    Returns:
+        float64 [S, S'], NaN in rows and columns of samples without a read on the tree. Without ``others`` exactly
+        symmetric, with a diagonal of zeros.
     """
-    observed = [_on_tree(phylogeny, samples) for samples in groups]
-    used = np.zeros(phylogeny.n_tips, dtype=bool)
-    for _, tip, _ in observed:
-        used[tip] = True
-    start, stop, length = shear(phylogeny.tip_start, phylogeny.tip_stop, phylogeny.branch_length, used)
-    number = np.cumsum(used)  # of each used tip, from 1
-    present = []
-    for samples, (sample, tip, _) in zip(groups, observed, strict=True):
-        tips_before = np.zeros((number[-1] + 1, samples.n_samples), dtype=np.int32)
-        tips_before[number[tip], sample] = 1
-        np.cumsum(tips_before, axis=0, out=tips_before)
-        any_read = np.bincount(sample, minlength=samples.n_samples) > 0
-        present.append(_Present(tips_before[stop] != tips_before[start], length, any_read))
-    return present
+    if others is None:
+        values = np.empty((samples.n_samples, samples.n_samples))
+        for block in unifrac_blocks(phylogeny, samples, metric, alpha):
+            values[block.rows, block.columns] = block.values
+            values[block.columns, block.rows] = block.values.T
+        return values
+    phylogeny = shear_to(phylogeny, samples, others)
+    values = np.empty((samples.n_samples, others.n_samples))
+    for rows in _slices(0, samples.n_samples, _ROWS):
+        distances = build_metric(metric, alpha, branch_shares(phylogeny, _take(samples, rows)), phylogeny.branch_length)
+        for columns in _slices(0, others.n_samples, _COLUMNS):
+            values[rows, columns] = distances.to(branch_shares(phylogeny, _take(others, columns)))
+    return values
 
 
-def _on_tree(phylogeny: Phylogeny, samples: SampleCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sample, tip and count of everything observed on the tree, [Z] each."""
-    sample = np.repeat(np.arange(samples.n_samples), np.diff(samples.indptr))
-    tip = phylogeny.feature_tip[samples.indices]
-    found = tip >= 0
-    return sample[found], tip[found], samples.counts[found]
+def unifrac_blocks(
+    phylogeny: Phylogeny,
+    samples: SampleCounts,
+    metric: UnifracMetric = "unifrac",
+    alpha: float = 1.0,
+    first: int = 0,
+) -> Iterator[Block]:
+    """UniFrac of all pairs, as blocks that cover them once; memory does not depend on their number.
+
+    Args:
+        metric, alpha: see ``unifrac_distances``.
+        first: number of the block to begin with: those before it are neither computed nor given.
+    """
+    phylogeny = shear_to(phylogeny, samples)
+    n = samples.n_samples
+    all_columns = {rows.start: _slices(rows.start, n, _COLUMNS) for rows in _slices(0, n, _ROWS)}
+    number, done, work = 0, 0, sum(_n_cells(start, c) for start, columns in all_columns.items() for c in columns)
+    for rows in _slices(0, n, _ROWS):
+        shares = None
+        for columns in all_columns[rows.start]:
+            done += _n_cells(rows.start, columns)
+            number += 1
+            if number <= first:
+                continue
+            if shares is None:
+                shares = branch_shares(phylogeny, _take(samples, rows))
+                distances = build_metric(metric, alpha, shares, phylogeny.branch_length)
+            inside = columns.start < rows.stop  # row blocks end where column blocks do
+            if inside:
+                right = shares[columns.start - rows.start : columns.stop - rows.start]
+            else:
+                right = branch_shares(phylogeny, _take(samples, columns))
+            n_rows = min(rows.stop, columns.stop) - rows.start
+            values = distances.to(right, n_rows)
+            if inside:
+                _mirror(values[columns.start - rows.start :])
+            yield Block(slice(rows.start, rows.start + n_rows), columns, values, number - 1, done / work)
 
 
-def _blocks(n_samples: int, block_size: int) -> list[slice]:
-    return [slice(start, min(start + block_size, n_samples)) for start in range(0, n_samples, block_size)]
+def _n_cells(row_start: int, columns: slice) -> int:
+    n_rows = min(row_start + _ROWS, columns.stop) - row_start
+    return n_rows * (columns.stop - columns.start)
+
+
+def _mirror(square: np.ndarray) -> None:
+    """Make a square on the diagonal exactly symmetric and 0 on the diagonal: sums in another order differ by 1e-16."""
+    upper = np.triu(square, 1)
+    undefined = np.isnan(square.diagonal())
+    square[:] = upper + upper.T
+    square[undefined, undefined] = np.nan
+
+
+def _slices(start: int, stop: int, size: int) -> list[slice]:
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 def _take(samples: SampleCounts, rows: slice) -> SampleCounts:

@@ -5,11 +5,24 @@ from __future__ import annotations
 from aam_cli.command import config_command
 from aam_cli.config import UnifracConfig
 from aam_cli.errors import Program
+from aam_cli.progress import Progress
+from aam_train.errors import RunStopped
 
 
 @config_command("unifrac", UnifracConfig)
 def command(config: UnifracConfig, program: Program) -> None:
-    """Distances are the ones that pretraining learns. Samples without a read on the tree are left out."""
+    """Distances are the ones that pretraining learns. Samples without a read on the tree are left out. The same
+    command continues an interrupted matrix.
+    """
     from aam_data.run_unifrac import run_unifrac
 
-    program.say(f"wrote {run_unifrac(config.table, config.unifrac, program.note)}")
+    progress = Progress(program, config.unifrac.unifrac_metric)
+    try:
+        output = run_unifrac(config.table, config.unifrac, program.note, progress)
+    except KeyboardInterrupt as interrupt:
+        if progress.share == 0:
+            raise
+        raise RunStopped(f"{progress.share:.0%} are done; the same command continues from there", 130) from interrupt
+    finally:
+        progress.close()
+    program.say(f"wrote {output}")

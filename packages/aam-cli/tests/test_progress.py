@@ -1,0 +1,106 @@
+"""Progress on standard error, and what ``aam unifrac`` says when it is interrupted."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aam_cli import progress
+from aam_cli.errors import Program
+from aam_cli.progress import Progress
+from aam_data.readers.distances import read_distances
+from aam_data.simulate import simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """``time.monotonic`` that a test moves on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock(monkeypatch)
+    show = Progress(Program(), "weighted")
+    for second in range(41):
+        clock.now = float(second)
+        show(0.2 + second * 0.001)
+    show.close()
+    assert show.share == pytest.approx(0.24)
+    assert capsys.readouterr().err.splitlines() == [
+        "weighted: 22%, about 13 min left",
+        "weighted: 23%, about 13 min left",
+    ]
+
+
+def test_the_rest_in_seconds_or_hours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock(monkeypatch)
+    show = Progress(Program(), "unifrac")
+    for clock.now, share in ((0.0, 0.5), (20.0, 0.5), (40.0, 0.501), (60.0, 0.98)):
+        show(share)
+    assert capsys.readouterr().err.splitlines() == [
+        "unifrac: 50%",
+        "unifrac: 50%, about 5.5 h left",
+        "unifrac: 98%, about 3 s left",
+    ]
+
+
+def test_a_terminal_gets_one_line_that_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, terminal = Clock(monkeypatch), Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    show = Progress(Program(), "unifrac")
+    for clock.now, share in ((0.1, 0.1), (0.3, 0.5), (0.4, 0.6), (0.6, 0.9)):
+        show(share)
+    show.close()
+    assert terminal.getvalue() == "\r\033[Kunifrac: 50%\r\033[Kunifrac: 90%\r\033[K"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_quiet(stream: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stderr = Clock(monkeypatch), stream()
+    monkeypatch.setattr("sys.stderr", stderr)
+    show = Progress(Program(quiet=True), "unifrac")
+    for clock.now in (1.0, 100.0):
+        show(0.5)
+    show.close()
+    assert stderr.getvalue() == ""
+
+
+INTERRUPTED = """
+import os, signal, sys
+from aam_cli.main import main
+from aam_cli.progress import Progress
+show = Progress.__call__
+def interrupted(self, share):
+    show(self, share)
+    if share > 0.4:
+        os.kill(os.getpid(), signal.SIGINT)
+Progress.__call__ = interrupted
+main()
+"""
+
+
+def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path) -> None:
+    write_simulated_study(simulate_study(SimulateOptions(samples=300, asvs=60, hosts=30, depth=500)), tmp_path)
+    files = ["--table", tmp_path / "table.biom", "--tree", tmp_path / "tree.nwk", "--output", tmp_path / "d.h5"]
+    arguments = ["unifrac", *map(str, files)]
+    stopped = subprocess.run([sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True)
+    assert stopped.returncode == 130
+    assert stopped.stderr.splitlines()[-1] == "stopped: 47% are done; the same command continues from there"
+    assert stopped.stdout == ""
+    done = subprocess.run([sys.executable, "-m", "aam_cli", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "continuing d.h5.partial, which holds 2 blocks" in done.stderr.splitlines()
+    assert len(read_distances(tmp_path / "d.h5").ids) == 300
+    assert not list(tmp_path.glob("*.partial*"))

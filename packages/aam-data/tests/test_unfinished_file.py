@@ -1,0 +1,133 @@
+"""Files that are filled block by block, through interruptions, kill -9 and mistaken commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aam_data import unfinished_file
+from aam_data.errors import DataError
+from aam_data.unfinished_file import unfinished
+
+
+@pytest.fixture
+def mark_every_block(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(unfinished_file, "SECONDS_BETWEEN_MARKS", 0.0)
+    return
+
+
+def create(partial: Path) -> None:
+    partial.write_text("")
+
+
+def append(partial: Path, text: str) -> None:
+    with partial.open("a") as stream:
+        stream.write(text)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupted_after(path: Path, n_blocks: int, key: str = "a key") -> None:
+    def fill() -> None:
+        with unfinished(path, key, create) as file:
+            for number in range(file.n_blocks, n_blocks):
+                append(file.path, str(number))
+                file.filled(number + 1, lambda: None)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill()
+
+
+def test_goes_on_after_each_interruption(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    interrupted_after(path, 2)
+    assert names(tmp_path) == ["out.txt.partial", "out.txt.partial.blocks"]
+    interrupted_after(path, 12)
+    assert (tmp_path / "out.txt.partial.blocks").read_text().split() == ["a", "key", "12"]
+    with unfinished(path, "a key", create) as file:
+        assert file.n_blocks == 12
+        file.path.rename(path)
+    assert names(tmp_path) == ["out.txt"]
+    assert path.read_text() == "01234567891011"
+
+
+def test_nothing_is_left_when_nothing_was_done(tmp_path: Path) -> None:
+    interrupted_after(tmp_path / "out.txt", 0)
+    assert names(tmp_path) == []
+
+
+def test_marks_follow_the_flush(mark_every_block: None, tmp_path: Path) -> None:
+    """What the marks promise is on the disk: they are written after the flush, or not at all."""
+    marks, seen = tmp_path / "out.txt.partial.blocks", []
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    def fill() -> None:
+        with unfinished(tmp_path / "out.txt", "key", create) as file:
+            file.filled(1, lambda: seen.append(marks.read_text()))
+            assert seen == [""]
+            assert marks.read_text().split() == ["key", "1"]
+            file.filled(2, fail)
+
+    with pytest.raises(OSError, match="No space"):
+        fill()
+    assert marks.read_text().split() == ["key", "1"]
+
+
+def test_refuses_to_continue_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    interrupted_after(path, 2, "one thing")
+    before = (tmp_path / "out.txt.partial").read_text()
+    with pytest.raises(DataError, match=r"another table, tree or options.*out\.txt\.partial\.blocks"):
+        interrupted_after(path, 3, "another")
+    assert (tmp_path / "out.txt.partial").read_text() == before
+    interrupted_after(path, 3, "one thing")
+    assert (tmp_path / "out.txt.partial").read_text() == before + "2"
+
+
+@pytest.mark.parametrize("marks", ["", "key", "key\n", "key\n    ", "key\nx2\n", "\n2\n"])
+def test_begins_again_without_a_whole_mark(marks: str, tmp_path: Path) -> None:
+    """Killed while it was created, or before the first mark: a zero is not marked."""
+    (tmp_path / "out.txt.partial.blocks").write_text(marks)
+    if marks != "\n2\n":  # marks without the file they are of
+        (tmp_path / "out.txt.partial").write_text("half")
+    with unfinished(tmp_path / "out.txt", "key", create) as file:
+        assert file.n_blocks == 0
+        assert file.path.read_text() == ""
+        file.path.rename(tmp_path / "out.txt")
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    with unfinished(path, "key", create) as file:
+        with pytest.raises(DataError, match="another program"), unfinished(path, "key", create):
+            pass
+        file.path.rename(path)
+
+
+def test_survives_kill_9(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from aam_data import unfinished_file
+unfinished_file.SECONDS_BETWEEN_MARKS = 0.0
+with unfinished_file.unfinished(Path({str(tmp_path / "out.txt")!r}), "key", lambda path: path.write_text("")) as file:
+    file.path.write_text("0")
+    file.filled(1, lambda: None)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    with unfinished(tmp_path / "out.txt", "key", create) as file:
+        assert file.n_blocks == 1
+        assert file.path.read_text() == "0"
+        file.path.rename(tmp_path / "out.txt")
+    assert names(tmp_path) == ["out.txt"]
