@@ -14,8 +14,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 
 from aam_data.alphabet import encode
-from aam_data.config import MetadataOptions, PhylogenyOptions, SimulateOptions, TableOptions
-from aam_data.simulate import LOCATIONS, SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
+from aam_data.simulate_design import LOCATIONS
 from aam_data.simulate_tree import TRANSITION_BIAS, evolve_sequences, random_tree
 from aam_data.study import read_study
 
@@ -86,7 +88,7 @@ def test_written_files_are_the_study(study: SimulatedStudy, tmp_path: Path) -> N
     assert (again.phylogeny.feature_tip >= 0).all()
     assert json.loads((tmp_path / "truth.json").read_text()) == json.loads(json.dumps(study.truth))
     header = (tmp_path / "metadata.tsv").read_text().splitlines()[0]
-    assert header == "sample-id\thost\tlocation\tseason\tdegree_days\tstatus\tdepth"
+    assert header == "sample-id\thost\tlocation\tseason\tdegree_days\tstatus\tage\tdepth"
     tree = skbio.TreeNode.read(io.StringIO((tmp_path / "tree.nwk").read_text()))
     assert tree.count(tips=True) == 400
     assert all(len(node.children) == 2 for node in tree.non_tips(include_self=True))
@@ -197,14 +199,17 @@ def test_the_task_is_neither_trivial_nor_noise(study: SimulatedStudy) -> None:
         SimulateOptions(samples=4, asvs=8, hosts=2, bases=30, depth=1),
         SimulateOptions(samples=7, asvs=9, hosts=7, bases=2000),
         SimulateOptions(samples=50, asvs=100, hosts=3, effect=100),
-        SimulateOptions(samples=3000, asvs=2000, hosts=100, bases=50),  # more than one block
+        SimulateOptions(samples=3000, asvs=2000, hosts=100, bases=50, host_asvs=1000),  # more than one block
+        SimulateOptions(
+            samples=9, asvs=12, hosts=2, host_asvs=8, locations=1, plates=9, batch_effect=10, age_effect=10
+        ),
     ],
 )
 def test_extreme_options(options: SimulateOptions) -> None:
     study = simulate_study(options)
     data = study.table.data
     assert study.table.n_samples == len(study.metadata) == options.samples
-    assert study.metadata["host"].nunique() == options.hosts
+    assert study.metadata["host"].nunique() == options.n_hosts
     assert study.table.depths().min() >= 1
     assert data.counts.min() >= 1
     within = np.diff(data.indices)[np.setdiff1d(np.arange(len(data.indices) - 1), data.indptr[1:-1] - 1)]

@@ -5,46 +5,40 @@ The chain of causes, with every random draw keyed by the seed:
 1. A random tree (coalescent point process) whose deepest splits bound the clades.
 2. Sequences evolve along it (Kimura's two-parameter model, conserved and variable sites), so relatives look alike.
 3. Hosts live at locations and are sampled all year round: degree-days follow from location and day, not from host.
-4. Clades rise or fall with the degree-days; hosts and samples add their own noise; ASVs come and go by host.
+4. Clades rise or fall with the degree-days, and, where asked for, with the host's age, the location and the plate of
+   the extraction; hosts and samples add their own noise; ASVs come and go by host.
 5. Reads are drawn from the community at a log-normal depth.
 
-Only step 4 links the metadata to the reads, and ``effect`` scales that link: 0 makes every target unpredictable.
+Only step 4 links the metadata to the reads, and ``effect`` and its relatives scale that link: 0 makes targets
+unpredictable. Samples are drawn in blocks, so a study of any number of samples can be written in bounded memory.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
-from biom.table import Table
-from scipy.sparse import csr_matrix
 
 from aam_data.alphabet import decode
-from aam_data.config import SimulateOptions
+from aam_data.biom_writer import BiomWriter
 from aam_data.output_files import replacing
 from aam_data.readers.newick import NewickTree, format_newick
+from aam_data.readers.tip_names import TipNames
+from aam_data.simulate_community import CladeEffects, VarianceSums, draw_effects, draw_reads
+from aam_data.simulate_config import SimulateOptions
+from aam_data.simulate_design import StudyDesign, design_study
+from aam_data.simulate_metadata import SimulatedMetadata
 from aam_data.simulate_tree import evolve_sequences, random_tree
+from aam_data.simulate_truth import study_truth
 from aam_data.table import CountTable, SampleCounts
 
-LOCATIONS = {"coast": 9.0, "valley": 11.0, "hill": 8.0, "plateau": 10.0}  # mean temperature, degrees Celsius
-SEASONS = ("winter", "spring", "summer", "autumn")
-STATUSES = ("healthy", "stressed")
-YEAR = 365.0
-WEATHER_NOISE = 0.08  # sd of the logarithm of degree-days around their formula
-
-# Standard deviations on the logit scale of incidence and on the log scale of abundance.
-COMMONNESS_MEAN, COMMONNESS_SD = -6.0, 2.0
-CLADE_INCIDENCE, CLADE_ABUNDANCE = 0.7, 0.6  # per standard deviation of degree-days, times slope and effect
-HOST_CLADE_SD, HOST_ASV_SD, SAMPLE_CLADE_SD = 0.3, 3.5, 0.3
-ABUNDANCE_SD, SAMPLE_ASV_SD = 1.0, 1.0
-DEPTH_SD = 0.4
-_BLOCK_CELLS = 4_000_000  # samples times ASVs worked on at once; bounds memory
+_ROWS = 50_000  # rows of metadata held as text at once
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +48,7 @@ class SimulatedStudy:
     Attributes:
         table: reads; feature ids are the sequences of the ASVs that were observed at least once.
         tree: the tree of all ASVs, tips named by sequence, lengths in substitutions per site.
-        metadata: one row a sample, indexed by ``sample-id``, in the table's order.
+        metadata: one row a sample, indexed by ``sample-id``, in the table's order, as it stands in the file.
         truth: what generated what, ready for JSON.
     """
 
@@ -64,151 +58,107 @@ class SimulatedStudy:
     truth: dict[str, Any]
 
 
+class _Plan:
+    """A study before its reads are drawn. ``blocks`` may be run through once."""
+
+    def __init__(self, options: SimulateOptions) -> None:
+        seeds = np.random.SeedSequence(options.seed).spawn(10)
+        tree_rng, sequence_rng, metadata_rng, clade_rng, reads_rng, *others = map(np.random.default_rng, seeds)
+        cell_rng, lab_rng, effect_rng, niche_rng, gap_rng = others
+        self.options = options
+        n_clades = int(np.clip(options.asvs // 40, 2, 64))
+        parent, length, tips, self.clade = random_tree(options.asvs, n_clades, tree_rng)
+        codes = evolve_sequences(parent, length, tips, options.bases, sequence_rng)
+        letters = decode(codes.ravel())
+        self.names = np.array(
+            [letters[i : i + options.bases] for i in range(0, codes.size, options.bases)], dtype=object
+        )
+        self.tree = NewickTree(parent, length, TipNames.of(self.names), tips)
+        self.design: StudyDesign = design_study(options, metadata_rng, cell_rng, lab_rng)
+        self.metadata = SimulatedMetadata(options, self.design, gap_rng)
+        self.effects: CladeEffects = draw_effects(options, n_clades, clade_rng, effect_rng)
+        self.variance = VarianceSums()
+        self._rngs = (clade_rng, reads_rng, niche_rng)
+
+    def blocks(self) -> Iterator[SampleCounts]:
+        """Reads over all ASVs."""
+        return draw_reads(self.options, self.design, self.clade, self.effects, self._rngs, self.variance)
+
+    def truth(self, observed_asvs: int) -> dict[str, Any]:
+        """What truth.json says, after the last block."""
+        clades = [self.names[self.clade == k].tolist() for k in range(self.effects.n_clades)]
+        return study_truth(self.options, self.design, self.effects, self.metadata, clades, self.variance, observed_asvs)
+
+
 def simulate_study(options: SimulateOptions) -> SimulatedStudy:
-    """The study of these options; the same options give the same study."""
-    seeds = np.random.SeedSequence(options.seed).spawn(5)
-    tree_rng, sequence_rng, metadata_rng, clade_rng, reads_rng = map(np.random.default_rng, seeds)
-    n_clades = int(np.clip(options.asvs // 40, 2, 64))
-    parent, length, tips, clade = random_tree(options.asvs, n_clades, tree_rng)
-    codes = evolve_sequences(parent, length, tips, options.bases, sequence_rng)
-    letters = decode(codes.ravel())
-    names = np.array([letters[i : i + options.bases] for i in range(0, codes.size, options.bases)], dtype=object)
-    metadata, warmth = _metadata(options, metadata_rng)
-    slopes = _slopes(n_clades, clade_rng)
-    data = _reads(options, clade, options.effect * slopes, warmth, clade_rng, reads_rng)
-
-    observed = np.bincount(data.indices, minlength=options.asvs) > 0
-    renumbered = (np.cumsum(observed) - 1).astype(np.int32)
-    data = data._replace(indices=renumbered[data.indices])
-    table = CountTable(metadata.index.to_numpy(dtype=object), names[observed], data)
-    metadata["depth"] = table.depths()
-    truth = {
-        "options": asdict(options),
-        "formulas": _FORMULAS,
-        "clades": [
-            {"slope": round(float(slope), 6), "asvs": names[clade == k].tolist()} for k, slope in enumerate(slopes)
-        ],
-        "degree_days": _target_truth(metadata["degree_days"].to_numpy(), warmth),
-        "observed_asvs": int(observed.sum()),
-    }
-    return SimulatedStudy(table, NewickTree(parent, length, names, tips), metadata, truth)
-
-
-_FORMULAS = {
-    "expected_degree_days": "t * (day - 365 / (2 pi) * sin(2 pi day / 365)), t = mean temperature of the location",
-    "degree_days": f"expected_degree_days * exp({WEATHER_NOISE} z), z standard normal",
-    "warmth": "expected_degree_days, centred and scaled to variance 1 over the study's samples",
-    "status": "stressed with probability 1 / (1 + exp(-3 warmth))",
-    "incidence": f"logit p = commonness + {CLADE_INCIDENCE} effect slope warmth + host, clade and ASV effects",
-    "abundance": f"log a = mean + {CLADE_ABUNDANCE} effect slope warmth + host, clade and ASV effects",
-}
-
-
-def _metadata(options: SimulateOptions, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
-    """Metadata without depth, and the warmth that drives communities, float64 [B]."""
-    sample = np.arange(options.samples)
-    host = sample * options.hosts // options.samples  # consecutive samples share a host
-    first = np.searchsorted(host, np.arange(options.hosts))
-    of_host = np.bincount(host, minlength=options.hosts)[host]
-    # A host's samples are spread over the year, so that knowing the host says nothing about the day.
-    day = YEAR * ((sample - first[host] + rng.random(options.samples)) / of_host + rng.random(options.hosts)[host])
-    day %= YEAR
-    location = rng.permutation(np.arange(options.hosts) % len(LOCATIONS))[host]
-    temperature = np.array(list(LOCATIONS.values()))[location]
-    expected = temperature * (day - YEAR / (2 * np.pi) * np.sin(2 * np.pi * day / YEAR))
-    warmth = (expected - expected.mean()) / expected.std()
-    degree_days = expected * np.exp(WEATHER_NOISE * rng.standard_normal(options.samples))
-    stressed = rng.random(options.samples) < 1 / (1 + np.exp(-3 * warmth))
-    season = (day / YEAR * len(SEASONS)).astype(np.int64)
-    frame = pd.DataFrame(
-        {
-            "host": _ids("H", host, options.hosts),
-            "location": np.array(list(LOCATIONS), dtype=object)[location],
-            "season": np.array(SEASONS, dtype=object)[season],
-            "degree_days": degree_days.round(2),
-            "status": np.array(STATUSES, dtype=object)[stressed.astype(np.int64)],
-        },
-        index=pd.Index(_ids("S", sample, options.samples), name="sample-id", dtype=object),
-    )
-    return frame, warmth
-
-
-def _ids(prefix: str, number: np.ndarray, count: int) -> np.ndarray:
-    """``S001`` and so on, wide enough for ``count`` of them."""
-    width = len(str(count))
-    return np.array([f"{prefix}{value + 1:0{width}d}" for value in number.tolist()], dtype=object)
-
-
-def _slopes(n_clades: int, rng: np.random.Generator) -> np.ndarray:
-    """Answer of each clade to warmth, [K]: half of them rise, half fall, none is indifferent."""
-    sign = np.where(rng.permutation(n_clades) % 2 == 0, 1.0, -1.0)
-    return sign * rng.uniform(0.7, 1.3, n_clades)
-
-
-def _reads(
-    options: SimulateOptions,
-    clade: np.ndarray,
-    slopes: np.ndarray,
-    warmth: np.ndarray,
-    clade_rng: np.random.Generator,
-    rng: np.random.Generator,
-) -> SampleCounts:
-    """Counts over all ASVs, drawn host by host in blocks of bounded size."""
-    n_asvs, n_clades = options.asvs, len(slopes)
-    commonness = COMMONNESS_MEAN + COMMONNESS_SD * clade_rng.standard_normal(n_asvs)
-    abundance = ABUNDANCE_SD * clade_rng.standard_normal(n_asvs)
-    host = np.arange(options.samples) * options.hosts // options.samples
-    hosts_at_once = max(1, _BLOCK_CELLS // n_asvs * options.hosts // options.samples)
-    parts = []
-    for start in range(0, options.hosts, hosts_at_once):
-        rows = slice(*np.searchsorted(host, [start, start + hosts_at_once]))
-        local, warm = host[rows] - start, warmth[rows, None]
-        n_hosts, n_rows = int(local[-1]) + 1, len(local)
-        host_clade = HOST_CLADE_SD * rng.standard_normal((n_hosts, n_clades))
-        host_asv = HOST_ASV_SD * rng.standard_normal((n_hosts, n_asvs))
-        noise = SAMPLE_CLADE_SD * rng.standard_normal((n_rows, n_clades))
-        in_clade = host_clade[local] + noise
-        logit = commonness + host_asv[local] + (CLADE_INCIDENCE * slopes * warm + in_clade)[:, clade]
-        present = rng.random((n_rows, n_asvs)) < 1 / (1 + np.exp(-logit))
-        present[np.arange(n_rows), logit.argmax(axis=1)] = True  # no sample is empty
-        log_share = abundance + (CLADE_ABUNDANCE * slopes * warm + in_clade)[:, clade]
-        log_share += SAMPLE_ASV_SD * rng.standard_normal((n_rows, n_asvs))
-        share = np.where(present, np.exp(log_share), 0.0)
-        share /= share.sum(axis=1, keepdims=True)
-        depth = np.maximum(1, np.rint(options.depth * np.exp(DEPTH_SD * rng.standard_normal(n_rows))))
-        counts = rng.multinomial(depth.astype(np.int64), share)
-        row, column = np.nonzero(counts)
-        parts.append((np.bincount(row, minlength=n_rows), column.astype(np.int32), counts[row, column]))
-    lengths, indices, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return SampleCounts(indptr, indices, values.astype(np.int32))
-
-
-def _target_truth(degree_days: np.ndarray, warmth: np.ndarray) -> dict[str, float]:
-    """Noise of the target, and the R2 of someone who knows the warmth of every sample exactly."""
-    slope, intercept = np.polyfit(warmth, degree_days, 1)
-    noise = degree_days - (intercept + slope * warmth)
-    return {
-        "mean": float(degree_days.mean()),
-        "sd": float(degree_days.std()),
-        "noise_sd": float(noise.std()),
-        "r2_ceiling": float(1 - noise.var() / degree_days.var()),
-    }
+    """The study of these options in memory; the same options give the same study."""
+    plan = _Plan(options)
+    blocks = list(plan.blocks())
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(block.indptr) for block in blocks]))])
+    indices, counts = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
+    observed = np.bincount(indices, minlength=options.asvs) > 0
+    data = SampleCounts(indptr, (np.cumsum(observed) - 1).astype(np.int32)[indices], counts)
+    everything = slice(0, options.samples)
+    table = CountTable(plan.metadata.sample_ids(everything), plan.names[observed], data)
+    frame = plan.metadata.frame(everything, table.depths())
+    return SimulatedStudy(table, plan.tree, frame, plan.truth(table.n_features))
 
 
 def write_simulated_study(study: SimulatedStudy, directory: Path) -> None:
     """Write table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
-    table, data = study.table, study.table.data
-    matrix = csr_matrix((data.counts, data.indices, data.indptr), (table.n_samples, table.n_features))
-    with replacing(directory / "table.biom") as path, h5py.File(path, "w") as file:
-        biom = Table(matrix.T.tocsr(), table.feature_ids, table.sample_ids, type="OTU table")
-        biom.to_hdf5(file, "aam-data", creation_date=datetime(2000, 1, 1))  # the same study is the same bytes
+    table = study.table
+    with replacing(directory / "table.biom") as path, BiomWriter(path, table.n_features) as writer:
+        writer.append(table.data)
+        writer.finish([table.sample_ids], table.feature_ids)
+    _write_tree(study.tree, directory)
+    _write_metadata([study.metadata], directory)
+    _write_truth(study.truth, directory)
+
+
+def run_simulate(
+    options: SimulateOptions, directory: Path, progress: Progress = lambda samples: None
+) -> tuple[int, int]:
+    """Write the same files as ``write_simulated_study`` does, in memory that the number of samples hardly changes.
+
+    Args:
+        progress: told after every block how many samples have their reads.
+
+    Returns:
+        Samples and observed ASVs.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    plan = _Plan(options)
+    depth = np.zeros(options.samples, dtype=np.int64)
+    stretches = [slice(low, min(low + _ROWS, options.samples)) for low in range(0, options.samples, _ROWS)]
+    done = 0
+    with replacing(directory / "table.biom") as path, BiomWriter(path, options.asvs) as writer:
+        for block in plan.blocks():
+            writer.append(block)
+            depth[done : done + block.n_samples] = np.add.reduceat(block.counts, block.indptr[:-1], dtype=np.int64)
+            done += block.n_samples
+            progress(done)
+        ids = (plan.metadata.sample_ids(rows) for rows in stretches)
+        n_features = writer.finish(ids, plan.names)
+    _write_tree(plan.tree, directory)
+    _write_metadata((plan.metadata.frame(rows, depth) for rows in stretches), directory)
+    _write_truth(plan.truth(n_features), directory)
+    return options.samples, n_features
+
+
+def _write_tree(tree: NewickTree, directory: Path) -> None:
     with replacing(directory / "tree.nwk") as path:
-        path.write_text(format_newick(study.tree) + "\n", encoding="ascii")
-    with replacing(directory / "rep-seqs.fasta") as path:
-        path.write_text("".join(f">{name}\n{name}\n" for name in study.tree.tip_names), encoding="ascii")
-    with replacing(directory / "metadata.tsv") as path:
-        study.metadata.to_csv(path, sep="\t", lineterminator="\n", encoding="utf-8")
+        path.write_text(format_newick(tree) + "\n", encoding="ascii")
+    with replacing(directory / "rep-seqs.fasta") as path, path.open("w", encoding="ascii") as file:
+        file.writelines(f">{name}\n{name}\n" for name in tree.tip_names)
+
+
+def _write_metadata(frames: Iterable[pd.DataFrame], directory: Path) -> None:
+    with replacing(directory / "metadata.tsv") as path, path.open("w", encoding="utf-8", newline="") as file:
+        for number, frame in enumerate(frames):
+            frame.to_csv(file, sep="\t", header=number == 0, lineterminator="\n")
+
+
+def _write_truth(truth: dict[str, Any], directory: Path) -> None:
     with replacing(directory / "truth.json") as path:
-        path.write_text(json.dumps(study.truth, indent=1) + "\n", encoding="ascii")
+        path.write_text(json.dumps(truth, indent=1) + "\n", encoding="ascii")
