@@ -6,6 +6,10 @@ the rest. Arguments after ``--`` go to the session's tool: ``python -m nox -s te
 
 from __future__ import annotations
 
+import secrets
+import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
 import nox
@@ -20,10 +24,10 @@ PACKAGES = ["aam-data", "aam-models", "aam-train", "aam-cli", "aam-rocm-tools"]
 # What must not arrive with a package: the marks of the layers that it is free of.
 FOREIGN = {
     "aam-data": {"torch", "aam-models"},
-    "aam-models": {"biom-format", "pandas", "click", "aam-data"},
+    "aam-models": {"h5py", "pandas", "click", "aam-data"},
     "aam-train": {"aam-cli"},
     "aam-cli": set(),
-    "aam-rocm-tools": {"aam-data", "aam-models", "biom-format"},
+    "aam-rocm-tools": {"aam-data", "aam-models", "h5py"},
 }
 OLDEST_TORCH = "torch==2.5.*"
 
@@ -56,11 +60,33 @@ def tests_slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
+@nox.session(reuse_venv=True)
+def fuzz(session: nox.Session) -> None:
+    """Read damaged files for an hour, or ``-- MINUTES``; files that show a bug are kept in a folder that is named."""
+    sync(session, "test")
+    folder = Path(tempfile.mkdtemp(prefix="aam-fuzz-"))
+    end = time.monotonic() + 60 * float(session.posargs[0] if session.posargs else 60)
+    tests = sorted(str(path) for path in ROOT.glob("packages/aam-data/tests/test_fuzz_*.py"))
+    bounds = {"AAM_FUZZ_EXAMPLES": "1000", "AAM_FUZZ_FOLDER": str(folder)}
+    while time.monotonic() < end:
+        seed = f"--hypothesis-seed={secrets.randbits(32)}"
+        session.run("pytest", "-q", "-p", "no:cacheprovider", seed, *tests, env=bounds, success_codes=[0, 1])
+    counts: Counter[str] = Counter()
+    for line in (folder / "counts.tsv").read_text("utf-8").splitlines():
+        reader, ending, files = line.split("\t")
+        counts[f"{reader} {ending}"] += int(files)
+    session.log("files read: %s", ", ".join(f"{what}: {n:,}" for what, n in sorted(counts.items())))
+    if kept := sorted(path.name for path in folder.iterdir() if path.name != "counts.tsv"):
+        session.error(f"{len(kept)} files show a bug: {folder} ({', '.join(kept[:5])})")
+
+
 @nox.session
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests_package(session: nox.Session, package: str) -> None:
     """Run a package's tests where only its wheel is installed, so that an undeclared import fails."""
-    references = ("scikit-bio", "scikit-learn") if package == "aam-data" else ()
+    references = {"aam-data": ("biom-format", "scikit-bio", "scikit-learn"), "aam-train": ("biom-format",)}.get(
+        package, ()
+    )
     tools = ("pytest", "hypothesis", *references)
     session.install(*wheels(session, package), *requirements("test", *tools), constraints(session))
     session.run("pytest", "-m", "not slow", *session.posargs, f"packages/{package}/tests")

@@ -28,6 +28,8 @@ INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
 LIGHT = {
     "aam_data.config",
     "aam_data.errors",
+    "aam_data.simulate_config",
+    "aam_data.target_scale",
     "aam_models.config",
     "aam_models.errors",
     "aam_train.config",

@@ -15,7 +15,14 @@ from aam_cli.options import ConfigOption, click_type, field_help, heading
 from aam_train.config_io import config_fields
 
 PROGRAM = {"--config", "--quiet", "--debug", "--help", "--help-all"}
-CONFIGS = ("aam_data.config", "aam_models.config", "aam_train.config", "aam_train.experiment", "aam_cli.config")
+CONFIGS = (
+    "aam_data.config",
+    "aam_data.simulate_config",
+    "aam_models.config",
+    "aam_train.config",
+    "aam_train.experiment",
+    "aam_cli.config",
+)
 
 
 def commands() -> dict[str, ConfigCommand]:
@@ -80,7 +87,10 @@ def test_an_option_is_declared_once() -> None:
 
 
 DECLARED_TWICE = {
+    "metadata_column": "`aam check` may look at files without a target",
+    "classifier": "goes with --metadata-column, which is declared twice",
     "batch_size": "a step of training changes the result, a step of prediction does not",
+    "clip_negative_lengths": "goes with --tree, which is declared twice",
     "missing_tips": "`aam unifrac` has no targets to leave ASVs out of",
     "output": "each command says what it writes",
     "device": "common in training, rarely given in prediction",

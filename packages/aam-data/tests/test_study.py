@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import biom
@@ -88,12 +89,84 @@ def test_trim_length_merges(tmp_path: Path) -> None:
     study = read_study(TableOptions(table.table, trim_length=38))
     assert texts(study) == [A[:38], B[:35]]
     np.testing.assert_array_equal(dense(study.table), [[5, 7], [4, 0], [3, 0]])
-    assert study.notes[:3] == (
+    assert study.notes == (
         "--trim-length 38 cut 2 of 3 sequences",
         "1 of 3 sequences are shorter than --trim-length and stayed whole",
         "1 of 3 features have the sequence of another one, and their counts were added to it",
+        "sequences are 35 to 38 bases long (1 of 35, 1 of 38)",
     )
-    assert "35 to 38 bases" in study.notes[3]
+    assert study.sequences.merged_ids == {0: (A + "C", A + "GG")}
+
+
+def test_studies_of_several_read_lengths(tmp_path: Path) -> None:
+    """One organism at 90, 100 and 150 bases counts thrice until --trim-length makes it one; its ids are kept."""
+    whole = "GATTACA" * 25
+    features = [whole[:150], whole[:90], whole[:100]]
+    options = write_table(tmp_path, features)
+    study = read_study(options)
+    assert texts(study) == sorted(features)
+    assert study.sequences.merged_ids == {}
+    assert study.notes == (
+        "sequences are 90 to 150 bases long (1 of 90, 1 of 100, 1 of 150)",
+        "warning: 2 of 3 sequences are the beginning of a longer one: studies of different read lengths look merged, "
+        "and one organism counts as several ASVs; --trim-length 90 makes them one",
+    )
+    trimmed = read_study(TableOptions(options.table, trim_length=90), phylogeny=write_tree(tmp_path, (features[0], D)))
+    assert texts(trimmed) == [whole[:90]]
+    assert trimmed.sequences.merged_ids == {0: tuple(sorted(features))}
+    np.testing.assert_array_equal(dense(trimmed.table), np.sum(COUNTS, axis=0)[:, None])
+    assert trimmed.phylogeny is not None
+    assert trimmed.phylogeny.feature_tip.tolist() == [0]  # the tip has one of its ids, not the first
+
+
+def test_many_lengths_are_not_listed(tmp_path: Path) -> None:
+    features = [letter * (40 + i) for i, letter in enumerate("ACGTRY")]
+    study = read_study(write_table(tmp_path, features, np.ones((6, 3))))
+    assert study.notes[0] == "sequences are 40 to 45 bases long"
+
+
+def test_sequences_of_ten_thousand_bases(tmp_path: Path) -> None:
+    long = "ACGTTGCAAC" * 1_000
+    study = read_study(write_table(tmp_path, (long, long[:-1] + "T", A)))
+    assert texts(study) == sorted((long, long[:-1] + "T", A))
+    assert study.sequences.codes.shape == (3, 10_000)
+
+
+def md5(sequence: str) -> str:
+    return hashlib.md5(sequence.encode()).hexdigest()
+
+
+def test_tips_of_ambiguous_sequences(tmp_path: Path) -> None:
+    """IUPAC codes share one token, but tips are matched by the letters: by id, by sequence, by MD5."""
+    ambiguous = (A.replace("ACG", "ARG", 1), A.replace("ACG", "AYG", 1), "N" + C[1:])
+    table = write_table(tmp_path, [name.lower() for name in ambiguous])
+    for names in (ambiguous, [md5(name) for name in ambiguous]):
+        study = read_study(table, phylogeny=write_tree(tmp_path, [*names, D]))
+        assert study.phylogeny is not None
+        assert texts(study) == sorted(ambiguous)
+        tips = list(read_newick(tmp_path / "tree.nwk").tip_names)
+        expected = [tips.index(names[ambiguous.index(text)]) for text in texts(study)]
+        np.testing.assert_array_equal(np.argsort(study.phylogeny.feature_tip), np.argsort(expected))
+        assert "all ASVs are in the tree" in study.notes
+    other = read_study(table, phylogeny=write_tree(tmp_path, [*ambiguous[1:], D], missing_tips="ignore"))
+    assert other.phylogeny is not None
+    assert [text for text, tip in zip(texts(other), other.phylogeny.feature_tip, strict=True) if tip < 0] == [
+        ambiguous[0]
+    ]
+
+
+def test_tips_of_merged_features(tmp_path: Path) -> None:
+    """Features become one by their sequence; the tip may be named by any of their ids."""
+    names = ("otu3", "otu1", "otu2")
+    table = write_table(tmp_path, names)
+    (tmp_path / "s.fasta").write_text(f">otu1\n{A}\n>otu2\n{A}\n>otu3\n{B}\n")
+    study = read_study(
+        TableOptions(table.table, tmp_path / "s.fasta"), phylogeny=write_tree(tmp_path, ("otu3", "otu2"))
+    )
+    assert study.table.feature_ids.tolist() == ["otu1", "otu3"]
+    assert study.sequences.merged_ids == {0: ("otu1", "otu2")}
+    assert study.phylogeny is not None
+    assert (study.phylogeny.feature_tip >= 0).all()
 
 
 def test_what_is_empty_is_dropped(tmp_path: Path) -> None:
@@ -107,21 +180,28 @@ def test_what_is_empty_is_dropped(tmp_path: Path) -> None:
         "1 of 3 features have no reads and were dropped",
         "2 of 4 samples have no reads and were dropped (s2, s3)",
     )
-    with pytest.raises(DataError, match="no feature with reads"):
+    with pytest.raises(DataError, match=r"table.biom: no sample has reads"):
         read_study(write_table(tmp_path, counts=np.zeros((3, 3))))
+    (tmp_path / "s.fasta").write_text(f">otu1\n{A}\n")
+    table = write_table(tmp_path, ("otu1", "otu2", "otu3"), [[0, 0, 0], [1, 2, 3], [4, 5, 6]])
+    with pytest.raises(DataError, match=r"table.biom: no feature with reads and a sequence"):
+        read_study(TableOptions(table.table, tmp_path / "s.fasta", missing_features="drop"))
 
 
 def test_fractions(tmp_path: Path) -> None:
-    study = read_study(write_table(tmp_path, counts=np.array(COUNTS) / 7))
+    options = write_table(tmp_path, counts=np.array(COUNTS) / 7)
+    with pytest.raises(DataError, match=r"4 of 5 counts are fractions, not reads \(\(s1, GCGT"):
+        read_study(options)
+    study = read_study(replace(options, relative_abundance=True))
     assert not study.table.is_integer
     assert study.notes == ("the table holds fractions, not reads, so it cannot be rarefied",)
 
 
 def hashed(folder: Path, fasta: Sequence[str], **options: object) -> TableOptions:
-    names = [hashlib.md5(sequence.encode()).hexdigest() for sequence in (C, A, B)]
+    names = [md5(sequence) for sequence in (C, A, B)]
     table = write_table(folder, names)
     path = folder / "rep-seqs.fasta"
-    path.write_text("".join(f">{hashlib.md5(s.encode()).hexdigest()}\n{s}\n" for s in fasta))
+    path.write_text("".join(f">{md5(s)}\n{s}\n" for s in fasta))
     return TableOptions(table.table, path, **options)  # type: ignore[arg-type]
 
 
@@ -129,7 +209,7 @@ def test_hashed_ids(tmp_path: Path) -> None:
     study = read_study(hashed(tmp_path, (A, B, C, D)))
     assert texts(study) == [A, B, C]
     np.testing.assert_array_equal(dense(study.table), [[0, 7, 5], [4, 0, 0], [2, 0, 1]])
-    assert study.table.feature_ids[0] == hashlib.md5(A.encode()).hexdigest()
+    assert study.table.feature_ids[0] == md5(A)
     assert [Path(item.path).name for item in study.inputs] == ["table.biom", "rep-seqs.fasta"]
 
 
@@ -139,11 +219,14 @@ def test_missing_features(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=message):
         read_study(hashed(tmp_path, (B, C)))
+    with pytest.raises(DataError, match=r"rep-seqs.fasta: holds none of the table's features"):
+        read_study(hashed(tmp_path, (D,), missing_features="drop"))
     study = read_study(hashed(tmp_path, (B, C), missing_features="drop"))
     assert texts(study) == [B, C]
     assert study.dropped_samples == ("s2",)
     assert study.notes == (
-        "1 of 3 features have no sequence and were dropped with 6 reads (31.58%), at most 100.00% of a sample (s2)",
+        "1 of 3 features have no sequence and were dropped with 6 reads (31.58%), 66.67% of a sample in the median, "
+        "100.00% at most (s2)",
         "1 of 3 samples have no reads and were dropped (s2)",
     )
 
@@ -166,7 +249,7 @@ def test_metadata_is_aligned(tmp_path: Path) -> None:
     assert study.metadata is not None
     assert study.metadata.sample_ids.tolist() == SAMPLES
     np.testing.assert_array_equal(study.metadata.numeric("ph"), [2, 3, 0])
-    assert study.notes == ("1 of 4 samples of metadata.tsv are not in the table",)
+    assert study.notes == ("1 of 4 samples of metadata.tsv are not in the table (s9)",)
 
 
 def test_missing_samples(tmp_path: Path) -> None:
@@ -176,16 +259,16 @@ def test_missing_samples(tmp_path: Path) -> None:
     study = read_study(write_table(tmp_path), write_metadata(tmp_path, ["s3", "s1"], missing_samples="ignore"))
     assert study.metadata is not None
     np.testing.assert_array_equal(study.metadata.numeric("ph"), [1, np.nan, 0])
-    assert study.notes == ("1 of 3 samples of the table are not in metadata.tsv",)
+    assert study.notes == ("1 of 3 samples of the table are not in metadata.tsv (s2)",)
 
 
 @pytest.mark.parametrize(
     ("samples", "names", "hint"),
     [
-        (["s1 ", " s2", "s3 "], ["s1", "s2", "s3"], "3 of 3 samples would match if blanks around"),
-        (["s1", "s2", "s3"], ["2538.s1", "2538.s2", "x"], "2 of 3 samples would match if Qiita's study prefix"),
-        (["1.s1", "1.s2", "1.s3"], ["s1", "s2"], "2 of 3 samples would match if Qiita's study prefix"),
-        (["S1", "S2", "S3"], ["s1", "s2", "s3"], "3 of 3 samples would match if upper and lower case"),
+        (["s1 ", " s2", "s3 "], ["s1", "s2", "s3"], "3 of 3 ids would match if blanks around"),
+        (["s1", "s2", "s3"], ["2538.s1", "2538.s2", "x"], "2 of 3 ids would match if Qiita's study prefix"),
+        (["1.s1", "1.s2", "1.s3"], ["s1", "s2"], "2 of 3 ids would match if Qiita's study prefix"),
+        (["S1", "S2", "S3"], ["s1", "s2", "s3"], "3 of 3 ids would match if upper and lower case"),
         (["a", "b", "c"], ["s1", "s2"], "Give the files of one study"),
     ],
 )
@@ -221,7 +304,9 @@ def test_missing_tips(tmp_path: Path) -> None:
         "1 of 3 ASVs, with 0.84% of all reads, are not in the tree: they are input, but not part of the targets",
         "1 of 3 samples have no ASV in the tree, so no distances (s2)",
     )
-    with pytest.raises(DataError, match=r"1 of 3 ASVs, with 98.31% of all reads.*--missing-tips ignore"):
+    with pytest.raises(
+        DataError, match=r"not a subset of the tree tips: 1 of 3 ASVs, with 98.31% of all.*--missing-tips ignore"
+    ):
         read_study(table, phylogeny=write_tree(tmp_path, (A, C, D)))
     ignored = read_study(table, phylogeny=write_tree(tmp_path, (A, C, D), missing_tips="ignore"))
     assert "98.31%" in ignored.notes[0]
@@ -251,7 +336,7 @@ def test_matrix_is_aligned(tmp_path: Path) -> None:
     assert study.distances is not None
     assert study.distances.ids.tolist() == SAMPLES
     np.testing.assert_array_equal(study.distances.values, [[0, 0.6, 0.2], [0.6, 0, 0.3], [0.2, 0.3, 0]])
-    assert study.notes == ("1 of 4 samples of m.tsv are not in the table",)
+    assert study.notes == ("1 of 4 samples of m.tsv are not in the table (s9)",)
 
 
 def test_samples_that_the_matrix_lacks(tmp_path: Path) -> None:
@@ -268,7 +353,9 @@ def test_samples_that_the_matrix_lacks(tmp_path: Path) -> None:
 
 def test_distances_above_one(tmp_path: Path) -> None:
     options = write_matrix(tmp_path, SAMPLES, 3 * MATRIX[:3, :3])
-    with pytest.raises(DataError, match=r"distances up to 1.2: unweighted UniFrac is at most 1.*ssu -m unweighted"):
+    with pytest.raises(
+        DataError, match=r"2 of 9 distances are above 1, up to 1.2; unweighted UniFrac is at most 1.*ssu -m"
+    ):
         read_study(write_table(tmp_path), phylogeny=options)
 
 
@@ -299,7 +386,7 @@ def test_ibd(shared_data: Path) -> None:
     values, counts = np.unique(study.metadata.text("ibd").astype(str), return_counts=True)
     assert dict(zip(values, counts, strict=True)) == {"Crohns": 193, "Control": 277}
     assert len(set(study.metadata.text("host_subject_id"))) == 24
-    assert study.notes[0] == "176 of 646 samples of metadata.tsv are not in the table"
+    assert study.notes[0].startswith("176 of 646 samples of metadata.tsv are not in the table (2538.1000101, ")
     assert [item.type for item in study.inputs] == ["FeatureTable[Frequency]", None, "Phylogeny[Rooted]"]
 
 

@@ -19,7 +19,9 @@ from aam_train.config_io import config_fields
 RootT = TypeVar("RootT")
 
 
-def config_command(name: str, root_class: type[RootT]) -> Callable[[Callable[[RootT, Program], None]], ConfigCommand]:
+def config_command(
+    name: str, root_class: type[RootT]
+) -> Callable[[Callable[[RootT, Program], int | None]], ConfigCommand]:
     """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help."""
     return lambda function: ConfigCommand(name, root_class, function)
 
@@ -27,7 +29,7 @@ def config_command(name: str, root_class: type[RootT]) -> Callable[[Callable[[Ro
 class ConfigCommand(click.Command):
     """A command that builds its root config from the options and ``--config`` and hands it to a function."""
 
-    def __init__(self, name: str, root_class: type, function: Callable[[Any, Program], None]) -> None:
+    def __init__(self, name: str, root_class: type, function: Callable[[Any, Program], int | None]) -> None:
         self.root_class: type[Any] = root_class
         options = [ConfigOption(field) for field in config_fields(root_class).values()]
         super().__init__(
@@ -38,10 +40,11 @@ class ConfigCommand(click.Command):
             short_help=COMMANDS[name],
         )
 
-    def invoke(self, ctx: click.Context) -> None:
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the function; an integer that it returns becomes the exit status."""
         config = read_config(self.root_class, ctx, ctx.params["config"])
         assert self.callback is not None
-        self.callback(config, ctx.find_object(Program))
+        return self.callback(config, ctx.find_object(Program))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options under their sections: the common ones, or all of them after ``--help-all``."""

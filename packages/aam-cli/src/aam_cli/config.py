@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.config import Common, SimulateOptions, TableOptions, UnifracOptions
+from aam_data.config import (
+    CheckOptions,
+    Common,
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    UnifracOptions,
+)
+from aam_data.simulate_config import SimulateOptions
 
 
 @dataclass(frozen=True)
@@ -30,3 +40,31 @@ class UnifracConfig:
 
     table: TableOptions
     unifrac: UnifracOptions
+
+    def __post_init__(self) -> None:
+        self.table.check_depth(self.unifrac.rarefy_depth)
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """Settings of `aam check`."""
+
+    table: TableOptions
+    metadata: MetadataOptions = MetadataOptions()
+    phylogeny: PhylogenyOptions = PhylogenyOptions()
+    check: CheckOptions = CheckOptions()
+    split: SplitOptions = SplitOptions()
+    sample: SampleOptions = SampleOptions()
+
+    def __post_init__(self) -> None:
+        self.table.check_depth(self.sample.rarefy_depth)
+        columns = [flag for flag, given in self._columns().items() if given]
+        if columns and self.metadata.metadata is None:
+            raise ValueError(f"{columns[0]} is a column of --metadata: give --metadata too")
+
+    def _columns(self) -> dict[str, bool]:
+        return {
+            "--metadata-column": bool(self.check.metadata_column),
+            "--group-column": self.split.group_column is not None,
+            "--stratify-column": self.split.stratify_column is not None,
+        }

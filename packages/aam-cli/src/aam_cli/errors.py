@@ -15,12 +15,12 @@ from typing import Any
 
 import click
 
-from aam_data.errors import DataError
+from aam_data.errors import DataError, each_error
 from aam_models.errors import ModelError
 from aam_train.config_io import ConfigError
 from aam_train.errors import RunStopped, TrainError
 
-USER_ERRORS = (ConfigError, DataError, ModelError, TrainError)
+USER_ERRORS = (ConfigError, ModelError, TrainError)
 
 
 @dataclass
@@ -51,18 +51,20 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
             return status if isinstance(status, int) else 0
         except click.ClickException as error:
-            return _refuse(_with_help_hint(error), program)
+            return _refuse([_with_help_hint(error)], program)
         except click.Abort:  # click's form of KeyboardInterrupt
             click.echo("interrupted", err=True)
             return 130
         except RunStopped as stop:
             click.echo(f"stopped: {one_line(str(stop))}", err=True)
             return stop.exit_code
+        except DataError as error:
+            return _refuse([str(problem) for problem in each_error(error)], program)
         except USER_ERRORS as error:
-            return _refuse(str(error), program)
+            return _refuse([str(error)], program)
         except Exception as error:
             if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-                return _refuse(f"{_text(error.filename)}: {error.strerror}", program)
+                return _refuse([f"{_text(error.filename)}: {error.strerror}"], program)
             traceback.print_exc()
             click.echo(
                 "This is a bug in AAM, not in your input. Please report it with the lines above, the command"
@@ -72,10 +74,11 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             return 1
 
 
-def _refuse(message: str, program: Program) -> int:
+def _refuse(messages: Sequence[str], program: Program) -> int:
     if program.debug:
         traceback.print_exc()
-    click.echo(f"error: {one_line(message)}", err=True)
+    for message in messages:
+        click.echo(f"error: {one_line(message)}", err=True)
     return 2
 
 

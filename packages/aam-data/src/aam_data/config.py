@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
+from aam_data.target_scale import TargetScale, target_scale
+
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]
+UnifracMetric = Literal["unifrac", "weighted", "weighted_unnormalized", "generalized"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -24,13 +27,15 @@ class TableOptions:
     """The feature table and its sequences."""
 
     table: Common[Path]
-    """Feature table: BIOM 2.1 (.biom) or a QIIME 2 artifact FeatureTable[Frequency] (.qza)."""
+    """Feature table: BIOM 2.1 or 1.0 (.biom), tab-separated text, or FeatureTable[Frequency] .qza."""
     sequences: Common[Path | None] = None
     """FASTA (.fasta, .fa, .fna, .gz) or FeatureData[Sequence] .qza; needed when feature ids are not sequences."""
     trim_length: int = 0
     """Cut every sequence to this many bases and sum the counts of those that become equal; 0 keeps them whole."""
     missing_features: Literal["error", "drop"] = "error"
     """What to do with features that have no sequence."""
+    relative_abundance: bool = False
+    """Accept a table of fractions, or of presence and absence, where reads are expected; it is never rarefied."""
     max_input_gb: float = 8.0
     """Refuse input files that declare more than this many GB of content."""
 
@@ -38,17 +43,24 @@ class TableOptions:
         _require(self.trim_length >= 0, f"--trim-length {self.trim_length}: must be 0 or more")
         _require(self.max_input_gb > 0, f"--max-input-gb {self.max_input_gb}: must be above 0")
 
+    def check_depth(self, rarefy_depth: int | None) -> None:
+        """Refuse to draw reads of what are not reads."""
+        _require(
+            not (self.relative_abundance and rarefy_depth),
+            f"--rarefy-depth {rarefy_depth} and --relative-abundance exclude each other: fractions are not reads",
+        )
+
 
 @dataclass(frozen=True)
 class MetadataOptions:
     """Sample metadata."""
 
     metadata: Common[Path | None] = None
-    """Sample metadata: tab-separated (QIIME 2, Qiita) or .csv."""
+    """Sample metadata: tab-separated (QIIME 2, Qiita), .csv, .gz, or ImmutableMetadata .qza."""
     id_column: str | None = None
     """The column with sample ids; found by its name when not given."""
     na_value: tuple[str, ...] = ()
-    """A further cell value that means missing; may be repeated."""
+    """A further cell value that means missing, in any case; may be repeated."""
     default_na: bool = True
     """Whether the usual words for missing ("not provided", "NA", ...) count as missing."""
     missing_samples: Literal["error", "ignore"] = "error"
@@ -60,14 +72,18 @@ class PhylogenyOptions:
     """Where UniFrac targets come from: the tree, or a matrix made before."""
 
     tree: Common[Path | None] = None
-    """Rooted tree with the ASVs as tips: newick (.nwk, .tree, .gz) or Phylogeny[Rooted] .qza."""
+    """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     unifrac_matrix: Path | None = None
     """Precomputed distances in place of --tree: ssu HDF5 (.h5), .tsv, .csv, .npy, .npz or DistanceMatrix .qza."""
     matrix_ids: Path | None = None
     """Sample ids of a .npy matrix, one a line, in the order of its rows."""
+    matrix_index: int | None = None
+    """Which matrix of a file with several (`ssu --mode multi`), counted from 0. Default: their mean."""
     missing_tips: Literal["error", "ignore"] = "error"
     """ASVs that are not in the tree stay input and are left out of the targets; `error` refuses the tree when they
     hold more than 5 % of all reads, `ignore` accepts any share."""
+    clip_negative_lengths: bool = False
+    """Read negative branch lengths, which some methods estimate, as 0, with a printed count; refused otherwise."""
 
     def __post_init__(self) -> None:
         _require(
@@ -78,6 +94,14 @@ class PhylogenyOptions:
             self.matrix_ids is None or self.unifrac_matrix is not None,
             "--matrix-ids names the rows of a .npy --unifrac-matrix: give both",
         )
+        _require(
+            self.matrix_index is None or (self.matrix_index >= 0 and self.unifrac_matrix is not None),
+            f"--matrix-index {self.matrix_index}: must be 0 or more, beside --unifrac-matrix",
+        )
+        _require(
+            not self.clip_negative_lengths or self.tree is not None,
+            "--clip-negative-lengths is about branches: give it with --tree",
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +110,7 @@ class SampleOptions:
 
     rarefy_depth: Common[int | None] = None
     """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
-    Default: 5000; 0 with --unifrac-matrix; for `aam train --pretrained-encoder`, as in that."""
+    Default: 5000; 0 with --unifrac-matrix or --relative-abundance; for `aam train --pretrained-encoder`, as in that."""
     token_limit: int = 1024
     """Most ASVs of a sample that the model sees; the most abundant are kept."""
     max_bp: int | None = None
@@ -108,6 +132,9 @@ class SplitOptions:
 
     group_column: Common[str | None] = None
     """Metadata column (host, study) whose samples stay on one side of every split."""
+    stratify_column: str | None = None
+    """Metadata column whose values every part holds in the same proportions (numbers: by quartiles), besides those of
+    the target, which are always balanced."""
     test_size: float = 0.2
     """Share of the samples held out and reported."""
     val_size: float = 0.1
@@ -131,6 +158,10 @@ class SplitOptions:
             "--train-samples and --val-samples go together: give both or neither",
         )
         _require(
+            self.stratify_column is None or self.train_samples is None,
+            "--stratify-column is about splits that AAM makes: leave it out beside --train-samples",
+        )
+        _require(
             self.test_samples is None or self.train_samples is not None,
             "--test-samples needs --train-samples and --val-samples",
         )
@@ -144,8 +175,18 @@ class TargetOptions:
     """The metadata column to predict; may be repeated for several numeric targets."""
     classifier: Common[bool] = False
     """Predict classes instead of numbers."""
-    target_transform: Literal["none", "minmax", "zscore"] = "minmax"
-    """Scale of numeric targets inside the model, fitted on training samples; predictions are in the column's units."""
+    target_transform: Literal["none", "minmax", "zscore", "zscore-category", "log-minmax", "log-zscore"] | None = None
+    """Scale of numeric targets inside the model, fitted on training samples; predictions are in the column's units.
+    The log- ones take log(1 + value) first. Default: minmax, or zscore-category with --normalize-by."""
+    normalize_by: tuple[str, ...] = ()
+    """Metadata columns, as in `location,season`: fit the scale within each combination of their values, or on all
+    samples where fewer than 10 train. Prediction needs these columns too."""
+    normalize_targets: bool | None = None
+    """Older spelling of --target-transform minmax, and with --no- of none."""
+    normalize_targets_by: tuple[str, ...] = ()
+    """Older spelling of --normalize-by."""
+    log_transform_targets: bool = False
+    """Older spelling of --target-transform log-minmax, and beside --normalize-by of log-zscore."""
 
     def __post_init__(self) -> None:
         _require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
@@ -157,35 +198,32 @@ class TargetOptions:
             not (self.classifier and len(self.metadata_column) > 1),
             "--classifier takes one --metadata-column; train one model per class column",
         )
+        scaled = self.target_transform or self.normalize_by or self.older_spellings()
+        _require(
+            not (self.classifier and scaled),
+            "--classifier predicts classes, which have no scale: leave out --target-transform and --normalize-by",
+        )
+        self.scale()
 
+    def scale(self) -> TargetScale:
+        """The scale that the options ask for, in whichever spelling."""
+        return target_scale(
+            self.target_transform,
+            self.normalize_by,
+            self.normalize_targets,
+            self.normalize_targets_by,
+            self.log_transform_targets,
+        )
 
-@dataclass(frozen=True)
-class SimulateOptions:
-    """A study with known truth."""
-
-    samples: Common[int] = 160
-    """Samples."""
-    asvs: Common[int] = 400
-    """ASVs on the tree."""
-    hosts: int = 40
-    """Hosts; the samples are spread over them evenly."""
-    bases: int = 100
-    """Length of the sequences."""
-    depth: int = 5000
-    """Median reads per sample."""
-    effect: float = 1.0
-    """Strength of the environment's effect on clades; 0 makes the target unpredictable."""
-    seed: int = 42
-    """Random seed."""
-
-    def __post_init__(self) -> None:
-        _require(self.samples >= 4, f"--samples {self.samples}: must be 4 or more")
-        _require(self.asvs >= 8, f"--asvs {self.asvs}: must be 8 or more")
-        _require(2 <= self.hosts <= self.samples, f"--hosts {self.hosts}: must be between 2 and --samples")
-        _require(30 <= self.bases <= 2000, f"--bases {self.bases}: must be between 30 and 2000")
-        _require(self.depth >= 1, f"--depth {self.depth}: must be 1 or more")
-        _require(0 <= self.effect <= 100, f"--effect {self.effect}: must be between 0 and 100")
-        _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")
+    def older_spellings(self) -> list[str]:
+        """The options given in an older spelling."""
+        given = {
+            "--normalize-targets": self.normalize_targets is True,
+            "--no-normalize-targets": self.normalize_targets is False,
+            "--normalize-targets-by": bool(self.normalize_targets_by),
+            "--log-transform-targets": self.log_transform_targets,
+        }
+        return [flag for flag, is_given in given.items() if is_given]
 
 
 @dataclass(frozen=True)
@@ -193,19 +231,52 @@ class UnifracOptions:
     """A whole matrix of distances, or Faith's PD of every sample."""
 
     tree: Common[Path]
-    """Rooted tree with the ASVs as tips: newick (.nwk, .tree, .gz) or Phylogeny[Rooted] .qza."""
+    """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
     """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
-    unifrac_metric: Literal["unifrac", "faith_pd"] = "unifrac"
-    """Unweighted UniFrac of all pairs, or Faith's PD."""
+    unifrac_metric: Common[Literal[UnifracMetric, "faith_pd"]] = "unifrac"
+    """UniFrac of all pairs: `unifrac` is unweighted, `weighted` is divided by its largest possible value (1 = nothing
+    shared), `weighted_unnormalized` is not (QIIME 2's weighted_unifrac), `generalized` takes --unifrac-alpha; or
+    `faith_pd`, Faith's PD of every sample."""
+    unifrac_alpha: float = 1.0
+    """Weight of abundant branches in generalized UniFrac, 0 to 1; 1 is `weighted`."""
     missing_tips: Literal["error", "ignore"] = "error"
     """ASVs that are not in the tree are left out; `error` refuses the tree when they hold more than 5 % of all reads,
     `ignore` accepts any share."""
+    clip_negative_lengths: bool = False
+    """Read negative branch lengths, which some methods estimate, as 0, with a printed count; refused otherwise."""
     rarefy_depth: int = 0
     """Reads drawn per sample without replacement before measuring; 0 = off."""
     seed: int = 42
     """Random seed of the rarefaction."""
 
     def __post_init__(self) -> None:
+        _require(0 <= self.unifrac_alpha <= 1, f"--unifrac-alpha {self.unifrac_alpha:g}: must be between 0 and 1")
+        _require(
+            self.unifrac_alpha == 1 or self.unifrac_metric == "generalized",
+            f"--unifrac-alpha is for --unifrac-metric generalized, not {self.unifrac_metric}",
+        )
         _require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
         _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What to look at closely, and how to tell."""
+
+    metadata_column: Common[tuple[str, ...]] = ()
+    """A metadata column to predict; may be repeated for several numeric targets."""
+    classifier: Common[bool] = False
+    """Check the column as classes instead of numbers."""
+    json: Common[bool] = False
+    """Print JSON on standard output instead of text."""
+
+    def target(self) -> TargetOptions | None:
+        """The target to check, if any; raises ValueError as `aam train` would."""
+        return TargetOptions(self.metadata_column, self.classifier) if self.metadata_column else None
+
+    def __post_init__(self) -> None:
+        _require(
+            not self.classifier or len(self.metadata_column) > 0, "--classifier needs the --metadata-column of classes"
+        )
+        self.target()

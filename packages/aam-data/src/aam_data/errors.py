@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 SHOWN = 5  # offenders listed in a message; the count tells how many more there are
 
 
@@ -38,6 +41,41 @@ class DataError(ValueError):
         if self.offenders:
             text += f" ({first_few(self.offenders)})"
         return f"{text}. {self.remedy}" if self.remedy else text
+
+
+class DataErrors(DataError):
+    """Several independent problems, found together; the message has one line each."""
+
+    def __init__(self, errors: Sequence[DataError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+
+class Problems:
+    """Collects the problems of steps that do not need each other, so that all of them are reported together."""
+
+    def __init__(self) -> None:
+        self.errors: list[DataError] = []
+
+    def collect(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        """What ``step`` returns, or None when it raised a DataError, which is kept."""
+        try:
+            return step(*args, **kwargs)
+        except DataError as error:
+            self.errors += each_error(error)
+            return None
+
+    def refuse(self) -> None:
+        """Raise what was collected: nothing, the DataError, or DataErrors of several."""
+        if len(self.errors) > 1:
+            raise DataErrors(self.errors)
+        if self.errors:
+            raise self.errors[0]
+
+
+def each_error(error: DataError) -> tuple[DataError, ...]:
+    """The single problems of an error."""
+    return error.errors if isinstance(error, DataErrors) else (error,)
 
 
 def first_few(values: Sequence[object], limit: int = SHOWN) -> str:

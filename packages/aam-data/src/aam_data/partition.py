@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from aam_data.keys import generator
 
 _MOST_CANDIDATES = 1000
+_MOST_SPREAD = 100  # of orders that are spread evenly to begin with
 _WORK = 200_000  # candidates x units: a few tens of milliseconds
 
 
-def partition(members: np.ndarray, shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
+def partition(strata: Sequence[np.ndarray], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
     """The part of each unit, every part with at least one unit and close to its share of the samples.
 
     Units of one sample each are put in an order in which the members of every class are spread evenly, and
     the order is cut: sizes are exact and each class is close to its share. Larger units (groups) are cut in
     many random orders, and the order whose parts differ least from the shares wins, by Pearson's chi-square
-    over parts and classes.
+    over parts and classes. So do units of one sample when there are several divisions into classes: combinations
+    of their classes are spread evenly, and the best of many such orders wins.
 
     Args:
-        members: int [G, K] samples of each unit in each of K classes (1 without classes); no unit is empty.
+        strata: one or several divisions of all samples into classes: int [G, K] samples of each unit in each of
+            K classes (K = 1 without classes), with the same number of samples of a unit in all. No unit is empty.
         shares: [P] parts of the whole, > 0, with sum 1; P <= G.
         seed: random seed.
         key: what this division is for, see ``keys.generator``.
@@ -27,15 +32,18 @@ def partition(members: np.ndarray, shares: np.ndarray, seed: int, *key: int) -> 
     Returns:
         int64 [G] part numbers.
     """
-    sizes = _part_sizes(int(members.sum()), shares)
-    single = members.sum(axis=1).max() == 1
-    n_candidates = 1 if single else int(np.clip(_WORK // len(members), 10, _MOST_CANDIDATES))
+    unit_sizes = strata[0].sum(axis=1)
+    sizes = _part_sizes(int(unit_sizes.sum()), shares)
+    single = unit_sizes.max() == 1
+    combined = np.unique(-np.hstack(strata), axis=0, return_inverse=True)[1] if single else np.empty(0)
+    most = _MOST_CANDIDATES if not single else _MOST_SPREAD if len(strata) > 1 else 1
+    n_candidates = min(most, max(10, _WORK // len(unit_sizes)))
     best, best_score = np.empty(0, dtype=np.int64), np.inf
     for candidate in range(n_candidates):
         random = generator(seed, *key, candidate)
-        order = _spread_order(members, random) if single else random.permutation(len(members))
-        part_in_order = _cut(members[order].sum(axis=1), sizes)
-        score = _chi_square(members[order], part_in_order, shares)
+        order = _spread_order(combined, random) if single else random.permutation(len(unit_sizes))
+        part_in_order = _cut(unit_sizes[order], sizes)
+        score = sum(_chi_square(members[order], part_in_order, shares) for members in strata)
         if score < best_score:
             best, best_score = np.empty_like(part_in_order), score
             best[order] = part_in_order
@@ -54,14 +62,14 @@ def _part_sizes(n_samples: int, shares: np.ndarray) -> np.ndarray:
     return sizes
 
 
-def _spread_order(members: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A random order of single samples, every stretch of which holds the classes in their proportions."""
-    shuffled = random.permutation(len(members))
-    classes = members[shuffled].argmax(axis=1)
-    class_sizes = members.sum(axis=0)
+def _spread_order(class_of: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random order of single samples, every stretch of which holds the classes [B] in their proportions."""
+    shuffled = random.permutation(len(class_of))
+    classes = class_of[shuffled]
+    class_sizes = np.bincount(classes)
     by_class = np.argsort(classes, kind="stable")
-    rank = np.empty(len(members), dtype=np.int64)
-    rank[by_class] = np.arange(len(members)) - np.repeat(np.cumsum(class_sizes) - class_sizes, class_sizes)
+    rank = np.empty(len(class_of), dtype=np.int64)
+    rank[by_class] = np.arange(len(class_of)) - np.repeat(np.cumsum(class_sizes) - class_sizes, class_sizes)
     place = (rank + random.random(len(class_sizes))[classes]) / class_sizes[classes]
     return shuffled[np.argsort(place, kind="stable")]
 

@@ -10,67 +10,16 @@ import numpy as np
 
 from aam_data.config import SampleOptions, TargetOptions
 from aam_data.errors import DataError
+from aam_data.fitted_target import FittedTarget, target_from_dict, target_to_dict
 from aam_data.labels import ClassLabels
 from aam_data.strict_json import strict_fields
-from aam_data.transforms import TargetTransform, fit_transform, transform_from_dict, transform_to_dict
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata import Metadata
     from aam_data.study import Study
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 had no scales by category
 _LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "token_limit": 1}
-
-
-@dataclass(frozen=True)
-class TargetSpec:
-    """One predicted metadata column.
-
-    Attributes:
-        name: the column.
-        kind: a number, or one of several classes.
-        width: model outputs for it: 1, or the number of classes.
-    """
-
-    name: str
-    kind: Literal["regression", "classification"]
-    width: int
-
-
-@dataclass(frozen=True)
-class FittedTarget:
-    """A target with what was fitted for it: a transform (regression) or class labels (classification)."""
-
-    spec: TargetSpec
-    transform: TargetTransform | None = None
-    labels: ClassLabels | None = None
-
-    def __post_init__(self) -> None:
-        classes = len(self.labels.names) if self.labels else 0
-        fits = self.transform is not None and self.labels is None and self.spec.width == 1
-        if self.spec.kind == "classification":
-            fits = self.transform is None and classes == self.spec.width >= 2
-        if not fits:
-            problem = f"{self.spec.kind} does not go with its transform, labels or width"
-            raise DataError(problem, place=f"target {self.spec.name}", offenders=[self])
-
-    @classmethod
-    def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, options: TargetOptions) -> Self:
-        """Fit one target on the samples ``rows``; what is refused stands in ``transforms`` and ``labels``."""
-        if options.classifier:
-            labels = ClassLabels.fit(metadata.text(column)[rows], column, metadata.path)
-            return cls(TargetSpec(column, "classification", len(labels.names)), labels=labels)
-        values = metadata.numeric(column)[rows]
-        transform = fit_transform(options.target_transform, values, column, metadata.path)
-        return cls(TargetSpec(column, "regression", 1), transform=transform)
-
-    def apply(self, metadata: Metadata, unseen: Literal["error", "missing"]) -> np.ndarray:
-        """Transformed values or class numbers of all samples, float64 [B], NaN where missing."""
-        name = self.spec.name
-        if self.labels is not None:
-            return self.labels.encode(metadata.text(name), name, metadata.path, unseen=unseen)
-        assert self.transform is not None
-        return self.transform.apply(metadata.numeric(name))
 
 
 @dataclass(frozen=True)
@@ -153,66 +102,84 @@ class Preprocessor:
             values[:, column] = target.apply(metadata, unseen)
         return values
 
-    def invert(self, outputs: np.ndarray) -> np.ndarray:
+    @property
+    def category_columns(self) -> tuple[str, ...]:
+        """Metadata columns that predictions depend on besides the reads; empty when none does."""
+        found = [target.by_category.columns for target in self.targets if target.by_category is not None]
+        return tuple(dict.fromkeys(column for columns in found for column in columns))
+
+    def require_columns(self, metadata: Metadata | None) -> None:
+        """Raise DataError naming the ``category_columns`` that the metadata (None: no file) do not have."""
+        absent = [name for name in self.category_columns if metadata is None or name not in metadata.columns]
+        if absent:
+            raise DataError(
+                "columns are missing whose categories this model has a scale of the target for each",
+                file=metadata.path if metadata is not None else None,
+                offenders=absent,
+                remedy="Give a file that has them with --metadata",
+            )
+
+    def scales_of(self, metadata: Metadata | None, n_samples: int) -> np.ndarray:
+        """Which of the fitted scales holds for each sample and target, int64 [B, T]; 0 = that of all samples.
+
+        Args:
+            metadata: of the B samples; None will do when there are no ``category_columns``.
+            n_samples: B.
+
+        Raises:
+            DataError: ``category_columns`` that are absent.
+        """
+        self.require_columns(metadata)
+        scales = np.zeros((n_samples, len(self.targets)), dtype=np.int64)
+        for column, target in enumerate(self.targets):
+            if metadata is not None and target.by_category is not None:
+                scales[:, column] = target.by_category.scales(metadata)
+        return scales
+
+    def describe_scales(self, metadata: Metadata, rows: np.ndarray) -> list[str]:
+        """For each target with scales by category, which of the samples ``rows`` use one and which do not."""
+        fitted = [(target.spec.name, target.by_category) for target in self.targets]
+        return [scales.describe(name, metadata, rows) for name, scales in fitted if scales is not None]
+
+    def invert(self, outputs: np.ndarray, scales: np.ndarray | None = None) -> np.ndarray:
         """Predictions in the targets' own terms.
 
         Args:
             outputs: [B, W] of the model: numbers in transformed units, or the probabilities of the classes.
+            scales: int64 [B, T] of the samples, see ``scales_of``; None will do when there are no
+                ``category_columns``.
 
         Returns:
             float64 [B, T] in the columns' units, or object [B, 1] names of the likeliest classes.
         """
         if self.labels is not None:
             return self.labels.decode(outputs.argmax(axis=1))[:, None]
-        transforms = [target.transform for target in self.targets if target.transform is not None]
-        return np.stack([transform.invert(outputs[:, i]) for i, transform in enumerate(transforms)], axis=1)
+        assert scales is not None or not self.category_columns
+        if scales is None:
+            scales = np.zeros(outputs.shape, dtype=np.int64)
+        return np.stack([target.invert(outputs[:, i], scales[:, i]) for i, target in enumerate(self.targets)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, strings, lists and dicts, ready for JSON."""
         return {
             "format_version": FORMAT_VERSION,
             **{name: getattr(self, name) for name in _LEAST},
-            "targets": [_target_to_dict(target) for target in self.targets],
+            "targets": [target_to_dict(target) for target in self.targets],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_dict`` gave. Raises DataError for any other key, type or format version."""
+        """What ``to_dict`` gave, in this format version or an older one. Raises DataError for anything else."""
         version = values.get("format_version")
-        if version != FORMAT_VERSION:
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise DataError(
-                f"preprocessor of format {version!r}, this version of AAM reads format {FORMAT_VERSION}",
+                f"preprocessor of format {version!r}, this version of AAM reads formats up to {FORMAT_VERSION}",
                 remedy="Use the version of AAM that made the model, or a newer one",
             )
         types = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
         checked = strict_fields(dict(values), types, "preprocessor")
         targets = tuple(
-            _target_from_dict(target, f"preprocessor: target {number}")
+            target_from_dict(target, version, f"preprocessor: target {number}")
             for number, target in enumerate(checked["targets"], 1)
         )
         return cls(**{name: checked[name] for name in _LEAST}, targets=targets)
-
-
-def _target_to_dict(target: FittedTarget) -> dict[str, Any]:
-    return {
-        "name": target.spec.name,
-        "kind": target.spec.kind,
-        "width": target.spec.width,
-        "transform": transform_to_dict(target.transform) if target.transform else None,
-        "labels": list(target.labels.names) if target.labels else None,
-    }
-
-
-def _target_from_dict(values: object, place: str) -> FittedTarget:
-    types = {"name": str, "kind": str, "width": int, "transform": dict | None, "labels": list | None}
-    checked = strict_fields(values, types, place)
-    if checked["kind"] not in ("regression", "classification"):
-        raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
-    transform, names = checked["transform"], checked["labels"]
-    if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
-        raise DataError("class labels that are not distinct texts", place=place, offenders=names)
-    return FittedTarget(
-        TargetSpec(checked["name"], checked["kind"], checked["width"]),
-        transform=transform_from_dict(transform, f"{place}: transform") if transform is not None else None,
-        labels=ClassLabels(tuple(names)) if names is not None else None,
-    )

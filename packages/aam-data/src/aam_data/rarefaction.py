@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from aam_data.errors import DataError
@@ -80,8 +82,13 @@ class Rarefier:
         return _without_zeros(counts._replace(counts=drawn))
 
 
-def deep_enough(table: CountTable, depth: int) -> np.ndarray:
+def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -> np.ndarray:
     """Which samples have ``depth`` reads, bool [B]. With depth 0 every sample that has any.
+
+    Args:
+        table: the counts.
+        depth: reads.
+        file: where the table is from, for messages.
 
     Raises:
         DataError: none has.
@@ -90,9 +97,10 @@ def deep_enough(table: CountTable, depth: int) -> np.ndarray:
     deep = depths >= depth if depth else depths > 0
     if not deep.any():
         if depth == 0:
-            raise DataError("no sample of the table has any reads")
+            raise DataError("no sample has reads", file=file)
         raise DataError(
             f"no sample of the table has {depth:,} reads, the deepest has {int(depths.max(initial=0)):,}",
+            file=file,
             remedy="Lower --rarefy-depth, or give 0 to use the counts as they are",
         )
     return deep

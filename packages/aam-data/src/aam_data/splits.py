@@ -6,11 +6,9 @@ A sample without a group is a group of its own. Results do not depend on the ord
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,12 +19,8 @@ from aam_data.keys import Purpose
 from aam_data.output_files import replacing
 from aam_data.partition import partition
 
-if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
-
 PARTS = ("train", "validation", "test")
 _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata
-_HOST = re.compile(r"(host|host_subject|subject|patient|individual|participant)(_?id|_name)?")
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ def split_samples(
     options: SplitOptions,
     seed: int,
     groups: Sequence[str | None] | np.ndarray | None = None,
-    classes: Sequence[str | None] | np.ndarray | None = None,
+    strata: Sequence[Sequence[str | None] | np.ndarray] = (),
     left_out: Collection[str] = (),
 ) -> Splits:
     """Divide samples as the options say: by shares, or by lists of ids.
@@ -90,14 +84,14 @@ def split_samples(
         options: shares or id lists.
         seed: random seed of the shares.
         groups: [B] values of ``--group-column`` in the order of ``sample_ids``; a group stays in one part.
-        classes: [B] classes that every part should hold in the same proportions.
+        strata: labels [B] each, such as classes, that every part should hold in the same proportions.
         left_out: known samples that cannot be used (too few reads, no target): lists may name them.
 
     Raises:
         DataError: too few samples or groups for the parts; id lists that overlap, are empty, name unknown
             samples or tear a group apart.
     """
-    ids, units, members = _units(sample_ids, groups, classes)
+    ids, units, members = _units(sample_ids, groups, strata)
     if options.train_samples is not None:
         splits = Splits(**read_id_lists(options, set(ids), left_out))
         if groups is not None:
@@ -106,10 +100,11 @@ def split_samples(
     shares = {"test": options.test_size, "validation": options.val_size}
     shares["train"] = 1.0 - sum(shares.values())
     wanted = [part for part, share in shares.items() if share > 0]
-    if len(members) < len(wanted):
+    n_units = len(members[0])
+    if n_units < len(wanted):
         kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
         raise DataError(
-            f"{len(members):,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
+            f"{n_units:,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
             remedy="Give --val-size 0 or --test-size 0"
             + (", or a --group-column with more groups" if groups is not None else ""),
         )
@@ -123,9 +118,9 @@ def cross_validation(
     val_size: float,
     seed: int,
     groups: Sequence[str | None] | np.ndarray | None = None,
-    classes: Sequence[str | None] | np.ndarray | None = None,
+    strata: Sequence[Sequence[str | None] | np.ndarray] = (),
 ) -> list[Splits]:
-    """Splits whose test parts cover every sample exactly once; groups and classes as in ``split_samples``.
+    """Splits whose test parts cover every sample exactly once; groups and strata as in ``split_samples``.
 
     Args:
         sample_ids: [B] the samples that can be used.
@@ -133,7 +128,7 @@ def cross_validation(
         val_size: share of all samples that validates, taken from each fold's other samples.
         seed: random seed.
         groups: [B] group of each sample.
-        classes: [B] class of each sample.
+        strata: labels [B] each.
 
     Raises:
         DataError: too few samples or groups for so many folds, or nothing is left to train on.
@@ -141,22 +136,25 @@ def cross_validation(
     rest_share = 1.0 - 1.0 / folds
     if folds < 2 or val_size >= rest_share:
         raise DataError(f"{folds} folds and --val-size {val_size} leave no sample to train on")
-    ids, units, members = _units(sample_ids, groups, classes)
+    ids, units, members = _units(sample_ids, groups, strata)
     kind = "samples" if groups is None else "groups"
-    too_few = DataError(f"{len(members):,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
-    if len(members) < folds:
+    n_units = len(members[0])
+    too_few = DataError(f"{n_units:,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
+    if n_units < folds:
         raise too_few
     fold_of = partition(members, np.full(folds, 1.0 / folds), seed, Purpose.FOLDS)
     splits = []
     for fold in range(folds):
         rest = np.flatnonzero(fold_of != fold)
-        part = np.full(len(members), "test", dtype=object)
+        part = np.full(n_units, "test", dtype=object)
         part[rest] = "train"
         if val_size > 0:
             if len(rest) < 2:
                 raise too_few
             share = val_size / rest_share
-            inner = partition(members[rest], np.array([share, 1.0 - share]), seed, Purpose.FOLDS, fold)
+            inner = partition(
+                [each[rest] for each in members], np.array([share, 1.0 - share]), seed, Purpose.FOLDS, fold
+            )
             part[rest[inner == 0]] = "validation"
         splits.append(_splits(ids, part[units]))
     return splits
@@ -165,17 +163,17 @@ def cross_validation(
 def _units(
     sample_ids: Sequence[str],
     groups: Sequence[str | None] | np.ndarray | None,
-    classes: Sequence[str | None] | np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted ids [B], the unit of each [B], and samples of each unit by class [G, K]."""
+    strata: Sequence[Sequence[str | None] | np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Sorted ids [B], the unit of each [B], and for each of the strata the samples of each unit by label [G, K]."""
     ids = np.array(sample_ids, dtype=object)
     order = np.argsort(ids)
     units = np.arange(len(ids)) if groups is None else _codes(np.array(groups, dtype=object)[order], alone=True)
-    labels = np.zeros(len(ids), dtype=np.int64)
-    if classes is not None:
-        labels = _codes(np.array(classes, dtype=object)[order], alone=False)
-    shape = units.max(initial=-1) + 1, labels.max(initial=-1) + 1
-    members = np.bincount(units * shape[1] + labels, minlength=shape[0] * shape[1]).reshape(shape)
+    n_units, members = units.max(initial=-1) + 1, []
+    for labels in strata or [np.full(len(ids), None)]:
+        codes = _codes(np.array(labels, dtype=object)[order], alone=False)
+        n_labels = codes.max(initial=-1) + 1
+        members.append(np.bincount(units * n_labels + codes, minlength=n_units * n_labels).reshape(n_units, n_labels))
     return ids[order], units, members
 
 
@@ -189,20 +187,6 @@ def _codes(texts: np.ndarray, *, alone: bool) -> np.ndarray:
 
 def _splits(ids: np.ndarray, part: np.ndarray) -> Splits:
     return Splits(**{name: tuple(ids[part == name]) for name in PARTS})
-
-
-def repeated_host_hint(metadata: Metadata) -> str | None:
-    """A sentence about a column that looks like hosts and repeats, for runs without ``--group-column``, or None."""
-    for column in metadata.columns:
-        if _HOST.fullmatch(re.sub(r"[\W_]+", "_", column.lower())) is None:
-            continue
-        values = [value for value in metadata.text(column) if value is not None]
-        if 1 < len(set(values)) < len(values):
-            return (
-                f"{len(values):,} samples are of {len(set(values)):,} values of {column}; if these are hosts,"
-                f" give --group-column {column}, or test figures also measure how well hosts are remembered"
-            )
-    return None
 
 
 def _count(ids: Sequence[str], groups: Mapping[str, str | None] | None) -> str:

@@ -1,6 +1,8 @@
 """Invertible scales of numeric targets: fitted on training samples, applied to targets, inverted on output.
 
 All work in float64 and keep NaN (missing) as NaN. They are frozen dataclasses of floats, ready to be saved.
+``invert`` clips nothing: a value outside of the training range comes back as such, and the inverse of a logarithm is
+infinite beyond the largest float64.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from aam_data.errors import DataError
 from aam_data.strict_json import strict_fields
 
-_LARGEST = 1e30  # models compute in float32
+LARGEST = 1e30  # models compute in float32
 _ANOTHER_COLUMN = "Choose another --metadata-column"
 
 
@@ -24,6 +26,7 @@ class TargetTransform(ABC):
     """What every transform can do; arrays may have any shape."""
 
     kind: ClassVar[str]
+    above: ClassVar[float] = -np.inf  # values have to be above this
 
     @classmethod
     @abstractmethod
@@ -100,9 +103,77 @@ class ZScore(TargetTransform):
         return np.asarray(scaled, dtype=np.float64) * self.std + self.mean
 
 
+@dataclass(frozen=True)
+class LogMinMax(MinMax):
+    """``MinMax`` of log(1 + y), for y > -1; ``low`` and ``high`` are logarithms. Inverses are above -1."""
+
+    kind: ClassVar[str] = "log-minmax"
+    above: ClassVar[float] = -1.0
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        return super().fit(np.log1p(values))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return super().apply(np.log1p(values))
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        return _expm1(super().invert(scaled))
+
+
+@dataclass(frozen=True)
+class LogZScore(ZScore):
+    """``ZScore`` of log(1 + y), for y > -1; ``mean`` and ``std`` are of logarithms. Inverses are above -1."""
+
+    kind: ClassVar[str] = "log-zscore"
+    above: ClassVar[float] = -1.0
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Self:
+        return super().fit(np.log1p(values))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return super().apply(np.log1p(values))
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        return _expm1(super().invert(scaled))
+
+
 TRANSFORMS: dict[str, type[TargetTransform]] = {
-    transform.kind: transform for transform in (NoTransform, MinMax, ZScore)
+    transform.kind: transform for transform in (NoTransform, MinMax, ZScore, LogMinMax, LogZScore)
 }
+
+
+def check_values(kind: str, values: np.ndarray, column: str, file: Path | None = None) -> None:
+    """Refuse values of a target that a transform cannot take.
+
+    Args:
+        kind: a key of ``TRANSFORMS``.
+        values: float [B], NaN where missing.
+        column: the target's name, for messages.
+        file: where the values are from, for messages.
+
+    Raises:
+        DataError: values beyond 1e30, or of -1 and less for a logarithm.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    place = f"column {column}"
+    if (giant := np.abs(values) > LARGEST).any():
+        raise DataError(
+            f"values beyond {LARGEST:g} cannot be learned",
+            file=file,
+            place=place,
+            offenders=values[giant].tolist(),
+            remedy="Correct the metadata",
+        )
+    if (low := values <= TRANSFORMS[kind].above).any():
+        raise DataError(
+            f"--target-transform {kind} takes log(1 + value), which values of -1 and less do not have",
+            file=file,
+            place=place,
+            offenders=values[low].tolist(),
+            remedy="Take another --target-transform, or correct these values",
+        )
 
 
 def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None = None) -> TargetTransform:
@@ -115,21 +186,14 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
         file: where the values are from, for messages.
 
     Raises:
-        DataError: no value, only one distinct value, or a value beyond 1e30.
+        DataError: no value, only one distinct value, or values that ``check_values`` refuses.
     """
     present = np.asarray(values, dtype=np.float64)
     present = present[~np.isnan(present)]
     place = f"column {column}"
     if len(present) == 0:
         raise DataError("no training sample has a value", file=file, place=place, remedy=_ANOTHER_COLUMN)
-    if (np.abs(present) > _LARGEST).any():
-        raise DataError(
-            f"values beyond {_LARGEST:g} cannot be learned",
-            file=file,
-            place=place,
-            offenders=present[np.abs(present) > _LARGEST].tolist(),
-            remedy="Correct the metadata",
-        )
+    check_values(kind, present, column, file)
     if (present == present[0]).all():
         problem = f"all {len(present):,} training samples have the value {present[0]:g}, nothing can be learned"
         raise DataError(problem, file=file, place=place, remedy=_ANOTHER_COLUMN)
@@ -156,3 +220,9 @@ def transform_from_dict(values: object, place: str = "transform") -> TargetTrans
 def _refuse_scale_of_zero(scale: float) -> None:
     if not scale > 0:
         raise DataError(f"a target transform with a scale of {scale:g} cannot be inverted")
+
+
+def _expm1(logarithms: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # infinite, as the module says
+        grown: np.ndarray = np.expm1(logarithms)
+    return grown

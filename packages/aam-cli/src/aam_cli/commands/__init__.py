@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "demo": "Run everything once on a simulated study.",
+    "check": "Say what a study's files hold and all that is wrong with them.",
     "pretrain": "Learn an encoder from a table and its tree, without labels.",
     "train": "Learn to predict metadata, with or without a pretrained encoder.",
     "predict": "Predict the samples of a table with a trained model.",

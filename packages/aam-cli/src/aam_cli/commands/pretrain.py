@@ -12,6 +12,9 @@ def command(config: PretrainConfig, program: Program) -> None:
     """The encoder places samples so that their distances match UniFrac, and fills in masked bases and hidden
     abundances. Metadata are used for --group-column alone.
     """
-    from aam_train.run_pretrain import run_pretrain
+    from aam_train.run_inputs import read_run_inputs
 
-    program.say(f"wrote {run_pretrain(config, quiet=program.quiet)}")
+    inputs = read_run_inputs(config)
+    from aam_train.run_pretrain import run_pretrain  # imports torch: two seconds that a wrong path need not wait for
+
+    program.say(f"wrote {run_pretrain(config, inputs, quiet=program.quiet)}")

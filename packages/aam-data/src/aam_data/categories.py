@@ -1,0 +1,118 @@
+"""Categories of metadata as numbers: fitted on training samples, 0 for whatever they did not have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from aam_data.errors import DataError, first_few
+from aam_data.strict_json import strict_fields
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+UNKNOWN = 0  # missing, or not among the training samples
+
+
+@dataclass(frozen=True)
+class CategoryCodes:
+    """Numbers of categories.
+
+    Attributes:
+        codes: int64 [B, C]: 0 = unknown, k = the k-th category of the column.
+        notes: sentences about the values that no training sample has.
+    """
+
+    codes: np.ndarray
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CategoryCodec:
+    """The categories of C columns.
+
+    Attributes:
+        columns: of the metadata.
+        names: of each column the categories, sorted; the number of the k-th is k, from 1.
+    """
+
+    columns: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        ordered = all(list(names) == sorted(set(names)) and names for names in self.names)
+        if len(self.columns) != len(self.names) or len({*self.columns}) != len(self.columns) or not ordered:
+            raise DataError("categories that are not sorted and distinct, or not those of distinct columns")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of each column the number of codes, that of the unknown included: K + 1."""
+        return tuple(len(names) + 1 for names in self.names)
+
+    @classmethod
+    def fit(cls, metadata: Metadata, rows: np.ndarray, columns: Sequence[str]) -> Self:
+        """The categories that the training samples ``rows`` have.
+
+        Raises:
+            DataError: a column is absent, or has no value among the training samples.
+        """
+        names = []
+        for column in columns:
+            present = {value for value in metadata.text(column)[rows] if value is not None}
+            if not present:
+                problem = "no training sample has a value"
+                raise DataError(problem, file=metadata.path, place=f"column {column}", remedy="Choose another column")
+            names.append(tuple(sorted(present)))
+        return cls(tuple(columns), tuple(names))
+
+    def apply(self, metadata: Metadata, unseen: Literal["error", "unknown"] = "unknown") -> CategoryCodes:
+        """The categories of samples as numbers.
+
+        Args:
+            metadata: of B samples.
+            unseen: whether values that no training sample has count as unknown (and are told) or are refused.
+
+        Raises:
+            DataError: a column is absent; unseen values, where they are refused.
+        """
+        codes = np.zeros((len(metadata.sample_ids), len(self.columns)), dtype=np.int64)
+        notes = []
+        for c, (column, names) in enumerate(zip(self.columns, self.names, strict=True)):
+            values = metadata.text(column)
+            number = {name: k for k, name in enumerate(names, 1)}
+            codes[:, c] = [number.get(value, UNKNOWN) for value in values]
+            new = Counter(value for value in values if value is not None and value not in number)
+            if not new:
+                continue
+            shown = [f"{name}: {n:,}" for name, n in sorted(new.items())]
+            if unseen == "error":
+                raise DataError(
+                    "categories that no training sample has",
+                    file=metadata.path,
+                    place=f"column {column}",
+                    offenders=shown,
+                    remedy="Take them as missing with --na-value",
+                )
+            notes.append(
+                f"{column}: {new.total():,} samples are of categories that no training sample has and count as unknown "
+                f"({first_few(shown)})"
+            )
+        return CategoryCodes(codes, tuple(notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"columns": list(self.columns), "names": [list(names) for names in self.names]}
+
+    @classmethod
+    def from_dict(cls, values: object, place: str = "categories") -> Self:
+        """What ``to_dict`` gave. Raises DataError for anything else."""
+        checked = strict_fields(values, {"columns": list, "names": list}, place)
+        columns, names = checked["columns"], checked["names"]
+        lists = all(isinstance(each, list) for each in names)
+        if not lists or not all(isinstance(text, str) for texts in (columns, *names) for text in texts):
+            raise DataError("columns or categories that are not texts", place=place)
+        return cls(tuple(columns), tuple(map(tuple, names)))

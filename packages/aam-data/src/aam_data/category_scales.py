@@ -1,0 +1,137 @@
+"""A scale of a numeric target for each category of metadata, and that of all samples for the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from aam_data.errors import DataError, first_few
+from aam_data.strict_json import strict_fields
+from aam_data.transforms import TRANSFORMS, TargetTransform, transform_from_dict, transform_to_dict
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+FEWEST = 10  # training samples of a category: the standard deviation of 10 normal values is known to about 24 %
+LEAST_SPREAD = 1e-3  # of the range of all training values; a narrower category would blow up every difference in it
+
+Category = tuple[str, ...]  # one value a column
+
+
+@dataclass(frozen=True)
+class CategoryScales:
+    """The transforms of the categories that have one of their own.
+
+    The *scale* of a sample is a number: k for the transform of the k-th category (from 1), and 0 for that of all
+    samples, which serves categories that are unseen or rare and samples that miss a value in one of the columns.
+
+    Attributes:
+        columns: of the metadata; a category is a combination of their values.
+        categories: sorted.
+        transforms: of the categories.
+    """
+
+    columns: tuple[str, ...]
+    categories: tuple[Category, ...]
+    transforms: tuple[TargetTransform, ...]
+
+    def __post_init__(self) -> None:
+        widths = {len(category) for category in self.categories}
+        distinct = len(set(self.categories)) == len(self.categories) == len(self.transforms)
+        if not self.columns or widths - {len(self.columns)} or not distinct:
+            raise DataError("scales by category whose columns, categories and transforms do not go together")
+
+    @classmethod
+    def fit(cls, kind: str, values: np.ndarray, metadata: Metadata, rows: np.ndarray, columns: tuple[str, ...]) -> Self:
+        """Fit a transform in each category with at least 10 training values that are not (almost) all alike.
+
+        Args:
+            kind: a key of ``transforms.TRANSFORMS``.
+            values: float [B] of the target, NaN where missing, which ``transforms.check_values`` accepts.
+            metadata: of the B samples.
+            rows: int64 [R] the training samples.
+            columns: whose values make up the categories.
+
+        Raises:
+            DataError: columns that the metadata do not have.
+        """
+        rows = rows[np.isfinite(values[rows])]
+        names, code = _categories(metadata, columns)
+        least_spread = LEAST_SPREAD * np.ptp(values[rows])
+        found = {}
+        for number, name in enumerate(names):
+            here = values[rows[code[rows] == number]]
+            if len(here) >= FEWEST and np.ptp(here) > least_spread:
+                found[name] = TRANSFORMS[kind].fit(here)
+        return cls(columns, tuple(found), tuple(found.values()))
+
+    def scales(self, metadata: Metadata) -> np.ndarray:
+        """The scale of each sample, int64 [B]. Raises DataError naming columns that the metadata do not have."""
+        names, code = _categories(metadata, self.columns)
+        number = {category: k for k, category in enumerate(self.categories, 1)}
+        scale = np.array([*(number.get(name, 0) for name in names), 0], dtype=np.int64)
+        return scale[code]  # a missing category has code -1: the last entry
+
+    def apply(self, overall: TargetTransform, values: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """From the target's units to the model's; values and scales [B]."""
+        result = overall.apply(values)
+        for here, transform in self._members(scales):
+            result[here] = transform.apply(values[here])
+        return result
+
+    def invert(self, overall: TargetTransform, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """From the model's units to the target's; values and scales [B]."""
+        result = overall.invert(scaled)
+        for here, transform in self._members(scales):
+            result[here] = transform.invert(scaled[here])
+        return result
+
+    def _members(self, scales: np.ndarray) -> Iterator[tuple[np.ndarray, TargetTransform]]:
+        for k, transform in enumerate(self.transforms, 1):
+            yield np.flatnonzero(scales == k), transform
+
+    def describe(self, target: str, metadata: Metadata, rows: np.ndarray) -> str:
+        """How many categories have a scale of their own, and which of the samples ``rows`` use that of all."""
+        names, code = _categories(metadata, self.columns)
+        fallback = Counter(code[rows[self.scales(metadata)[rows] == 0]].tolist())
+        text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have a scale of their own"
+        if not fallback:
+            return text
+        shown = [f"{'no value' if k < 0 else '/'.join(names[k])}: {n:,}" for k, n in sorted(fallback.items())]
+        return (
+            f"{text}, and {fallback.total():,} of {len(rows):,} samples use that of all, being of categories with "
+            f"fewer than {FEWEST} training samples, equal values or no value ({first_few(shown)})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        fitted = zip(self.categories, map(transform_to_dict, self.transforms), strict=True)
+        categories = [{"values": list(category), "transform": transform} for category, transform in fitted]
+        return {"columns": list(self.columns), "categories": categories}
+
+    @classmethod
+    def from_dict(cls, values: object, kind: str, place: str) -> Self:
+        """What ``to_dict`` gave, with all transforms of one ``kind``. Raises DataError for anything else."""
+        checked = strict_fields(values, {"columns": list, "categories": list}, place)
+        types = {"values": list, "transform": dict}
+        fitted = [strict_fields(item, types, f"{place}: category") for item in checked["categories"]]
+        categories = tuple(tuple(item["values"]) for item in fitted)
+        transforms = tuple(transform_from_dict(item["transform"], f"{place}: transform") for item in fitted)
+        if not all(isinstance(text, str) for row in (checked["columns"], *categories) for text in row):
+            raise DataError("columns or categories that are not texts", place=place)
+        if any(transform.kind != kind for transform in transforms):
+            raise DataError(f"transforms of categories that are not {kind}", place=place)
+        return cls(tuple(checked["columns"]), categories, transforms)
+
+
+def _categories(metadata: Metadata, columns: tuple[str, ...]) -> tuple[list[Category], np.ndarray]:
+    """The combinations of values that occur, sorted, and the number of each sample's [B], -1 where one is missing."""
+    metadata_columns = [metadata.text(column) for column in columns]
+    rows = list(zip(*metadata_columns, strict=True))
+    names = sorted({row for row in rows if None not in row})
+    number = {name: k for k, name in enumerate(names)}
+    return names, np.array([number.get(row, -1) for row in rows], dtype=np.int64)

@@ -1,0 +1,213 @@
+"""Everything that can be said about the files of a study before a run: what they hold, and what is wrong with them.
+
+The same code reads and selects samples for `aam pretrain`, `aam train` and `aam predict`, so what passes here is not
+refused there. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.errors import DataError, Problems, first_few
+from aam_data.feature_sequences import kind_of_ids
+from aam_data.findings import Finding
+from aam_data.inspection import Inspection, inspect_study
+from aam_data.leaks import leak_notes
+from aam_data.overlap import Overlap, overlap_of
+from aam_data.readers.metadata import Metadata
+from aam_data.selection import default_depth, make_splits, select_samples
+from aam_data.study import Study, study_of
+
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
+_KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
+_LEVELS = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        facts: name and value of what the files hold.
+        findings: errors first, then warnings, then notes.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+
+    def count(self, level: str) -> int:
+        """Number of findings of a level."""
+        return sum(finding.level == level for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"facts": dict(self.facts), "findings": [finding.to_dict() for finding in self.findings]}
+
+
+def check_study(
+    table: TableOptions,
+    metadata: MetadataOptions | None = None,
+    phylogeny: PhylogenyOptions | None = None,
+    sample: SampleOptions | None = None,
+    split: SplitOptions | None = None,
+    target: TargetOptions | None = None,
+    seed: int = 42,
+) -> Report:
+    """Read the files and try what a run would do with them; bad input becomes findings, not exceptions."""
+    metadata, phylogeny = metadata or MetadataOptions(), phylogeny or PhylogenyOptions()
+    sample, split = sample or SampleOptions(), split or SplitOptions()
+    found = inspect_study(table, metadata, phylogeny)
+    problems, notes, facts = found.problems, list(found.notes), _facts(found, phylogeny)
+
+    known = found.metadata_file if found.metadata is None else found.metadata
+    if known is not None:
+        wanted = [*(target.metadata_column if target else ()), *([split.group_column] if split.group_column else ())]
+        for column in dict.fromkeys(wanted):
+            problems.collect(known.require, column)
+    study = study_of(found)
+    has_columns = known is None or found.metadata is not None
+    if study is not None and has_columns and not _columns_missing(known, target, split):
+        depth = default_depth(
+            sample.rarefy_depth,
+            with_matrix=phylogeny.unifrac_matrix is not None,
+            relative_abundance=table.relative_abundance,
+        )
+        facts += _sample_facts(study, depth, sample)
+        facts += _column_facts(study, target, split)
+        selection = problems.collect(select_samples, study, depth, target)
+        if selection is not None:
+            notes += selection.notes
+            splits = problems.collect(make_splits, study, selection.rows, split, seed, target)
+            if splits is not None:
+                groups = None if split.group_column is None else _groups(study, split.group_column)
+                facts.append(("split", splits[0].summary(groups)))
+                notes += leak_notes(study, splits[0], target, split.group_column, depth)
+    return Report(tuple(facts), _sorted(problems, notes))
+
+
+def _columns_missing(known: Metadata | None, target: TargetOptions | None, split: SplitOptions) -> bool:
+    wanted = [*(target.metadata_column if target else ()), *([split.group_column] if split.group_column else ())]
+    return bool(wanted) and (known is None or any(column not in known.columns for column in wanted))
+
+
+def _sorted(problems: Problems, notes: list[str]) -> tuple[Finding, ...]:
+    errors = {str(error): Finding.from_error(error) for error in problems.errors}  # said once
+    findings = [*errors.values(), *(Finding.from_note(note) for note in notes)]
+    return tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level)))
+
+
+def _facts(found: Inspection, phylogeny: PhylogenyOptions) -> list[tuple[str, str]]:
+    """Of the files as they are."""
+    facts = []
+    if found.table_file is not None:
+        table, ids = found.table_file, found.table_file.feature_ids
+        total = f"{table.depths().sum():,.0f} {'reads' if table.is_integer else '(sum of relative abundances)'}"
+        facts.append(("table", f"{table.n_samples:,} samples x {table.n_features:,} features, {total}"))
+        facts.append(("feature ids", f"{_KINDS[kind_of_ids(ids)]}, such as {_short(str(ids[0]))}"))
+    if found.sequences is not None:
+        shortest, longest = int(found.sequences.lengths.min()), int(found.sequences.lengths.max())
+        bases = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+        facts.append(("sequences", f"{len(found.sequences):,} ASVs of {bases} bases"))
+    if found.metadata_file is not None:
+        known = found.metadata_file
+        facts.append(("metadata", f"{len(known.sample_ids):,} samples x {len(known.columns):,} columns"))
+        if found.table_file is not None:
+            overlap = overlap_of(found.table_file.sample_ids, known.sample_ids)
+            facts.append(("samples", _overlap(overlap)))
+    if found.phylogeny is not None:
+        present = np.count_nonzero(found.phylogeny.feature_tip >= 0)
+        facts.append(("tree", f"{present:,} of {len(found.phylogeny.feature_tip):,} ASVs are tips"))
+    if found.distances is not None:
+        values = found.distances.values
+        facts.append(
+            ("distances", f"{len(values):,} x {len(values):,}, {np.nanmin(values):g} to {np.nanmax(values):g}")
+        )
+    return facts
+
+
+def _overlap(overlap: Overlap) -> str:
+    text = f"{overlap.both:,} in both table and metadata"
+    for ids, whose in ((overlap.only_here, "the table"), (overlap.only_there, "the metadata")):
+        if ids:
+            text += f"; {len(ids):,} only in {whose} ({first_few(ids, 3)})"
+    return text
+
+
+def _sample_facts(study: Study, depth: int, sample: SampleOptions) -> list[tuple[str, str]]:
+    """Of the samples as a run would see them."""
+    depths, richness = study.table.depths(), study.table.features_per_sample()
+    facts = [("reads per sample", _quantiles(depths)), ("ASVs per sample", _quantiles(richness))]
+    if depth:
+        kept = int((depths >= depth).sum())
+        facts.append(("rarefaction", f"to {depth:,} reads keeps {kept:,} of {len(depths):,} samples"))
+    if (cut := int((richness > sample.token_limit).sum())) > 0:
+        facts.append(
+            ("--token-limit", f"{cut:,} samples have more than {sample.token_limit:,} ASVs before rarefaction")
+        )
+    return facts
+
+
+def _quantiles(values: np.ndarray) -> str:
+    found = np.quantile(values, _QUANTILES, method="lower")
+    names = ("min", *(f"{share:.0%}" for share in _QUANTILES[1:-1]), "max")
+    return ", ".join(f"{name} {value:,.0f}" for name, value in zip(names, found, strict=True))
+
+
+def _column_facts(study: Study, target: TargetOptions | None, split: SplitOptions) -> list[tuple[str, str]]:
+    """Of target and groups, among the samples of the table."""
+    facts: list[tuple[str, str]] = []
+    if study.metadata is None:
+        return facts
+    for column in target.metadata_column if target else ():
+        if target is not None and target.classifier:
+            facts.append((f"target {column}", _classes(study.metadata.text(column))))
+        elif (text := _numbers(study.metadata, column)) is not None:
+            facts.append((f"target {column}", text))
+    if split.group_column is not None:
+        sizes = Counter(value for value in study.metadata.text(split.group_column) if value is not None)
+        text = f"{len(sizes):,} groups"
+        if sizes:
+            text += f" of {min(sizes.values()):,} to {max(sizes.values()):,} samples"
+        facts.append((f"groups {split.group_column}", text))
+    return facts
+
+
+def _classes(values: np.ndarray) -> str:
+    counts = Counter(value for value in values if value is not None)
+    sizes = [f"{name}: {count:,}" for name, count in sorted(counts.items())]
+    return f"{len(sizes):,} classes ({first_few(sizes, 10)}), {len(values) - counts.total():,} samples without"
+
+
+def _numbers(metadata: Metadata, column: str) -> str | None:
+    """None for a column that is not numeric, which is an error elsewhere."""
+    try:
+        values = metadata.numeric(column)
+    except DataError:
+        return None
+    present = values[np.isfinite(values)]
+    if len(present) == 0:
+        return "no sample has a value"
+    low, middle, high = np.quantile(present, (0, 0.5, 1))
+    missing = len(values) - len(present)
+    return f"{len(present):,} samples, min {low:g}, median {middle:g}, max {high:g}; {missing:,} samples without"
+
+
+def _groups(study: Study, column: str) -> dict[str, str | None]:
+    assert study.metadata is not None
+    return dict(zip(study.table.sample_ids, study.metadata.text(column), strict=True))
+
+
+def _short(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,0 +1,100 @@
+"""Numeric columns of metadata as model input: standardized by training samples, missing values filled and marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from aam_data.errors import DataError
+from aam_data.strict_json import strict_fields
+from aam_data.transforms import LARGEST, ZScore
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+
+class Covariates(NamedTuple):
+    """Of B samples and C columns.
+
+    Attributes:
+        values: float32 [B, C] in standard deviations from the training mean; 0 where missing.
+        missing: bool [B, C].
+    """
+
+    values: np.ndarray
+    missing: np.ndarray
+
+
+@dataclass(frozen=True)
+class CovariateScaler:
+    """Means and standard deviations of C columns.
+
+    Attributes:
+        columns: of the metadata.
+        scales: of each column, see ``transforms.ZScore``.
+    """
+
+    columns: tuple[str, ...]
+    scales: tuple[ZScore, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.columns) != len(self.scales) or len({*self.columns}) != len(self.columns):
+            raise DataError("scales that are not those of distinct columns")
+
+    @classmethod
+    def fit(cls, metadata: Metadata, rows: np.ndarray, columns: Sequence[str]) -> Self:
+        """Means and standard deviations (divided by n) of the training samples ``rows`` that have a value.
+
+        Raises:
+            DataError: a column is absent, holds something else than numbers, or has no two different values among
+                the training samples.
+        """
+        scales = []
+        for column in columns:
+            values = metadata.numeric(column)[rows]
+            present = values[np.isfinite(values)]
+            problem = None
+            if len(present) == 0:
+                problem = "no training sample has a value"
+            elif (present == present[0]).all():
+                problem = f"all {len(present):,} training samples have the value {present[0]:g}"
+            elif np.abs(present).max() > LARGEST:
+                problem = f"values beyond {LARGEST:g} cannot be learned from"
+            if problem:
+                remedy = f"Leave the column out: {column}"
+                raise DataError(problem, file=metadata.path, place=f"column {column}", remedy=remedy)
+            scales.append(ZScore.fit(present))
+        return cls(tuple(columns), tuple(scales))
+
+    def apply(self, metadata: Metadata) -> Covariates:
+        """The covariates of B samples; a missing value is the training mean, and marked.
+
+        Raises:
+            DataError: a column is absent or holds something else than numbers.
+        """
+        raw = [metadata.numeric(column) for column in self.columns]
+        scaled = np.empty((len(metadata.sample_ids), len(self.columns)))
+        for c, (values, scale) in enumerate(zip(raw, self.scales, strict=True)):
+            scaled[:, c] = scale.apply(values)
+        missing = np.isnan(scaled)
+        return Covariates(np.where(missing, 0.0, scaled).astype(np.float32), missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        means, stds = [scale.mean for scale in self.scales], [scale.std for scale in self.scales]
+        return {"columns": list(self.columns), "means": means, "stds": stds}
+
+    @classmethod
+    def from_dict(cls, values: object, place: str = "covariates") -> Self:
+        """What ``to_dict`` gave. Raises DataError for anything else."""
+        checked = strict_fields(values, {"columns": list, "means": list, "stds": list}, place)
+        columns, means, stds = checked["columns"], checked["means"], checked["stds"]
+        if not len(columns) == len(means) == len(stds) or not all(isinstance(name, str) for name in columns):
+            raise DataError("columns, means and standard deviations that do not go together", place=place)
+        types = {"mean": float, "std": float}
+        pairs = zip(means, stds, strict=True)
+        scales = [strict_fields({"mean": mean, "std": std}, types, place) for mean, std in pairs]
+        return cls(tuple(columns), tuple(ZScore(**scale) for scale in scales))

@@ -1,0 +1,135 @@
+"""A predicted column with what was fitted for it on training samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from aam_data.category_scales import CategoryScales
+from aam_data.config import TargetOptions
+from aam_data.errors import DataError
+from aam_data.labels import ClassLabels
+from aam_data.strict_json import strict_fields
+from aam_data.transforms import (
+    TargetTransform,
+    check_values,
+    fit_transform,
+    transform_from_dict,
+    transform_to_dict,
+)
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """One predicted metadata column.
+
+    Attributes:
+        name: the column.
+        kind: a number, or one of several classes.
+        width: model outputs for it: 1, or the number of classes.
+    """
+
+    name: str
+    kind: Literal["regression", "classification"]
+    width: int
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """A target with what was fitted for it: transforms (regression) or class labels (classification).
+
+    Attributes:
+        transform: of all samples.
+        by_category: transforms that take its place in some categories.
+    """
+
+    spec: TargetSpec
+    transform: TargetTransform | None = None
+    labels: ClassLabels | None = None
+    by_category: CategoryScales | None = None
+
+    def __post_init__(self) -> None:
+        classes = len(self.labels.names) if self.labels else 0
+        fits = self.transform is not None and self.labels is None and self.spec.width == 1
+        if self.spec.kind == "classification":
+            fits = self.transform is None and self.by_category is None and classes == self.spec.width >= 2
+        if not fits:
+            problem = f"{self.spec.kind} does not go with its transform, labels or width"
+            raise DataError(problem, place=f"target {self.spec.name}", offenders=[self])
+
+    @classmethod
+    def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, options: TargetOptions) -> Self:
+        """Fit one target on the samples ``rows``; what is refused stands in ``transforms`` and ``labels``."""
+        if options.classifier:
+            labels = ClassLabels.fit(metadata.text(column)[rows], column, metadata.path)
+            return cls(TargetSpec(column, "classification", len(labels.names)), labels=labels)
+        values, scale = metadata.numeric(column), options.scale()
+        check_values(scale.kind, values, column, metadata.path)  # of all samples, so that all are named at once
+        transform = fit_transform(scale.kind, values[rows], column, metadata.path)
+        by_category = CategoryScales.fit(scale.kind, values, metadata, rows, scale.by) if scale.by else None
+        return cls(TargetSpec(column, "regression", 1), transform=transform, by_category=by_category)
+
+    def apply(self, metadata: Metadata, unseen: Literal["error", "missing"]) -> np.ndarray:
+        """Transformed values or class numbers of all samples, float64 [B], NaN where missing."""
+        name = self.spec.name
+        if self.labels is not None:
+            return self.labels.encode(metadata.text(name), name, metadata.path, unseen=unseen)
+        assert self.transform is not None
+        values = metadata.numeric(name)
+        check_values(self.transform.kind, values, name, metadata.path)
+        if self.by_category is None:
+            return self.transform.apply(values)
+        return self.by_category.apply(self.transform, values, self.by_category.scales(metadata))
+
+    def invert(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """Numbers in the column's units, float64 [B], of numbers in transformed units and the samples' scales [B]."""
+        assert self.transform is not None
+        if self.by_category is None:
+            return self.transform.invert(scaled)
+        return self.by_category.invert(self.transform, scaled, scales)
+
+
+def target_to_dict(target: FittedTarget) -> dict[str, Any]:
+    """Everything of a target, ready for JSON."""
+    return {
+        "name": target.spec.name,
+        "kind": target.spec.kind,
+        "width": target.spec.width,
+        "transform": transform_to_dict(target.transform) if target.transform else None,
+        "labels": list(target.labels.names) if target.labels else None,
+        "by_category": target.by_category.to_dict() if target.by_category else None,
+    }
+
+
+def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
+    """What ``target_to_dict`` gave, or what that of an older version did. Raises DataError for anything else.
+
+    Args:
+        values: the saved form.
+        version: format version of the preprocessor that the target belongs to; 1 had no scales by category.
+        place: for messages.
+    """
+    types = {"name": str, "kind": str, "width": int, "transform": dict | None, "labels": list | None}
+    if version > 1:
+        types["by_category"] = dict | None
+    checked = strict_fields(values, types, place)
+    if checked["kind"] not in ("regression", "classification"):
+        raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
+    transform, names = checked["transform"], checked["labels"]
+    if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
+        raise DataError("class labels that are not distinct texts", place=place, offenders=names)
+    fitted = transform_from_dict(transform, f"{place}: transform") if transform is not None else None
+    by_category, kind = checked.get("by_category"), fitted.kind if fitted is not None else ""
+    return FittedTarget(
+        TargetSpec(checked["name"], checked["kind"], checked["width"]),
+        transform=fitted,
+        labels=ClassLabels(tuple(names)) if names is not None else None,
+        by_category=None
+        if by_category is None
+        else CategoryScales.from_dict(by_category, kind, f"{place}: by category"),
+    )

@@ -1,0 +1,199 @@
+"""The files of a study, each read on its own and then held against the others, with all problems found at once.
+
+`read_study` and `aam check` both stand on this: the first raises the problems, the second shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.canonical import canonical_features
+from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.errors import DataError, Problems, first_few
+from aam_data.feature_sequences import kind_of_ids, sequences_of_features
+from aam_data.overlap import check_missing, refuse_disjoint
+from aam_data.phylogeny import Phylogeny
+from aam_data.readers.biom import TableFile, read_table
+from aam_data.readers.distance_checks import check_range
+from aam_data.readers.distances import DistanceFile, DistanceMatrix, open_distances
+from aam_data.readers.fasta import read_sequences
+from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.readers.newick import NewickTree, read_newick
+from aam_data.readers.qza import Provenance, identify
+from aam_data.sequences import Sequences
+from aam_data.table import CountTable
+
+_MAX_MISSING_READS = 0.05  # share of reads in ASVs outside of the tree that --missing-tips error accepts
+_TRANSPOSE = "Turn it round: qiime feature-table transpose"
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What the files hold, as far as they could be read; see `Study` for the parts.
+
+    Attributes:
+        problems: everything that has to be put right.
+        table_file, metadata_file: as they are in their files, before anything was aligned.
+    """
+
+    problems: Problems
+    notes: tuple[str, ...]
+    table_file: CountTable | None = None
+    metadata_file: Metadata | None = None
+    table: CountTable | None = None
+    sequences: Sequences | None = None
+    metadata: Metadata | None = None
+    phylogeny: Phylogeny | None = None
+    distances: DistanceMatrix | None = None
+    inputs: tuple[Provenance, ...] = ()
+    dropped_samples: tuple[str, ...] = ()
+
+
+def inspect_study(table: TableOptions, metadata: MetadataOptions, phylogeny: PhylogenyOptions) -> Inspection:
+    """Read every file that the options name and align them by id; problems are collected, not raised."""
+    problems, notes, limit = Problems(), list[str](), table.max_input_gb
+
+    file = problems.collect(read_table, table.table, max_input_gb=limit, relative_abundance=table.relative_abundance)
+    fasta = known = newick = matrix = None
+    if table.sequences is not None:
+        fasta = problems.collect(read_sequences, table.sequences, limit)
+    if metadata.metadata is not None:
+        sample_ids: set[str] = set() if file is None else set(file.table.sample_ids)
+        known = problems.collect(read_metadata, metadata.metadata, metadata, sample_ids=sample_ids, max_input_gb=limit)
+    if phylogeny.tree is not None:
+        clip = phylogeny.clip_negative_lengths
+        newick = problems.collect(read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
+    if phylogeny.unifrac_matrix is not None:
+        path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
+        matrix = problems.collect(open_distances, path, ids, limit, index)
+    if file is None:
+        return Inspection(problems, (), metadata_file=known)
+    notes += file.notes
+    if transposed := _transposed(file.table, table.table, known):
+        problems.errors.append(transposed)  # all else would be said of features in place of samples
+        return Inspection(problems, (), file.table, known)
+
+    readable = table.sequences is None or fasta is not None
+    features = problems.collect(_with_sequences, file.table, fasta, table) if readable else None
+    counts, sequences, dropped, said = features or (None, None, (), [])
+    notes += said
+    samples, aligned = file.table if counts is None else counts, None
+    if known is not None:
+        notes += known.notes
+        notes += problems.collect(_check_samples, file.table, samples, known.sample_ids, known.path, metadata) or []
+        aligned = known.take(samples.sample_ids)
+    tree = distances = None
+    if newick is not None and counts is not None and sequences is not None:
+        tree = problems.collect(_shear, phylogeny, newick, counts, sequences, notes)
+    if matrix is not None:
+        distances = problems.collect(_align_distances, phylogeny, matrix, samples, metadata, notes)
+    return Inspection(
+        problems,
+        tuple(notes),
+        file.table,
+        known,
+        counts,
+        sequences,
+        aligned,
+        tree,
+        distances,
+        () if problems.errors else _inputs(file, table, metadata, phylogeny),
+        dropped,
+    )
+
+
+def _inputs(
+    file: TableFile, table: TableOptions, metadata: MetadataOptions, phylogeny: PhylogenyOptions
+) -> tuple[Provenance, ...]:
+    others = (table.sequences, metadata.metadata, phylogeny.tree, phylogeny.unifrac_matrix, phylogeny.matrix_ids)
+    return (file.provenance, *(identify(path) for path in others if path is not None))
+
+
+def _transposed(table: CountTable, path: Path, metadata: Metadata | None) -> DataError | None:
+    if kind_of_ids(table.sample_ids) == "sequence":
+        problem = "the table looks transposed: its sample ids are DNA sequences"
+        return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
+    if metadata is not None:
+        named = set(metadata.sample_ids)
+        if named.isdisjoint(table.sample_ids) and not named.isdisjoint(table.feature_ids):
+            problem = "the table looks transposed: this file's samples are its features"
+            return DataError(problem, file=metadata.path, remedy=_TRANSPOSE)
+    return None
+
+
+def _with_sequences(
+    table: CountTable, fasta: dict[str, bytes] | None, options: TableOptions
+) -> tuple[CountTable, Sequences, tuple[str, ...], list[str]]:
+    """Features in canonical order, samples with reads; ids of samples without, and notes."""
+    if not (table.depths() > 0).any():
+        raise DataError("no sample has reads", file=options.table)
+    found = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
+    features, sequences, notes = canonical_features(table, found, options)
+    counts, dropped = _drop_empty(features, options.table, notes)
+    return counts, sequences, dropped, notes
+
+
+def _drop_empty(table: CountTable, path: Path, notes: list[str]) -> tuple[CountTable, tuple[str, ...]]:
+    has_reads = table.features_per_sample() > 0
+    if not has_reads.any():
+        raise DataError("no sample has reads", file=path)
+    dropped = tuple(table.sample_ids[~has_reads])
+    if dropped:
+        what = f"{len(dropped):,} of {table.n_samples:,} samples have no reads and were dropped"
+        notes.append(f"{what} ({first_few(dropped)})")
+        table = table.take_samples(np.flatnonzero(has_reads))
+    return table, dropped
+
+
+def _check_samples(
+    file: CountTable, samples: CountTable, other_ids: Collection[str], path: Path, options: MetadataOptions
+) -> list[str]:
+    refuse_disjoint(file.sample_ids, other_ids, path)
+    return check_missing(samples.sample_ids, other_ids, path, options.missing_samples)
+
+
+def _shear(
+    options: PhylogenyOptions, tree: NewickTree, table: CountTable, sequences: Sequences, notes: list[str]
+) -> Phylogeny:
+    assert options.tree is not None
+    notes += tree.notes
+    phylogeny = Phylogeny.from_newick(tree, table.feature_ids, sequences, options.tree)
+    absent = phylogeny.feature_tip < 0
+    reads = np.bincount(table.data.indices, weights=table.data.counts, minlength=table.n_features)
+    share = reads[absent].sum() / reads.sum()
+    what = (
+        f"{np.count_nonzero(absent):,} of {table.n_features:,} ASVs, with {share:.2%} of all reads, are not in the tree"
+    )
+    if share > _MAX_MISSING_READS and options.missing_tips == "error":
+        raise DataError(
+            f"Table observation IDs are not a subset of the tree tips: {what}",
+            file=options.tree,
+            offenders=list(table.feature_ids[absent]),
+            remedy="Give the tree of these ASVs, or leave them out of the targets with --missing-tips ignore",
+        )
+    notes.append(f"{what}: they are input, but not part of the targets" if absent.any() else "all ASVs are in the tree")
+    sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
+    bare = np.bincount(sample, weights=~absent[table.data.indices], minlength=table.n_samples) == 0
+    if bare.any():
+        names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
+        notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree, so no distances ({names})")
+    return phylogeny
+
+
+def _align_distances(
+    options: PhylogenyOptions,
+    matrix: DistanceFile,
+    table: CountTable,
+    metadata: MetadataOptions,
+    notes: list[str],
+) -> DistanceMatrix:
+    path = options.unifrac_matrix
+    assert path is not None
+    notes += [*matrix.notes, *_check_samples(table, table, matrix.ids, path, metadata)]
+    distances = matrix.take(table.sample_ids)
+    check_range(distances.ids, distances.values, "unifrac", path)
+    return distances

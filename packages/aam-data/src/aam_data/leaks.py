@@ -1,0 +1,266 @@
+"""Warnings that held-out figures may promise too much: what training and test share, and what tells the target.
+
+Each warning has figures and says what to do. The limits are meant to stay silent on sound studies.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aam_data.config import TargetOptions
+from aam_data.confounding import FEWEST_SAMPLES, Association, association, explained_by
+from aam_data.errors import first_few
+from aam_data.near_duplicates import MOST_BRAY_CURTIS, TwinSearch, find_twins
+from aam_data.readers.metadata import Metadata
+from aam_data.splits import Splits
+from aam_data.study import Study
+
+MOST_EXPLAINED = 0.5  # of a target by a column: half of its variance, or of the errors of guessing
+LEAST_ASSOCIATION = 0.6  # of a target with the number of reads: rank correlation, or AUC 0.8
+MOST_P_VALUE = 1e-3
+
+_SUFFIX = r"(_?(id|ids|name|number|no|prefix|accession))?"
+_HOSTS = re.compile(
+    rf"((host|host_subject|subject|patient|individual|participant|cage){_SUFFIX}"
+    r"|(animal|mouse|person|donor|family|household)_?id)"
+)
+_BATCHES = re.compile(
+    r"((qiita|sequencing|seq|library|primer|sample|extraction|dna_extraction|pcr|run)_)?"
+    rf"(study|plate|run|batch|lane|flowcell|flow_cell|center|cohort){_SUFFIX}"
+)
+
+
+class Leak(ABC):
+    """A reason to distrust held-out figures; ``text`` is a sentence with the figures and what to do."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str: ...
+
+    @property
+    def level(self) -> Literal["warning", "note"]:
+        """A warning, or a note where sound studies have it too."""
+        return "warning"
+
+
+@dataclass(frozen=True)
+class SharedGroups(Leak):
+    """A column that looks like hosts, studies or batches has the same values on both sides of the split.
+
+    Attributes:
+        shared: test and validation samples that share their value with a training sample.
+        held_out: test and validation samples that have a value.
+        hosts: whether it looks like hosts; that batches are on both sides is no more than a note.
+    """
+
+    column: str
+    shared: int
+    held_out: int
+    hosts: bool
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.shared:,} of the {self.held_out:,} test and validation samples share their {self.column} with "
+            f"training samples, so figures also measure how well it is remembered; --group-column {self.column} "
+            "keeps its values on one side"
+        )
+
+    @property
+    def level(self) -> Literal["warning", "note"]:
+        return "warning" if self.hosts else "note"
+
+
+@dataclass(frozen=True)
+class SharedCommunities(Leak):
+    """Test or validation samples are nearly the same community as a training sample."""
+
+    search: TwinSearch
+
+    @property
+    def text(self) -> str:
+        found = self.search
+        pairs = [f"{twin.sample_id} and {twin.known_id} at {twin.bray_curtis:.3f}" for twin in found.twins]
+        compared = f"{found.compared:,} test and validation samples"
+        if (found.compared, found.known) != (found.of, found.of_known):
+            compared = f"{found.compared:,} of {found.of:,} test and validation samples"
+            compared += f" with {found.known:,} of {found.of_known:,} training samples"
+        return (
+            f"{len(found.twins):,} test and validation samples are nearly the same community as a training sample "
+            f"(Bray-Curtis distance at most {MOST_BRAY_CURTIS:g}, compared: {compared}; {first_few(pairs, 3)}); if "
+            "they are replicates, keep them together with --group-column"
+        )
+
+
+@dataclass(frozen=True)
+class TargetFollowsColumn(Leak):
+    """A column that looks like hosts, studies or batches tells the target.
+
+    Attributes:
+        explained: of the target's variance or of the errors of guessing, see ``confounding.explained_by``.
+    """
+
+    target: str
+    column: str
+    explained: float
+    classes: bool
+
+    @property
+    def text(self) -> str:
+        what = "the errors of guessing it" if self.classes else "its variance"
+        return (
+            f"{self.target} follows {self.column}, which alone explains {self.explained:.0%} of {what}; a model can "
+            f"learn {self.column} in place of {self.target}. Compare within {self.column}, or hold whole ones out with "
+            f"--group-column {self.column}"
+        )
+
+
+@dataclass(frozen=True)
+class TargetFollowsDepth(Leak):
+    """The number of reads of a sample tells the target."""
+
+    target: str
+    found: Association
+    rarefy_depth: int
+
+    @property
+    def text(self) -> str:
+        found = self.found
+        if found.measure == "AUC":
+            value, (here, others) = max(found.value, 1 - found.value), found.medians
+            figures = f"AUC {value:.3f} of {found.class_name}: median {here:,.0f} reads, {others:,.0f} in the others"
+        else:
+            figures = f"rank correlation {found.value:.2f}"
+        what = "keep --rarefy-depth" if self.rarefy_depth else "rarefy with --rarefy-depth"
+        return (
+            f"the number of reads alone tells {self.target} ({figures}); {what}, and distrust figures of models, "
+            "baselines too, that saw samples of unequal depth"
+        )
+
+
+def find_leaks(
+    study: Study, splits: Splits, target: TargetOptions | None, group_column: str | None, rarefy_depth: int
+) -> list[Leak]:
+    """Everything worth a warning about one split of a study.
+
+    Args:
+        study: with metadata, where columns are to be looked at.
+        splits: of samples of the study.
+        target: columns to predict; None for pretraining, which looks at shared groups and communities only.
+        group_column: whose values stay together; it is not suspected itself.
+        rarefy_depth: reads drawn per sample; 0 = counts as they are. Communities are compared by all their reads.
+    """
+    row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
+    train, held_out = (
+        np.array([row_of[i] for i in ids], dtype=np.int64) for ids in (splits.train, splits.validation + splits.test)
+    )
+    leaks: list[Leak] = []
+    columns = suspicious_columns(study.metadata) if study.metadata is not None else []
+    columns = [column for column in columns if column != group_column]
+    if study.metadata is not None:
+        leaks += _shared_groups(study.metadata, columns, train, held_out)
+    search = find_twins(study.table, held_out, train)
+    if search.twins:
+        leaks.append(SharedCommunities(search))
+    if study.metadata is not None and target is not None:
+        rows = np.concatenate([train, held_out])
+        for name in target.metadata_column:
+            leaks += _follows(study, rows, name, target.classifier, columns, group_column, rarefy_depth)
+    return leaks
+
+
+def leak_notes(
+    study: Study, splits: Splits, target: TargetOptions | None, group_column: str | None, rarefy_depth: int
+) -> list[str]:
+    """What ``find_leaks`` finds, as lines to print."""
+    leaks = find_leaks(study, splits, target, group_column, rarefy_depth)
+    return [f"warning: {leak.text}" if leak.level == "warning" else leak.text for leak in leaks]
+
+
+def suspicious_columns(metadata: Metadata) -> list[str]:
+    """Columns whose names sound like hosts, studies, plates, runs or other batches; hosts first, equal ones once."""
+    hosts = [column for column in metadata.columns if _HOSTS.fullmatch(_plain(column))]
+    batches = [column for column in metadata.columns if _BATCHES.fullmatch(_plain(column))]
+    divisions: dict[bytes, str] = {}
+    for column in hosts + batches:
+        _, code = np.unique(_labels(metadata, column), return_inverse=True)
+        first = np.unique(code, return_index=True)[1][code]  # the same for equal divisions, whatever their names
+        divisions.setdefault(first.tobytes(), column)
+    return list(divisions.values())
+
+
+def _plain(column: str) -> str:
+    """``"Host.Subject ID"`` -> ``"host_subject_id"``."""
+    return re.sub(r"[\W_]+", "_", column.lower()).strip("_")
+
+
+def _labels(metadata: Metadata, column: str) -> np.ndarray:
+    """Values of a column as text [B], empty where missing."""
+    return np.array([text or "" for text in metadata.text(column)], dtype=str)
+
+
+def _shared_groups(
+    metadata: Metadata, columns: list[str], train: np.ndarray, held_out: np.ndarray
+) -> list[SharedGroups]:
+    found = []
+    for column in columns:
+        labels = _labels(metadata, column)
+        known = held_out[labels[held_out] != ""]
+        shared = int(np.isin(labels[known], labels[train]).sum())
+        if shared and len(set(labels[np.concatenate([train, held_out])]) - {""}) > 1:
+            found.append(SharedGroups(column, shared, len(known), _HOSTS.fullmatch(_plain(column)) is not None))
+    return found
+
+
+def _follows(
+    study: Study,
+    rows: np.ndarray,
+    name: str,
+    classifier: bool,
+    columns: list[str],
+    group_column: str | None,
+    rarefy_depth: int,
+) -> list[Leak]:
+    """What tells one target, on the samples ``rows``."""
+    metadata, classes = study.metadata, []
+    assert metadata is not None
+    if classifier:
+        labels = _labels(metadata, name)[rows]
+        rows, labels = rows[labels != ""], labels[labels != ""]
+        names, target = np.unique(labels, return_inverse=True)
+        classes = names.tolist()
+    else:
+        target = metadata.numeric(name)[rows]
+        rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
+    if len(rows) < FEWEST_SAMPLES:
+        return []
+    leaks: list[Leak] = []
+    together = _numbers(metadata, group_column, rows)
+    for column in columns:
+        known = _labels(metadata, column)[rows] != ""
+        if column == name or known.sum() < FEWEST_SAMPLES:
+            continue
+        groups = _numbers(metadata, column, rows[known])
+        explained = explained_by(target[known], groups, together[known])
+        if explained >= MOST_EXPLAINED:
+            leaks.append(TargetFollowsColumn(name, column, explained, classifier))
+    if study.table.is_integer:
+        found = association(study.table.depths()[rows].astype(np.float64), target, classes)
+        if found is not None and found.strength >= LEAST_ASSOCIATION and found.p_value <= MOST_P_VALUE:
+            leaks.append(TargetFollowsDepth(name, found, rarefy_depth))
+    return leaks
+
+
+def _numbers(metadata: Metadata, column: str | None, rows: np.ndarray) -> np.ndarray:
+    """Numbers of the values of a column, int64 [R]; a missing value (or no column) is a number of its own."""
+    alone = np.arange(len(rows))
+    if column is None:
+        return alone
+    labels = _labels(metadata, column)[rows]
+    code = np.unique(labels, return_inverse=True)[1]
+    return np.where(labels == "", len(rows) + alone, code)

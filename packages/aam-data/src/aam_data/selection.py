@@ -1,0 +1,130 @@
+"""Which samples of a study a run can use, and how they are divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aam_data.config import SplitOptions, TargetOptions
+from aam_data.errors import DataError, Problems
+from aam_data.labels import check_classes
+from aam_data.rarefaction import deep_enough, shallow_report
+from aam_data.readers.metadata import Metadata
+from aam_data.splits import Splits, cross_validation, split_samples
+from aam_data.strata import strata_of
+from aam_data.study import Study
+from aam_data.transforms import check_values
+
+DEFAULT_DEPTH = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Rows of the study that can be used, int64 [R], and sentences about the others and about the target."""
+
+    rows: np.ndarray
+    notes: tuple[str, ...]
+
+
+def default_depth(given: int | None, *, with_matrix: bool, relative_abundance: bool) -> int:
+    """Reads to rarefy to: as given, else 0 with a matrix (it belongs to the table as it is) or fractions, else 5000."""
+    if given is not None:
+        return given
+    return 0 if with_matrix or relative_abundance else DEFAULT_DEPTH
+
+
+def select_samples(study: Study, depth: int, target: TargetOptions | None = None) -> Selection:
+    """Samples deep enough to rarefy and, with a target, with a value in at least one of its columns.
+
+    Raises:
+        DataError: no sample is left, or a target column is absent, not numeric or not fit to be classes; all columns
+            together.
+    """
+    usable = deep_enough(study.table, depth, file=study.inputs[0].path if study.inputs else None)
+    notes = [text for text in [shallow_report(study.table, depth)] if text]
+    if target is not None:
+        assert study.metadata is not None
+        columns = ", ".join(target.metadata_column)
+        known = _has_target(study.metadata, target, usable)
+        if missing := int((usable & ~known).sum()):
+            notes.append(f"{missing:,} samples have no value in {columns} and are left out")
+        usable &= known
+        notes += target_notes(study.metadata, target)
+        if target.classifier:
+            column = target.metadata_column[0]
+            check_classes(study.metadata.text(column)[usable], column, study.metadata.path)
+        if not usable.any():
+            raise DataError(
+                f"no sample has both a value in {columns} and {max(depth, 1):,} reads",
+                remedy="Lower --rarefy-depth, or choose another --metadata-column",
+            )
+    return Selection(np.flatnonzero(usable), tuple(notes))
+
+
+def _has_target(metadata: Metadata, target: TargetOptions, usable: np.ndarray) -> np.ndarray:
+    """Whether a sample has a value in any of the target columns, bool [B]; ``usable`` are to be learned from."""
+    if target.classifier:
+        return np.array([value is not None for value in metadata.text(target.metadata_column[0])])
+    problems = Problems()
+    kind = target.scale().kind
+    known = [problems.collect(_known_numbers, metadata, column, usable, kind) for column in target.metadata_column]
+    problems.refuse()
+    return np.any([values for values in known if values is not None], axis=0)
+
+
+def _known_numbers(metadata: Metadata, column: str, usable: np.ndarray, kind: str) -> np.ndarray:
+    """Where a numeric target has a value, bool [B]; refused without any, when all usable ones are equal, and where
+    the transform of this kind cannot take one."""
+    values = metadata.numeric(column)
+    check_values(kind, values, column, metadata.path)
+    known = np.isfinite(values)
+    place, another = f"column {column}", "Choose another --metadata-column"
+    if not known.any():
+        remedy = f"{another}, or see --na-value and --no-default-na"
+        raise DataError("no sample of the table has a value", file=metadata.path, place=place, remedy=remedy)
+    found = values[known & usable]
+    if len(found) > 0 and (found == found[0]).all():
+        problem = f"all {len(found):,} samples with a value have {found[0]:g}, so nothing can be learned"
+        raise DataError(problem, file=metadata.path, place=place, remedy=another)
+    return known
+
+
+def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
+    """Warnings about target columns that may not be what they seem, and what older options became."""
+    older = target.older_spellings()
+    notes = [f"{', '.join(older)} became {target.scale().flags()}"] if older else []
+    for column in target.metadata_column:
+        if not target.classifier and metadata.types.get(column) == "categorical":
+            declared = f"the metadata declare {column} categorical (#q2:types)"
+            notes.append(f"warning: {declared}; --classifier predicts classes")
+        if target.classifier and (doubtful := metadata.doubtful(column)):
+            words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
+            notes.append(f"warning: {column} has classes that may mean missing: {words}; --na-value makes them missing")
+    return notes
+
+
+def make_splits(
+    study: Study, rows: np.ndarray, options: SplitOptions, seed: int, target: TargetOptions | None, folds: int = 0
+) -> list[Splits]:
+    """One split, or one a fold; groups stay together, targets (and a column to stratify by) are spread evenly."""
+    groups = _column(study, rows, options.group_column)
+    strata = strata_of(study.metadata, rows, target, options.stratify_column)
+    ids = study.table.sample_ids[rows]
+    if folds:
+        return cross_validation(ids, folds, options.val_size, seed, groups, strata)
+    left_out = set(study.table.sample_ids) - set(ids)
+    return [split_samples(ids, options, seed, groups, strata, left_out)]
+
+
+def groups_of(study: Study, options: SplitOptions) -> dict[str, str | None] | None:
+    """Group of each sample by id, when there is a group column."""
+    groups = _column(study, np.arange(study.table.n_samples), options.group_column)
+    return None if groups is None else dict(zip(study.table.sample_ids, groups, strict=True))
+
+
+def _column(study: Study, rows: np.ndarray, column: str | None) -> np.ndarray | None:
+    if column is None:
+        return None
+    assert study.metadata is not None
+    return study.metadata.text(column)[rows]

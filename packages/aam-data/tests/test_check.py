@@ -1,0 +1,176 @@
+"""A check tells what the files hold and everything that is wrong with them, at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import biom
+import h5py
+import numpy as np
+import pytest
+
+from aam_data.check import Report, check_study
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.errors import DataError as Error
+from aam_data.errors import DataErrors, Problems
+from aam_data.findings import Finding
+from aam_data.study import read_study
+
+ASVS = ["ACGT" * 10, "CCGT" * 10, "GCGT" * 10]
+SAMPLES = [f"s{number}" for number in range(1, 9)]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> TableOptions:
+    """8 samples of 100, 200, ... 800 reads."""
+    counts = np.outer([50, 30, 20], np.arange(1, 9)).astype(float)
+    with h5py.File(tmp_path / "table.biom", "w") as file:
+        biom.Table(counts, ASVS, SAMPLES).to_hdf5(file, "test")
+    return TableOptions(tmp_path / "table.biom")
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> MetadataOptions:
+    rows = ["sample-id\thost\tstatus\tage\tsame"]
+    for number, name in enumerate([*SAMPLES, "s9"]):
+        rows.append(f"{name}\t{'abcdefghi'[number // 2]}\t{('sick', 'well')[number // 2 % 2]}\t{number}\tx")
+    (tmp_path / "metadata.tsv").write_text("\n".join(rows) + "\n")
+    return MetadataOptions(tmp_path / "metadata.tsv")
+
+
+SPLIT = SplitOptions(group_column="host", test_size=0.25, val_size=0.25)
+DEPTH = SampleOptions(rarefy_depth=150)
+
+
+def errors(report: Report) -> list[str]:
+    return [finding.text for finding in report.findings if finding.level == "error"]
+
+
+def test_facts_of_a_good_study(table: TableOptions, metadata: MetadataOptions) -> None:
+    report = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("status",), classifier=True))
+    assert errors(report) == []
+    facts = dict(report.facts)
+    assert facts["table"] == "8 samples x 3 features, 3,600 reads"
+    assert facts["feature ids"] == f"sequences, such as {ASVS[0]}"
+    assert facts["sequences"] == "3 ASVs of 40 bases"
+    assert facts["metadata"] == "9 samples x 4 columns"
+    assert facts["samples"] == "8 in both table and metadata; 1 only in the metadata (s9)"
+    assert facts["reads per sample"] == "min 100, 5% 100, 25% 200, 50% 400, 75% 600, max 800"
+    assert facts["ASVs per sample"] == "min 3, 5% 3, 25% 3, 50% 3, 75% 3, max 3"
+    assert facts["rarefaction"] == "to 150 reads keeps 7 of 8 samples"
+    assert facts["target status"] == "2 classes (sick: 4, well: 4), 0 samples without"
+    assert facts["groups host"] == "4 groups of 2 to 2 samples"
+    assert facts["split"].startswith("4 samples (2 groups) train, 1 samples (1 groups) validate")
+
+
+def test_a_numeric_target(table: TableOptions, metadata: MetadataOptions) -> None:
+    report = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("age",)))
+    assert dict(report.facts)["target age"] == "8 samples, min 0, median 3.5, max 7; 0 samples without"
+
+
+def test_problems_of_all_files_are_found_at_once(tmp_path: Path, table: TableOptions) -> None:
+    (tmp_path / "tree.nwk").write_text("((a:1,b:1):1,c:1)")  # no semicolon
+    (tmp_path / "metadata.tsv").write_text("id\tage\ns1\t1\ns1\t2\n")
+    metadata, phylogeny = MetadataOptions(tmp_path / "metadata.tsv"), PhylogenyOptions(tmp_path / "tree.nwk")
+    (tmp_path / "absent.fasta").unlink(missing_ok=True)
+    broken = TableOptions(table.table, sequences=tmp_path / "absent.fasta")
+    report = check_study(broken, metadata, phylogeny)
+    named = {Path(finding.file).name for finding in report.findings if finding.level == "error" and finding.file}
+    assert named == {"absent.fasta", "metadata.tsv", "tree.nwk"}
+    with pytest.raises(DataErrors) as caught:
+        read_study(broken, metadata, phylogeny)
+    assert {Path(str(error.file)).name for error in caught.value.errors} == named
+    assert str(caught.value).count("\n") == 2
+
+
+def test_a_broken_table_does_not_hide_the_metadata(tmp_path: Path, metadata: MetadataOptions) -> None:
+    (tmp_path / "table.biom").write_bytes(b"")
+    report = check_study(TableOptions(tmp_path / "table.biom"), metadata, target=TargetOptions(("bmi",)))
+    assert len(errors(report)) == 2
+    assert "empty" in errors(report)[0]
+    assert "bmi" in errors(report)[1]
+
+
+def test_targets_that_cannot_be_learned(table: TableOptions, metadata: MetadataOptions) -> None:
+    single = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("same",), classifier=True))
+    assert [text for text in errors(single) if "only class is x" in text]
+    words = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("status", "same")))
+    assert len(errors(words)) == 2  # both columns, not only the first
+
+
+def test_repeated_hosts_without_groups_are_a_warning(table: TableOptions, metadata: MetadataOptions) -> None:
+    report = check_study(table, metadata, None, DEPTH, SplitOptions(test_size=0.3, val_size=0.3))
+    assert [f for f in report.findings if f.level == "warning" and "--group-column host" in f.problem]
+    assert "--group-column" not in str(check_study(table, metadata, None, DEPTH, SPLIT))
+
+
+def test_depth_that_no_sample_has(table: TableOptions) -> None:
+    report = check_study(table, sample=SampleOptions(rarefy_depth=1000))
+    assert len(errors(report)) == 1
+    assert "the deepest has 800" in errors(report)[0]
+
+
+def test_json_and_order(tmp_path: Path, table: TableOptions) -> None:
+    (tmp_path / "metadata.tsv").write_text("id\thost\ns1\tq\ns2\tq\ns3\tr\n")
+    report = check_study(table, MetadataOptions(tmp_path / "metadata.tsv"), sample=DEPTH)
+    levels = [finding.level for finding in report.findings]
+    assert levels == sorted(levels, key=["error", "warning", "note"].index)
+    stored = json.loads(json.dumps(report.to_dict()))
+    assert stored["facts"] == dict(report.facts)
+    error = stored["findings"][0]
+    assert error["count"] == 5
+    assert error["offenders"] == ["s4", "s5", "s6", "s7", "s8"]
+    assert "--missing-samples ignore" in error["remedy"]
+
+
+def test_a_finding_reads_like_its_error() -> None:
+    error = Error("counts are negative", file="t.biom", place="sample/matrix", offenders=list("abcdefg"), remedy="Fix")
+    finding = Finding.from_error(error)
+    assert f"{finding.where}: {finding.text}. {finding.remedy}" == str(error)
+    assert Finding.from_note("warning: look").level == "warning"
+    assert Finding.from_note("7 were dropped").text == "7 were dropped"
+
+
+def test_problems_are_raised_alone_or_together() -> None:
+    def fail(text: str) -> None:
+        raise Error(text)
+
+    def fail_twice() -> None:
+        raise DataErrors([Error("b"), Error("c")])
+
+    problems = Problems()
+    problems.refuse()
+    assert problems.collect(len, "four") == 4
+    assert problems.collect(fail, "a") is None
+    with pytest.raises(Error, match=r"^a$"):
+        problems.refuse()
+    problems.collect(fail_twice)
+    with pytest.raises(DataErrors, match=r"^a\nb\nc$"):
+        problems.refuse()
+
+
+def test_ibd(shared_data: Path) -> None:
+    ibd = shared_data / "ibd"
+    report = check_study(
+        TableOptions(ibd / "table.biom"),
+        MetadataOptions(ibd / "metadata.tsv"),
+        PhylogenyOptions(ibd / "insertion-tree.qza"),
+        split=SplitOptions(group_column="host_subject_id"),
+        target=TargetOptions(("ibd",), classifier=True),
+    )
+    assert report.count("error") == 0
+    facts = dict(report.facts)
+    assert facts["table"].startswith("470 samples x 10,099 features")
+    assert facts["samples"].startswith("470 in both table and metadata; 176 only in the metadata")
+    assert facts["tree"] == "9,970 of 10,099 ASVs are tips"
+    assert facts["rarefaction"] == "to 5,000 reads keeps 428 of 470 samples"
+    assert facts["target ibd"] == "2 classes (Control: 277, Crohns: 193), 0 samples without"
+    assert facts["groups host_subject_id"].startswith("24 groups")
