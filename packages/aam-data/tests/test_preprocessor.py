@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from aam_data.config import MetadataOptions, SampleOptions, TargetOptions
 from aam_data.errors import DataError
+from aam_data.fitted_target import FittedTarget, TargetSpec
 from aam_data.labels import ClassLabels
-from aam_data.preprocessor import FittedTarget, Preprocessor, TargetSpec
+from aam_data.preprocessor import Preprocessor
 from aam_data.readers.metadata import read_metadata
 from aam_data.sequences import build_sequences
 from aam_data.study import Study
@@ -108,10 +110,62 @@ def test_targets_without_metadata_or_variation_are_refused(study: Study) -> None
 
 @pytest.mark.parametrize("classifier", [False, True])
 def test_saved_and_read_back_it_is_the_same(study: Study, classifier: bool) -> None:
-    columns = ("state",) if classifier else ("age", "ph")
-    preprocessor = fit(study, *columns, classifier=classifier, target_transform="zscore")
+    preprocessor = (
+        fit(study, "state", classifier=True) if classifier else fit(study, "age", "ph", normalize_by=("state",))
+    )
     text = json.dumps(preprocessor.to_dict(), allow_nan=False)
     assert Preprocessor.from_dict(json.loads(text)) == preprocessor
+
+
+@pytest.mark.parametrize("classifier", [False, True])
+def test_the_first_format_is_read(study: Study, classifier: bool) -> None:
+    preprocessor = fit(study, "state", classifier=True) if classifier else fit(study, "age", "ph")
+    values = preprocessor.to_dict() | {"format_version": 1}
+    for target in values["targets"]:
+        assert target.pop("by_category") is None
+    assert Preprocessor.from_dict(values) == preprocessor
+
+
+def test_logarithms_are_refused_for_all_samples_at_once(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "cold.tsv"
+    path.write_text(METADATA.replace("30", "-1").replace("1000", "-7.5"))
+    cold = Study(study.table, study.sequences, read_metadata(path, MetadataOptions()).take(study.table.sample_ids))
+    with pytest.raises(DataError, match=r"cold.tsv: column age: --target-transform log-zscore .*\(-1.0, -7.5\)"):
+        fit(cold, "age", target_transform="log-zscore")
+    with pytest.raises(DataError, match=r"\(-1.0, -7.5\)"):
+        fit(study, "age", target_transform="log-minmax").targets_of(cold.metadata)
+
+
+def test_scales_by_category(tmp_path: Path) -> None:
+    """Two sites of 10 training samples with one value in common, a third of 2; a second target is scaled as a whole."""
+    path, ids = tmp_path / "sites.tsv", np.array([f"s{i:02}" for i in range(24)], dtype=object)
+    sites = ["north"] * 11 + ["south"] * 11 + ["east"] * 2
+    ages = [*range(11), *range(10, 120, 10), 50, 70]
+    rows = [f"{i}\t{site}\t{age}" for i, site, age in zip(ids, sites, ages, strict=True)]
+    path.write_text("\n".join(["sample-id\tsite\tage", *rows]) + "\n")
+    table = table_from_triplets(np.arange(24), np.zeros(24, dtype=int), np.ones(24), ids, np.array(["ACGT"]))
+    study = Study(table, build_sequences([b"ACGT"]), read_metadata(path, MetadataOptions()))
+    target = TargetOptions(("age",), target_transform="minmax", normalize_by=("site",))
+    train = np.array([*range(10), *range(11, 21), 22])  # ages 0 to 9, 10 to 100, 50
+    preprocessor = Preprocessor.fit(study, train, OPTIONS, **SETTLED, target=target)
+    assert preprocessor.category_columns == ("site",)
+    scales = preprocessor.scales_of(study.metadata, 24)
+    assert scales[:, 0].tolist() == [1] * 11 + [2] * 11 + [0] * 2
+    targets = preprocessor.targets_of(study.metadata)
+    by_hand = [*(np.arange(11) / 9), *(np.arange(11) / 9), 0.5, 0.7]
+    np.testing.assert_allclose(targets[:, 0], by_hand, rtol=1e-6)
+    np.testing.assert_allclose(preprocessor.invert(targets, scales)[:, 0], ages, rtol=1e-6, atol=1e-6)
+    assert preprocessor.describe_scales(study.metadata, np.arange(22)) == [
+        "age: 2 categories of site have a scale of their own"
+    ]
+    assert study.metadata is not None
+    without = replace(study.metadata, frame=study.metadata.frame[["age"]])
+    for metadata in (None, without):
+        with pytest.raises(DataError, match=r"columns are missing .*\(site\)\. Give a file that has them with --meta"):
+            preprocessor.scales_of(metadata, 24)
+    plain = Preprocessor.fit(study, train, OPTIONS, **SETTLED, target=TargetOptions(("age",)))
+    assert plain.category_columns == ()
+    assert plain.scales_of(None, 3).tolist() == [[0], [0], [0]]
 
 
 def changed(study: Study, column: str, path: str, value: object) -> dict:
@@ -131,7 +185,11 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("column", "path", "value", "message"),
     [
-        ("age", "format_version", 2, "preprocessor of format 2, this version of AAM reads format 1"),
+        ("age", "format_version", 3, "preprocessor of format 3, this version of AAM reads formats up to 2"),
+        ("age", "format_version", True, "preprocessor of format True"),
+        ("age", "format_version", 0, "preprocessor of format 0"),
+        ("age", "format_version", 1, r"target 1: unknown keys \(by_category\)"),
+        ("age", "targets.0.by_category", {}, r"target 1: by category: missing keys \(columns, categories\)"),
         ("age", "format_version", None, "preprocessor of format None"),
         ("age", "color", 1, r"preprocessor: unknown keys \(color\)"),
         ("age", "seed", None, r"preprocessor: missing keys \(seed\)"),

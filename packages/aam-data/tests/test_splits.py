@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from aam_data.config import MetadataOptions, SplitOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.splits import Splits, cross_validation, read_splits, repeated_host_hint, split_samples
+from aam_data.readers.metadata import read_metadata
+from aam_data.splits import Splits, cross_validation, read_splits, split_samples
 
 IBD = Path(__file__).parents[4] / "shared/data/ibd/metadata.tsv"
 IDS = [f"s{i:03}" for i in range(120)]
 HOSTS = [None if i % 40 == 39 else f"h{i % 17}" for i in range(120)]
 CLASSES = [("ill", "well", "well")[i % 3] for i in range(120)]
+SITES = [("north", "south", "east", None, "north")[i % 5] for i in range(120)]
 
 
 def test_shares_and_sorted_ids() -> None:
@@ -27,19 +30,20 @@ def test_shares_and_sorted_ids() -> None:
 
 
 @pytest.mark.parametrize("groups", [None, HOSTS])
-@pytest.mark.parametrize("classes", [None, CLASSES])
-def test_the_order_of_samples_does_not_matter(groups: list | None, classes: list | None) -> None:
+@pytest.mark.parametrize("strata", [[], [CLASSES], [CLASSES, SITES]])
+def test_the_order_of_samples_does_not_matter(groups: list | None, strata: list) -> None:
     order = np.random.default_rng(0).permutation(120)
 
     def shuffled(values: list | None) -> list | None:
         return values and [values[i] for i in order]
 
     options = SplitOptions(group_column="host" if groups else None)
-    assert split_samples(IDS, options, 1, groups, classes) == split_samples(
-        shuffled(IDS), options, 1, shuffled(groups), shuffled(classes)
+    moved = [shuffled(labels) for labels in strata]
+    assert split_samples(IDS, options, 1, groups, strata) == split_samples(
+        shuffled(IDS), options, 1, shuffled(groups), moved
     )
-    assert cross_validation(IDS, 4, 0.1, 1, groups, classes) == cross_validation(
-        shuffled(IDS), 4, 0.1, 1, shuffled(groups), shuffled(classes)
+    assert cross_validation(IDS, 4, 0.1, 1, groups, strata) == cross_validation(
+        shuffled(IDS), 4, 0.1, 1, shuffled(groups), moved
     )
 
 
@@ -63,7 +67,7 @@ def test_a_group_named_like_nothing_is_not_the_missing_group() -> None:
 
 
 def test_classes_are_stratified() -> None:
-    splits = split_samples(IDS, SplitOptions(), 3, classes=CLASSES)
+    splits = split_samples(IDS, SplitOptions(), 3, strata=[CLASSES])
     cls = dict(zip(IDS, CLASSES, strict=True))
     assert Counter(cls[i] for i in splits.test) == {"ill": 8, "well": 16}
     assert Counter(cls[i] for i in splits.validation) == {"ill": 4, "well": 8}
@@ -83,7 +87,7 @@ def test_too_few_groups_say_what_to_do() -> None:
 
 @pytest.mark.parametrize("groups", [None, HOSTS])
 def test_folds_test_every_sample_once(groups: list | None) -> None:
-    folds = cross_validation(IDS, 5, 0.1, 1, groups, CLASSES)
+    folds = cross_validation(IDS, 5, 0.1, 1, groups, [CLASSES])
     assert sorted(i for splits in folds for i in splits.test) == IDS
     for splits in folds:
         assert sorted(splits.part_of()) == IDS
@@ -180,47 +184,47 @@ def test_summary_counts_samples_groups_and_the_ungrouped() -> None:
     )
 
 
-def metadata_of(tmp_path: Path, text: str) -> Metadata:
-    path = tmp_path / "metadata.tsv"
-    path.write_text(text)
-    return read_metadata(path, MetadataOptions())
-
-
-@pytest.mark.parametrize("column", ["host_subject_id", "Subject", "patient.ID", "individual", "HostID"])
-def test_repeated_hosts_are_hinted_at(tmp_path: Path, column: str) -> None:
-    metadata = metadata_of(tmp_path, f"sample-id\tage\t{column}\n1\t3\ta\n2\t4\ta\n3\t5\tb\n4\t6\tnot provided\n")
-    hint = repeated_host_hint(metadata)
-    assert hint is not None
-    assert hint.startswith(f"3 samples are of 2 values of {column};")
-    assert f"--group-column {column}," in hint
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        "host_subject_id\n1\ta\n2\tb\n",  # nobody twice
-        "host_subject_id\n1\ta\n2\ta\n",  # one host: nothing to group
-        "host_common_name\n1\thuman\n2\thuman\n3\tmouse\n",
-        "subjective_health\n1\tgood\n2\tgood\n3\tbad\n",
-    ],
-)
-def test_other_columns_are_not(tmp_path: Path, table: str) -> None:
-    assert repeated_host_hint(metadata_of(tmp_path, "sample-id\t" + table)) is None
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_groups_are_never_torn(data: st.DataObject) -> None:
+    """Any groups, any strata, any seed: every sample once, every group on one side, in splits and in folds."""
+    n = data.draw(st.integers(12, 60))
+    ids = IDS[:n]
+    group = st.one_of(st.none(), st.sampled_from([f"h{i}" for i in range(8)]))
+    groups = data.draw(st.lists(group, min_size=n, max_size=n))
+    labels = st.lists(st.sampled_from(["a", "b", "c", None]), min_size=n, max_size=n)
+    strata = data.draw(st.lists(labels, max_size=2))
+    seed = data.draw(st.integers(0, 2**63 - 1))
+    n_units = len(set(groups) - {None}) + groups.count(None)
+    assume(n_units >= 6)
+    made = [split_samples(ids, SplitOptions(group_column="host"), seed, groups, strata)]
+    folds = cross_validation(ids, 3, 0.1, seed, groups, strata)
+    assert sorted(i for splits in folds for i in splits.test) == ids
+    for splits in [*made, *folds]:
+        part = splits.part_of()
+        assert sorted(part) == ids
+        assert splits.train
+        parts_of_host = {(host, part[i]) for i, host in zip(ids, groups, strict=True) if host is not None}
+        assert len(parts_of_host) == len(set(groups) - {None})
 
 
 @pytest.mark.skipif(not IBD.exists(), reason="real data are not at ../shared/data")
 def test_hosts_of_a_real_study_are_held_out_in_balance() -> None:
     """ibd has 24 hosts: every fold and part of it should have patients and controls."""
     metadata = read_metadata(IBD, MetadataOptions())
-    hint = repeated_host_hint(metadata)
-    assert hint is not None
-    assert "--group-column host_subject_id" in hint
     ids, hosts, classes = metadata.sample_ids, metadata.text("host_subject_id"), metadata.text("ibd")
     known = np.array([value is not None for value in classes])
     ids, hosts, classes = ids[known], hosts[known], classes[known]
     ill = dict(zip(ids, classes == "Crohns", strict=True))
-    splits = split_samples(ids, SplitOptions(group_column="host_subject_id"), 42, hosts, classes)
+    splits = split_samples(ids, SplitOptions(group_column="host_subject_id"), 42, hosts, [classes])
     assert abs(len(splits.test) / len(ids) - 0.2) < 0.05
-    for one in [splits, *cross_validation(ids, 5, 0.1, 42, hosts, classes)]:
+    for one in [splits, *cross_validation(ids, 5, 0.1, 42, hosts, [classes])]:
         for part in (one.train, one.validation, one.test):
             assert 0.2 < np.mean([ill[i] for i in part]) < 0.7
+
+
+def test_lists_of_ids_are_not_stratified(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="--stratify-column is about splits that AAM makes: leave it out beside --train"
+    ):
+        SplitOptions(stratify_column="sex", train_samples=tmp_path / "a", val_samples=tmp_path / "b")

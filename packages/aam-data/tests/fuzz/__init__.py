@@ -1,0 +1,1 @@
+"""Reading damaged files in a process that may hang or crash without harm."""

@@ -1,0 +1,136 @@
+"""Categories as numbers and numeric covariates: fitted on training samples, unseen and missing values, saved forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+
+from aam_data.categories import CategoryCodec
+from aam_data.config import MetadataOptions
+from aam_data.covariates import CovariateScaler
+from aam_data.errors import DataError
+from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.transforms import ZScore
+
+TABLE = """sample-id\tsite\tseason\tph\tage\tone\tempty
+s0\tb\twinter\t5.0\t20\t3\t
+s1\ta\tsummer\t7.0\t30\t3\t
+s2\tb\tmissing\tna\t40\t3\t
+s3\tc\tsummer\t9.0\t50\t4\t
+s4\tc\tspring\t\t60\t5\t
+s5\td\tsummer\t1e31\t70\t6\tx
+"""
+TRAIN = np.array([0, 1, 2])
+
+
+@pytest.fixture
+def metadata(tmp_path: Path) -> Metadata:
+    (tmp_path / "metadata.tsv").write_text(TABLE)
+    return read_metadata(tmp_path / "metadata.tsv", MetadataOptions())
+
+
+def test_codes_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
+    codec = CategoryCodec.fit(metadata, TRAIN, ["site", "season"])
+    assert codec == CategoryCodec(("site", "season"), (("a", "b"), ("summer", "winter")))
+    assert codec.sizes == (3, 3)
+    found = codec.apply(metadata)
+    assert found.codes.tolist() == [[2, 2], [1, 1], [2, 0], [0, 1], [0, 0], [0, 1]]
+    assert found.notes == (
+        "site: 3 samples are of categories that no training sample has and count as unknown (c: 2, d: 1)",
+        "season: 1 samples are of categories that no training sample has and count as unknown (spring: 1)",
+    )
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    site = metadata.text("site")[:, None]
+    np.testing.assert_array_equal(found.codes[:, 0], encoder.fit(site[TRAIN]).transform(site)[:, 0] + 1)
+    assert codec.apply(metadata.take(metadata.sample_ids[:3])).notes == ()
+
+
+def test_unseen_categories_may_be_refused(metadata: Metadata) -> None:
+    codec = CategoryCodec.fit(metadata, TRAIN, ["site"])
+    with pytest.raises(
+        DataError, match=r"metadata.tsv: column site: categories that no .*\(c: 2, d: 1\)\. .*--na-value"
+    ):
+        codec.apply(metadata, unseen="error")
+
+
+def test_categories_that_cannot_be_fitted(metadata: Metadata) -> None:
+    with pytest.raises(DataError, match="column empty: no training sample has a value"):
+        CategoryCodec.fit(metadata, TRAIN, ["empty"])
+    with pytest.raises(DataError, match="no column sites"):
+        CategoryCodec.fit(metadata, TRAIN, ["sites"])
+    with pytest.raises(DataError, match="distinct columns"):
+        CategoryCodec.fit(metadata, TRAIN, ["site", "site"])
+
+
+def test_saved_categories_are_the_same(metadata: Metadata) -> None:
+    codec = CategoryCodec.fit(metadata, TRAIN, ["site", "season"])
+    assert CategoryCodec.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"columns": ["a"]}, r"categories: missing keys \(names\)"),
+        ({"columns": ["a"], "names": [["y", "x"]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": [["x", "x"]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": [[]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": ["xy"]}, "not texts"),
+        ({"columns": ["a"], "names": [[1]]}, "not texts"),
+        ({"columns": ["a", "b"], "names": [["x"]]}, "not those of distinct columns"),
+    ],
+)
+def test_other_saved_categories_are_refused(values: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        CategoryCodec.from_dict(values)
+
+
+def test_covariates_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
+    scaler = CovariateScaler.fit(metadata, TRAIN, ["ph", "age"])
+    assert scaler.scales == (ZScore(6.0, 1.0), ZScore(30.0, float(np.std([20, 30, 40]))))
+    found = scaler.apply(metadata)
+    assert found.values[:, 0].tolist() == [-1, 1, 0, 3, 0, pytest.approx(1e31)]
+    assert found.missing.tolist() == [[False, False]] * 2 + [[True, False], [False, False], [True, False], [False] * 2]
+    age = metadata.numeric("age")[:, None]
+    np.testing.assert_allclose(found.values[:, 1], StandardScaler().fit(age[TRAIN]).transform(age)[:, 0], rtol=1e-6)
+    assert found.values.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        (TRAIN, ["one"], "column one: all 3 training samples have the value 3. Leave the column out: one"),
+        (TRAIN[2:], ["ph"], "column ph: no training sample has a value"),
+        (np.array([1, 5]), ["ph"], r"column ph: values beyond 1e\+30"),
+        (TRAIN, ["site"], "column site: values that are not numbers"),
+        (TRAIN, ["age", "age"], "not those of distinct columns"),
+    ],
+)
+def test_covariates_that_cannot_be_fitted(
+    metadata: Metadata, rows: np.ndarray, columns: list[str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        CovariateScaler.fit(metadata, rows, columns)
+
+
+def test_saved_covariates_are_the_same(metadata: Metadata) -> None:
+    scaler = CovariateScaler.fit(metadata, TRAIN, ["ph", "age"])
+    assert CovariateScaler.from_dict(json.loads(json.dumps(scaler.to_dict(), allow_nan=False))) == scaler
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"columns": ["a"], "means": [0.0]}, r"missing keys \(stds\)"),
+        ({"columns": ["a"], "means": [0.0], "stds": []}, "do not go together"),
+        ({"columns": [1], "means": [0.0], "stds": [1.0]}, "do not go together"),
+        ({"columns": ["a"], "means": [0.0], "stds": [0.0]}, "scale of 0 cannot be inverted"),
+        ({"columns": ["a"], "means": ["0"], "stds": [1.0]}, r"wrong type \(mean\)"),
+    ],
+)
+def test_other_saved_covariates_are_refused(values: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        CovariateScaler.from_dict(values)

@@ -1,0 +1,16 @@
+"""Files as they break in practice, made by code: one case for each of the ways that AAM has to know.
+
+`good_study` writes a study that is accepted without a warning; a case breaks a copy of it and says what `aam check`
+has to answer.
+"""
+
+from __future__ import annotations
+
+from . import artifacts, distance_files, hdf5_tables, id_lists, metadata_files, text_tables, trees
+from .case import Case
+
+CASES: list[Case] = [
+    case
+    for module in (hdf5_tables, text_tables, metadata_files, trees, distance_files, artifacts, id_lists)
+    for case in module.CASES
+]

@@ -1,0 +1,263 @@
+"""Metadata that are broken as text, as a table, or as what a target needs; and unusual ones that are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .case import Case, Says, Spoil, case, content, edited, note, replaced
+from .good_study import HEADER, ROWS, SAMPLES, metadata_text
+from .hdf5_tables import table
+from .text_tables import both
+
+FILE = "metadata.tsv"
+DAYS = "degree_days"
+
+
+def column(name: str, value: Callable[[int], str]) -> Spoil:
+    """A column in which row b became ``value(b)``."""
+    at = HEADER.index(name)
+    rows = [[*row[:at], value(b), *row[at + 1 :]] for b, row in enumerate(ROWS)]
+    return content(FILE, metadata_text(rows=rows))
+
+
+def some(name: str, **by_row: str) -> Spoil:
+    """A column in which some rows, counted from 0, became other values: ``some("age", _3="x")``."""
+    at = HEADER.index(name)
+    return column(name, lambda b: by_row.get(f"_{b}", ROWS[b][at]))
+
+
+def renamed(names: list[str]) -> Spoil:
+    """Samples with other names in table and metadata."""
+    rows = [[name, *row[1:]] for name, row in zip(names, ROWS, strict=True)]
+    return both(table(samples=names), content(FILE, metadata_text(rows=rows)))
+
+
+def written(edit: Callable[[str], str | bytes], name: str = FILE) -> Spoil:
+    """The good metadata as another text, or under another name."""
+    return content(name, edit(metadata_text()))
+
+
+def below_header(*lines: str) -> Spoil:
+    header, rest = metadata_text().split("\n", 1)
+    return content(FILE, "\n".join([header, *lines, rest]))
+
+
+LIKE_NUMBERS = ["001", "002", "1e5", "10.10", "1E5", "0x1f", "1_000", "+7", *(f"0{b}0" for b in range(10, 18))]
+MANY = [f"{name}: 1" for name in ("'<5'", "'1,5'", "'warm'")]
+
+CASES: list[Case] = [
+    case("metadata_empty_file", content(FILE, b""), Says(FILE, "file is empty")),
+    case("metadata_blank", content(FILE, "\n \n"), Says(FILE, "no header", remedy="#SampleID")),
+    case("metadata_header_only", content(FILE, "\t".join(HEADER) + "\n"), Says(FILE, "a header without rows")),
+    case("metadata_absent", lambda folder: (folder / FILE).unlink(), Says(FILE, "cannot be read", remedy="--metadata")),
+    case("metadata_is_a_folder", lambda folder: None, Says(".", "is a directory", remedy="--metadata"), metadata="."),
+    case(
+        "metadata_duplicate_ids",
+        some("sample-id", _3="s01", _5="s02", _6="s02"),
+        Says(FILE, "sample ids that appear more than once", "column sample-id", ("s01", "s02"), 2),
+    ),
+    case(
+        "metadata_empty_ids",
+        some("sample-id", _3="", _5=" "),
+        Says(FILE, "rows without a sample id", "column sample-id", ("row 5", "row 7"), 2),
+    ),
+    case("metadata_ids_like_numbers", renamed(LIKE_NUMBERS)),
+    case("metadata_byte_order_mark", written(lambda text: b"\xef\xbb\xbf" + text.encode())),
+    case("metadata_crlf", written(lambda text: text.replace("\n", "\r\n"))),
+    case("metadata_old_mac", written(lambda text: text.replace("\n", "\r"))),
+    case(
+        "metadata_latin_1",
+        written(lambda text: text.replace("h3", "h\u00e9", 1).encode("latin-1")),
+        Says(FILE, "not UTF-8 text", "", (r"row 8, column 2: b'\xe9'",), 1, remedy="Save it as UTF-8"),
+    ),
+    case("metadata_utf_16", written(lambda text: text.encode("utf-16")), Says(FILE, "UTF-16", remedy="UTF-8")),
+    case("metadata_nul_bytes", written(lambda text: text.replace("h3", "h\0", 1)), Says(FILE, "NUL bytes")),
+    case("metadata_short_rows", written(lambda text: text.replace("\t37\n", "\n")), group_column=None),
+    case(
+        "metadata_long_rows",
+        written(lambda text: text.replace("\t37\n", "\t37\tx\n")),
+        Says(FILE, "rows with more cells than the header's 5", "", ("row 16: 6", "row 17: 6"), 2, remedy="Quote"),
+    ),
+    case("metadata_empty_cells_at_the_right", written(lambda text: text.replace("\n", "\t\t\n"))),
+    case("metadata_commas_in_tsv", written(lambda text: text.replace("\t", ",")), note(FILE, "separated by commas")),
+    case("metadata_csv", written(lambda text: text.replace("\t", ","), "m.csv"), metadata="m.csv"),
+    case("metadata_tabs_in_csv", written(lambda text: text, "m.csv"), note("m.csv", "by tabs"), metadata="m.csv"),
+    case(
+        "metadata_tabs_and_commas",
+        written(lambda text: text.replace("\t", ",", 2), "m.csv"),
+        Says("m.csv", "the header has tabs and commas", remedy="Save it with one of them"),
+        metadata="m.csv",
+    ),
+    case(
+        "metadata_header_and_rows_differ",
+        written(lambda text: text.replace("\t", ",", 4)),
+        Says(FILE, "the header has commas and the row under it has tabs", remedy="all by commas"),
+    ),
+    case("metadata_semicolons", written(lambda text: text.replace("\t", ";")), Says(FILE, "semicolons", remedy="tabs")),
+    case(
+        "metadata_unclosed_quote",
+        written(lambda text: text.replace("\th5\t", '\t"h5\t', 1)),
+        Says(FILE, "cannot be split", "row 12", remedy="quote"),
+    ),
+    case(
+        "metadata_header_again",
+        written(lambda text: text + text),
+        Says(FILE, "the header appears again", "", ("row 18",), 1, remedy="Were files joined?"),
+    ),
+    case(
+        "metadata_no_id_column",
+        both(table(samples=[f"x{b}" for b in range(16)]), replaced(FILE, "sample-id", "what")),
+        Says(FILE, "no column of sample ids", "", ("what", *HEADER[1:]), 5, remedy="--id-column"),
+    ),
+    case(
+        "metadata_id_column_by_its_values",
+        replaced(FILE, "sample-id", "what"),
+        note(FILE, "first column (what)", "warning"),
+    ),
+    case(
+        "metadata_id_column_absent",
+        lambda folder: None,
+        Says(FILE, "no column nme", "", tuple(HEADER), 5, remedy="--id-column"),
+        id_column="nme",
+    ),
+    case(
+        "metadata_unnamed_columns",
+        replaced(FILE, "host\tstatus", "\tstatus"),
+        Says(FILE, "columns without a name", "row 1", ("number 2",), 1),
+    ),
+    case("metadata_q2_types", below_header("#q2:types\tcategorical\tcategorical\tNumeric\tnumeric")),
+    case(
+        "metadata_q2_types_unknown",
+        below_header("#q2:types\tfloat\tcategorical\tnumeric\tinteger"),
+        Says(FILE, "unknown values", "row 2 (#q2:types)", ("float", "integer"), 2, remedy="categorical, numeric"),
+    ),
+    case(
+        "metadata_q2_types_twice",
+        below_header("#q2:types\tcategorical", "#q2:types\tcategorical"),
+        Says(FILE, "#q2:types appears twice", "row 3"),
+    ),
+    case(
+        "metadata_q2_types_below_data",
+        written(lambda text: text + "#q2:types\tnumeric\n"),
+        Says(FILE, "do not stand right under the header", "", ("row 18: #q2:types",), 1, remedy="Move"),
+    ),
+    case(
+        "metadata_q2_no_missing",
+        both(
+            some("age", _4="", _9="not provided"),
+            edited(FILE, lambda text: text.replace(b"\n", b"\n#q2:missing\t\t\t\tno-missing\n", 1)),
+        ),
+        Says(FILE, "column age has missing values", "", ("s05", "s10"), 2, remedy="directive"),
+    ),
+    case(
+        "metadata_q2_unknown_directive",
+        below_header("#q2:units\tm"),
+        note(FILE, "row 2, the directive #q2:units is not known and was skipped", "warning"),
+    ),
+    case("metadata_comments", below_header("# a comment", "#\t1\t2"), note(FILE, "begin with # and were skipped")),
+    case(
+        "metadata_column_twice",
+        replaced(FILE, "status", "age"),
+        Says(FILE, "several columns are named age", remedy="Rename"),
+        metadata_column="age",
+    ),
+    case(
+        "metadata_other_column_twice",
+        replaced(FILE, "status", "age"),
+        note(FILE, "cannot be used"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "metadata_column_absent",
+        lambda folder: None,
+        Says(FILE, "no column degre_days", remedy=DAYS),
+        metadata_column="degre_days",
+    ),
+    case(
+        "metadata_group_absent", lambda folder: None, Says(FILE, "no column hosts", remedy="host"), group_column="hosts"
+    ),
+    case(
+        "metadata_no_shared_samples",
+        column("sample-id", lambda b: f"X{b}"),
+        Says(FILE, "holds none of the table's samples; the table has s01, s02, s03", remedy="one study"),
+    ),
+    case(
+        "metadata_other_spelling",
+        column("sample-id", lambda b: f"2538.S{b + 1:02}"),
+        Says(FILE, "holds none of the table's samples", remedy="Qiita's study prefix"),
+    ),
+    case(
+        "metadata_lacks_samples",
+        content(FILE, metadata_text(rows=ROWS[:9])),
+        Says(FILE, "7 of 16 samples of the table are not in", "", tuple(SAMPLES[9:14]), 7, "--missing-samples ignore"),
+    ),
+    case(
+        "metadata_lacks_samples_ignored",
+        content(FILE, metadata_text(rows=ROWS[:9])),
+        note(FILE, "7 of 16 samples of the table are not in metadata.tsv (s10, s11, s12 and 4 more)"),
+        missing_samples="ignore",
+    ),
+    case(
+        "metadata_has_more_samples",
+        content(FILE, metadata_text(rows=[*ROWS, ["z1", "h9", "well", "5", "3"]])),
+        note(FILE, "1 of 17 samples of metadata.tsv are not in the table (z1)"),
+    ),
+    case(
+        "target_of_text",
+        some(DAYS, _2="<5", _3="1,5", _4="warm", _5="NA", _6="not provided"),
+        Says(FILE, "values that are not numbers", f"column {DAYS}", tuple(MANY), 3, remedy="--na-value"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_of_missing_words",
+        some(DAYS, _2="Missing: Not collected", _5="NA", _6="not provided"),
+        note(FILE, f"3 samples have no value in {DAYS}"),
+        metadata_column=DAYS,
+    ),
+    case("target_with_na_value", some(DAYS, _2="<5"), note(FILE, "1 samples"), metadata_column=DAYS, na_value="<5"),
+    case(
+        "target_infinite",
+        some(DAYS, _2="inf", _3="-inf", _4="1e999"),
+        Says(FILE, "values that are not numbers", f"column {DAYS}", ("'inf': 1", "'-inf': 1", "'1e999': 1"), 3),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_constant",
+        column(DAYS, lambda b: "12"),
+        Says(FILE, "12", f"column {DAYS}", remedy="--metadata-column"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_all_missing",
+        column(DAYS, lambda b: "NA"),
+        Says(FILE, "no", f"column {DAYS}", remedy="--metadata-column"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_single_class",
+        column("status", lambda b: "well"),
+        Says(FILE, "the only class is well", "column status", remedy="--metadata-column"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "target_rare_classes",
+        some("status", _2="rare", _5="odd"),
+        Says(FILE, "classes with a single sample", "column status", ("odd", "rare"), 2, remedy="--na-value"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "target_class_that_may_mean_missing",
+        some("status", _2="unknown", _5="unknown"),
+        note(FILE, "status has classes that may mean missing: 'unknown' (2)", "warning"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "no_sample_deep_enough",
+        lambda folder: None,
+        Says("table.biom", "no sample", remedy="--rarefy-depth"),
+        rarefy_depth=10**6,
+    ),
+]
