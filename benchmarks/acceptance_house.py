@@ -30,7 +30,7 @@ from machine import DATA, finish
 from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.readers.distances import read_distances
 from aam_data.study import read_study
-from aam_data.unifrac import faith_pd, unweighted_unifrac
+from aam_data.unifrac import faith_pd, unifrac_distances
 
 IBD, TADPOLE = DATA / "ibd", DATA / "tadpole"
 # 28 epochs take under ten minutes on two cores
@@ -105,7 +105,7 @@ def folds(folder: Path, seeds: list[int]) -> dict[str, Any]:
     ]
     base += ["--group-column", "host_subject_id", "--pretrained-encoder", encoder]
     found: dict[str, Any] = {}
-    ways = {"frozen": ["--freeze-base", "--epochs", 40, "--lr", "3e-3"], "whole": ["--epochs", 4, "--lr", "5e-4"]}
+    ways = {"frozen": ["--freeze-base", "--epochs", 40, "--lr", "3e-3"], "whole": ["--epochs", 12, "--lr", "1e-3"]}
     for name, options in ways.items():
         output = folder / f"folds-{name}"
         seconds = aam("train", *base, *options, "--cv", FOLDS, "--output-dir", output)
@@ -175,7 +175,7 @@ def unifrac(folder: Path, seeds: list[int]) -> dict[str, Any]:
     pd = {row[0]: float(row[1]) for row in lines if not row[0].startswith("#")}
     found = {
         "tadpole, unweighted UniFrac, QIIME 2": float(
-            np.abs(unweighted_unifrac(study.phylogeny, study.table.data) - theirs).max()
+            np.abs(unifrac_distances(study.phylogeny, study.table.data) - theirs).max()
         ),
         "tadpole, Faith PD, QIIME 2": float(
             np.abs(faith_pd(study.phylogeny, study.table.data) - [pd[i] for i in ids]).max()

@@ -17,19 +17,20 @@ from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
-    SimulateOptions,
     SplitOptions,
     TableOptions,
     TargetOptions,
 )
+from aam_data.selection import make_splits
 from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
 from aam_data.study import Study, read_study
 from aam_models.config import HeadOptions, ModelOptions
 from aam_train import baselines
 from aam_train.config import OptimizerOptions, RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData, build_data, make_splits
+from aam_train.run_data import RunData, build_data
 from aam_train.run_pretrain import run_pretrain
 from aam_train.run_train import run_train
 
@@ -96,7 +97,7 @@ def pretrain_config(files: Path) -> Callable[..., PretrainConfig]:
             "phylogeny": PhylogenyOptions(tree=files / "tree.nwk"),
             "metadata": MetadataOptions(files / "metadata.tsv"),
             "sample": SampleOptions(rarefy_depth=DEPTH),
-            "split": SplitOptions(group_column="host", val_size=0.2),
+            "split": SplitOptions(group_column="host", stratify_column="degree_days", val_size=0.2),
             "model": SMALL,
             "optimizer": OptimizerOptions(lr=2e-3),
         }

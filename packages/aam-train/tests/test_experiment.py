@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
 from aam_train.config import (
     DemoOptions,
     OptimizerOptions,
@@ -22,6 +29,7 @@ from aam_train.config import (
 from aam_train.experiment import PretrainConfig, TrainConfig
 
 OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
+FRACTIONS = TableOptions(Path("table.biom"), relative_abundance=True)
 TREE = PhylogenyOptions(tree=Path("tree.nwk"))
 MATRIX = PhylogenyOptions(unifrac_matrix=Path("unifrac.h5"))
 METADATA = MetadataOptions(Path("metadata.tsv"))
@@ -70,7 +78,15 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
             "--unifrac-metric combined needs --tree: a distance matrix has no Faith PD",
         ),
         ({"phylogeny": TREE, "split": SplitOptions(group_column="host")}, "--group-column is a column of --metadata"),
+        (
+            {"phylogeny": TREE, "split": SplitOptions(stratify_column="age")},
+            "--stratify-column is a column of --metadata",
+        ),
         ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
+        (
+            {"phylogeny": TREE, "table": FRACTIONS, "sample": SampleOptions(rarefy_depth=100)},
+            "--rarefy-depth 100 and --relative-abundance exclude each other",
+        ),
     ],
 )
 def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
@@ -96,6 +112,10 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
             "--cv continues all its folds: give --resume-from auto",
         ),
         ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc does not fit"),
+        (
+            {"table": FRACTIONS, "sample": SampleOptions(rarefy_depth=1)},
+            "--rarefy-depth 1 and --relative-abundance exclude each other",
+        ),
         (
             {"transfer": TransferOptions(best_metric="mae"), "target": TargetOptions(("y",), classifier=True)},
             "--best-metric mae does not fit",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from aam_data.fitted_target import FittedTarget, TargetSpec
 from aam_data.labels import ClassLabels
-from aam_data.preprocessor import FittedTarget, Preprocessor, TargetSpec
+from aam_data.preprocessor import Preprocessor
 from aam_data.transforms import MinMax, NoTransform
 from aam_train.metrics import (
     HIGHER_IS_BETTER,

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aam_data.fitted_target import FittedTarget, TargetSpec
 from aam_data.labels import ClassLabels
-from aam_data.preprocessor import FittedTarget, Preprocessor, TargetSpec
+from aam_data.preprocessor import Preprocessor
 from aam_data.transforms import MinMax, NoTransform
 from aam_train.predictions import Predictions, make_predictions, pool_predictions, write_full, write_predictions
 

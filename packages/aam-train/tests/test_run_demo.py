@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from aam_data.config import SampleOptions, SimulateOptions
+from aam_data.config import SampleOptions
+from aam_data.simulate_config import SimulateOptions
 from aam_train import run_demo as demo
 from aam_train.config import DemoOptions
 from aam_train.errors import TrainError

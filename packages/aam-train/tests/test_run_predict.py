@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aam_data.config import MetadataOptions, SampleOptions, SimulateOptions, TableOptions, TargetOptions
+from aam_data.config import MetadataOptions, SampleOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
 from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
 from aam_data.study import Study
 from aam_models.errors import ModelError
 from aam_train.config import PredictOptions

@@ -19,7 +19,7 @@ from aam_data.run_unifrac import run_unifrac
 from aam_data.simulate import SimulatedStudy, write_simulated_study
 from aam_data.splits import read_splits
 from aam_data.study import Study
-from aam_data.unifrac import faith_pd, unweighted_unifrac
+from aam_data.unifrac import faith_pd, unifrac_distances
 from aam_models.errors import ModelError
 from aam_models.folders import verify_folder
 from aam_models.model_folder import read_config
@@ -99,7 +99,7 @@ def test_the_constants_beside_the_results(encoder_run: tuple[PretrainConfig, Pat
     rarefier = Rarefier(study.table, 100, 42)
     assert study.phylogeny is not None
     distances = {
-        part: unweighted_unifrac(study.phylogeny, rarefier.draw(np.array([ids.index(i) for i in names]), -1))
+        part: unifrac_distances(study.phylogeny, rarefier.draw(np.array([ids.index(i) for i in names]), -1))
         for part, names in (("train", splits.train), ("test", splits.test))
     }
     pairs = {part: matrix[np.triu_indices(len(matrix), 1)] for part, matrix in distances.items()}
@@ -214,7 +214,7 @@ def test_one_validation_sample_has_no_pairs(
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
     again = run_pretrain(changed(config, "run", resume_from="auto", epochs=3), quiet=True)
     assert len([r for r in read_records(again / "metrics.jsonl") if r["kind"] == "epoch"]) == 3
-    from aam_train.artifacts import read_training
+    from aam_train.model_records import read_training
 
     assert math.isnan(read_training(run / "checkpoints" / "best").validation["val_loss"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -328,7 +329,7 @@ def test_without_held_out_samples(train_config: Configs, tmp_path: Path, capsys:
     text = capsys.readouterr().err
     assert "no validation samples: there is no early stopping, and the last weights count as best" in text
     assert "no sample is held out, so there are no held-out figures and no baselines" in text
-    assert "warning: 24 samples are of 12 values of host; if these are hosts, give --group-column host" in text
+    assert "share their host" not in text
     assert results_of(run) == {"part": "test", "samples": 0, "targets": {}}
     assert (run / "predictions.tsv").read_text() == "SampleID\tprediction\n"
     assert len(rows_of(run / "predictions_full.tsv")) == 24
@@ -340,7 +341,9 @@ def test_a_metric_that_cannot_be_computed_does_not_end_the_run(
     split = SplitOptions(val_size=0.04)  # one sample: no R2
     config = train_config(tmp_path / "run", split=split, transfer=TransferOptions(best_metric="r2"))
     run = run_train(config)
-    assert capsys.readouterr().err.count("warning: r2 is undefined on the validation samples") == 1
+    text = capsys.readouterr().err
+    assert text.count("warning: r2 is undefined on the validation samples") == 1
+    assert re.search("warning: [1-6] of the 6 test and validation samples share their host with training samples", text)
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
 
 
@@ -349,7 +352,7 @@ def test_a_metric_that_cannot_be_computed_does_not_end_the_run(
     [
         (TargetOptions(("degree_day",)), "degree_day"),
         (TargetOptions(("season",)), "season"),
-        (TargetOptions(("host",), classifier=True, target_transform="none"), None),
+        (TargetOptions(("host",), classifier=True), None),
     ],
 )
 def test_refused_targets_leave_no_run_folder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,40 +16,12 @@ from aam_data.study import Study
 from aam_models.encoder import Encoder
 from aam_models.model_folder import read_tensors, save_model, write_tensors
 from aam_models.predictor import Predictor
-from aam_train.json_files import read_json_object, read_record, write_json
+from aam_train.json_files import read_record, write_json
+from aam_train.model_records import PREPROCESSOR, TRAINING, TrainingRecord
 from aam_train.optim import load_optimizer_tensors, optimizer_tensors
 from aam_train.trainer import Progress
 
-PREPROCESSOR, TRAINING, STATE, STATE_TENSORS, CARD = (
-    "preprocessor.json",
-    "training.json",
-    "train_state.json",
-    "train_state.safetensors",
-    "README.md",
-)
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """Where a model comes from: ``training.json``.
-
-    Attributes:
-        command: "pretrain" or "train".
-        inputs: path as given, SHA-256, QIIME 2 uuid and type of every input file.
-        targets: what it predicts; empty after pretraining.
-        samples: number of samples by part.
-        step: of the weights.
-        validation: metrics at the end of the last epoch.
-        versions: of what made it.
-    """
-
-    command: str
-    inputs: list[dict[str, Any]]
-    targets: list[str]
-    samples: dict[str, int]
-    step: int = 0
-    validation: dict[str, float] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
+STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
 
 
 def versions() -> dict[str, str]:
@@ -81,16 +53,6 @@ def write_checkpoint(
     (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
 
 
-def read_preprocessor(folder: Path) -> Preprocessor:
-    """The preprocessor of a model folder."""
-    return Preprocessor.from_dict(read_json_object(folder / PREPROCESSOR))
-
-
-def read_training(folder: Path) -> TrainingRecord:
-    """The training record of a model folder."""
-    return read_record(folder / TRAINING, TrainingRecord)
-
-
 def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
     """Put back the optimizer's state; the caller has verified the folder and loaded the weights."""
     load_optimizer_tensors(model, optimizer, read_tensors(folder / STATE_TENSORS))
@@ -109,10 +71,14 @@ def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
+    if preprocessor.category_columns:
+        lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.category_columns)}.")
     if record.validation:
         lines += ["", "| validation metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
     use = "aam predict --model FOLDER --table TABLE --output predictions.tsv"
+    if preprocessor.category_columns:
+        use += " --metadata METADATA"
     if not record.targets:
         use = "aam train --pretrained-encoder FOLDER --table TABLE --metadata METADATA --metadata-column COLUMN ..."
     return "\n".join([*lines, "", f"Use: `{use}`", ""])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_data.preprocessor import FittedTarget
+from aam_data.fitted_target import FittedTarget
 from aam_models.config import PredictorConfig
 from aam_models.model_folder import read_config
-from aam_train.artifacts import read_preprocessor, read_training
 from aam_train.checkpoint import model_folder, run_folder_of
 from aam_train.json_files import read_json_object
+from aam_train.model_records import read_preprocessor, read_training
 
 
 def describe(path: Path) -> list[tuple[str, str]]:
@@ -70,7 +70,11 @@ def _figures(metrics: dict[str, float | None]) -> str:
 
 def _target(target: FittedTarget) -> str:
     spec, labels = target.spec, target.labels
-    return f"{spec.name} (classes {', '.join(labels.names)})" if labels else f"{spec.name} (number)"
+    if labels:
+        return f"{spec.name} (classes {', '.join(labels.names)})"
+    by_category = target.by_category
+    needs = f", scaled by {', '.join(by_category.columns)}: aam predict needs --metadata" if by_category else ""
+    return f"{spec.name} (number{needs})"
 
 
 def _trim(length: int) -> str:

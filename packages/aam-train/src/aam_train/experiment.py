@@ -30,10 +30,11 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
-    _require(
-        split.group_column is None or metadata.metadata is not None,
-        "--group-column is a column of --metadata: give --metadata too",
-    )
+    for flag, column in (("--group-column", split.group_column), ("--stratify-column", split.stratify_column)):
+        _require(
+            column is None or metadata.metadata is not None,
+            f"{flag} is a column of --metadata: give --metadata too",
+        )
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         _check_splits(self.split, self.metadata)
+        self.table.check_depth(self.sample.rarefy_depth)
         _require(
             self.objective.penalty == 0 or _has_targets(self.phylogeny),
             "--tree (or --unifrac-matrix) is needed for the UniFrac objective; --penalty 0 switches it off",
@@ -86,6 +88,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
         _check_splits(self.split, self.metadata)
+        self.table.check_depth(self.sample.rarefy_depth)
         _require(
             not self.objective.penalty or _has_targets(self.phylogeny),
             "--penalty above 0 needs --tree or --unifrac-matrix",
@@ -123,6 +126,7 @@ class PredictConfig:
 
     table: TableOptions
     predict: PredictOptions
+    metadata: MetadataOptions = MetadataOptions()
 
 
 @dataclass(frozen=True)

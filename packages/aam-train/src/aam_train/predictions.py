@@ -38,11 +38,13 @@ class Predictions:
         return Predictions(self.sample_ids[chosen], self.values[chosen], shares, self.names, self.classes)
 
 
-def make_predictions(preprocessor: Preprocessor, sample_ids: np.ndarray, outputs: np.ndarray) -> Predictions:
-    """Outputs [R, W] (transformed units or logits) in the targets' own terms."""
+def make_predictions(
+    preprocessor: Preprocessor, sample_ids: np.ndarray, outputs: np.ndarray, scales: np.ndarray | None = None
+) -> Predictions:
+    """Outputs [R, W] (transformed units or logits) in the targets' own terms; scales as for `Preprocessor.invert`."""
     labels = preprocessor.labels
     shares = probabilities(outputs) if labels is not None else None
-    values = preprocessor.invert(outputs if shares is None else shares)
+    values = preprocessor.invert(outputs if shares is None else shares, scales)
     names = tuple(target.spec.name for target in preprocessor.targets)
     return Predictions(sample_ids, values, shares, names, labels.names if labels else ())
 

@@ -61,27 +61,36 @@ def compare(
     """Outputs of the model for ``rows`` [R, W] beside the baselines' for the test samples."""
     ids = data.study.table.sample_ids
     part_of = data.splits.part_of()
-    predictions = make_predictions(data.preprocessor, ids[rows], outputs)
+    predictions = make_predictions(data.preprocessor, ids[rows], outputs, data.scales[rows])
     baselines = {}
-    if len(data.rows["test"]):
+    test = data.rows["test"]
+    if len(test):
         found = baseline_outputs(data, targets, seed)
-        baselines = {name: _from_baseline(data.preprocessor, ids[data.rows["test"]], x) for name, x in found.items()}
+        baselines = {
+            name: _from_baseline(data.preprocessor, ids[test], x, data.scales[test]) for name, x in found.items()
+        }
     return Comparison(
         predictions=predictions,
-        truth=true_values(data.preprocessor, targets[rows]),
+        truth=true_values(data, rows, targets[rows]),
         part=np.array([part_of[i] for i in ids[rows]], dtype=object),
         group=np.array([(groups or {}).get(i) or "" for i in ids[rows]], dtype=object),
         baselines=baselines,
     )
 
 
-def true_values(preprocessor: Preprocessor, targets: np.ndarray) -> np.ndarray:
-    """Targets [R, T] in their own terms: numbers, or class names with None where missing."""
-    if preprocessor.labels is None:
-        return preprocessor.invert(targets)
-    names = preprocessor.labels.names
+def true_values(data: RunData, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """True values of ``rows`` [R, T] as the metadata have them: numbers, or class names with None where missing.
+
+    Args:
+        targets: [R, T] transformed values or class codes.
+    """
+    if data.preprocessor.labels is None:
+        assert data.study.metadata is not None
+        names = [target.spec.name for target in data.preprocessor.targets]
+        return np.stack([data.study.metadata.numeric(name)[rows] for name in names], axis=1)
+    classes = data.preprocessor.labels.names
     return np.array(
-        [[names[int(code)] if np.isfinite(code) else None for code in row] for row in targets], dtype=object
+        [[classes[int(code)] if np.isfinite(code) else None for code in row] for row in targets], dtype=object
     )
 
 
@@ -135,9 +144,9 @@ def result_lines(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndarray) -> Predictions:
+def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndarray, scales: np.ndarray) -> Predictions:
     if preprocessor.labels is None:
-        return make_predictions(preprocessor, ids, outputs)
+        return make_predictions(preprocessor, ids, outputs, scales)
     with np.errstate(divide="ignore"):  # a share of 0 is a logit of -inf
         return make_predictions(preprocessor, ids, np.log(outputs))
 

@@ -6,22 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.dataset import SampleDataset, cut_report
-from aam_data.errors import DataError
-from aam_data.labels import check_classes
 from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.readers.metadata import Metadata
-from aam_data.splits import Splits, cross_validation, repeated_host_hint, split_samples
-from aam_data.study import Study, read_study
+from aam_data.rarefaction import Rarefier
+from aam_data.splits import Splits
+from aam_data.study import Study
 from aam_train.collate import Collator
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.loading import FIXED_DRAW, BatchMaker
 from aam_train.reporting.records import Reporter
 
-DEFAULT_DEPTH = 5000
 DEFAULT_MAX_BP = 150
 
 
@@ -32,6 +27,7 @@ class RunData:
     Attributes:
         rows: int64 rows of the study by part: "train", "validation", "test"; in the order of the sorted ids.
         pairs: true distances, when a tree or a matrix was given.
+        scales: int64 [B of the study, T] which fitted scale each target of a sample has.
     """
 
     study: Study
@@ -40,6 +36,7 @@ class RunData:
     rows: dict[str, np.ndarray]
     maker: BatchMaker
     pairs: PairTargets | None
+    scales: np.ndarray
 
     def drawn_asvs(self, part: str) -> np.ndarray:
         """ASVs in the fixed draws of a part's samples, int64, ascending."""
@@ -49,79 +46,6 @@ class RunData:
     def observed_asvs(self, part: str) -> np.ndarray:
         """ASVs in any draw of a part's samples, int64, ascending."""
         return np.unique(self.study.table.take_counts(self.rows[part]).indices).astype(np.int64)
-
-
-def read_inputs(table: TableOptions, metadata: MetadataOptions | None, phylogeny: PhylogenyOptions | None) -> Study:
-    """The study of a run; what was not given is not read."""
-    with_metadata = metadata if metadata is not None and metadata.metadata is not None else None
-    targets = phylogeny and (phylogeny.tree or phylogeny.unifrac_matrix)
-    return read_study(table, with_metadata, phylogeny if targets else None)
-
-
-def usable_rows(study: Study, depth: int, target: TargetOptions | None, reporter: Reporter) -> np.ndarray:
-    """Rows deep enough to rarefy and, for training, with at least one known target; what is left out is said."""
-    usable = deep_enough(study.table, depth)
-    if text := shallow_report(study.table, depth):
-        reporter.note(text)
-    if target is not None:
-        known = has_target(study, target)
-        if missing := int((usable & ~known).sum()):
-            reporter.note(f"{missing:,} samples have no value in {', '.join(target.metadata_column)} and are left out")
-        usable &= known
-        assert study.metadata is not None
-        for text in target_notes(study.metadata, target):
-            reporter.note(text)
-        if target.classifier:
-            column = target.metadata_column[0]
-            check_classes(study.metadata.text(column)[usable], column, study.metadata.path)
-        if not usable.any():
-            raise DataError(
-                f"no sample has both a value in {', '.join(target.metadata_column)} and {max(depth, 1):,} reads",
-                remedy="Lower --rarefy-depth, or choose another --metadata-column",
-            )
-    return np.flatnonzero(usable)
-
-
-def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
-    """Warnings about target columns that may not be what they seem."""
-    notes = []
-    for column in target.metadata_column:
-        if not target.classifier and metadata.types.get(column) == "categorical":
-            declared = f"the metadata declare {column} categorical (#q2:types)"
-            notes.append(f"warning: {declared}; --classifier predicts classes")
-        if target.classifier and (doubtful := metadata.doubtful(column)):
-            words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
-            notes.append(f"warning: {column} has classes that may mean missing: {words}; --na-value makes them missing")
-    return notes
-
-
-def has_target(study: Study, target: TargetOptions) -> np.ndarray:
-    """Whether a sample has a value in any of the target columns, bool [B]."""
-    assert study.metadata is not None
-    if target.classifier:
-        return np.array([value is not None for value in study.metadata.text(target.metadata_column[0])])
-    values = [np.isfinite(study.metadata.numeric(column)) for column in target.metadata_column]
-    return np.any(values, axis=0)
-
-
-def make_splits(
-    study: Study, rows: np.ndarray, options: SplitOptions, seed: int, target: TargetOptions | None, folds: int = 0
-) -> list[Splits]:
-    """One split, or one a fold; groups stay together, classes are spread evenly."""
-    groups = _column(study, rows, options.group_column)
-    classes = _column(study, rows, target.metadata_column[0]) if target is not None and target.classifier else None
-    ids = study.table.sample_ids[rows]
-    if folds:
-        return cross_validation(ids, folds, options.val_size, seed, groups, classes)
-    left_out = set(study.table.sample_ids) - set(ids)
-    return [split_samples(ids, options, seed, groups, classes, left_out)]
-
-
-def groups_of(study: Study, options: SplitOptions) -> dict[str, str | None] | None:
-    """Group of each sample by id, when there is a group column."""
-    everything = np.arange(study.table.n_samples)
-    groups = _column(study, everything, options.group_column)
-    return None if groups is None else dict(zip(study.table.sample_ids, groups, strict=True))
 
 
 def build_data(
@@ -153,13 +77,8 @@ def build_data(
     everything = np.concatenate(list(rows.values()))
     if text := cut_report(maker.samples, everything, FIXED_DRAW):
         reporter.note(text)
-    if (
-        config.split.group_column is None
-        and study.metadata is not None
-        and (hint := repeated_host_hint(study.metadata))
-    ):
-        reporter.note(f"warning: {hint}")
-    return RunData(study, splits, preprocessor, rows, maker, build_pairs(study, rarefier))
+    scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
+    return RunData(study, splits, preprocessor, rows, maker, build_pairs(study, rarefier), scales)
 
 
 def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporter: Reporter) -> np.ndarray | None:
@@ -167,6 +86,8 @@ def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporte
     if not preprocessor.targets or study.metadata is None:
         return None
     targets = preprocessor.targets_of(study.metadata, unseen="missing")
+    for text in preprocessor.describe_scales(study.metadata, rows):
+        reporter.note(text)
     if preprocessor.labels is not None:
         texts = study.metadata.text(preprocessor.targets[0].spec.name)[rows]
         unseen = texts[~np.isfinite(targets[rows, 0]) & np.array([text is not None for text in texts])]
@@ -195,10 +116,3 @@ def build_pairs(study: Study, rarefier: Rarefier) -> PairTargets | None:
     if study.distances is not None:
         return MatrixTargets(study.distances, study.table.sample_ids)
     return TreeTargets(study.phylogeny, rarefier) if study.phylogeny is not None else None
-
-
-def _column(study: Study, rows: np.ndarray, column: str | None) -> np.ndarray | None:
-    if column is None:
-        return None
-    assert study.metadata is not None
-    return study.metadata.text(column)[rows]

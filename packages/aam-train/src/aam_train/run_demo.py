@@ -11,12 +11,12 @@ from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
-    SimulateOptions,
     SplitOptions,
     TableOptions,
     TargetOptions,
 )
 from aam_data.simulate import simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
 from aam_models.config import ModelOptions
 from aam_train.config import OptimizerOptions, PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
@@ -64,7 +64,7 @@ def pretrain_config(study: Path, output: Path, seed: int) -> PretrainConfig:
         phylogeny=PhylogenyOptions(tree=study / "tree.nwk"),
         sample=SampleOptions(rarefy_depth=DEPTH),
         metadata=MetadataOptions(study / "metadata.tsv"),
-        split=SplitOptions(group_column=GROUP),
+        split=SplitOptions(group_column=GROUP, stratify_column=TARGET),  # the same samples held out as in training
         model=ModelOptions(preset="tiny"),
         optimizer=OptimizerOptions(lr=4e-3),
     )

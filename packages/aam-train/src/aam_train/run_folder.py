@@ -8,11 +8,11 @@ from typing import Any
 
 from aam_data.output_files import replacing
 from aam_models.folders import verify_folder
-from aam_train.artifacts import read_training
 from aam_train.checkpoint import Checkpoints
 from aam_train.config import RunOptions
 from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
 from aam_train.errors import TrainError
+from aam_train.model_records import read_training
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.study import Study
+from aam_data.leaks import leak_notes
+from aam_data.selection import default_depth, groups_of, make_splits, select_samples
 from aam_models.build import build_encoder
 from aam_train.architecture import new_encoder_config
-from aam_train.artifacts import TrainingRecord, input_records, versions
+from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
 from aam_train.config import PretrainObjective
@@ -20,27 +21,24 @@ from aam_train.inference import predict_masked_bases, run_samples
 from aam_train.json_files import write_json
 from aam_train.loading import FIXED_DRAW
 from aam_train.metrics import mean_absolute_error
+from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, Weights
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_data import (
-    DEFAULT_DEPTH,
-    DEFAULT_MAX_BP,
-    RunData,
-    build_data,
-    groups_of,
-    make_splits,
-    read_inputs,
-    usable_rows,
-)
-from aam_train.run_folder import check_run
+from aam_train.run_data import DEFAULT_MAX_BP, RunData, build_data
+from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.step import Step
 from aam_train.validation import EncoderValidator, sample_for_pairs
 
 
-def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
+def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
     """Pretrain an encoder; returns the run folder.
+
+    Args:
+        config: all settings.
+        inputs: what `read_run_inputs` of the same settings gave; read here by default.
+        quiet: print warnings only.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change.
@@ -48,14 +46,22 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     """
     device = resolve_device(config.run.device)
     console = ConsoleReporter(quiet=quiet)
-    folder = check_run(config, config.run)
-
-    study = read_inputs(config.table, config.metadata, config.phylogeny)
+    inputs = inputs or read_run_inputs(config)
+    folder, study = inputs.folder, inputs.study
     for note in study.notes:
         console.note(note)
-    depth, max_bp = rarefy_depth(config, study), config.sample.max_bp or DEFAULT_MAX_BP
-    rows = usable_rows(study, depth, None, console)
-    (splits,) = make_splits(study, rows, config.split, config.run.seed, None)
+    depth = default_depth(
+        config.sample.rarefy_depth,
+        with_matrix=study.distances is not None,
+        relative_abundance=config.table.relative_abundance,
+    )
+    max_bp = config.sample.max_bp or DEFAULT_MAX_BP
+    selection = select_samples(study, depth)
+    for note in selection.notes:
+        console.note(note)
+    (splits,) = make_splits(study, selection.rows, config.split, config.run.seed, None)
+    for note in leak_notes(study, splits, None, config.split.group_column, depth):
+        console.note(note)
     groups = groups_of(study, config.split)
     console.note(splits.summary(groups))
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
@@ -97,13 +103,6 @@ def run_pretrain(config: PretrainConfig, *, quiet: bool = False) -> Path:
     for line in result_lines(results):
         console.note(line)
     return folder.path
-
-
-def rarefy_depth(config: PretrainConfig, study: Study) -> int:
-    """As given; else off with a matrix (it belongs to the table as it is), else 5000."""
-    if config.sample.rarefy_depth is not None:
-        return config.sample.rarefy_depth
-    return 0 if study.distances is not None else DEFAULT_DEPTH
 
 
 def pretrain_weights(options: PretrainObjective) -> Weights:

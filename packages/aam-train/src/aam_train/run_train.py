@@ -7,30 +7,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aam_data.leaks import leak_notes
+from aam_data.selection import default_depth, groups_of, make_splits, select_samples
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
 from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
-from aam_train.artifacts import TrainingRecord, input_records, versions
+from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.collate import Masking
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, run_samples
+from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, TargetLoss, Weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_data import (
-    DEFAULT_DEPTH,
-    DEFAULT_MAX_BP,
-    RunData,
-    build_data,
-    groups_of,
-    make_splits,
-    read_inputs,
-    usable_rows,
-)
-from aam_train.run_folder import RunFolder, check_run
+from aam_train.run_data import DEFAULT_MAX_BP, RunData, build_data
+from aam_train.run_folder import RunFolder
+from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.step import Step
 from aam_train.transfer import (
@@ -43,8 +38,13 @@ from aam_train.transfer import (
 from aam_train.validation import PredictorValidator
 
 
-def run_train(config: TrainConfig, *, quiet: bool = False) -> Path:
+def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
     """Train a predictor (or one a fold) and report it beside its baselines; returns the run folder.
+
+    Args:
+        config: all settings.
+        inputs: what `read_run_inputs` of the same settings gave; read here by default.
+        quiet: print warnings only.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change.
@@ -52,18 +52,21 @@ def run_train(config: TrainConfig, *, quiet: bool = False) -> Path:
     """
     device = resolve_device(config.run.device)
     console = ConsoleReporter(quiet=quiet)
-    folder = check_run(config, config.run)
-    folds = [check_run(config, config.run, fold, folder) for fold in range(1, config.transfer.cv + 1)]
+    inputs = inputs or read_run_inputs(config)
+    folder, folds, study = inputs.folder, inputs.folds, inputs.study
     pretrained = _read_pretrained(config)
 
-    study = read_inputs(config.table, config.metadata, config.phylogeny)
     for note in study.notes:
         console.note(note)
     if pretrained is not None and (text := other_trimming(pretrained, config.table)):
         console.note(text)
     depth = rarefy_depth(config, study, pretrained)
-    rows = usable_rows(study, depth, config.target, console)
-    splits = make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv)
+    selection = select_samples(study, depth, config.target)
+    for note in selection.notes:
+        console.note(note)
+    splits = make_splits(study, selection.rows, config.split, config.run.seed, config.target, config.transfer.cv)
+    for note in leak_notes(study, splits[0], config.target, config.split.group_column, depth):
+        console.note(note)
 
     if not folds:
         _train_once(config, study, splits[0], depth, pretrained, folder, device, console)
@@ -126,7 +129,9 @@ def _train_once(
     folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
     validation = data.rows["validation"]
-    validate = PredictorValidator(data.maker, objective, data.preprocessor, validation, config.run.batch_size)
+    validate = PredictorValidator(
+        data.maker, objective, data.preprocessor, validation, data.scales[validation], config.run.batch_size
+    )
     Fit(
         folder=folder,
         data=data,
@@ -158,12 +163,12 @@ def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:
 
 
 def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncoder | None) -> int:
-    """As given; else off with a matrix; else what the encoder was pretrained with; else 5000."""
-    if config.sample.rarefy_depth is not None:
-        return config.sample.rarefy_depth
-    if study.distances is not None:
-        return 0
-    return DEFAULT_DEPTH if pretrained is None else pretrained.preprocessor.rarefy_depth
+    """As given; else off with a matrix or fractions; else what the encoder was pretrained with; else 5000."""
+    given, fractions = config.sample.rarefy_depth, config.table.relative_abundance
+    with_matrix = study.distances is not None
+    if given is None and pretrained is not None and not (with_matrix or fractions):
+        return pretrained.preprocessor.rarefy_depth
+    return default_depth(given, with_matrix=with_matrix, relative_abundance=fractions)
 
 
 def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray) -> TargetLoss:

@@ -12,8 +12,8 @@ from aam_data.splits import Splits, read_splits
 from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.model_folder import WEIGHTS, load_model, read_config
 from aam_models.predictor import Predictor
-from aam_train.artifacts import read_preprocessor
 from aam_train.checkpoint import model_folder, run_folder_of
+from aam_train.model_records import read_preprocessor
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
 OPTIONAL_PARTS = (

@@ -113,12 +113,18 @@ class EncoderValidator:
 
 @dataclass(frozen=True, eq=False)
 class PredictorValidator:
-    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units."""
+    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units.
+
+    Attributes:
+        rows: int64 [R] rows of the samples to judge on.
+        scales: int64 [R, T] theirs, see `Preprocessor.scales_of`.
+    """
 
     maker: BatchMaker
     objective: Objective
     preprocessor: Preprocessor
     rows: np.ndarray
+    scales: np.ndarray
     batch_size: int
 
     def __call__(self, step: Step) -> dict[str, float]:
@@ -129,7 +135,7 @@ class PredictorValidator:
         targets = self.maker.collator.targets[self.rows]
         loss_sum, known = self.objective.target(torch.from_numpy(outputs), torch.from_numpy(targets))
         loss = float(loss_sum) / max(int(known), 1)
-        return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs)}
+        return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
 
 
 def sample_for_pairs(n_samples: int) -> np.ndarray:
@@ -140,17 +146,20 @@ def sample_for_pairs(n_samples: int) -> np.ndarray:
     return np.sort(random.choice(n_samples, MOST_SAMPLES_IN_PAIRS, replace=False))
 
 
-def target_metrics(preprocessor: Preprocessor, targets: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+def target_metrics(
+    preprocessor: Preprocessor, targets: np.ndarray, outputs: np.ndarray, scales: np.ndarray | None = None
+) -> dict[str, float]:
     """Metrics in the targets' own units; of several targets the means where defined, and each one's as ``r2:column``.
 
     Args:
         targets: [R, T] in transformed units or class codes, NaN = missing.
         outputs: [R, W] in transformed units or logits.
+        scales: [R, T] of the samples, see `Preprocessor.invert`.
     """
     if preprocessor.labels is not None:
         known = np.isfinite(targets[:, 0])
         return classification_metrics(targets[known, 0].astype(np.int64), probabilities(outputs[known]))
-    truth, predicted = preprocessor.invert(targets), preprocessor.invert(outputs)
+    truth, predicted = preprocessor.invert(targets, scales), preprocessor.invert(outputs, scales)
     each = []
     for t in range(truth.shape[1]):
         known = np.isfinite(truth[:, t])
