@@ -42,7 +42,7 @@ def _apply(file: bytes, changes: list[Change]) -> bytes:
         for change in changes:
             try:
                 change(opened)
-            except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, OverflowError):
+            except (OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError, ArithmeticError):
                 continue
     return content.getvalue()
 

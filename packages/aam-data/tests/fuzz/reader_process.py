@@ -91,7 +91,9 @@ def newick(path: Path) -> None:
     assert (tree.length >= 0).all()
     assert tree.parent[0] == -1
     assert ((tree.parent[1:] >= 0) & (tree.parent[1:] < np.arange(1, n))).all()
-    distinct(list(tree.tip_names))
+    names = list(tree.tip_names)
+    assert all(names)
+    assert len(names) == len(set(names))
     assert len(tree.tip_names) == tree.n_tips
     assert np.array_equal(tree.tips, np.setdiff1d(np.arange(n), tree.parent))
 

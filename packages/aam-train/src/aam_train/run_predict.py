@@ -2,65 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from aam_data.dataset import cut_report
-from aam_data.output_files import check_output
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.study import read_study
 from aam_models.model_folder import load_model
 from aam_models.predictor import Predictor
 from aam_train.architecture import dna_alphabet
-from aam_train.checkpoint import model_folder
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
 from aam_train.inference import run_samples
 from aam_train.loading import FIXED_DRAW
-from aam_train.model_records import read_preprocessor
 from aam_train.predictions import make_predictions, write_full, write_predictions
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_data import build_maker
+from aam_train.run_inputs import PredictInputs, read_predict_inputs
 from aam_train.runtime import resolve_device
 from aam_train.step import Step
 
 CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
 
 
-def run_predict(config: PredictConfig, *, quiet: bool = False) -> list[Path]:
+def run_predict(config: PredictConfig, inputs: PredictInputs | None = None, *, quiet: bool = False) -> list[Path]:
     """Predict every sample of a table; returns the files written.
+
+    Args:
+        config: all settings.
+        inputs: what `read_predict_inputs` of the same settings gave; read here by default.
+        quiet: print warnings only.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
     """
     options, console = config.predict, ConsoleReporter(quiet=quiet)
     device = resolve_device(options.device)
-    files = {"--table": config.table.table, "--sequences": config.table.sequences}
-    check_output(options.output, {**files, "--metadata": config.metadata.metadata})
-    folder = model_folder(options.model)
-    if options.output.parent.resolve() == folder.resolve():
-        raise TrainError(f"--output {options.output}: this is the model's own folder. Name a file elsewhere")
-    model = load_model(folder)
+    inputs = inputs or read_predict_inputs(config)
+    preprocessor, study = inputs.preprocessor, inputs.study
+    model = load_model(inputs.folder)
     if not isinstance(model, Predictor):
-        raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
+        raise TrainError(f"{options.model}: the preprocessor names targets, but the weights are those of an encoder")
     if model.config.encoder.alphabet != dna_alphabet():
         raise TrainError(f"{options.model}: made with another alphabet of bases; train it again with this version")
-    preprocessor = read_preprocessor(folder)
-    if config.table.trim_length not in (0, preprocessor.trim_length):
-        raise TrainError(f"--trim-length {config.table.trim_length}: the model needs {preprocessor.trim_length}")
-    if config.table.relative_abundance and preprocessor.rarefy_depth:
-        what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
-        raise TrainError(f"--relative-abundance: {what}. Give the table of counts")
-
-    needs_metadata = bool(preprocessor.category_columns)
-    if config.metadata.metadata is None:
-        preprocessor.require_columns(None)
-    elif not needs_metadata:
+    if config.metadata.metadata is not None and study.metadata is None:
         console.note("--metadata is not read: predictions of this model depend on the table alone")
-    table = replace(config.table, trim_length=preprocessor.trim_length)
-    study = read_study(table, config.metadata if needs_metadata else None)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
     for note in study.notes:
         console.note(note)

@@ -10,7 +10,10 @@ from aam_train.experiment import PredictConfig
 @config_command("predict", PredictConfig)
 def command(config: PredictConfig, program: Program) -> None:
     """The table is treated as the training table was: everything that was fitted is stored with the model."""
-    from aam_train.run_predict import run_predict
+    from aam_train.run_inputs import read_predict_inputs
 
-    for path in run_predict(config, quiet=program.quiet):
+    inputs = read_predict_inputs(config)
+    from aam_train.run_predict import run_predict  # imports torch
+
+    for path in run_predict(config, inputs, quiet=program.quiet):
         program.say(f"wrote {path}")

@@ -11,8 +11,8 @@ from aam_train.errors import RunStopped
 
 @config_command("unifrac", UnifracConfig)
 def command(config: UnifracConfig, program: Program) -> None:
-    """Distances are the ones that pretraining learns. Samples without a read on the tree are left out. The same
-    command continues an interrupted matrix.
+    """Unweighted UniFrac is what pretraining learns. Samples without a read on the tree are left out. The same command
+    continues an interrupted matrix.
     """
     from aam_data.run_unifrac import run_unifrac
 
