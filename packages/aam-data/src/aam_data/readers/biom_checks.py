@@ -29,7 +29,9 @@ def check_counts(counts: np.ndarray, name_cells: NameCells, path: Path, place: s
         if len(positions):
             finding = f"{len(positions):,} of {len(counts):,} counts are {problem}"
             raise DataError(finding, file=path, place=place, offenders=name_cells(positions[:SHOWN]))
-    if counts.sum(dtype=np.float64) >= _EXACT:
+    with np.errstate(over="ignore"):
+        total = counts.sum(dtype=np.float64)
+    if total >= _EXACT:
         largest = np.argsort(-counts.astype(np.float64), kind="stable")[:SHOWN]
         problem = "counts add up to 2^53 or more, where they are no longer exact; the largest are"
         raise DataError(problem, file=path, place=place, offenders=name_cells(largest))
