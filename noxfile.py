@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
@@ -68,16 +69,20 @@ def fuzz(session: nox.Session) -> None:
     end = time.monotonic() + 60 * float(session.posargs[0] if session.posargs else 60)
     tests = sorted(str(path) for path in ROOT.glob("packages/aam-data/tests/test_fuzz_*.py"))
     bounds = {"AAM_FUZZ_EXAMPLES": "1000", "AAM_FUZZ_FOLDER": str(folder)}
+    failures = 0
     while time.monotonic() < end:
         seed = f"--hypothesis-seed={secrets.randbits(32)}"
-        session.run("pytest", "-q", "-p", "no:cacheprovider", seed, *tests, env=bounds, success_codes=[0, 1])
+        try:
+            session.run("pytest", "-q", "-p", "no:cacheprovider", seed, *tests, env=bounds)
+        except CommandFailed:
+            failures += 1
     counts: Counter[str] = Counter()
     for line in (folder / "counts.tsv").read_text("utf-8").splitlines():
         reader, ending, files = line.split("\t")
         counts[f"{reader} {ending}"] += int(files)
     session.log("files read: %s", ", ".join(f"{what}: {n:,}" for what, n in sorted(counts.items())))
-    if kept := sorted(path.name for path in folder.iterdir() if path.name != "counts.tsv"):
-        session.error(f"{len(kept)} files show a bug: {folder} ({', '.join(kept[:5])})")
+    if failures:
+        session.error(f"{failures} rounds failed, see above; the files that show it are in {folder}")
 
 
 @nox.session

@@ -1,6 +1,6 @@
 """Files as they break in practice, made by code: one case for each of the ways that AAM has to know.
 
-`good_study` writes a study that is accepted without a warning; a case breaks a copy of it and says what `aam check`
+`good_study` writes a study that is accepted, small as it is; a case breaks a copy of it and says what `aam check`
 has to answer.
 """
 

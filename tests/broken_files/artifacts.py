@@ -101,6 +101,23 @@ def with_(name: str, file: str, kind: str, text: str) -> Spoil:
     return lambda folder: content(name, artifact(text.encode(), file, kind))(folder)
 
 
+def cache(edit: Callable[[Path], object] = lambda folder: None) -> Spoil:
+    """The table as an entry of a QIIME 2 cache, a folder with the members of an artifact, after an edit."""
+
+    def spoil(folder: Path) -> None:
+        with zipfile.ZipFile(io.BytesIO(artifact((folder / "table.biom").read_bytes()))) as archive:
+            archive.extractall(folder)
+        edit(folder / UUID)
+
+    return spoil
+
+
+def linked(folder: Path) -> None:
+    """The payload as a link to a file elsewhere."""
+    (folder / "data" / "feature-table.biom").unlink()
+    (folder / "data" / "feature-table.biom").symlink_to(folder.parent / "table.biom")
+
+
 T = {"table": FILE}
 NOT_ONE = "not a QIIME 2 artifact"
 DAMAGED = "damaged zip archive"
@@ -118,6 +135,19 @@ CASES: list[Case] = [
     ),
     case(
         "qza_sequences", with_("s.qza", "dna-sequences.fasta", "FeatureData[Sequence]", fasta_text()), sequences="s.qza"
+    ),
+    case("cache_good", cache(), table=UUID),
+    case(
+        "cache_with_a_link",
+        cache(linked),
+        Says(UUID, "neither files nor folders", "", ("data/feature-table.biom",), 1),
+        table=UUID,
+    ),
+    case(
+        "cache_without_payload",
+        cache(lambda folder: (folder / "data" / "feature-table.biom").unlink()),
+        Says(UUID, "missing from the cache entry", PAYLOAD),
+        table=UUID,
     ),
     case(
         "qza_is_no_zip",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,9 +113,14 @@ def replaced(name: str, old: str, new: str, count: int = 1) -> Spoil:
     return edited(name, edit)
 
 
-def as_root() -> bool:
-    """Whether no file is unreadable to this process."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
+def both(*spoils: Spoil) -> Spoil:
+    """One after the other."""
+
+    def spoil(folder: Path) -> None:
+        for one in spoils:
+            one(folder)
+
+    return spoil
 
 
 def _path_or_text(flag: str, value: Any, folder: Path) -> str:

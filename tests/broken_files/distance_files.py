@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .case import MATRIX, Case, Says, Spoil, content, note
+from .case import MATRIX, Case, Says, Spoil, both, content, edited, note
 from .good_study import SAMPLES, distances, lsmat_text
 
 TSV, H5, NPY, NPZ, IDS = "distances.tsv", "distances.h5", "distances.npy", "distances.npz", "ids.txt"
@@ -103,8 +103,8 @@ def tsv(values: np.ndarray, ids: list[str] = SAMPLES) -> str:
     return "\n".join(["\t".join(["", *ids]), *rows]) + "\n"
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def cut(name: str) -> Spoil:
+    return edited(name, lambda good: good[: len(good) // 2])
 
 
 ROWS = lsmat_text().splitlines()
@@ -211,6 +211,14 @@ CASES: list[Case] = [
         matrix=H5,
     ),
     case("ssu_several_matrices", ssu(several), note(H5, "mean of 2 matrices"), matrix=H5),
+    case("ssu_one_of_several_matrices", ssu(several), matrix=H5, matrix_index=1),
+    case(
+        "ssu_no_such_matrix",
+        ssu(several),
+        Says(H5, "--matrix-index 2: this file has the matrices 0 to 1"),
+        matrix=H5,
+        matrix_index=2,
+    ),
     case("ssu_not_square", ssu(instead("matrix", distances()[:9].astype("f4"))), Says(H5, "9 x 16"), matrix=H5),
     case(
         "ssu_one_dimension",
@@ -235,7 +243,7 @@ CASES: list[Case] = [
     ),
     case(
         "ssu_cut_in_half",
-        lambda folder: (ssu()(folder), cut(folder / H5)),
+        both(ssu(), cut(H5)),
         Says(H5, "truncated", remedy="Copy the file again"),
         matrix=H5,
     ),
@@ -262,21 +270,21 @@ CASES: list[Case] = [
     case("npy_of_text", npy(distances().astype(str)), Says(NPY, "distances of type"), matrix=NPY, matrix_ids=IDS),
     case(
         "npy_pickled",
-        lambda folder: (npy(distances())(folder), content(NPY, pickled())(folder)),
+        both(npy(distances()), content(NPY, pickled())),
         Says(NPY, "Python objects, which could run code", remedy="astype(float)"),
         matrix=NPY,
         matrix_ids=IDS,
     ),
     case(
         "npy_longer_than_declared",
-        lambda folder: (npy(distances())(folder), content(NPY, longer_than_declared())(folder)),
+        both(npy(distances()), content(NPY, longer_than_declared())),
         Says(NPY, "declares 2,048 bytes of values, 2,056 follow", remedy="Copy the file again"),
         matrix=NPY,
         matrix_ids=IDS,
     ),
     case(
         "npy_cut",
-        lambda folder: (npy(distances())(folder), cut(folder / NPY)),
+        both(npy(distances()), cut(NPY)),
         Says(NPY, "declares 2,048 bytes of values", remedy="Copy the file again"),
         matrix=NPY,
         matrix_ids=IDS,

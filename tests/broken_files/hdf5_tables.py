@@ -194,6 +194,7 @@ CASES: list[Case] = [
         table(COUNTS / 2),
         Says(FILE, f"{ODD} of {N} counts are fractions, not reads", remedy="--relative-abundance"),
     ),
+    case("table_of_shares", table(COUNTS / 512), relative_abundance=True, rarefy_depth=0),
     case(
         "table_duplicate_samples",
         table(samples=swapped(SAMPLES, _3="s01", _5="s02")),
@@ -275,6 +276,7 @@ CASES: list[Case] = [
         Says(FILE, "expected numbers of 1 dimension, found complex", DATA),
     ),
     case("table_counts_in_a_grid", anew(DATA, np.ones((N, 1))), Says(FILE, "expected 1 dimension, found 2", DATA)),
+    case("table_counts_without_a_shape", anew(DATA, h5py.Empty("f8")), Says(FILE, "found an empty dataspace", DATA)),
     case(
         "table_indices_are_fractions",
         anew(INDICES, np.ones(N)),
@@ -324,7 +326,12 @@ CASES: list[Case] = [
     case("table_without_features", table(np.zeros((16, 0)), features=[]), Says(FILE, "no features", "observation/ids")),
     case("table_sample_without_reads", add_zero, note(FILE, "1 of 16 samples have no reads and were dropped (s05)")),
     case("table_all_zero", table(COUNTS * 0), Says(FILE, "no sample has reads")),
-    case("table_counts_above_int32", table(LARGE), note(FILE, "all ASVs are in the tree")),
+    case("table_counts_above_int32", table(LARGE), note(FILE, "all ASVs are in the tree"), rarefy_depth=0),
+    case(
+        "table_counts_too_large_to_rarefy",
+        table(LARGE),
+        Says(FILE, "1 samples have more than 999,999,999 reads", "", ("s03",), 1, remedy="--rarefy-depth 0"),
+    ),
     case(
         "table_counts_above_2_to_53",
         table(HUGE),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Case, Says, Spoil, case, content, edited, note, replaced
+from .case import Case, Says, Spoil, both, case, content, edited, note, replaced
 from .good_study import HEADER, ROWS, SAMPLES, metadata_text
 from .hdf5_tables import table
-from .text_tables import both
 
 FILE = "metadata.tsv"
 DAYS = "degree_days"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import Case, Says, Spoil, case, content, note
+from .case import Case, Says, Spoil, both, case, content, note
 from .good_study import COUNTS, FEATURES, SAMPLES, fasta_text, json_table, json_text, tsv_table
 from .hdf5_tables import swapped, table
 
@@ -59,14 +59,6 @@ def fasta(edit: Callable[[str], str | bytes]) -> Spoil:
 def hashed(folder: Path) -> None:
     """Features named by the MD5 of their sequences."""
     table(features=MD5)(folder)
-
-
-def both(*spoils: Spoil) -> Spoil:
-    def spoil(folder: Path) -> None:
-        for one in spoils:
-            one(folder)
-
-    return spoil
 
 
 def third(value: str) -> list[str]:

@@ -36,7 +36,7 @@ def test_a_good_study(study: Path, capsys: Capture) -> None:
     assert re.match(r"table +24 samples x \d+ features, [\d,]+ reads\n", out)
     assert "\nWARNING " in out  # hosts repeat
     assert "--group-column host" in out
-    assert out.endswith("0 errors, 1 warning: look at the warnings before you train\n")
+    assert out.endswith("0 errors, 3 warnings: look at the warnings before you train\n")
     assert sorted(study.iterdir()) == before
 
 
@@ -51,10 +51,19 @@ def test_a_bad_study(study: Path, capsys: Capture) -> None:
     assert "2 errors, 0 warnings: the files would be refused" in out
 
 
+def test_quiet_prints_errors_only(study: Path, capsys: Capture) -> None:
+    assert check(study, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert check(study, "--quiet", "--metadata-column", "colour") == 2
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("ERROR ")
+    assert all(line.startswith(("ERROR ", "        -> ")) for line in out)
+
+
 def test_json(study: Path, capsys: Capture) -> None:
     assert check(study, "--json", "--group-column", "host") == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["facts"]["groups host"] == "8 groups of 3 to 3 samples"
+    assert report["facts"]["groups host"] == "8 groups of 3 samples, among 24 samples"
     assert all(finding["level"] != "error" for finding in report["findings"])
 
 

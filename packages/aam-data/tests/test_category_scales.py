@@ -57,7 +57,7 @@ def test_each_category_has_its_own_scale_and_small_ones_that_of_all(make: MakeMe
     np.testing.assert_allclose(scales.invert(overall, scaled, number), values)
     assert scales.describe("age", metadata, rows) == (
         "age: 2 categories of place have a scale of their own, and 11 of 41 samples use that of all, being of "
-        "categories with fewer than 10 training samples, equal values or no value (no value: 2, moor: 9)"
+        "categories with fewer than 10 training samples, almost equal values or no value (no value: 2, moor: 9)"
     )
     assert scales.describe("age", metadata, rows[:30]) == "age: 2 categories of place have a scale of their own"
 

@@ -66,14 +66,14 @@ def test_facts_of_a_good_study(table: TableOptions, metadata: MetadataOptions) -
     assert facts["reads per sample"] == "min 100, 5% 100, 25% 200, 50% 400, 75% 600, max 800"
     assert facts["ASVs per sample"] == "min 3, 5% 3, 25% 3, 50% 3, 75% 3, max 3"
     assert facts["rarefaction"] == "to 150 reads keeps 7 of 8 samples"
-    assert facts["target status"] == "2 classes (sick: 4, well: 4), 0 samples without"
-    assert facts["groups host"] == "4 groups of 2 to 2 samples"
+    assert facts["target status"] == "2 classes among 7 samples (sick: 3, well: 4)"
+    assert facts["groups host"] == "4 groups of 1 to 2 samples, among 7 samples"
     assert facts["split"].startswith("4 samples (2 groups) train, 1 samples (1 groups) validate")
 
 
 def test_a_numeric_target(table: TableOptions, metadata: MetadataOptions) -> None:
     report = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("age",)))
-    assert dict(report.facts)["target age"] == "8 samples, min 0, median 3.5, max 7; 0 samples without"
+    assert dict(report.facts)["target age"] == "7 samples, min 1, median 4, max 7"
 
 
 def test_problems_of_all_files_are_found_at_once(tmp_path: Path, table: TableOptions) -> None:
@@ -110,6 +110,17 @@ def test_repeated_hosts_without_groups_are_a_warning(table: TableOptions, metada
     report = check_study(table, metadata, None, DEPTH, SplitOptions(test_size=0.3, val_size=0.3))
     assert [f for f in report.findings if f.level == "warning" and "--group-column host" in f.problem]
     assert "--group-column" not in str(check_study(table, metadata, None, DEPTH, SPLIT))
+
+
+def test_a_target_that_is_constant_in_training(table: TableOptions, tmp_path: Path) -> None:
+    for name, ids in (("train", SAMPLES[1:4]), ("val", SAMPLES[4:])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(ids) + "\n")
+    rows = [f"{name}\t{1 if number < 4 else 2}" for number, name in enumerate(SAMPLES)]
+    (tmp_path / "constant.tsv").write_text("\n".join(["id\tph", *rows]) + "\n")
+    lists = SplitOptions(train_samples=tmp_path / "train.txt", val_samples=tmp_path / "val.txt")
+    known = MetadataOptions(tmp_path / "constant.tsv")
+    report = check_study(table, known, None, DEPTH, lists, TargetOptions(("ph",)))
+    assert [text for text in errors(report) if "all 3 training samples have the value 1" in text]
 
 
 def test_depth_that_no_sample_has(table: TableOptions) -> None:
@@ -172,5 +183,5 @@ def test_ibd(shared_data: Path) -> None:
     assert facts["samples"].startswith("470 in both table and metadata; 176 only in the metadata")
     assert facts["tree"] == "9,970 of 10,099 ASVs are tips"
     assert facts["rarefaction"] == "to 5,000 reads keeps 428 of 470 samples"
-    assert facts["target ibd"] == "2 classes (Control: 277, Crohns: 193), 0 samples without"
-    assert facts["groups host_subject_id"].startswith("24 groups")
+    assert facts["target ibd"] == "2 classes among 428 samples (Control: 268, Crohns: 160)"
+    assert facts["groups host_subject_id"].startswith("23 groups")

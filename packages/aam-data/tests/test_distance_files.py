@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -124,6 +125,46 @@ def test_text_that_cannot_be_written_keeps_the_matrix(tmp_path: Path) -> None:
     (tmp_path / "out.tsv").rmdir()
     write_distances(tmp_path / "out.tsv", ids, lambda first: iter(()), "key")
     assert np.array_equal(read_distances(tmp_path / "out.tsv").values, values)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".tsv", ".npy"])
+def test_no_file_holds_undefined_distances(suffix: str, tmp_path: Path) -> None:
+    ids, values = matrix(6)
+    values[1, 5] = values[5, 1] = np.nan
+    with pytest.raises(DataError, match=r"undefined or too large.*\(s\.1 - s\.5\)"):
+        write_distances(tmp_path / f"out{suffix}", ids, blocks(values, 4), "key")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_float32_overflows(tmp_path: Path) -> None:
+    ids, values = matrix(3)
+    with pytest.raises(DataError, match="too large"):
+        write_distances(tmp_path / "out.h5", ids, blocks(values * 1e300, 3), "key")
+    write_distances(tmp_path / "out.tsv", ids, blocks(values * 1e300, 3), "key")
+    assert np.array_equal(skbio.DistanceMatrix.read(str(tmp_path / "out.tsv")).data, values * 1e300)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".tsv", ".npy"])
+def test_a_shortened_matrix_is_not_continued(suffix: str, tmp_path: Path) -> None:
+    def interrupted(first: int) -> Iterator[Block]:
+        yield from islice(whole(first), 3)
+        raise KeyboardInterrupt
+
+    ids, values = matrix(11)
+    whole, path = blocks(values, 4), tmp_path / f"out{suffix}"
+    with pytest.raises(KeyboardInterrupt):
+        write_distances(path, ids, interrupted, "key")
+    partial = tmp_path / f"out{suffix}.partial"
+    os.truncate(partial, partial.stat().st_size - 40)
+    with pytest.raises(DataError, match="bytes and had"):
+        write_distances(path, ids, whole, "key")
+    assert not path.exists()
+
+
+def test_faith_pd_is_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"written as \.tsv.*--output"):
+        write_faith_pd(tmp_path / "pd.h5", ["a"], np.array([1.5]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refuses_another_suffix(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.model_selection import GroupShuffleSplit
 
 from aam_data.partition import partition
@@ -13,9 +14,13 @@ from aam_data.partition import partition
 SHARES = np.array([0.2, 0.1, 0.7])
 
 
+def divide(strata: list[np.ndarray], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
+    return partition([csr_array(members) for members in strata], shares, seed, *key)
+
+
 def sizes_of(members: np.ndarray, shares: np.ndarray, seed: int = 0) -> np.ndarray:
     """Samples by part and class, [P, K]."""
-    part = partition([members], shares, seed)
+    part = divide([members], shares, seed)
     return np.stack([members[part == number].sum(axis=0) for number in range(len(shares))])
 
 
@@ -48,7 +53,7 @@ def test_a_class_of_two_always_has_one_in_the_largest_part() -> None:
 
 
 def test_every_sample_is_in_each_part_as_often_as_its_share_says() -> None:
-    parts = np.array([partition([np.ones((10, 1), dtype=int)], SHARES, seed) for seed in range(2000)])
+    parts = np.array([divide([np.ones((10, 1), dtype=int)], SHARES, seed) for seed in range(2000)])
     share = np.stack([(parts == number).mean(axis=0) for number in range(3)])
     assert (np.abs(share - SHARES[:, None]) < 5 * np.sqrt(0.25 / 2000)).all()
 
@@ -56,12 +61,12 @@ def test_every_sample_is_in_each_part_as_often_as_its_share_says() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=3, max_size=30), st.integers(0, 1000))
 def test_groups_fill_every_part(group_sizes: list[int], seed: int) -> None:
-    part = partition([np.array(group_sizes)[:, None]], SHARES, seed)
+    part = divide([np.array(group_sizes)[:, None]], SHARES, seed)
     assert set(part) == {0, 1, 2}
 
 
 def test_one_huge_group_goes_to_the_largest_part() -> None:
-    assert all(partition([np.array([[5], [90], [5]])], SHARES, seed)[1] == 2 for seed in range(20))
+    assert all(divide([np.array([[5], [90], [5]])], SHARES, seed)[1] == 2 for seed in range(20))
 
 
 def test_groups_of_one_class_are_balanced_and_beat_random_groups() -> None:
@@ -78,22 +83,22 @@ def test_groups_of_one_class_are_balanced_and_beat_random_groups() -> None:
         theirs.append(np.abs(by_part - wanted).max())
     assert max(ours) <= 0.02 * n.sum()
     assert np.median(theirs) > 3 * np.median(ours)
-    assert len({tuple(partition([members], np.array([0.2, 0.8]), seed)) for seed in range(10)}) > 5
+    assert len({tuple(divide([members], np.array([0.2, 0.8]), seed)) for seed in range(10)}) > 5
 
 
 def test_keys_and_seeds_divide_differently_and_again_alike() -> None:
     members = np.ones((60, 1), dtype=int)
-    assert (partition([members], SHARES, 1, 5) == partition([members], SHARES, 1, 5)).all()
-    assert (partition([members], SHARES, 1, 5) != partition([members], SHARES, 1, 6)).any()
-    assert (partition([members], SHARES, 1, 5) != partition([members], SHARES, 2, 5)).any()
+    assert (divide([members], SHARES, 1, 5) == divide([members], SHARES, 1, 5)).all()
+    assert (divide([members], SHARES, 1, 5) != divide([members], SHARES, 1, 6)).any()
+    assert (divide([members], SHARES, 1, 5) != divide([members], SHARES, 2, 5)).any()
 
 
 def test_a_class_without_samples_does_not_matter() -> None:
     """In a fold, all samples of a class may be held out."""
     members = np.array([[1, 1, 0], [0, 2, 0], [1, 1, 0], [1, 1, 0], [1, 1, 0], [1, 1, 0]])
     shares = np.array([0.4, 0.6])
-    part = partition([members], shares, 0)
-    assert np.array_equal(part, partition([members[:, :2]], shares, 0))
+    part = divide([members], shares, 0)
+    assert np.array_equal(part, divide([members[:, :2]], shares, 0))
     assert set(part) == {0, 1}
 
 
@@ -106,7 +111,7 @@ def test_two_divisions_of_single_samples_are_both_balanced() -> None:
     first, second = random.integers(0, 2, 90), random.integers(0, 5, 90)
     strata = [one_hot(first), one_hot(second)]
     for seed in range(10):
-        part = partition(strata, SHARES, seed)
+        part = divide(strata, SHARES, seed)
         for members in strata:
             by_part = np.stack([members[part == number].sum(axis=0) for number in range(3)])
             assert by_part.sum(axis=1).tolist() == [18, 9, 63]
@@ -124,8 +129,8 @@ def test_two_divisions_of_groups_are_both_balanced() -> None:
         by_part = np.stack([members[part == number].sum(axis=0) for number in range(3)])
         return float(np.abs(by_part - SHARES[:, None] * members.sum(axis=0)).max())
 
-    both = [partition(strata, SHARES, seed) for seed in range(8)]
-    one = [partition(strata[:1], SHARES, seed) for seed in range(8)]
+    both = [divide(strata, SHARES, seed) for seed in range(8)]
+    one = [divide(strata[:1], SHARES, seed) for seed in range(8)]
     assert np.median([error(part, strata[1]) for part in both]) < 0.5 * np.median(
         [error(part, strata[1]) for part in one]
     )
@@ -136,5 +141,5 @@ def test_two_divisions_of_groups_are_both_balanced() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=60), st.integers(0, 100))
 def test_any_two_divisions_fill_every_part(labels: list[tuple[int, int]], seed: int) -> None:
     strata = [one_hot(np.array(each)) for each in zip(*labels, strict=True)]
-    part = partition(strata, SHARES, seed)
+    part = divide(strata, SHARES, seed)
     assert set(part) == {0, 1, 2}

@@ -161,7 +161,7 @@ def test_scales_by_category(tmp_path: Path) -> None:
     assert study.metadata is not None
     without = replace(study.metadata, frame=study.metadata.frame[["age"]])
     for metadata in (None, without):
-        with pytest.raises(DataError, match=r"columns are missing .*\(site\)\. Give a file that has them with --meta"):
+        with pytest.raises(DataError, match=r"needs these metadata columns.*\(site\)\. Give a file that has them"):
             preprocessor.scales_of(metadata, 24)
     plain = Preprocessor.fit(study, train, OPTIONS, **SETTLED, target=TargetOptions(("age",)))
     assert plain.category_columns == ()

@@ -132,8 +132,9 @@ def test_shallow_samples_are_found_named_and_refused() -> None:
     table = table_of(np.array([[5, 0], [90, 20], [0, 99]]))
     assert deep_enough(table, 100).tolist() == [False, True, False]
     assert shallow_report(table, 100) == (
-        "2 of 3 samples have fewer than 100 reads and are left out"
+        "warning: 2 of 3 samples have fewer than 100 reads and are left out"
         " (quantiles of reads per sample: 0% 5, 5% 5, 25% 5, 50% 99, 75% 99, 100% 110)"
+        "; --rarefy-depth 5 would keep 95% of them"
     )
     with pytest.raises(DataError, match=r"2 samples have fewer than 100 reads \(s0, s2\).*--rarefy-depth"):
         Rarefier(table, 100, 1).draw(np.arange(3), 0)

@@ -167,3 +167,21 @@ def test_more_json_than_memory(tmp_path: Path) -> None:
     path = write(tmp_path / "t.biom")
     with pytest.raises(DataError, match=r"JSON of this size may need .*biom convert .*--max-input-gb"):
         read_table(path, max_input_gb=10 * path.stat().st_size / 1e9)
+
+
+def test_ids_that_no_file_can_hold(tmp_path: Path) -> None:
+    content = {
+        "id": None,
+        "format": "Biological Observation Matrix 1.0.0",
+        "type": "OTU table",
+        "matrix_type": "sparse",
+        "matrix_element_type": "int",
+        "shape": [1, 1],
+        "rows": [{"id": "ACGT" * 10, "metadata": None}],
+        "columns": [{"id": "\ud800", "metadata": None}],
+        "data": [[0, 0, 5]],
+    }
+    path = tmp_path / "table.biom"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"columns: sample ids that are no Unicode text .*ud800"):
+        read_table(path)

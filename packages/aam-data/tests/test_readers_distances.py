@@ -328,6 +328,7 @@ def test_other_hdf5(tmp_path: Path) -> None:
         (b"\ts1\ts2\ns2\t0\t1\ns1\t1\t0\n", "row 2: begins with s2, expected s1"),
         (b"\ts1\ts2\ns1\t0\t1\t5\ns2\t1\t0\n", "row 2: 4 cells, the header has 3"),
         (b"\ts1\ts2\ns1\t0\tfar\ns2\t1\t0\n", "1 distances are not numbers .*s1, s2. = 'far'"),
+        (b"\ts1\ts2\ns1\t0\t0_1\ns2\t0_1\t0\n", "2 distances are not numbers .*s1, s2. = '0_1'"),
         (b"\ts1\ts1\ns1\t0\t1\ns1\t1\t0\n", r"appear more than once \(s1\)"),
         (b"\ts1\ts2\ns1\t0\tnan\ns2\tnan\t0\n", "2 of 4 distances are not finite"),
         (b"\x28\xb5\x2f\xfd\x00", "unzstd"),

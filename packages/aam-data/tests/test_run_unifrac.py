@@ -124,6 +124,19 @@ def test_goes_on_after_kill_9(suffix: str, folder: Path, study: Study, tmp_path:
 def test_refuses_before_reading(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\.h5, \.tsv, \.npy"):
         run_unifrac(*options(tmp_path / "absent", tmp_path / "d.csv"))
+    with pytest.raises(DataError, match=r"Faith's PD is written as \.tsv"):
+        run_unifrac(*options(tmp_path / "absent", tmp_path / "d.h5", unifrac_metric="faith_pd"))
+
+
+@pytest.mark.parametrize(
+    ("output", "tree"), [("d.npy", "d.ids.txt"), ("d.npy", "d.npy.partial"), ("d.h5", "d.h5.partial.blocks")]
+)
+def test_inputs_are_not_overwritten(output: str, tree: str, folder: Path, tmp_path: Path) -> None:
+    text = (folder / "tree.nwk").read_text()
+    (tmp_path / tree).write_text(text)
+    with pytest.raises(DataError, match=f"{tree}: is written beside --output {output} and is .* --tree"):
+        run_unifrac(TableOptions(folder / "table.biom"), UnifracOptions(tmp_path / tree, tmp_path / output))
+    assert (tmp_path / tree).read_text() == text
 
 
 @pytest.mark.parametrize(

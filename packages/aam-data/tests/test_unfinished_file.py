@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,7 +53,7 @@ def test_goes_on_after_each_interruption(tmp_path: Path) -> None:
     interrupted_after(path, 2)
     assert names(tmp_path) == ["out.txt.partial", "out.txt.partial.blocks"]
     interrupted_after(path, 12)
-    assert (tmp_path / "out.txt.partial.blocks").read_text().split() == ["a", "key", "12"]
+    assert (tmp_path / "out.txt.partial.blocks").read_text().split() == ["a", "key", "12", "14"]
     with unfinished(path, "a key", create) as file:
         assert file.n_blocks == 12
         file.path.rename(path)
@@ -74,12 +77,12 @@ def test_marks_follow_the_flush(mark_every_block: None, tmp_path: Path) -> None:
         with unfinished(tmp_path / "out.txt", "key", create) as file:
             file.filled(1, lambda: seen.append(marks.read_text()))
             assert seen == [""]
-            assert marks.read_text().split() == ["key", "1"]
+            assert marks.read_text().split() == ["key", "1", "0"]
             file.filled(2, fail)
 
     with pytest.raises(OSError, match="No space"):
         fill()
-    assert marks.read_text().split() == ["key", "1"]
+    assert marks.read_text().split() == ["key", "1", "0"]
 
 
 def test_refuses_to_continue_something_else(tmp_path: Path) -> None:
@@ -93,11 +96,11 @@ def test_refuses_to_continue_something_else(tmp_path: Path) -> None:
     assert (tmp_path / "out.txt.partial").read_text() == before + "2"
 
 
-@pytest.mark.parametrize("marks", ["", "key", "key\n", "key\n    ", "key\nx2\n", "\n2\n"])
+@pytest.mark.parametrize("marks", ["", "key", "key\n", "key\n 2", "key\n 2 4", "key\nx2 4\n", "\n2 4\n"])
 def test_begins_again_without_a_whole_mark(marks: str, tmp_path: Path) -> None:
     """Killed while it was created, or before the first mark: a zero is not marked."""
     (tmp_path / "out.txt.partial.blocks").write_text(marks)
-    if marks != "\n2\n":  # marks without the file they are of
+    if marks != "\n2 4\n":  # marks without the file they are of
         (tmp_path / "out.txt.partial").write_text("half")
     with unfinished(tmp_path / "out.txt", "key", create) as file:
         assert file.n_blocks == 0
@@ -112,6 +115,83 @@ def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="another program"), unfinished(path, "key", create):
             pass
         file.path.rename(path)
+
+
+def test_a_blocked_read_is_not_another_program(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), unfinished(tmp_path / "out.txt", "key", create):
+        raise BlockingIOError
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".partial.blocks"])
+def test_does_not_write_through_links(suffix: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "out.txt", tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / f"out.txt{suffix}").symlink_to(other)
+    with pytest.raises(DataError, match=rf"out\.txt{suffix}: is no regular file"), unfinished(path, "key", create):
+        pass
+    assert other.read_text() == "precious"
+    assert names(tmp_path) == ["other", f"out.txt{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".partial.blocks"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_refuses_what_is_no_file(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
+    make(tmp_path / f"out.txt{suffix}")
+    with pytest.raises(DataError, match="is no regular file"), unfinished(tmp_path / "out.txt", "key", create):
+        pass
+    assert names(tmp_path) == [f"out.txt{suffix}"]
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_refuses_to_continue_a_file_of_another_size(change: int, tmp_path: Path) -> None:
+    interrupted_after(tmp_path / "out.txt", 3)
+    os.truncate(tmp_path / "out.txt.partial", 3 + change)
+    with pytest.raises(DataError, match=rf"has {3 + change} bytes and had 3 when.*out\.txt\.partial\.blocks"):
+        interrupted_after(tmp_path / "out.txt", 4)
+
+
+def test_a_data_error_leaves_nothing(tmp_path: Path) -> None:
+    interrupted_after(tmp_path / "out.txt", 2)
+    with pytest.raises(DataError, match="wrong"), unfinished(tmp_path / "out.txt", "a key", create):
+        raise DataError("wrong")
+    assert names(tmp_path) == []
+
+
+def test_the_lock_is_of_the_file_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One program opens the marks, another finishes and removes them, only then does the first get its lock."""
+    path, flock = tmp_path / "out.txt", fcntl.flock
+    first = unfinished(path, "key", create)
+    first.__enter__().path.rename(path)
+
+    def after_the_first(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        first.__exit__(None, None, None)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_first)
+    with unfinished(path, "key", create) as file:
+        with pytest.raises(DataError, match="another program"), unfinished(path, "other", create):
+            pass
+        file.become(path)
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_goes_on_where_files_cannot_be_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail_with(number: int) -> None:
+        def flock(descriptor: int, operation: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    notes: list[str] = []
+    for number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+        fail_with(number)
+        with unfinished(tmp_path / "out.txt", "key", create, notes.append) as file:
+            file.become(tmp_path / "out.txt")
+    assert notes == ["the file system has no locks: let no other program write out.txt.partial"] * 3
+    fail_with(errno.EIO)
+    with pytest.raises(OSError, match="Input/output"), unfinished(tmp_path / "out.txt", "key", create):
+        pass
 
 
 def test_survives_kill_9(tmp_path: Path) -> None:

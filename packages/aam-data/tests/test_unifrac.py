@@ -117,6 +117,19 @@ def test_fractions_leave_no_trace_where_nothing_is() -> None:
         np.testing.assert_allclose(from_fractions, from_reads, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("metric", "alpha"), WAYS)
+def test_fractions_that_sums_lose(metric: UnifracMetric, alpha: float) -> None:
+    """Beside 0.5, 1e-20 below a branch is 0 after a sum; all samples still have distances, as if it were not there."""
+    phylogeny = as_phylogeny("((A:1,B:1):1,C:1);", ["A", "B", "C"])
+    fractions = np.array([[0.5, 1e-20, 0.5], [0.9, 1e-20, 0.1], [0.2, 0, 0.8]])
+    values = unifrac_distances(phylogeny, as_samples(fractions), metric=metric, alpha=alpha)
+    assert np.isfinite(values).all()
+    if metric != "unifrac" and alpha > 0:
+        fractions[:, 1] = 0
+        without = unifrac_distances(phylogeny, as_samples(fractions), metric=metric, alpha=alpha)
+        np.testing.assert_allclose(values, without, rtol=0, atol=1e-12)
+
+
 def test_a_sheared_tree_gives_the_same_distances() -> None:
     rng = np.random.default_rng(6)
     names = [f"t{i}" for i in range(200)]

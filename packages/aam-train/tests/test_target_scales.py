@@ -132,7 +132,7 @@ def test_prediction_takes_the_categories_from_metadata(
     assert again == pytest.approx(column(rows_of(by_site / "predictions_full.tsv"), "prediction"), rel=1e-5)
     assert (
         "degree_days: 2 categories of site have a scale of their own, and 10 of 60 samples use that of all, being of "
-        "categories with fewer than 10 training samples, equal values or no value (no value: 2, c: 8)"
+        "categories with fewer than 10 training samples, almost equal values or no value (no value: 2, c: 8)"
     ) in " ".join(capsys.readouterr().err.split())
 
     metadata = pd.read_csv(sited / "metadata.tsv", sep="\t", dtype=str)
@@ -148,11 +148,11 @@ def test_prediction_takes_the_categories_from_metadata(
 
 
 def test_prediction_without_the_categories_is_refused(by_site: Path, sited: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"columns are missing .* \(site\)\. Give a file that has them with --metadata"):
+    with pytest.raises(DataError, match=r"needs these metadata columns.* \(site\)\. Give a file that has them"):
         predict(by_site, sited, tmp_path / "p.tsv", None)
     metadata = pd.read_csv(sited / "metadata.tsv", sep="\t", dtype=str).drop(columns="site")
     metadata.to_csv(tmp_path / "without.tsv", sep="\t", index=False)
-    with pytest.raises(DataError, match=r"without.tsv: columns are missing .* \(site\)"):
+    with pytest.raises(DataError, match=r"without.tsv: the model needs these metadata columns.* \(site\)"):
         predict(by_site, sited, tmp_path / "p.tsv", tmp_path / "without.tsv")
     assert [path.name for path in tmp_path.iterdir()] == ["without.tsv"]
 

@@ -20,6 +20,11 @@ def lines(report: Report) -> list[str]:
     return [*text, "", f"{', '.join(counts)}: {_verdict(report)}"]
 
 
+def errors(report: Report) -> list[str]:
+    """The errors alone, with their remedies."""
+    return [line for finding in report.findings if finding.level == "error" for line in _finding(finding)]
+
+
 def _finding(finding: Finding) -> list[str]:
     where = f"{finding.where}: " if finding.where else ""
     text = [f"{finding.level.upper():8}{where}{finding.text}"]

@@ -13,9 +13,11 @@ _CHUNK = 16
 
 
 def branch_shares(phylogeny: Phylogeny, samples: SampleCounts) -> csr_matrix:
-    """Reads below each branch over all reads of the sample on the tree, float64 [S, n_branches], zeros not stored.
+    """Reads below each branch over all reads of the sample on the tree, float64 [S, n_branches].
 
-    Features that are not in the tree are left out. A sample without a read on the tree has an empty row.
+    Stored for the branches with a read of the sample. A fraction can be too small beside the others to survive a sum;
+    its branch is stored with a share of 0. Features that are not in the tree are left out. A sample without a read on
+    the tree has an empty row.
     """
     sample, tip, counts = on_tree(phylogeny, samples)
     total = np.bincount(sample, weights=counts, minlength=samples.n_samples)

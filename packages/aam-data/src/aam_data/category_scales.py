@@ -47,11 +47,15 @@ class CategoryScales:
 
     @classmethod
     def fit(cls, kind: str, values: np.ndarray, metadata: Metadata, rows: np.ndarray, columns: tuple[str, ...]) -> Self:
-        """Fit a transform in each category with at least 10 training values that are not (almost) all alike.
+        """Fit a transform in each category with at least 10 training values that are not almost equal.
+
+        Almost equal means within a thousandth of the range of all training values, of their logarithms where the
+        transform takes these.
 
         Args:
             kind: a key of ``transforms.TRANSFORMS``.
-            values: float [B] of the target, NaN where missing, which ``transforms.check_values`` accepts.
+            values: float [B] of the target, NaN where missing; ``transforms.check_values`` accepts all of them,
+                ``transforms.fit_transform`` those of the training samples.
             metadata: of the B samples.
             rows: int64 [R] the training samples.
             columns: whose values make up the categories.
@@ -61,12 +65,13 @@ class CategoryScales:
         """
         rows = rows[np.isfinite(values[rows])]
         names, code = _categories(metadata, columns)
-        least_spread = LEAST_SPREAD * np.ptp(values[rows])
+        scaled = TRANSFORMS[kind].fit(values[rows]).apply(values)
+        least_spread = LEAST_SPREAD * np.ptp(scaled[rows])
         found = {}
         for number, name in enumerate(names):
-            here = values[rows[code[rows] == number]]
-            if len(here) >= FEWEST and np.ptp(here) > least_spread:
-                found[name] = TRANSFORMS[kind].fit(here)
+            here = rows[code[rows] == number]
+            if len(here) >= FEWEST and np.ptp(scaled[here]) > least_spread:
+                found[name] = TRANSFORMS[kind].fit(values[here])
         return cls(columns, tuple(found), tuple(found.values()))
 
     def scales(self, metadata: Metadata) -> np.ndarray:
@@ -104,7 +109,7 @@ class CategoryScales:
         shown = [f"{'no value' if k < 0 else '/'.join(names[k])}: {n:,}" for k, n in sorted(fallback.items())]
         return (
             f"{text}, and {fallback.total():,} of {len(rows):,} samples use that of all, being of categories with "
-            f"fewer than {FEWEST} training samples, equal values or no value ({first_few(shown)})"
+            f"fewer than {FEWEST} training samples, almost equal values or no value ({first_few(shown)})"
         )
 
     def to_dict(self) -> dict[str, Any]:

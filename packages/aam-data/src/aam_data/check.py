@@ -1,13 +1,13 @@
 """Everything that can be said about the files of a study before a run: what they hold, and what is wrong with them.
 
-The same code reads and selects samples for `aam pretrain`, `aam train` and `aam predict`, so what passes here is not
-refused there. Needs no torch.
+The same code reads files, selects and divides samples for `aam pretrain`, `aam train` and `aam predict`. Needs no
+torch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,18 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
+from aam_data.dataset import SampleDataset, cut_report
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.feature_sequences import kind_of_ids
 from aam_data.findings import Finding
 from aam_data.inspection import Inspection, inspect_study
 from aam_data.leaks import leak_notes
 from aam_data.overlap import Overlap, overlap_of
+from aam_data.preprocessor import Preprocessor
+from aam_data.rarefaction import FIXED_DRAW, Rarefier
 from aam_data.readers.metadata import Metadata
-from aam_data.selection import default_depth, make_splits, select_samples
+from aam_data.selection import DEFAULT_MAX_BP, default_depth, make_splits, select_samples, small_parts
+from aam_data.splits import Splits
 from aam_data.study import Study, study_of
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
@@ -85,16 +89,33 @@ def check_study(
             relative_abundance=table.relative_abundance,
         )
         facts += _sample_facts(study, depth, sample)
-        facts += _column_facts(study, target, split)
         selection = problems.collect(select_samples, study, depth, target)
+        used = np.arange(study.table.n_samples) if selection is None else selection.rows
+        facts += _column_facts(study, used, target, split)
         if selection is not None:
             notes += selection.notes
             splits = problems.collect(make_splits, study, selection.rows, split, seed, target)
             if splits is not None:
+                notes += small_parts(splits[0])
+                notes += problems.collect(_try_samples, study, splits[0], sample, depth, seed, target) or []
                 groups = None if split.group_column is None else _groups(study, split.group_column)
                 facts.append(("split", splits[0].summary(groups)))
                 notes += leak_notes(study, splits[0], target, split.group_column, depth)
     return Report(tuple(facts), _sorted(problems, notes))
+
+
+def _try_samples(
+    study: Study, splits: Splits, sample: SampleOptions, depth: int, seed: int, target: TargetOptions | None
+) -> list[str]:
+    """Fit what a run fits before it builds a model, and say what it would cut."""
+    row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
+    rows = np.array([row_of[i] for i in splits.train], dtype=np.int64)
+    sample = replace(sample, max_bp=sample.max_bp or DEFAULT_MAX_BP)
+    preprocessor = Preprocessor.fit(study, rows, sample, trim_length=0, rarefy_depth=depth, seed=seed, target=target)
+    samples = SampleDataset(study, Rarefier(study.table, depth, seed), preprocessor)
+    everything = np.array([row_of[i] for i in splits.part_of()], dtype=np.int64)
+    text = cut_report(samples, everything, FIXED_DRAW)
+    return [text] if text else []
 
 
 def _columns_missing(known: Metadata | None, target: TargetOptions | None, split: SplitOptions) -> bool:
@@ -165,29 +186,32 @@ def _quantiles(values: np.ndarray) -> str:
     return ", ".join(f"{name} {value:,.0f}" for name, value in zip(names, found, strict=True))
 
 
-def _column_facts(study: Study, target: TargetOptions | None, split: SplitOptions) -> list[tuple[str, str]]:
-    """Of target and groups, among the samples of the table."""
+def _column_facts(
+    study: Study, used: np.ndarray, target: TargetOptions | None, split: SplitOptions
+) -> list[tuple[str, str]]:
+    """Of target and groups, among the rows ``used`` of the study."""
     facts: list[tuple[str, str]] = []
     if study.metadata is None:
         return facts
+    known = study.metadata.take(study.table.sample_ids[used])
     for column in target.metadata_column if target else ():
-        if target is not None and target.classifier:
-            facts.append((f"target {column}", _classes(study.metadata.text(column))))
-        elif (text := _numbers(study.metadata, column)) is not None:
+        text = _classes(known.text(column)) if target is not None and target.classifier else _numbers(known, column)
+        if text is not None:
             facts.append((f"target {column}", text))
     if split.group_column is not None:
-        sizes = Counter(value for value in study.metadata.text(split.group_column) if value is not None)
+        sizes = Counter(value for value in known.text(split.group_column) if value is not None)
         text = f"{len(sizes):,} groups"
         if sizes:
-            text += f" of {min(sizes.values()):,} to {max(sizes.values()):,} samples"
-        facts.append((f"groups {split.group_column}", text))
+            low, high = min(sizes.values()), max(sizes.values())
+            text += f" of {low:,} samples" if low == high else f" of {low:,} to {high:,} samples"
+        facts.append((f"groups {split.group_column}", f"{text}, among {len(used):,} samples"))
     return facts
 
 
 def _classes(values: np.ndarray) -> str:
     counts = Counter(value for value in values if value is not None)
     sizes = [f"{name}: {count:,}" for name, count in sorted(counts.items())]
-    return f"{len(sizes):,} classes ({first_few(sizes, 10)}), {len(values) - counts.total():,} samples without"
+    return f"{len(sizes):,} classes among {counts.total():,} samples ({first_few(sizes, 10)})"
 
 
 def _numbers(metadata: Metadata, column: str) -> str | None:
@@ -200,8 +224,7 @@ def _numbers(metadata: Metadata, column: str) -> str | None:
     if len(present) == 0:
         return "no sample has a value"
     low, middle, high = np.quantile(present, (0, 0.5, 1))
-    missing = len(values) - len(present)
-    return f"{len(present):,} samples, min {low:g}, median {middle:g}, max {high:g}; {missing:,} samples without"
+    return f"{len(present):,} samples, min {low:g}, median {middle:g}, max {high:g}"
 
 
 def _groups(study: Study, column: str) -> dict[str, str | None]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.output_files import replacing
-from aam_data.unfinished_file import unfinished
+from aam_data.unfinished_file import unfinished, unfinished_paths
 from aam_data.unifrac import Block
 
 DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
@@ -43,7 +43,8 @@ def write_distances(
         note: told when an earlier call is continued.
 
     Raises:
-        DataError: another suffix; or ``path`` + ``.partial`` holds a matrix with another key.
+        DataError: another suffix; ``path`` + ``.partial`` holds a matrix with another key; or a distance is undefined
+            or above the largest number of the format, and nothing is kept.
     """
     check_distance_suffix(path)
     n = len(ids)
@@ -54,11 +55,12 @@ def write_distances(
         else:
             _create_npy(partial, n, np.float64 if path.suffix == ".tsv" else np.float32)
 
-    with unfinished(path, key, create) as file:
+    with unfinished(path, key, create, note) as file:
         if file.n_blocks:
             note(f"continuing {file.path.name}, which holds {file.n_blocks:,} blocks")
-        matrix = _map_ssu(file.path) if path.suffix == ".h5" else np.lib.format.open_memmap(file.path, "r+")
+        matrix = _map_ssu(file.stream) if path.suffix == ".h5" else _map_npy(file.stream)
         for block in blocks(file.n_blocks):
+            _check_finite(block, ids, np.finfo(matrix.dtype).max)
             matrix[block.rows, block.columns] = block.values
             matrix[block.columns, block.rows] = block.values.T
             file.filled(block.number + 1, matrix.flush)
@@ -71,11 +73,17 @@ def write_distances(
         if path.suffix == ".npy":
             with replacing(path.with_suffix(".ids.txt")) as partial:
                 partial.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
-        os.replace(file.path, path)
+        file.become(path)
+
+
+def written_beside(path: Path) -> tuple[Path, ...]:
+    """The other files that ``write_distances`` writes for ``path``, those that vanish in the end too."""
+    return (*unfinished_paths(path), path.with_suffix(".ids.txt")) if path.suffix == ".npy" else unfinished_paths(path)
 
 
 def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarray) -> None:
-    """Write Faith's PD [n] of samples in the layout of QIIME 2's alpha-diversity.tsv."""
+    """Write Faith's PD [n] of samples in the layout of QIIME 2's alpha-diversity.tsv, the only suffix it takes."""
+    check_faith_pd_suffix(path)
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write("\tfaith_pd\n")
         stream.writelines(f"{name}\t{value!r}\n" for name, value in zip(ids, values.tolist(), strict=True))
@@ -88,13 +96,30 @@ def check_distance_suffix(path: Path) -> None:
         raise DataError(f"distances are written as {formats}", file=path, remedy="Give --output one of these suffixes")
 
 
+def check_faith_pd_suffix(path: Path) -> None:
+    """Raise DataError when ``path`` promises another format than ``write_faith_pd`` has."""
+    if path.suffix != ".tsv":
+        raise DataError("Faith's PD is written as .tsv", file=path, remedy="Give --output this suffix")
+
+
+def _check_finite(block: Block, ids: Sequence[str] | np.ndarray, largest: float) -> None:
+    bad = ~(np.abs(block.values) <= largest)  # of NaN too
+    if bad.any():
+        pairs = [f"{ids[block.rows][i]} - {ids[block.columns][j]}" for i, j in np.argwhere(bad)]
+        raise DataError(
+            "distances are undefined or too large to be written",
+            offenders=pairs,
+            remedy="Look at the branch lengths of --tree and at the values of these samples in --table",
+        )
+
+
 def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
     """The layout of ssu: ``format``, ``version``, ``order`` and ``matrix`` (unifrac-binaries, src/api.cpp).
 
     The matrix is allocated in one piece and filled with zeros at once, so that a full disk is an OSError here, and so
     that blocks are written without touching the structure of the file, which a killed program would leave broken.
     """
-    with h5py.File(path, "w", alignment_threshold=1, alignment_interval=64) as file:
+    with h5py.File(path, "x", alignment_threshold=1, alignment_interval=64) as file:
         file["format"] = np.array([b"BDSM"])
         file["version"] = np.array([b"2020.12"])
         encoding = "ascii" if all(name.isascii() for name in ids) else "utf-8"
@@ -106,18 +131,25 @@ def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
         h5py.h5d.create(file.id, b"matrix", h5py.h5t.IEEE_F32LE, space, layout)
 
 
-def _map_ssu(path: Path) -> np.memmap:
+def _map_ssu(stream: BinaryIO) -> np.memmap:
     """The matrix in the file, mapped to memory."""
-    with h5py.File(path) as file:
+    with h5py.File(stream) as file:
         offset, shape = file["matrix"].id.get_offset(), file["matrix"].shape
-    return np.memmap(path, "<f4", "r+", offset, shape)
+    return np.memmap(stream, "<f4", "r+", offset, shape)
+
+
+def _map_npy(stream: BinaryIO) -> np.memmap:
+    """The matrix in the file, mapped to memory; ``numpy.lib.format.open_memmap`` would open it by its name again."""
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    return np.memmap(stream, dtype, "r+", stream.tell(), shape)
 
 
 def _create_npy(path: Path, n: int, dtype: type[np.floating]) -> None:
     """A matrix [n, n] of zeros, written out, so that a full disk is an OSError here and not a bus error later."""
     row = np.zeros(n, dtype=dtype)
     header = {"descr": np.lib.format.dtype_to_descr(row.dtype), "fortran_order": False, "shape": (n, n)}
-    with path.open("wb") as stream:
+    with path.open("xb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         stream.writelines(row.data for _ in range(n))
 

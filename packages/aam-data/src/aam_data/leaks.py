@@ -18,11 +18,11 @@ from aam_data.errors import first_few
 from aam_data.near_duplicates import MOST_BRAY_CURTIS, TwinSearch, find_twins
 from aam_data.readers.metadata import Metadata
 from aam_data.splits import Splits
+from aam_data.strata import group_codes, label_codes
 from aam_data.study import Study
 
 MOST_EXPLAINED = 0.5  # of a target by a column: half of its variance, or of the errors of guessing
 LEAST_ASSOCIATION = 0.6  # of a target with the number of reads: rank correlation, or AUC 0.8
-MOST_P_VALUE = 1e-3
 
 _SUFFIX = r"(_?(id|ids|name|number|no|prefix|accession))?"
 _HOSTS = re.compile(
@@ -168,7 +168,7 @@ def find_leaks(
     if search.twins:
         leaks.append(SharedCommunities(search))
     if study.metadata is not None and target is not None:
-        rows = np.concatenate([train, held_out])
+        rows = np.sort(np.concatenate([train, held_out]))  # so that all folds of the same samples say the same
         for name in target.metadata_column:
             leaks += _follows(study, rows, name, target.classifier, columns, group_column, rarefy_depth)
     return leaks
@@ -188,8 +188,9 @@ def suspicious_columns(metadata: Metadata) -> list[str]:
     batches = [column for column in metadata.columns if _BATCHES.fullmatch(_plain(column))]
     divisions: dict[bytes, str] = {}
     for column in hosts + batches:
-        _, code = np.unique(_labels(metadata, column), return_inverse=True)
-        first = np.unique(code, return_index=True)[1][code]  # the same for equal divisions, whatever their names
+        code = label_codes(metadata.text(column))[1]
+        _, index, code = np.unique(code, return_index=True, return_inverse=True)
+        first = index[code]  # the same for equal divisions, whatever their names
         divisions.setdefault(first.tobytes(), column)
     return list(divisions.values())
 
@@ -199,20 +200,15 @@ def _plain(column: str) -> str:
     return re.sub(r"[\W_]+", "_", column.lower()).strip("_")
 
 
-def _labels(metadata: Metadata, column: str) -> np.ndarray:
-    """Values of a column as text [B], empty where missing."""
-    return np.array([text or "" for text in metadata.text(column)], dtype=str)
-
-
 def _shared_groups(
     metadata: Metadata, columns: list[str], train: np.ndarray, held_out: np.ndarray
 ) -> list[SharedGroups]:
     found = []
     for column in columns:
-        labels = _labels(metadata, column)
-        known = held_out[labels[held_out] != ""]
-        shared = int(np.isin(labels[known], labels[train]).sum())
-        if shared and len(set(labels[np.concatenate([train, held_out])]) - {""}) > 1:
+        code = label_codes(metadata.text(column))[1]
+        known, known_train = (rows[code[rows] >= 0] for rows in (held_out, train))
+        shared = int(np.isin(code[known], code[known_train]).sum())
+        if shared and len(np.unique(code[np.concatenate([known, known_train])])) > 1:
             found.append(SharedGroups(column, shared, len(known), _HOSTS.fullmatch(_plain(column)) is not None))
     return found
 
@@ -227,40 +223,29 @@ def _follows(
     rarefy_depth: int,
 ) -> list[Leak]:
     """What tells one target, on the samples ``rows``."""
-    metadata, classes = study.metadata, []
+    metadata = study.metadata
     assert metadata is not None
+    classes: list[str] = []
     if classifier:
-        labels = _labels(metadata, name)[rows]
-        rows, labels = rows[labels != ""], labels[labels != ""]
-        names, target = np.unique(labels, return_inverse=True)
-        classes = names.tolist()
+        classes, target = label_codes(metadata.text(name)[rows])
+        rows, target = rows[target >= 0], target[target >= 0]
     else:
         target = metadata.numeric(name)[rows]
         rows, target = rows[np.isfinite(target)], target[np.isfinite(target)]
     if len(rows) < FEWEST_SAMPLES:
         return []
     leaks: list[Leak] = []
-    together = _numbers(metadata, group_column, rows)
+    together = np.arange(len(rows)) if group_column is None else group_codes(metadata.text(group_column)[rows])
     for column in columns:
-        known = _labels(metadata, column)[rows] != ""
+        groups = label_codes(metadata.text(column)[rows])[1]
+        known = groups >= 0
         if column == name or known.sum() < FEWEST_SAMPLES:
             continue
-        groups = _numbers(metadata, column, rows[known])
-        explained = explained_by(target[known], groups, together[known])
+        explained = explained_by(target[known], groups[known], together[known])
         if explained >= MOST_EXPLAINED:
             leaks.append(TargetFollowsColumn(name, column, explained, classifier))
     if study.table.is_integer:
         found = association(study.table.depths()[rows].astype(np.float64), target, classes)
-        if found is not None and found.strength >= LEAST_ASSOCIATION and found.p_value <= MOST_P_VALUE:
+        if found is not None and found.strength >= LEAST_ASSOCIATION:
             leaks.append(TargetFollowsDepth(name, found, rarefy_depth))
     return leaks
-
-
-def _numbers(metadata: Metadata, column: str | None, rows: np.ndarray) -> np.ndarray:
-    """Numbers of the values of a column, int64 [R]; a missing value (or no column) is a number of its own."""
-    alone = np.arange(len(rows))
-    if column is None:
-        return alone
-    labels = _labels(metadata, column)[rows]
-    code = np.unique(labels, return_inverse=True)[1]
-    return np.where(labels == "", len(rows) + alone, code)

@@ -60,7 +60,8 @@ def find_twins(table: CountTable, rows: np.ndarray, known_rows: np.ndarray) -> T
     found = _equal(table, rows, known_rows)
     known = _thin(known_rows, np.cumsum(n_asvs[known_rows]), _MOST_ENTRIES)
     by_asv = _by_asv(table, known)
-    work = [int(np.diff(by_asv.indptr)[table.data.row(row)[0]].sum()) for row in rows.tolist()]
+    n_known = np.diff(by_asv.indptr)
+    work = [int(n_known[table.data.row(row)[0]].sum()) for row in rows.tolist()]
     compared = _thin(rows, np.cumsum(work), _MOST_WORK)
     for row in compared.tolist():
         distance, jaccard = _distances(table.data, row, by_asv, n_asvs[known])

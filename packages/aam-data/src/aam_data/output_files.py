@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aam_data.errors import DataError
 
 
-def check_output(output: Path, inputs: dict[str, Path | None]) -> None:
-    """Raise DataError when ``--output`` cannot be written, or is one of the inputs (by flag); older output may be."""
+def check_output(output: Path, inputs: dict[str, Path | None], also: Sequence[Path] = ()) -> None:
+    """Raise DataError when ``--output`` cannot be written, or is one of the inputs (by flag); older output may be.
+
+    Args:
+        inputs: what the command reads, by the flag it is given with.
+        also: the files beside ``output`` that are written too, if only for a while.
+    """
     if output.is_dir():
         raise DataError("--output is a folder", file=output, remedy="Name a file in it")
     if not output.parent.is_dir():
         raise DataError("the folder of --output does not exist", file=output, remedy="Make it first")
-    for flag, given in inputs.items():
-        if given is not None and given.exists() and output.exists() and output.samefile(given):
-            raise DataError(f"--output is the file given with {flag}", file=output, remedy="Name another file")
+    for written in (output, *also):
+        what = "--output is" if written is output else f"is written beside --output {output.name} and is"
+        if not written.exists():
+            continue
+        if not written.is_file():
+            raise DataError(f"{what} no regular file", file=written, remedy="Name another --output")
+        for flag, given in inputs.items():
+            if given is not None and given.exists() and written.samefile(given):
+                raise DataError(f"{what} the file given with {flag}", file=written, remedy="Name another --output")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it becomes ``path`` when the block ends, and vanishes when it fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    """A path beside ``path`` to write to; it becomes ``path`` when the block ends, and vanishes when it fails.
+
+    It is in a folder of its own, which nobody else can put files or links into.
+    """
+    with TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder:
+        temporary = Path(folder, path.name)
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

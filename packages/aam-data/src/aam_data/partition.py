@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from aam_data.keys import generator
 
@@ -13,7 +16,7 @@ _MOST_SPREAD = 100  # of orders that are spread evenly to begin with
 _WORK = 200_000  # candidates x units: a few tens of milliseconds
 
 
-def partition(strata: Sequence[np.ndarray], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
+def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
     """The part of each unit, every part with at least one unit and close to its share of the samples.
 
     Units of one sample each are put in an order in which the members of every class are spread evenly, and
@@ -25,6 +28,7 @@ def partition(strata: Sequence[np.ndarray], shares: np.ndarray, seed: int, *key:
     Args:
         strata: one or several divisions of all samples into classes: int [G, K] samples of each unit in each of
             K classes (K = 1 without classes), with the same number of samples of a unit in all. No unit is empty.
+            They are sparse, since classes may be nearly as many as samples; rare ones count like all others.
         shares: [P] parts of the whole, > 0, with sum 1; P <= G.
         seed: random seed.
         key: what this division is for, see ``keys.generator``.
@@ -35,18 +39,19 @@ def partition(strata: Sequence[np.ndarray], shares: np.ndarray, seed: int, *key:
     unit_sizes = strata[0].sum(axis=1)
     sizes = _part_sizes(int(unit_sizes.sum()), shares)
     single = unit_sizes.max() == 1
-    combined = np.unique(-np.hstack(strata), axis=0, return_inverse=True)[1] if single else np.empty(0)
+    combined = _combinations(strata) if single else np.empty(0)
+    divisions = [_Division.of(members) for members in strata]
     most = _MOST_CANDIDATES if not single else _MOST_SPREAD if len(strata) > 1 else 1
     n_candidates = min(most, max(10, _WORK // len(unit_sizes)))
     best, best_score = np.empty(0, dtype=np.int64), np.inf
     for candidate in range(n_candidates):
         random = generator(seed, *key, candidate)
         order = _spread_order(combined, random) if single else random.permutation(len(unit_sizes))
-        part_in_order = _cut(unit_sizes[order], sizes)
-        score = sum(_chi_square(members[order], part_in_order, shares) for members in strata)
+        part = np.empty(len(unit_sizes), dtype=np.int64)
+        part[order] = _cut(unit_sizes[order], sizes)
+        score = sum(division.chi_square(part, shares) for division in divisions)
         if score < best_score:
-            best, best_score = np.empty_like(part_in_order), score
-            best[order] = part_in_order
+            best, best_score = part, score
     return best
 
 
@@ -85,10 +90,31 @@ def _cut(unit_sizes: np.ndarray, part_sizes: np.ndarray) -> np.ndarray:
     return np.searchsorted(cuts, np.arange(len(unit_sizes)), side="right")
 
 
-def _chi_square(members: np.ndarray, part: np.ndarray, shares: np.ndarray) -> float:
-    """Pearson's chi-square of classes in parts [P, K] against ``shares`` of each class."""
-    starts = np.searchsorted(part, np.arange(len(shares)))
-    here = members[:, members.any(axis=0)]  # without classes that have no sample here
-    observed = np.add.reduceat(here, starts, axis=0)
-    expected = shares[:, None] * here.sum(axis=0)
-    return float(((observed - expected) ** 2 / expected).sum())
+def _combinations(strata: Sequence[csr_array]) -> np.ndarray:
+    """Numbers of the combinations of classes of units of one sample, int64 [G]."""
+    classes = np.stack([members.indices for members in strata])  # a row has one entry
+    return np.unique(classes, axis=1, return_inverse=True)[1].ravel()
+
+
+@dataclass(frozen=True)
+class _Division:
+    """The entries of a sparse matrix [G, K] of units and classes, without classes that have no sample here."""
+
+    units: np.ndarray
+    classes: np.ndarray
+    samples: np.ndarray
+    class_sizes: np.ndarray
+
+    @classmethod
+    def of(cls, members: csr_array) -> Self:
+        entries = members.tocoo()
+        classes = np.unique(entries.col, return_inverse=True)[1]
+        return cls(entries.row, classes, entries.data, np.bincount(classes, weights=entries.data))
+
+    def chi_square(self, part: np.ndarray, shares: np.ndarray) -> float:
+        """Pearson's chi-square of classes in parts [P, K], units being in ``part`` [G], against ``shares``."""
+        shape = len(shares), len(self.class_sizes)
+        cell = part[self.units] * shape[1] + self.classes
+        observed = np.bincount(cell, weights=self.samples, minlength=shape[0] * shape[1]).reshape(shape)
+        expected = shares[:, None] * self.class_sizes
+        return float(((observed - expected) ** 2 / expected).sum())

@@ -113,7 +113,7 @@ class Preprocessor:
         absent = [name for name in self.category_columns if metadata is None or name not in metadata.columns]
         if absent:
             raise DataError(
-                "columns are missing whose categories this model has a scale of the target for each",
+                "the model needs these metadata columns, since its target has a scale for each of their categories",
                 file=metadata.path if metadata is not None else None,
                 offenders=absent,
                 remedy="Give a file that has them with --metadata",

@@ -11,6 +11,8 @@ from aam_data.keys import Purpose, generator, sample_key
 from aam_data.table import CountTable, SampleCounts
 
 _MOST_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
+FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
+_MANY = 0.2  # share of samples that is worth a warning
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -35,20 +37,9 @@ class Rarefier:
         self.table, self.depth, self.seed, self.only_draw = table, depth, seed, only_draw
         if depth == 0:
             return
-        if not table.is_integer:
-            raise DataError(
-                "the table holds relative abundances, from which reads cannot be drawn",
-                remedy="Give the table of counts, or --rarefy-depth 0",
-            )
+        refuse_undrawable(table)
         self._depths = table.depths()
         self._keys = [sample_key(sample_id) for sample_id in table.sample_ids]
-        too_deep = table.sample_ids[self._depths > _MOST_READS]
-        if len(too_deep):
-            raise DataError(
-                f"{len(too_deep):,} samples have more than {_MOST_READS:,} reads",
-                offenders=too_deep.tolist(),
-                remedy="Leave them out of the table, or give --rarefy-depth 0",
-            )
 
     def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
         """Draw number ``draw`` of the samples ``rows``: ``depth`` reads each, features without a read absent.
@@ -80,6 +71,24 @@ class Rarefier:
                 counts.counts[start:stop], self.depth, method="marginals"
             )
         return _without_zeros(counts._replace(counts=drawn))
+
+
+def refuse_undrawable(table: CountTable, file: Path | str | None = None) -> None:
+    """Raise DataError, naming ``file``, for tables that cannot be rarefied: fractions, samples of too many reads."""
+    if not table.is_integer:
+        raise DataError(
+            "the table holds relative abundances, from which reads cannot be drawn",
+            file=file,
+            remedy="Give the table of counts, or --rarefy-depth 0",
+        )
+    too_deep = table.sample_ids[table.depths() > _MOST_READS]
+    if len(too_deep):
+        raise DataError(
+            f"{len(too_deep):,} samples have more than {_MOST_READS:,} reads",
+            file=file,
+            offenders=too_deep.tolist(),
+            remedy="Leave them out of the table, or give --rarefy-depth 0",
+        )
 
 
 def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -> np.ndarray:
@@ -114,10 +123,14 @@ def shallow_report(table: CountTable, depth: int) -> str | None:
         return None
     quantiles = np.quantile(depths, _QUANTILES, method="lower")
     spread = ", ".join(f"{share:.0%} {reads:,.0f}" for share, reads in zip(_QUANTILES, quantiles, strict=True))
-    return (
+    what = (
         f"{shallow:,} of {table.n_samples:,} samples have fewer than {max(depth, 1):,} reads and are left out"
         f" (quantiles of reads per sample: {spread})"
     )
+    if shallow <= _MANY * table.n_samples:
+        return what
+    lower = max(1, int(np.quantile(depths, 0.05, method="lower")))
+    return f"warning: {what}; --rarefy-depth {lower} would keep 95% of them"
 
 
 def _without_zeros(counts: SampleCounts) -> SampleCounts:

@@ -11,7 +11,13 @@ import numpy as np
 
 from aam_data.branch_shares import on_tree
 from aam_data.config import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
-from aam_data.distance_files import check_distance_suffix, write_distances, write_faith_pd
+from aam_data.distance_files import (
+    check_distance_suffix,
+    check_faith_pd_suffix,
+    write_distances,
+    write_faith_pd,
+    written_beside,
+)
 from aam_data.errors import first_few
 from aam_data.output_files import check_output
 from aam_data.phylogeny import Phylogeny
@@ -41,8 +47,12 @@ def run_unifrac(
         DataError: something the user can change; nothing was written.
     """
     output = options.output
-    check_output(output, {"--table": table.table, "--sequences": table.sequences, "--tree": options.tree})
-    if options.unifrac_metric != "faith_pd":
+    inputs = {"--table": table.table, "--sequences": table.sequences, "--tree": options.tree}
+    if options.unifrac_metric == "faith_pd":
+        check_output(output, inputs)
+        check_faith_pd_suffix(output)
+    else:
+        check_output(output, inputs, written_beside(output))
         check_distance_suffix(output)
 
     phylogeny = PhylogenyOptions(

@@ -9,7 +9,7 @@ import numpy as np
 from aam_data.config import SplitOptions, TargetOptions
 from aam_data.errors import DataError, Problems
 from aam_data.labels import check_classes
-from aam_data.rarefaction import deep_enough, shallow_report
+from aam_data.rarefaction import deep_enough, refuse_undrawable, shallow_report
 from aam_data.readers.metadata import Metadata
 from aam_data.splits import Splits, cross_validation, split_samples
 from aam_data.strata import strata_of
@@ -17,6 +17,8 @@ from aam_data.study import Study
 from aam_data.transforms import check_values
 
 DEFAULT_DEPTH = 5000
+DEFAULT_MAX_BP = 150
+_FEWEST = 10  # samples of a part, below which its figures mean little
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,10 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
         DataError: no sample is left, or a target column is absent, not numeric or not fit to be classes; all columns
             together.
     """
-    usable = deep_enough(study.table, depth, file=study.inputs[0].path if study.inputs else None)
+    file = study.inputs[0].path if study.inputs else None
+    if depth:
+        refuse_undrawable(study.table, file)
+    usable = deep_enough(study.table, depth, file)
     notes = [text for text in [shallow_report(study.table, depth)] if text]
     if target is not None:
         assert study.metadata is not None
@@ -115,6 +120,18 @@ def make_splits(
         return cross_validation(ids, folds, options.val_size, seed, groups, strata)
     left_out = set(study.table.sample_ids) - set(ids)
     return [split_samples(ids, options, seed, groups, strata, left_out)]
+
+
+def small_parts(splits: Splits) -> list[str]:
+    """Warnings about parts so small that their figures mean little."""
+    notes = []
+    for part, what in (
+        ("validation", "early stopping and the best checkpoint depend on them; raise --val-size"),
+        ("test", "held-out figures will be imprecise; raise --test-size, or see --cv"),
+    ):
+        if 0 < (size := len(getattr(splits, part))) < _FEWEST:
+            notes.append(f"warning: only {size} {'sample is' if size == 1 else 'samples are'} for {part}: {what}")
+    return notes
 
 
 def groups_of(study: Study, options: SplitOptions) -> dict[str, str | None] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from aam_data.config import SplitOptions
 from aam_data.errors import DataError
@@ -18,6 +19,7 @@ from aam_data.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
 from aam_data.keys import Purpose
 from aam_data.output_files import replacing
 from aam_data.partition import partition
+from aam_data.strata import group_codes, label_codes
 
 PARTS = ("train", "validation", "test")
 _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata
@@ -100,7 +102,7 @@ def split_samples(
     shares = {"test": options.test_size, "validation": options.val_size}
     shares["train"] = 1.0 - sum(shares.values())
     wanted = [part for part, share in shares.items() if share > 0]
-    n_units = len(members[0])
+    n_units = members[0].shape[0]
     if n_units < len(wanted):
         kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
         raise DataError(
@@ -138,7 +140,7 @@ def cross_validation(
         raise DataError(f"{folds} folds and --val-size {val_size} leave no sample to train on")
     ids, units, members = _units(sample_ids, groups, strata)
     kind = "samples" if groups is None else "groups"
-    n_units = len(members[0])
+    n_units = members[0].shape[0]
     too_few = DataError(f"{n_units:,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
     if n_units < folds:
         raise too_few
@@ -164,25 +166,18 @@ def _units(
     sample_ids: Sequence[str],
     groups: Sequence[str | None] | np.ndarray | None,
     strata: Sequence[Sequence[str | None] | np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+) -> tuple[np.ndarray, np.ndarray, list[csr_array]]:
     """Sorted ids [B], the unit of each [B], and for each of the strata the samples of each unit by label [G, K]."""
     ids = np.array(sample_ids, dtype=object)
     order = np.argsort(ids)
-    units = np.arange(len(ids)) if groups is None else _codes(np.array(groups, dtype=object)[order], alone=True)
+    units = np.arange(len(ids)) if groups is None else group_codes(np.array(groups, dtype=object)[order])
     n_units, members = units.max(initial=-1) + 1, []
     for labels in strata or [np.full(len(ids), None)]:
-        codes = _codes(np.array(labels, dtype=object)[order], alone=False)
-        n_labels = codes.max(initial=-1) + 1
-        members.append(np.bincount(units * n_labels + codes, minlength=n_units * n_labels).reshape(n_units, n_labels))
+        names, codes = label_codes(np.array(labels, dtype=object)[order])
+        codes[codes < 0] = len(names)  # the missing are a label too
+        ones = np.ones(len(ids), dtype=np.int64)
+        members.append(csr_array((ones, (units, codes)), shape=(n_units, len(names) + 1)))
     return ids[order], units, members
-
-
-def _codes(texts: np.ndarray, *, alone: bool) -> np.ndarray:
-    """Numbers of equal texts, sorted; None gets one number for all, or each its own (``alone``)."""
-    missing = np.array([text is None for text in texts], dtype=bool)
-    names, codes = np.unique(np.where(missing, "", texts).astype(str), return_inverse=True)
-    codes[missing] = len(names) + (np.arange(missing.sum()) if alone else 0)
-    return np.unique(codes, return_inverse=True)[1]
 
 
 def _splits(ids: np.ndarray, part: np.ndarray) -> Splits:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from aam_data.config import TargetOptions
 from aam_data.errors import DataError
@@ -32,7 +33,8 @@ def strata_of(
         Arrays [R] of str objects, None where a value is missing.
 
     Raises:
-        DataError: a column is absent, numeric targets that are not, or a column that is different in every sample.
+        DataError: a column is absent, numeric targets that are not, or a column without a value or with a different
+            one in every sample.
     """
     if metadata is None:
         return []
@@ -56,17 +58,40 @@ def quarters(values: np.ndarray) -> np.ndarray:
 
 def _column(metadata: Metadata, rows: np.ndarray, column: str) -> np.ndarray:
     texts = metadata.text(column)[rows]
-    if metadata.types.get(column) != "categorical":
-        present = [text for text in texts if text is not None and not metadata.rule.in_numbers(text)]
-        numbers = pd.to_numeric(pd.Series(present, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
-        if np.isfinite(numbers).all() and len(np.unique(numbers)) > _MOST_LEVELS:
-            return quarters(metadata.numeric(column)[rows])
+    if _is_numeric(metadata, column):
+        numbers = metadata.numeric(column)[rows]
+        if len(np.unique(numbers[np.isfinite(numbers)])) > _MOST_LEVELS:
+            return quarters(numbers)
     known = [text for text in texts if text is not None]
     if len(set(known)) == len(known):
         raise DataError(
-            "no two samples have the same value, so no split can balance them",
+            "no two samples have the same value, so no split can balance them" if known else "no sample has a value",
             file=metadata.path,
             place=f"column {column}",
             remedy="Choose another --stratify-column",
         )
     return texts
+
+
+def _is_numeric(metadata: Metadata, column: str) -> bool:
+    """Whether a column is numeric once words such as "NA" are missing, as they are in a numeric target."""
+    doubtful = metadata.frame[[column]].isin(list(metadata.doubtful(column)))
+    return replace(metadata, frame=metadata.frame[[column]].mask(doubtful, None)).kind(column) == "numeric"
+
+
+def label_codes(texts: Sequence[str | None] | np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The different texts, sorted, and the number of each sample's, int64 [B], -1 where it is missing (None).
+
+    Memory grows with the texts that differ: NumPy's own arrays of text take the longest one's room for every sample.
+    """
+    names = sorted({text for text in texts if text is not None})
+    number: dict[str | None, int] = {name: k for k, name in enumerate(names)}
+    return names, np.array([number.get(text, -1) for text in texts], dtype=np.int64)
+
+
+def group_codes(texts: Sequence[str | None] | np.ndarray) -> np.ndarray:
+    """The number of each sample's group, int64 [B], from 0; a missing value is a group of its own."""
+    names, codes = label_codes(texts)
+    missing = codes < 0
+    codes[missing] = len(names) + np.arange(missing.sum())
+    return codes

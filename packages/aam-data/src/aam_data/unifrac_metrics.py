@@ -4,7 +4,7 @@ Each metric prepares R rows once and is then asked for their distances to a few 
 the branches that both samples hold, the rest follows from sums of one sample: real samples hold a tenth of the
 branches of their study, so this is a tenth of the work.
 
-Axes: R rows, C columns, n branches; shares are csr_matrix [R or C, n] of float64, zeros not stored.
+Axes: R rows, C columns, n branches; shares are csr_matrix [R or C, n] of float64, as ``branch_shares`` gives them.
 """
 
 from __future__ import annotations
@@ -92,13 +92,16 @@ class Generalized:
     """
 
     def __init__(self, left: csr_matrix, length: np.ndarray, alpha: float) -> None:
-        self.left, self.length, self.alpha = left, length, alpha
+        self.empty = _empty(left)
+        self.left = left = _above_zero(left)
+        self.length, self.alpha = length, alpha
         self.total = _with_values(left, left.data**alpha) @ length
         self.product = Product(_with_values(left, length[left.indices]))
-        self.empty = _empty(left)
 
     def to(self, right: csr_matrix, n_rows: int | None = None) -> np.ndarray:
         """See ``Distances``."""
+        empty = _empty(right)
+        right = _above_zero(right)
         own = _with_values(right, right.data**self.alpha)
         above = self.total[:n_rows, None] + own @ self.length - self.product.to(own, n_rows)
         below = above.copy()
@@ -112,7 +115,7 @@ class Generalized:
             alone = length @ share[:, 0] ** self.alpha
             below[row] += length @ both - alone
             above[row] += length @ others - alone
-        return _defined(_ratio(above, below), self.empty[:n_rows], _empty(right))
+        return _defined(_ratio(above, below), self.empty[:n_rows], empty)
 
 
 class Product:
@@ -161,6 +164,15 @@ def _encounters(left: csr_matrix, right: csr_matrix, length: np.ndarray) -> Iter
 
 def _with_values(shares: csr_matrix, values: np.ndarray) -> csr_matrix:
     return csr_matrix((values, shares.indices, shares.indptr), shares.shape)
+
+
+def _above_zero(shares: csr_matrix) -> csr_matrix:
+    """Without branches whose share is lost: 1e-20 beside 0.5 is 0 after a sum, and 0 / 0 has no value."""
+    if shares.data.all():
+        return shares
+    shares = shares.copy()
+    shares.eliminate_zeros()
+    return shares
 
 
 def _empty(shares: csr_matrix) -> np.ndarray:

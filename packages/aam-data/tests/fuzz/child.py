@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -64,8 +65,9 @@ class Reading:
             )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.write(f"{question}\n".encode())
-        self._child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it died after its last answer; there will be none
+            self._child.stdin.write(f"{question}\n".encode())
+            self._child.stdin.flush()
         if not select.select([self._child.stdout], [], [], SECONDS)[0]:
             self.close()
             return "hang", f"no answer in {SECONDS:g} s"
@@ -81,7 +83,8 @@ class Reading:
         """End the process, if it runs."""
         if self._child is not None:
             self._child.kill()
-            self._child.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                self._child.communicate()
             self._child = None
 
 

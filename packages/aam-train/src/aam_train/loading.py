@@ -16,11 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from aam_data.dataset import SampleDataset
 from aam_data.keys import Purpose, generator
+from aam_data.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_models.batch import Batch
 from aam_train.collate import Collator, Masking
 from aam_train.signals import EXIT_CODES
-
-FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,6 @@ from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.loading import FIXED_DRAW, BatchMaker
 from aam_train.reporting.records import Reporter
 
-DEFAULT_MAX_BP = 150
-
 
 @dataclass(frozen=True, eq=False)
 class RunData:

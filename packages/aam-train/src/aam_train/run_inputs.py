@@ -69,9 +69,9 @@ def read_predict_inputs(config: PredictConfig) -> PredictInputs:
     files = {"--table": table.table, "--sequences": table.sequences, "--metadata": config.metadata.metadata}
     check_output(options.output, files)
     folder = model_folder(options.model)
+    verify_folder(folder)
     if options.output.parent.resolve() == folder.resolve():
         raise TrainError(f"--output {options.output}: this is the model's own folder. Name a file elsewhere")
-    verify_folder(folder)
     preprocessor = read_preprocessor(folder)
     if not preprocessor.targets:
         raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
@@ -80,8 +80,15 @@ def read_predict_inputs(config: PredictConfig) -> PredictInputs:
     if table.relative_abundance and preprocessor.rarefy_depth:
         what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
         raise TrainError(f"--relative-abundance: {what}. Give the table of counts")
+    check_output(options.output, files, _written_beside(options.output, len(preprocessor.targets)))
     needs_metadata = bool(preprocessor.category_columns)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(table, trim_length=preprocessor.trim_length)
     return PredictInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
+
+
+def _written_beside(output: Path, n_targets: int) -> list[Path]:
+    """The tables that ``run_predict`` may write beside ``output``."""
+    endings = ["_full", "_probabilities", *(f"-{t + 1}" for t in range(n_targets))]
+    return [output.with_name(f"{output.stem}{ending}{output.suffix}") for ending in endings]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aam_data.leaks import leak_notes
-from aam_data.selection import default_depth, groups_of, make_splits, select_samples
+from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_models.build import build_encoder
 from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records, versions
@@ -25,7 +25,7 @@ from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, Weights
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_data import DEFAULT_MAX_BP, RunData, build_data
+from aam_train.run_data import RunData, build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.step import Step
@@ -63,7 +63,8 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
     for note in leak_notes(study, splits, None, config.split.group_column, depth):
         console.note(note)
     groups = groups_of(study, config.split)
-    console.note(splits.summary(groups))
+    for note in [splits.summary(groups), *small_parts(splits)]:
+        console.note(note)
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
 
     weights = pretrain_weights(config.objective)

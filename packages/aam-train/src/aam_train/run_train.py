@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from aam_data.leaks import leak_notes
-from aam_data.selection import default_depth, groups_of, make_splits, select_samples
+from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
@@ -23,7 +23,7 @@ from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, TargetLoss, Weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_data import DEFAULT_MAX_BP, RunData, build_data
+from aam_train.run_data import RunData, build_data
 from aam_train.run_folder import RunFolder
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
@@ -65,7 +65,9 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
     for note in selection.notes:
         console.note(note)
     splits = make_splits(study, selection.rows, config.split, config.run.seed, config.target, config.transfer.cv)
-    for note in leak_notes(study, splits[0], config.target, config.split.group_column, depth):
+    group_column = config.split.group_column
+    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth))
+    for note in dict.fromkeys(leaks):  # what is true of several folds is said once
         console.note(note)
 
     if not folds:
@@ -91,7 +93,8 @@ def _train_once(
 ) -> Comparison:
     """One split: fit, predict, compare."""
     groups = groups_of(study, config.split)
-    console.note(splits.summary(groups))
+    for note in [splits.summary(groups), *small_parts(splits)]:
+        console.note(note)
     if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
         console.note(text)
     max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP

@@ -13,10 +13,10 @@ from aam_cli.errors import Program, one_line
 
 @config_command("check", CheckConfig)
 def command(config: CheckConfig, program: Program) -> int:
-    """The other commands read files with the same code: what passes here is not refused there. The exit status is 2
-    when something would be refused. Give --metadata-column and --group-column to have targets and groups checked too.
+    """The other commands read files, choose samples and split them with the same code. The exit status is 2 when
+    something would be refused. Give --metadata-column and --group-column to have targets and groups checked too.
     """
-    from aam_cli.check_report import lines
+    from aam_cli.check_report import errors, lines
     from aam_data.check import check_study
 
     report = check_study(
@@ -25,6 +25,6 @@ def command(config: CheckConfig, program: Program) -> int:
     if config.check.json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        for line in lines(report):
+        for line in errors(report) if program.quiet else lines(report):
             click.echo(one_line(line))
     return 2 if report.count("error") else 0

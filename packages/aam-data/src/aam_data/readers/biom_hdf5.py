@@ -110,7 +110,8 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
         samples = file.numbers(_OTHER_INDICES, ndim=1, kinds="iu", rows=part)
         check_numbers(samples, table.n_samples, "sample", path, _OTHER_INDICES)
         per_sample += np.bincount(samples, minlength=table.n_samples)
-        total += float(file.numbers(_OTHER_DATA, ndim=1, kinds="iuf", rows=part).sum(dtype=np.float64))
+        with np.errstate(over="ignore"):  # infinite then, and refused below
+            total += float(file.numbers(_OTHER_DATA, ndim=1, kinds="iuf", rows=part).sum(dtype=np.float64))
     remedy = "Write the file again from its source"
     for ids, here, there, what in (
         (table.feature_ids, np.bincount(table.data.indices, minlength=table.n_features), np.diff(pointers), "features"),

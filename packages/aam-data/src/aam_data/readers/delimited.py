@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from aam_data.errors import DataError
 
+# What people mix up: beginnings of files that are no text, what they are, and the option that takes them.
+_OTHER_FILES = {
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file, such as a BIOM table", "--table"),
+    b"\x93NUMPY": ("a numpy array", "--unifrac-matrix"),
+}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SAVE = "Save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
@@ -30,6 +38,9 @@ class Row(NamedTuple):
 
 def decode_text(content: bytes, path: Path) -> str:
     """UTF-8 text, with or without byte order mark. Raises DataError naming rows and columns of other bytes."""
+    for magic, (what, flag) in _OTHER_FILES.items():
+        if content.startswith(magic):
+            raise DataError(f"{what}, not text", file=path, remedy=f"Was it meant for {flag}?")
     if content.startswith(_UTF16) or 3 * content.count(b"\0") > len(content):
         raise DataError("UTF-16, not UTF-8 text", file=path, remedy=_SAVE)
     if b"\0" in content:
@@ -91,3 +102,8 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
             raise DataError(problem, file=path, place=f"row {line}", remedy=remedy) from error
         if any(cells):
             yield Row(line, cells, reader.line_num - line + 1)
+
+
+def is_finite_number(cell: str) -> bool:
+    """Whether a cell is a finite decimal number; ``float`` alone would also take ``1_0``, ``nan`` and ``inf``."""
+    return _NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))

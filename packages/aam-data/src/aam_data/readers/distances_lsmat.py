@@ -6,6 +6,7 @@ DartUniFrac, whose first cell is ``Sample``; with tabs or commas.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,7 @@ from aam_data.readers.ids import as_objects
 def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
     """The ids and the matrix; comment lines (``#``) before the header and blank lines anywhere are skipped."""
     text = decode_text(content, path)
-    lines = iter(text.splitlines())
-    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    first = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
     delimiter, _ = find_delimiter(first, path)
     rows = split_rows(text, delimiter, path)
     header = next((row for row in rows if not row.cells[0].startswith("#")), None)
@@ -35,11 +35,12 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
         if len(row.cells) != len(header.cells):
             problem = f"{len(row.cells):,} cells, the header has {len(header.cells):,}"
             raise DataError(problem, file=path, place=place)
-        try:
-            values.append(np.array(row.cells[1:], dtype=np.float64))
-        except ValueError:
+        numbers = _numbers(row.cells[1:])
+        if numbers is None:
             cells = zip(ids, row.cells[1:], strict=True)
-            wrong += [f"({expected}, {name}) = {cell!r}" for name, cell in cells if not _is_number(cell)]
+            wrong += [f"({expected}, {name}) = {cell!r}" for name, cell in cells if _numbers([cell]) is None]
+        else:
+            values.append(numbers)
     if wrong:
         raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong)
     if len(values) != len(ids) or next(rows, None) is not None:
@@ -50,9 +51,9 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
     return as_objects(ids), ArrayMatrix(np.stack(values))
 
 
-def _is_number(cell: str) -> bool:
+def _numbers(cells: list[str]) -> np.ndarray | None:
+    """The cells as float64, or None if one is no number; Python's ``1_0`` is none."""
     try:
-        float(cell)
+        return None if "_" in "".join(cells) else np.array(cells, dtype=np.float64)
     except ValueError:
-        return False
-    return True
+        return None

@@ -6,20 +6,18 @@ SampleData[AlphaDiversity]), or is absent. Cells are separated by tabs or commas
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.delimited import Row, decode_text, find_delimiter, split_rows
+from aam_data.readers.delimited import Row, decode_text, find_delimiter, is_finite_number, split_rows
 from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.qza import read_content
 from aam_data.readers.source import byte_limit
 
 _NO_NAMES = {"", "nan", "na", "n/a", "inf", "-inf"}  # second cells that are values, if bad ones, and no header
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +75,4 @@ def _is_header(row: Row) -> bool:
 def _is_value(row: Row) -> bool:
     """Whether the second cell is a finite number."""
     cell = row.cells[1] if len(row.cells) > 1 else ""
-    return _NUMBER.fullmatch(cell) is not None and np.isfinite(float(cell))
+    return is_finite_number(cell)

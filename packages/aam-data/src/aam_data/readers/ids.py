@@ -12,6 +12,7 @@ import numpy as np
 from aam_data.errors import DataError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
@@ -28,7 +29,7 @@ def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
 
 
 def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str | None = None) -> None:
-    """Refuse ids that are empty, hold control characters (tab, line feed, NUL, ...) or appear twice.
+    """Refuse ids that are empty, appear twice, or hold control characters (tab, line feed, NUL) or lone surrogates.
 
     Args:
         what: what the ids name, for messages: ``"sample"``, ``"feature"``.
@@ -36,6 +37,9 @@ def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str
     empty = [f"number {i + 1}" for i, value in enumerate(ids) if not value.strip()]
     if empty:
         raise DataError(f"empty {what} ids", file=file, place=place, offenders=empty)
+    unencodable = [ascii(value) for value in ids if not value.isascii() and _SURROGATE.search(value)]
+    if unencodable:
+        raise DataError(f"{what} ids that are no Unicode text", file=file, place=place, offenders=unencodable)
     unprintable = [ascii(value) for value in ids if _CONTROL.search(value)]
     if unprintable:
         raise DataError(f"{what} ids with control characters", file=file, place=place, offenders=unprintable)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TYPES = ("ImmutableMetadata", "SampleData[AlphaDiversity]")  # QIIME 2 reads both as metadata
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 _NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -104,7 +105,7 @@ class Metadata:
                 file=self.path,
                 place=f"column {column}",
                 offenders=[f"{value!r}: {counts[value]:,}" for value in wrong],
-                remedy="Correct them, or declare a value as missing with --na-value",
+                remedy=_remedy(wrong, len(wrong) == len(counts.keys() - missing)),
             )
         number = {value: np.nan if value in missing else float(value) for value in counts}
         return np.array([np.nan if value is None else number[value] for value in text], dtype=np.float64)
@@ -131,6 +132,13 @@ def _index(names: Sequence[str] | np.ndarray) -> pd.Index:
     return pd.Index(as_objects(names)).astype(object)  # pandas 3 would make its own strings of them
 
 
+def _remedy(wrong: list[str], nothing_is_a_number: bool) -> str:
+    if all(map(_DECIMAL_COMMA.fullmatch, wrong)):
+        return "Write decimal points: 12.5 in place of 12,5"
+    correct = "Correct them, or declare a value as missing with --na-value"
+    return f"Give --classifier if these are classes. {correct}" if nothing_is_a_number else correct
+
+
 def _is_number(value: str) -> bool:
     return _NUMBER.fullmatch(value) is not None and bool(np.isfinite(float(value)))
 
@@ -155,7 +163,7 @@ def read_metadata(
             column that ``#q2:missing`` declares ``no-missing`` with missing values.
     """
     content = read_content(path, "--metadata", _TYPES, byte_limit(max_input_gb))
-    layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids)
+    layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids, byte_limit(max_input_gb))
     ids = _ids(layout, path)
     rule = MissingRule.of(options)
     repeated = sorted(name for name, times in Counter(layout.header).items() if times > 1)

@@ -17,6 +17,8 @@ from aam_data.readers.delimited import Row, find_delimiter, split_rows
 from aam_data.readers.metadata_directives import PREFIX, Directives, parse_directives, refuse_misplaced
 from aam_data.readers.metadata_ids import ACCEPTED, find_id_column, is_id_header
 
+_POINTER = 8  # bytes that a cell costs at least
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -37,7 +39,7 @@ class Layout:
     notes: list[str]
 
 
-def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collection[str]) -> Layout:
+def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collection[str], max_bytes: int) -> Layout:
     """Split a metadata file.
 
     Args:
@@ -53,7 +55,7 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     rows, notes = _rows(text, path, id_column)
     head, skipped = _find_header(rows, path, id_column)
     header = _header(head, path)
-    directives, data = _sort_rows(rows, header, path, notes)
+    directives, data = _sort_rows(rows, header, path, notes, max_bytes)
     commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
     position, note = find_id_column(
         header, [row.cells[0] for row in data], path, id_column, () if commented_header else sample_ids
@@ -104,7 +106,9 @@ def _header(row: Row, path: Path) -> list[str]:
     return header
 
 
-def _sort_rows(rows: Iterator[Row], header: list[str], path: Path, notes: list[str]) -> tuple[Directives, list[Row]]:
+def _sort_rows(
+    rows: Iterator[Row], header: list[str], path: Path, notes: list[str], max_bytes: int
+) -> tuple[Directives, list[Row]]:
     """Directives, and data rows at the header's length; what is left out is said."""
     directives, misplaced, data, longer = list[Row](), list[Row](), list[Row](), list[Row]()
     comments, spread = list[int](), list[int]()
@@ -122,6 +126,10 @@ def _sort_rows(rows: Iterator[Row], header: list[str], path: Path, notes: list[s
             longer.append(row)
         if row.n_lines > 1:
             spread.append(row.line)
+        # Short rows are filled up, so that a small file may become a large table.
+        if _POINTER * width * len(data) > max_bytes:
+            problem = f"more than {len(data):,} rows of {width:,} columns need more than {max_bytes / 1e9:g} GB"
+            raise DataError(problem, file=path, remedy="Leave out columns, or raise --max-input-gb")
         data.append(Row(row.line, [seen.setdefault(cell, cell) for cell in _fit(row.cells, width)]))
     refuse_misplaced(misplaced, path)
     _refuse_longer(longer, len(data), width, path)

@@ -64,7 +64,7 @@ class NewickText:
             if beginning.match(content):
                 raise DataError(problem, file=file, remedy=remedy)
         if b"\0" in content:
-            raise DataError("not UTF-8 text", file=file, remedy="Save it as UTF-8")
+            raise DataError("not UTF-8 text, so not a newick tree", file=file, remedy="Give the tree in newick format")
         self.file, self.has_quotes = file, b"'" in content
         self.text: bytes | bytearray = content
         self._quoted = np.empty((0, 2), dtype=np.int64)

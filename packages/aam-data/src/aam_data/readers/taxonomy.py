@@ -15,7 +15,7 @@ import pandas as pd
 
 from aam_data.errors import DataError
 from aam_data.overlap import refuse_disjoint
-from aam_data.readers.delimited import Row, decode_text, is_named_csv, split_rows
+from aam_data.readers.delimited import Row, decode_text, is_finite_number, is_named_csv, split_rows
 from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.metadata_ids import is_id_header
 from aam_data.readers.qza import read_content
@@ -99,14 +99,11 @@ def _support(header: list[str], rows: list[Row], path: Path) -> np.ndarray | Non
     if position is None:
         return None
     cells = [row.cells[position] if position < len(row.cells) else "" for row in rows]
-    wrong = [f"row {row.line}: {cell!r}" for row, cell in zip(rows, cells, strict=True) if not _is_number(cell)]
+    wrong = [
+        f"row {row.line}: {cell!r}"
+        for row, cell in zip(rows, cells, strict=True)
+        if cell and not is_finite_number(cell)
+    ]
     if wrong:
         raise DataError("values that are not numbers", file=path, place=f"column {header[position]}", offenders=wrong)
     return np.array([float(cell) if cell else np.nan for cell in cells])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return not cell or bool(np.isfinite(float(cell)))
-    except ValueError:
-        return False

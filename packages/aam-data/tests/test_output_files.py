@@ -1,0 +1,80 @@
+"""What may be written, and how a file comes to its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aam_data.errors import DataError
+from aam_data.output_files import check_output, replacing
+
+
+def test_older_output_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("1")
+    (tmp_path / "out").write_text("2")
+    check_output(tmp_path / "out", {"--table": tmp_path / "in", "--tree": None}, [tmp_path / "out.more"])
+
+
+@pytest.mark.parametrize("place", ["out", "out.more"])
+def test_refuses_inputs_in_any_guise(place: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("1")
+    (tmp_path / place).symlink_to("in")
+    with pytest.raises(DataError, match=f"/{place}: .*--output.* is the file given with --table"):
+        check_output(tmp_path / "out", {"--table": tmp_path / "in"}, [tmp_path / "out.more"])
+
+
+@pytest.mark.parametrize("place", ["out", "out.more"])
+def test_refuses_what_is_no_regular_file(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / place)
+    with pytest.raises(DataError, match=f"/{place}: .*--output.* is no regular file"):
+        check_output(tmp_path / "out", {}, [tmp_path / "out.more"])
+    assert (tmp_path / place).is_fifo()
+
+
+def test_refuses_folders(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--output is a folder"):
+        check_output(tmp_path, {})
+    with pytest.raises(DataError, match="the folder of --output does not exist"):
+        check_output(tmp_path / "absent" / "out", {})
+
+
+def test_replaces_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert path.stat().st_mode == plain.stat().st_mode
+    assert sorted(tmp_path.iterdir()) == [path, plain]
+
+
+def test_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nobody_else_can_reach_what_is_written(tmp_path: Path) -> None:
+    with replacing(tmp_path / "out") as temporary:
+        assert not temporary.exists()
+        assert temporary.parent.stat().st_mode & 0o077 == 0
+        temporary.write_text("")
+    (tmp_path / "link").symlink_to("out")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("its own")
+    assert (tmp_path / "out").read_text() == ""
+    assert not (tmp_path / "link").is_symlink()
