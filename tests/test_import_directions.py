@@ -36,6 +36,7 @@ LIGHT = {
     "aam_train.config_io",
     "aam_train.errors",
     "aam_train.experiment",
+    "aam_train.signals",
     "aam_cli.config",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,18 +86,20 @@ show = Progress.__call__
 def interrupted(self, share):
     show(self, share)
     if share > 0.4:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), getattr(signal, os.environ["STOP"]))
 Progress.__call__ = interrupted
 main()
 """
 
 
-def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 85)])
+def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path, name: str, status: int) -> None:
     write_simulated_study(simulate_study(SimulateOptions(samples=300, asvs=60, hosts=30, depth=500)), tmp_path)
     files = ["--table", tmp_path / "table.biom", "--tree", tmp_path / "tree.nwk", "--output", tmp_path / "d.h5"]
     arguments = ["unifrac", *map(str, files)]
-    stopped = subprocess.run([sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True)
-    assert stopped.returncode == 130
+    command, environment = [sys.executable, "-c", INTERRUPTED, *arguments], os.environ | {"STOP": name}
+    stopped = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert stopped.returncode == status
     assert stopped.stderr.splitlines()[-1] == "stopped: 47% are done; the same command continues from there"
     assert stopped.stdout == ""
     done = subprocess.run([sys.executable, "-m", "aam_cli", *arguments], capture_output=True, text=True)

@@ -80,6 +80,29 @@ def test_a_category_of_equal_values_uses_the_scale_of_all(make: MakeMetadata) ->
     assert scales.scales(metadata).tolist() == [0] * 12 + [1] * 12
 
 
+@pytest.mark.parametrize(
+    ("kind", "scaled"),
+    [("zscore", ["high"]), ("minmax", ["high"]), ("log-zscore", ["high", "low"]), ("log-minmax", ["high", "low"])],
+)
+def test_low_values_are_almost_equal_in_units_but_not_in_logarithms(
+    make: MakeMetadata, kind: str, scaled: list[str]
+) -> None:
+    """0 to 900 is less than a thousandth of the range of 2 million, and nearly half of that of the logarithms."""
+    metadata = make(place=["low"] * 30 + ["high"] * 30)
+    values = np.concatenate([np.linspace(0, 900, 30), np.linspace(1e6, 2e6, 30)])
+    scales = CategoryScales.fit(kind, values, metadata, np.arange(60), ("place",))
+    assert scales.categories == tuple((name,) for name in scaled)
+
+
+def test_high_values_are_almost_equal_in_logarithms_but_not_in_units(make: MakeMetadata) -> None:
+    """1,000,000 to 1,010,000 is 0.01 of a range of 14 in logarithms, and a hundredth of that of the values."""
+    metadata = make(place=["low"] * 30 + ["high"] * 30)
+    values = np.concatenate([np.linspace(0, 900, 30), np.linspace(1e6, 1.01e6, 30)])
+    (category,) = CategoryScales.fit("log-zscore", values, metadata, np.arange(60), ("place",)).categories
+    assert category == ("low",)
+    assert len(CategoryScales.fit("zscore", values, metadata, np.arange(60), ("place",)).categories) == 2
+
+
 def test_combinations_of_columns(make: MakeMetadata) -> None:
     metadata = make(a=["x", "x", "y", ""] * 12, b=["1", "01", "1", "1"] * 12)
     values = np.random.default_rng(0).gamma(2.0, 3.0, 48)

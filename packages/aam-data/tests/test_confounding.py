@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu, rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from aam_data.confounding import association, explained_by
@@ -70,7 +72,9 @@ def test_auc_like_scikit_learn(n_classes: int) -> None:
     assert found.value == pytest.approx(wanted[best])
     assert found.strength == pytest.approx(abs(2 * wanted[best] - 1))
     assert found.medians == (np.median(number[target == best]), np.median(number[target != best]))
-    assert 0 < found.p_value < 0.01
+    test = mannwhitneyu(number[target == best], number[target != best], method="asymptotic")
+    assert found.p_value == pytest.approx(test.pvalue * (n_classes if n_classes > 2 else 1))
+    assert 0 < found.p_value < 0.001
 
 
 def test_rank_correlation() -> None:
@@ -82,6 +86,63 @@ def test_rank_correlation() -> None:
     assert found.measure == "Spearman"
     assert found.value == pytest.approx(np.corrcoef(rankdata(number), rankdata(target))[0, 1])
     assert found.strength == -found.value > 0.5
+    assert found.p_value == pytest.approx(spearmanr(number, target).pvalue)
+    perfect = association(target, target)
+    assert perfect is not None
+    assert perfect.value == pytest.approx(1)
+    assert perfect.p_value == pytest.approx(0, abs=1e-12)
+
+
+def test_a_rare_class_does_not_hide_a_common_one() -> None:
+    """Two samples of the most reads have an AUC of 1, which is chance; those of the two others are not."""
+    random = np.random.default_rng(0)
+    target = np.repeat([0, 1, 2], [60, 60, 2])
+    number = np.concatenate([random.normal(10_000, 1500, 60), random.normal(5000, 1500, 60), [30_000, 31_000]])
+    assert mannwhitneyu(number[-2:], number[:-2], method="asymptotic").pvalue > 0.01
+    found = association(number, target, ["a", "b", "rare"])
+    assert found is not None
+    assert found.class_name == "b"
+    assert found.strength > 0.95
+    assert found.p_value < 1e-15
+
+
+def test_what_may_be_chance_is_nothing() -> None:
+    """The best of 50 classes of noise has p < 0.02; a rank correlation of 8 values has p = 0.01."""
+    random = np.random.default_rng(1)
+    target = np.repeat(np.arange(50), 4)
+    assert association(random.normal(size=200), target, [f"c{k}" for k in range(50)]) is None
+    number, values = np.arange(8.0), np.array([1.0, 0, 3, 2, 5, 7, 4, 6])
+    assert 0.001 < spearmanr(number, values).pvalue < 0.05
+    assert association(number, values) is None
+
+
+def test_many_classes_take_little_memory() -> None:
+    """Of 20,000 classes the 200 most frequent are looked at: here 150 of two samples each that their group tells."""
+    target = np.concatenate([np.repeat(np.arange(150), 40), np.arange(150, 20_000)])
+    groups = np.concatenate([np.repeat(np.arange(150), 40), np.full(19_850, 200)])
+    tracemalloc.start()
+    try:
+        explained = explained_by(target, groups, np.arange(len(target)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert explained == pytest.approx(1 - 50 / (6050 - 40))  # each of 50 singles is taken for another of its group
+    assert peak < 20e6
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 8))
+def test_classes_one_sample_after_the_other(seed: int, n_classes: int) -> None:
+    """Against a loop in which every sample counts the classes of those it is predicted from."""
+    random = np.random.default_rng(seed)
+    target, groups, hosts = (random.integers(0, n, 40) for n in (n_classes, 6, 15))
+    frequent = int(np.bincount(target).argmax())
+    right = 0
+    for row in range(40):
+        others = target[(groups == groups[row]) & (hosts != hosts[row])]
+        right += int((np.bincount(others).argmax() if len(others) else frequent) == target[row])
+    guessing = int((target != frequent).sum())
+    assert explained_by(target, groups, hosts) == pytest.approx(1 - (40 - right) / guessing)
 
 
 def test_nothing_to_compare() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,6 +166,28 @@ def test_columns_that_divide_alike_count_once_and_hosts_come_first(tmp_path: Pat
     columns = {"run": ["r1", "r1", "r2"], "host": list("xxy"), "subject_id": ["7", "7", "5"], "plate": list("pqq")}
     metadata = metadata_of(tmp_path, pd.DataFrame(columns, index=["1", "2", "3"]))
     assert suspicious_columns(metadata) == ["host", "plate"]
+
+
+def test_one_long_value_takes_no_room_in_the_others(tmp_path: Path) -> None:
+    """A cell of 131,072 characters in 300 rows would be 157 MB of NumPy's own text."""
+    host = [f"h{i % 50}" for i in range(299)] + ["x" * 131_072]
+    ids = [f"s{i}" for i in range(300)]
+    metadata = metadata_of(tmp_path, pd.DataFrame({"host_id": host}, index=ids))
+    tracemalloc.start()
+    try:
+        assert suspicious_columns(metadata) == ["host_id"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_folds_say_the_same_of_a_target(tmp_path: Path) -> None:
+    study = simulated(tmp_path, plates=5, plate_confounding=1.0)
+    splits = make_splits(study, np.arange(160), SplitOptions(group_column="host"), 1, DEGREE_DAYS, folds=4)
+    found = [find_leaks(study, each, DEGREE_DAYS, "host", 1000) for each in splits]
+    follows = {leak for leaks in found for leak in leaks if isinstance(leak, TargetFollowsColumn)}
+    assert len(follows) == 1
 
 
 def test_columns_of_one_value_and_of_singles_share_nothing(tmp_path: Path) -> None:

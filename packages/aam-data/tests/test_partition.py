@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,6 +86,21 @@ def test_groups_of_one_class_are_balanced_and_beat_random_groups() -> None:
     assert max(ours) <= 0.02 * n.sum()
     assert np.median(theirs) > 3 * np.median(ours)
     assert len({tuple(divide([members], np.array([0.2, 0.8]), seed)) for seed in range(10)}) > 5
+
+
+def test_as_many_classes_as_half_the_samples_take_little_memory() -> None:
+    """5,000 pairs: a matrix of samples and classes would take 400 MB; each pair is divided where shares allow it."""
+    rows = np.arange(10_000)
+    members = csr_array((np.ones(10_000, dtype=int), (rows, rows // 2)), shape=(10_000, 5000))
+    tracemalloc.start()
+    try:
+        part = partition([members], np.array([0.5, 0.5]), 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.bincount(part).tolist() == [5000, 5000]
+    assert (part[::2] != part[1::2]).mean() > 0.6  # half of them by chance
+    assert peak < 20e6
 
 
 def test_keys_and_seeds_divide_differently_and_again_alike() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -71,6 +72,31 @@ def test_classes_are_stratified() -> None:
     cls = dict(zip(IDS, CLASSES, strict=True))
     assert Counter(cls[i] for i in splits.test) == {"ill": 8, "well": 16}
     assert Counter(cls[i] for i in splits.validation) == {"ill": 4, "well": 8}
+
+
+@pytest.mark.parametrize(
+    ("groups", "strata", "test"),
+    [
+        (None, [CLASSES], "s002 s016 s043 s044 s049 s053 s071 s072 s074 s075 s081 s108"),
+        (HOSTS, [CLASSES, SITES], "s005 s009 s022 s026 s043 s056 s060 s073 s077 s090 s094 s107 s111"),
+    ],
+)
+def test_the_samples_of_a_seed_stay_the_same(groups: list | None, strata: list, test: str) -> None:
+    """Models are compared across versions on the samples that a seed holds out."""
+    options = SplitOptions(test_size=0.1, group_column="host" if groups else None)
+    assert list(split_samples(IDS, options, 42, groups, strata).test) == test.split()
+
+
+def test_one_long_text_takes_no_room_in_the_others() -> None:
+    groups = [f"h{i // 4}" for i in range(119)] + ["x" * 131_072]
+    tracemalloc.start()
+    try:
+        splits = split_samples(IDS, SplitOptions(group_column="host"), 1, groups, [groups])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sorted(splits.part_of()) == IDS
+    assert peak < 5e6  # 120 x 131,072 characters are 63 MB
 
 
 def test_parts_may_be_switched_off() -> None:

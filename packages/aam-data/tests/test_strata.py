@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from aam_data.errors import DataError
 from aam_data.readers.metadata import Metadata, read_metadata
 from aam_data.selection import make_splits
 from aam_data.sequences import build_sequences
-from aam_data.strata import quarters, strata_of
+from aam_data.strata import group_codes, label_codes, quarters, strata_of
 from aam_data.study import Study
 from aam_data.table import table_from_triplets
 
@@ -72,6 +73,39 @@ def test_columns_that_cannot_be_balanced(metadata: Metadata, read: Callable[[str
     text = "sample-id\tzip\n#q2:types\tcategorical\n" + "".join(f"s{i}\t{90000 + i // 2}\n" for i in range(20))
     (codes,) = strata_of(read(text), np.arange(20), None, "zip")
     assert len(set(codes)) == 10  # declared categorical, so no quarters
+
+
+def test_a_column_without_a_value(read: Callable[[str], Metadata]) -> None:
+    metadata = read("sample-id\tempty\n" + "".join(f"s{i}\t\n" for i in range(5)))
+    with pytest.raises(DataError, match=r"column empty: no sample has a value\. Choose another --stratify-column"):
+        strata_of(metadata, np.arange(5), None, "empty")
+
+
+def test_numbers_are_what_the_metadata_call_numeric(read: Callable[[str], Metadata]) -> None:
+    """A word for missing among numbers is missing, as in a target; another word makes a column categorical."""
+    numbers = [f"s{i}\t{i}\t{i // 2}" for i in range(20)]
+    metadata = read("\n".join(["sample-id\tage\tsize", *numbers, "x\tNA\t<5", ""]))
+    rows = np.arange(21)
+    (age,) = strata_of(metadata, rows, None, "age")
+    (target,) = strata_of(metadata, rows, TargetOptions(("age",)), None)
+    assert age.tolist() == target.tolist()
+    assert age[-1] is None
+    (size,) = strata_of(metadata, rows, None, "size")
+    assert size.tolist() == metadata.text("size").tolist()
+
+
+def test_codes_are_sorted_and_one_long_text_takes_no_room_in_the_others() -> None:
+    texts = ["b", None, "a", "x" * 131_072, "b", None, "\u00e9"] + ["b"] * 5000
+    tracemalloc.start()
+    try:
+        names, codes = label_codes(texts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (names[:2], names[3], len(names)) == (["a", "b"], "\u00e9", 4)
+    assert codes[:7].tolist() == [1, -1, 0, 2, 1, -1, 3]
+    assert group_codes(texts)[:7].tolist() == [1, 4, 0, 2, 1, 5, 3]
+    assert peak < 2e6
 
 
 def test_regression_targets_are_balanced_by_default(metadata: Metadata) -> None:

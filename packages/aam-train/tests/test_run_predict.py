@@ -217,6 +217,10 @@ def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path
     shutil.copy(files / "table.biom", table)
     with pytest.raises(DataError, match="--output is the file given with --table"):
         predict(number_run[1], table, table)
+    full = table.rename(tmp_path / "p_full.tsv")
+    with pytest.raises(DataError, match=r"p_full.tsv: is written beside --output p.tsv and is the file .* --table"):
+        predict(number_run[1], full, tmp_path / "p.tsv")
+    full.rename(table)
     with pytest.raises(DataError, match="--output is a folder"):
         predict(number_run[1], table, tmp_path)
     with pytest.raises(DataError, match="the folder of --output does not exist"):

@@ -21,7 +21,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
+from aam_data.leaks import leak_notes
 from aam_data.rarefaction import Rarefier
+from aam_data.selection import make_splits
 from aam_data.splits import read_splits
 from aam_data.study import Study
 from aam_models.config import HeadOptions, ModelOptions
@@ -300,6 +302,19 @@ def test_folds_cover_every_sample_once(
     text = capsys.readouterr().err
     assert "fold 3 of 3" in text
     assert "status, 24 held-out samples:" in text
+
+
+def test_leaks_of_all_folds_are_said_once(
+    train_config: Configs, study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = train_config(tmp_path / "run", split=SplitOptions(), transfer=TransferOptions(cv=3), run={"epochs": 1})
+    splits = make_splits(study, np.arange(24), config.split, config.run.seed, config.target, 3)
+    found = [leak_notes(study, each, config.target, None, 100) for each in splits]
+    distinct = {note for notes in found for note in notes}
+    assert len(distinct) > len(found[0]) > 0
+    run_train(config)
+    text = capsys.readouterr().err
+    assert [text.count(note) for note in distinct] == [1] * len(distinct)
 
 
 def test_a_class_that_a_fold_does_not_know(train_config: Configs, files: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, stdtr
 
 FEWEST_SAMPLES = 20  # fewer say little about anything
 MOST_P_VALUE = 1e-3  # of an association
@@ -102,6 +101,8 @@ def association(number: np.ndarray, target: np.ndarray, classes: Sequence[str] =
 
 def _rank_correlation(number: np.ndarray, target: np.ndarray) -> Association:
     """Spearman's rho; its p-value from Student's t, like ``scipy.stats.spearmanr``, which takes a second to import."""
+    from scipy.special import stdtr  # 0.3 s, which a study without a target need not wait for
+
     rho = float(np.clip(np.corrcoef(_ranks(number), _ranks(target))[0, 1], -1, 1))
     freedom = len(number) - 2
     with np.errstate(divide="ignore"):  # rho of 1: t is infinite, and p 0
@@ -115,6 +116,8 @@ def _of_classes(number: np.ndarray, target: np.ndarray, classes: Sequence[str]) 
     The p-values are those of ``scipy.stats.mannwhitneyu(method="asymptotic")``: normal, with corrections for ties
     and for continuity.
     """
+    from scipy.special import ndtr
+
     codes, class_of, here = np.unique(target, return_inverse=True, return_counts=True)
     n, rest = len(number), len(number) - here
     pairs = here * rest.astype(np.float64)

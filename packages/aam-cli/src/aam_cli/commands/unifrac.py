@@ -6,6 +6,7 @@ from aam_cli.command import config_command
 from aam_cli.config import UnifracConfig
 from aam_cli.errors import Program
 from aam_cli.progress import Progress
+from aam_cli.stopping import exit_code_of, stoppable
 from aam_train.errors import RunStopped
 
 
@@ -18,11 +19,11 @@ def command(config: UnifracConfig, program: Program) -> None:
 
     progress = Progress(program, config.unifrac.unifrac_metric)
     try:
-        output = run_unifrac(config.table, config.unifrac, program.note, progress)
+        with stoppable():
+            output = run_unifrac(config.table, config.unifrac, program.note, progress)
     except KeyboardInterrupt as interrupt:
-        if progress.share == 0:
-            raise
-        raise RunStopped(f"{progress.share:.0%} are done; the same command continues from there", 130) from interrupt
+        done = f"{progress.share:.0%} are done; the same command continues from there"
+        raise RunStopped(done if progress.share else "nothing was written", exit_code_of(interrupt)) from interrupt
     finally:
         progress.close()
     program.say(f"wrote {output}")
