@@ -97,7 +97,7 @@ def test_low_values_are_almost_equal_in_units_but_not_in_logarithms(
 def test_high_values_are_almost_equal_in_logarithms_but_not_in_units(make: MakeMetadata) -> None:
     """1,000,000 to 1,010,000 is 0.01 of a range of 14 in logarithms, and a hundredth of that of the values."""
     metadata = make(place=["low"] * 30 + ["high"] * 30)
-    values = np.concatenate([np.linspace(0, 900, 30), np.linspace(1e6, 1.01e6, 30)])
+    values = np.concatenate([np.linspace(0, 9000, 30), np.linspace(1e6, 1.01e6, 30)])
     (category,) = CategoryScales.fit("log-zscore", values, metadata, np.arange(60), ("place",)).categories
     assert category == ("low",)
     assert len(CategoryScales.fit("zscore", values, metadata, np.arange(60), ("place",)).categories) == 2

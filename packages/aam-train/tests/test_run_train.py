@@ -307,11 +307,14 @@ def test_folds_cover_every_sample_once(
 def test_leaks_of_all_folds_are_said_once(
     train_config: Configs, study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = train_config(tmp_path / "run", split=SplitOptions(), transfer=TransferOptions(cv=3), run={"epochs": 1})
+    config = train_config(
+        tmp_path / "run", split=SplitOptions(), transfer=TransferOptions(cv=3), run={"epochs": 1, "seed": 36}
+    )
     splits = make_splits(study, np.arange(24), config.split, config.run.seed, config.target, 3)
     found = [leak_notes(study, each, config.target, None, 100) for each in splits]
     distinct = {note for notes in found for note in notes}
-    assert len(distinct) > len(found[0]) > 0
+    assert [len(notes) for notes in found] == [1, 1, 1]  # hosts; the second and third fold have the same figures
+    assert len(distinct) == 2
     run_train(config)
     text = capsys.readouterr().err
     assert [text.count(note) for note in distinct] == [1] * len(distinct)
