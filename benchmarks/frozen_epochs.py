@@ -24,8 +24,9 @@ from aam_data.config import (
     TargetOptions,
 )
 from aam_models.config import ModelOptions
-from aam_train.config import PretrainObjective, RunOptions, TransferOptions
+from aam_train.config import RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.objective_config import PretrainObjective
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_pretrain import run_pretrain
 from aam_train.run_train import run_train

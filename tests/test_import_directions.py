@@ -36,6 +36,9 @@ LIGHT = {
     "aam_train.config_io",
     "aam_train.errors",
     "aam_train.experiment",
+    "aam_train.objective_config",
+    "aam_train.optimizer_config",
+    "aam_train.ranges",
     "aam_train.signals",
     "aam_cli.config",
 }

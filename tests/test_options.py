@@ -21,6 +21,8 @@ CONFIGS = (
     "aam_models.config",
     "aam_train.config",
     "aam_train.experiment",
+    "aam_train.objective_config",
+    "aam_train.optimizer_config",
     "aam_cli.config",
 )
 

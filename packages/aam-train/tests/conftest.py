@@ -27,8 +27,9 @@ from aam_data.simulate_config import SimulateOptions
 from aam_data.study import Study, read_study
 from aam_models.config import HeadOptions, ModelOptions
 from aam_train import baselines
-from aam_train.config import OptimizerOptions, RunOptions, TransferOptions
+from aam_train.config import RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData, build_data
 from aam_train.run_pretrain import run_pretrain

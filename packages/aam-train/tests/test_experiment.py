@@ -17,16 +17,10 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_train.config import (
-    DemoOptions,
-    OptimizerOptions,
-    PredictOptions,
-    PretrainObjective,
-    RunOptions,
-    TrainObjective,
-    TransferOptions,
-)
+from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.objective_config import PretrainObjective, TrainObjective
+from aam_train.optimizer_config import OptimizerOptions
 
 OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
 FRACTIONS = TableOptions(Path("table.biom"), relative_abundance=True)

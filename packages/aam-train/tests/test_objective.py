@@ -12,9 +12,9 @@ from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
-from aam_train.config import PretrainObjective
 from aam_train.loading import BatchRequest
 from aam_train.objective import Objective, TargetLoss, Term, Weights
+from aam_train.objective_config import PretrainObjective
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import pretrain_masking, pretrain_weights
 from aam_train.step import Step

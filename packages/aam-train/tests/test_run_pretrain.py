@@ -23,10 +23,10 @@ from aam_data.unifrac import faith_pd, unifrac_distances
 from aam_models.errors import ModelError
 from aam_models.folders import verify_folder
 from aam_models.model_folder import read_config
-from aam_train.config import PretrainObjective
 from aam_train.config_io import config_from_toml
 from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig
+from aam_train.objective_config import PretrainObjective
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_pretrain import run_pretrain
 

@@ -27,10 +27,12 @@ from aam_data.selection import make_splits
 from aam_data.splits import read_splits
 from aam_data.study import Study
 from aam_models.config import HeadOptions, ModelOptions
-from aam_train.config import OptimizerOptions, TrainObjective, TransferOptions
+from aam_train.config import TransferOptions
 from aam_train.config_io import config_from_toml
 from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.objective_config import TrainObjective
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_train import run_train
 from aam_train.transfer import OPTIONAL_PARTS

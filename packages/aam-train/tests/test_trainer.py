@@ -14,11 +14,13 @@ from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
-from aam_train.config import OptimizerOptions, PretrainObjective, RunOptions
+from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.objective import Objective
+from aam_train.objective_config import PretrainObjective
 from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, warmup_cosine
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.records import EpochRecord, StepRecord
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import pretrain_masking, pretrain_weights

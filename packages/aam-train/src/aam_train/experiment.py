@@ -13,15 +13,9 @@ from aam_data.config import (
     TargetOptions,
 )
 from aam_models.config import HeadOptions, ModelOptions
-from aam_train.config import (
-    DemoOptions,
-    OptimizerOptions,
-    PredictOptions,
-    PretrainObjective,
-    RunOptions,
-    TrainObjective,
-    TransferOptions,
-)
+from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
+from aam_train.objective_config import PretrainObjective, TrainObjective
+from aam_train.optimizer_config import OptimizerOptions
 
 
 def _require(condition: bool, message: str) -> None:

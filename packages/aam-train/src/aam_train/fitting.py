@@ -11,11 +11,12 @@ from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
 from aam_train.artifacts import load_state, write_checkpoint
 from aam_train.checkpoint import BEST, LAST
-from aam_train.config import OptimizerOptions, RunOptions
+from aam_train.config import RunOptions
 from aam_train.loading import TrainingPlan
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer, warmup_cosine
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
 from aam_train.reporting.records import Reporters

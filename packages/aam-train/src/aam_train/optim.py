@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from aam_train.config import OptimizerOptions
+from aam_train.optimizer_config import OptimizerOptions
 
 LONGEST_WARMUP = 10_000
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long

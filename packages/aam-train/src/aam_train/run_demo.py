@@ -18,9 +18,10 @@ from aam_data.config import (
 from aam_data.simulate import simulate_study, write_simulated_study
 from aam_data.simulate_config import SimulateOptions
 from aam_models.config import ModelOptions
-from aam_train.config import OptimizerOptions, PredictOptions, RunOptions, TransferOptions
+from aam_train.config import PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.json_files import read_json_object
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_folder import refuse_used
 from aam_train.run_predict import run_predict

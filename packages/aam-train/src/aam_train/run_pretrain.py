@@ -14,7 +14,6 @@ from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
-from aam_train.config import PretrainObjective
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import predict_masked_bases, run_samples
@@ -23,6 +22,7 @@ from aam_train.loading import FIXED_DRAW
 from aam_train.metrics import mean_absolute_error
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, Weights
+from aam_train.objective_config import PretrainObjective
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_data import RunData, build_data

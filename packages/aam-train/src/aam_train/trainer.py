@@ -11,12 +11,13 @@ import torch
 
 from aam_data.errors import first_few
 from aam_models.batch import Batch
-from aam_train.config import OptimizerOptions, RunOptions
+from aam_train.config import RunOptions
 from aam_train.errors import RunStopped, TrainError
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER
 from aam_train.objective import LossBreakdown, Objective
 from aam_train.optim import Schedule
+from aam_train.optimizer_config import OptimizerOptions
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runtime import seed_step
 from aam_train.signals import EXIT_CODES, StopFlag
