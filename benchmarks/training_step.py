@@ -118,8 +118,9 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
     objective = Objective(weights, masking, build_pairs(study, rarefier))
     torch.manual_seed(SEED)
     encoder = build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, weights))  # type: ignore[arg-type]
-    batch = maker[TrainingPlan(rows, batch_size, SEED, masking).epoch(0)[0]]
+    batch = maker[TrainingPlan(rows, batch_size, SEED, masking).epoch(0)[0][0]]
     true = objective.look_up(batch)
+    counts = objective.counts(batch, true)
     occurrences, distinct = batch.n_occurrences, batch.n_asvs
     if variant != "aam":
         make_plain(encoder, 0.1 if variant == "customary" else 0.0)
@@ -130,7 +131,7 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
     for _ in range(repeats):
         started = time.perf_counter()
         encoder.zero_grad(set_to_none=True)
-        total = step.losses(batch, objective, true).total()
+        total = step.losses(batch, objective, true, counts).total()
         total.backward()
         seconds.append(time.perf_counter() - started)
         loss = float(total.detach())

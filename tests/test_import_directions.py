@@ -32,6 +32,7 @@ LIGHT = {
     "aam_data.target_scale",
     "aam_models.config",
     "aam_models.errors",
+    "aam_train.compute_config",
     "aam_train.config",
     "aam_train.config_io",
     "aam_train.errors",

@@ -19,6 +19,7 @@ CONFIGS = (
     "aam_data.config",
     "aam_data.simulate_config",
     "aam_models.config",
+    "aam_train.compute_config",
     "aam_train.config",
     "aam_train.experiment",
     "aam_train.objective_config",

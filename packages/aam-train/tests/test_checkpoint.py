@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aam_train.checkpoint import Checkpoints, model_folder, run_folder_of
+from aam_train.checkpoint import Checkpoints, checkpoint_name, model_folder, run_folder_of
 from aam_train.errors import TrainError
 
 
@@ -17,7 +17,7 @@ def publish(checkpoints: Checkpoints, *steps: int) -> None:
         def write(folder: Path, content: str = str(step)) -> None:
             (folder / "weights").write_text(content)
 
-        checkpoints.save(step, write)
+        checkpoints.save(f"step-{step}", write)
 
 
 def names(folder: Path) -> list[str]:
@@ -32,18 +32,18 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
 def test_only_best_and_last_are_kept(checkpoints: Checkpoints) -> None:
     for step in (3, 6, 9):
         publish(checkpoints, step)
-        checkpoints.point("last", step)
+        checkpoints.point("last", f"step-{step}")
         if step == 6:
-            checkpoints.point("best", step)
+            checkpoints.point("best", f"step-{step}")
     assert names(checkpoints.folder) == ["best", "last", "step-6", "step-9"]
     assert (checkpoints.folder / "best" / "weights").read_text() == "6"
-    assert (checkpoints.step_of("best"), checkpoints.step_of("last")) == (6, 9)
+    assert (checkpoints.target("best"), checkpoints.target("last")) == ("step-6", "step-9")
 
 
 def test_a_published_step_is_never_written_again(checkpoints: Checkpoints) -> None:
     publish(checkpoints, 3)
-    checkpoints.save(3, lambda path: pytest.fail("written again"))
-    assert checkpoints.path(3).joinpath("weights").read_text() == "3"
+    checkpoints.save("step-3", lambda path: pytest.fail("written again"))
+    assert (checkpoints.folder / "step-3").joinpath("weights").read_text() == "3"
 
 
 def test_a_failed_save_leaves_nothing(checkpoints: Checkpoints) -> None:
@@ -53,18 +53,29 @@ def test_a_failed_save_leaves_nothing(checkpoints: Checkpoints) -> None:
 
     publish(checkpoints, 3)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(6, fail)
+        checkpoints.save("step-6", fail)
     assert names(checkpoints.folder) == ["step-3"]
 
 
 def test_the_newest_is_the_complete_one_of_the_highest_step(checkpoints: Checkpoints) -> None:
     assert checkpoints.newest() is None
     publish(checkpoints, 9, 10, 11)
-    assert checkpoints.newest() == checkpoints.path(11)
-    (checkpoints.path(11) / "weights").write_text("12")
-    assert checkpoints.newest() == checkpoints.path(10)
-    (checkpoints.path(10) / "manifest.json").unlink()
-    assert checkpoints.newest() == checkpoints.path(9)
+    assert checkpoints.newest() == (checkpoints.folder / "step-11")
+    (checkpoints.folder / "step-11" / "weights").write_text("12")
+    assert checkpoints.newest() == (checkpoints.folder / "step-10")
+    (checkpoints.folder / "step-10" / "manifest.json").unlink()
+    assert checkpoints.newest() == (checkpoints.folder / "step-9")
+
+
+def test_the_judged_checkpoint_of_a_step_is_further_than_the_unjudged_one(checkpoints: Checkpoints) -> None:
+    for name in ("step-10", "step-9", "step-9-unjudged", "step-11-unjudged"):
+        checkpoints.save(name, lambda path: path.joinpath("weights").touch())
+    assert checkpoints.names() == ["step-9-unjudged", "step-9", "step-10", "step-11-unjudged"]
+    assert checkpoints.later_than("step-9") == ["step-10", "step-11-unjudged"]
+    assert checkpoints.newest() == checkpoints.folder / "step-11-unjudged"
+    checkpoints.rewind("step-9-unjudged", None)
+    assert names(checkpoints.folder) == ["last", "step-9-unjudged"]
+    assert (checkpoint_name(9), checkpoint_name(9, judged=False)) == ("step-9", "step-9-unjudged")
 
 
 def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
@@ -72,12 +83,12 @@ def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
     checkpoints.folder.joinpath(".step-12.ab12cd34.tmp").mkdir()
     checkpoints.folder.joinpath(".best.tmp").symlink_to("step-9")
     checkpoints.folder.joinpath("best").symlink_to("step-9")
-    checkpoints.rewind(6, 3)
+    checkpoints.rewind("step-6", 3)
     assert names(checkpoints.folder) == ["best", "last", "step-3", "step-6"]
-    assert (checkpoints.step_of("best"), checkpoints.step_of("last")) == (3, 6)
-    checkpoints.rewind(6, None)
+    assert (checkpoints.target("best"), checkpoints.target("last")) == ("step-3", "step-6")
+    checkpoints.rewind("step-6", None)
     assert names(checkpoints.folder) == ["last", "step-6"]
-    checkpoints.rewind(0, None)
+    checkpoints.rewind(None, None)
     assert names(checkpoints.folder) == []
 
 
@@ -85,9 +96,9 @@ def test_what_people_call_a_model(checkpoints: Checkpoints, tmp_path: Path) -> N
     publish(checkpoints, 3)
     with pytest.raises(TrainError, match=r"no best checkpoint yet\. Let it finish its first epoch"):
         model_folder(tmp_path)
-    checkpoints.point("best", 3)
+    checkpoints.point("best", "step-3")
     assert model_folder(tmp_path) == checkpoints.folder / "best"
-    assert model_folder(checkpoints.path(3)) == checkpoints.path(3)
+    assert model_folder(checkpoints.folder / "step-3") == (checkpoints.folder / "step-3")
     with pytest.raises(TrainError, match="no such folder"):
         model_folder(tmp_path / "absent")
     assert run_folder_of(checkpoints.folder / "best") is None
@@ -97,5 +108,5 @@ def test_what_people_call_a_model(checkpoints: Checkpoints, tmp_path: Path) -> N
 
 def test_a_step_without_a_folder_is_not_complete(checkpoints: Checkpoints) -> None:
     publish(checkpoints, 3)
-    assert checkpoints.is_complete(3)
-    assert not checkpoints.is_complete(4)
+    assert checkpoints.is_complete("step-3")
+    assert not checkpoints.is_complete("step-4")

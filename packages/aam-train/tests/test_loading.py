@@ -38,14 +38,16 @@ def test_workers_make_the_same_batches(study: Study) -> None:
         list(load(maker_of(study), plan.stream(2, epochs=2), workers=workers, device=CPU)) for workers in (0, 2)
     )
     assert len(here) == len(elsewhere) == 2 * plan.steps_per_epoch - 2
-    assert all(same(left, right) for left, right in zip(here, elsewhere, strict=True))
+    assert all(
+        len(left) == len(right) == 1 and same(left[0], right[0]) for left, right in zip(here, elsewhere, strict=True)
+    )
 
 
 def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:
     plan = TrainingPlan(np.arange(10, 33), batch_size=5, seed=1, masking=BOTH)
     assert plan.steps_per_epoch == 5
     for epoch in range(3):
-        requests = plan.epoch(epoch)
+        requests = [request for (request,) in plan.epoch(epoch)]
         assert sorted(np.concatenate([request.rows for request in requests])) == list(range(10, 33))
         assert {len(request.rows) for request in requests} == {4, 5}
         assert {(request.draw, request.masking) for request in requests} == {(epoch, BOTH)}
@@ -54,7 +56,7 @@ def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         plan = TrainingPlan(np.arange(23), batch_size=5, seed=seed, masking=BOTH)
-        return np.concatenate([request.rows for request in plan.epoch(epoch)]).tolist()
+        return np.concatenate([request.rows for (request,) in plan.epoch(epoch)]).tolist()
 
     assert order(1, 4) == order(1, 4)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
@@ -66,12 +68,21 @@ def test_a_stream_can_begin_at_any_step() -> None:
     assert len(whole) == 15
     for step in range(17):
         rest = list(plan.stream(step, epochs=3))
-        assert [(r.draw, r.rows.tolist()) for r in rest] == [(r.draw, r.rows.tolist()) for r in whole[step:]]
+        assert [(r.draw, r.rows.tolist()) for (r,) in rest] == [(r.draw, r.rows.tolist()) for (r,) in whole[step:]]
 
 
 def test_few_samples_are_one_batch() -> None:
     plan = TrainingPlan(np.arange(3), batch_size=32, seed=1, masking=BOTH)
-    assert [len(request.rows) for request in plan.epoch(0)] == [3]
+    assert [[len(request.rows) for request in step] for step in plan.epoch(0)] == [[3]]
+
+
+def test_micro_batches_are_the_step_cut_in_equal_parts() -> None:
+    whole = TrainingPlan(np.arange(23), batch_size=12, seed=1, masking=BOTH)
+    parts = TrainingPlan(np.arange(23), batch_size=4, seed=1, masking=BOTH, accumulation=3)
+    assert whole.steps_per_epoch == parts.steps_per_epoch == 2
+    for (step,), micro in zip(whole.epoch(3), parts.epoch(3), strict=True):
+        assert [len(request.rows) for request in micro] == ([4, 4, 4] if len(step.rows) == 12 else [4, 4, 3])
+        assert np.concatenate([request.rows for request in micro]).tolist() == step.rows.tolist()
 
 
 def test_fixed_requests_keep_the_order_and_mask_nothing() -> None:

@@ -31,12 +31,12 @@ from aam_train.reporting.records import EpochRecord, Reporters, StepRecord
 from aam_train.reporting.tensorboard import TensorBoardReporter
 
 STEP = StepRecord(
-    step=1, epoch=1, loss={"total": 1.5, "unifrac": 1.5}, lr=0.1, grad_norm=2.0, samples=5, asvs=30, occurrences=60,
-    seconds=0.5, data_wait=0.25,
+    step=1, epoch=1, loss={"total": 1.5, "unifrac": 1.5}, lr=0.1, grad_norm=2.0, skipped=False, samples=5, asvs=30,
+    occurrences=60, seconds=0.5, data_wait=0.25,
 )  # fmt: skip
 EPOCH = EpochRecord(
     step=3, epoch=1, epochs=2, train={"total": 1.5}, validation={"val_loss": 1.25, "r2": math.nan, "r2:a": 0.5},
-    best=True, lr=0.1, seconds=2.0, validation_seconds=1.0, samples_per_second=8.0, asvs_per_second=1234.0,
+    best=True, lr=0.1, skipped=0, seconds=2.0, validation_seconds=1.0, samples_per_second=8.0, asvs_per_second=1234.0,
     occurrences_per_asv=2.0, data_wait=0.1,
 )  # fmt: skip
 

@@ -156,7 +156,7 @@ def stopped(
     with pytest.raises(RunStopped):
         run_pretrain(config, quiet=True)
     interrupt(0)
-    assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [3, 4]
+    assert Checkpoints(tmp_path / "run" / "checkpoints").names() == ["step-3", "step-4"]
     return changed(config, "run", resume_from="auto")
 
 
@@ -257,10 +257,10 @@ def test_a_lost_best_checkpoint_is_said_and_replaced(
     stopped: PretrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoints = Checkpoints(stopped.run.output_dir / "checkpoints")
-    shutil.rmtree(checkpoints.path(3))
+    shutil.rmtree(checkpoints.folder / "step-3")
     run_pretrain(stopped, quiet=True)
     assert "warning: the best checkpoint so far, step-3, is gone" in capsys.readouterr().err
-    assert checkpoints.step_of("best") == 6
+    assert checkpoints.target("best") == "step-6"
 
 
 def test_pointers_that_a_crash_left_behind_are_put_right(
@@ -268,7 +268,7 @@ def test_pointers_that_a_crash_left_behind_are_put_right(
 ) -> None:
     """Killed between publishing step 3 as the best and letting `best` point to it."""
     checkpoints = Checkpoints(stopped.run.output_dir / "checkpoints")
-    shutil.rmtree(checkpoints.path(4))
+    shutil.rmtree(checkpoints.folder / "step-4")
     for pointer in ("best", "last"):
         (checkpoints.folder / pointer).unlink()
     assert_same_run(run_pretrain(stopped, quiet=True), encoder_run[1])

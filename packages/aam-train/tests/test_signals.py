@@ -14,10 +14,11 @@ import pytest
 
 from aam_train.checkpoint import Checkpoints
 from aam_train.config_io import config_to_toml
+from aam_train.errors import RunStopped
 from aam_train.experiment import PretrainConfig
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_pretrain import run_pretrain
-from aam_train.signals import StopFlag
+from aam_train.signals import Interrupted, StopFlag, exit_code_of
 
 PROGRAM = """
 import sys
@@ -34,15 +35,20 @@ except RunStopped as stop:
 """
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
-def test_the_first_signal_sets_a_flag_and_the_second_acts(name: str) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 85)])
+def test_the_first_signal_sets_a_flag_the_second_acts_at_once(name: str, code: int) -> None:
     number, heard = signal.Signals[name], []
     before = signal.signal(number, lambda *_: heard.append("acted"))
     try:
         with StopFlag() as stop:
-            assert stop.received is None
+            stop.check()
             os.kill(os.getpid(), number)
             assert (stop.received, heard) == (name, [])
+            with pytest.raises(RunStopped, match=f"{name}: nothing was saved") as stopped:
+                stop.check()
+            with pytest.raises(Interrupted) as interrupt:
+                os.kill(os.getpid(), number)
+            assert stopped.value.exit_code == exit_code_of(interrupt.value) == code
             os.kill(os.getpid(), number)
             assert heard == ["acted"]
         os.kill(os.getpid(), number)
@@ -97,7 +103,7 @@ def test_sigterm_to_all_processes_of_a_job(
     assert process.returncode == 143, text
     checkpoint = Checkpoints(tmp_path / "run" / "checkpoints").newest()
     assert checkpoint is not None
-    step = int(checkpoint.name.removeprefix("step-"))
+    step = int(checkpoint.name.split("-")[1])
     records = read_records(tmp_path / "run" / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, step + 1))
     run_pretrain(changed(config, "run", resume_from="auto", epochs=step // 3 + 1, num_workers=0), quiet=True)
@@ -121,6 +127,6 @@ def test_killed_at_any_moment(
     steps = [r["step"] for r in read_records(run / "metrics.jsonl") if r["kind"] == "step"]
     assert steps == list(range(1, len(steps) + 1))
     checkpoints = Checkpoints(run / "checkpoints")
-    assert checkpoints.step_of("last") == steps[-1]
-    assert all(checkpoints.is_complete(step) for step in checkpoints.steps())
+    assert checkpoints.target("last") == f"step-{steps[-1]}"
+    assert all(checkpoints.is_complete(name) for name in checkpoints.names())
     assert not [path.name for path in checkpoints.folder.iterdir() if path.name.startswith(".")]

@@ -14,19 +14,22 @@ from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
+from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.objective import Objective
 from aam_train.objective_config import PretrainObjective
-from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, warmup_cosine
+from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, StepRecord
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import pretrain_masking, pretrain_weights
+from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
 from aam_train.step import Step
-from aam_train.trainer import Keeper, Progress, Trainer
+from aam_train.trainer import Keeper, Trainer
 from aam_train.validation import Validator
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1)
@@ -87,8 +90,8 @@ def make(data: RunData) -> Make:
         trainer = Trainer(
             step=step,
             objective=objective,
-            optimizer=build_optimizer(model, options),
-            schedule=warmup_cosine(epochs * plan.steps_per_epoch, options.warmup_steps),
+            update=Update(build_optimizer(model, options), step.compute.scaler(), options.max_grad_norm),
+            schedule=build_schedule(options, epochs * plan.steps_per_epoch),
             plan=plan,
             maker=data.maker,
             validate=validate,
@@ -194,7 +197,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_update(make: Make, pa
 
 
 def iter_batches(run: Run):
-    return (run.trainer.maker[request] for request in run.trainer.plan.epoch(0))
+    return ([run.trainer.maker[request] for request in step] for step in run.trainer.plan.epoch(0))
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_too(make: Make) -> None:
@@ -218,15 +221,6 @@ def test_gradients_are_clipped_and_reported_unclipped(make: Make) -> None:
     assert free == pytest.approx(reported, rel=1e-5)
     assert reported_too == reported
     assert clipped == pytest.approx(0.01, rel=1e-4)
-
-
-def test_warmup_then_cosine() -> None:
-    factor = warmup_cosine(10, 4)
-    assert [factor(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert [factor(step) for step in (4, 7, 10)] == pytest.approx([1.0, 0.5, 0.0])
-    assert warmup_cosine(100, None)(9) == pytest.approx(10 / 11)
-    assert warmup_cosine(10**6, None)(10_000) == 1.0
-    assert warmup_cosine(5, 0)(0) == 1.0
 
 
 def test_matrices_decay_and_vectors_do_not() -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 import click
 
+from aam_cli.stopping import stoppable
 from aam_data.errors import DataError, each_error
 from aam_models.errors import ModelError
 from aam_train.config_io import ConfigError
 from aam_train.errors import RunStopped, TrainError
+from aam_train.signals import exit_code_of
 
 USER_ERRORS = (ConfigError, ModelError, TrainError)
 
@@ -45,16 +47,16 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a click command to its end and return the exit status; every error becomes a message."""
     program = Program()
     _escape_what_the_terminal_lacks()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stoppable():
         _leave_warnings_to_developers(program)
         try:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
             return status if isinstance(status, int) else 0
         except click.ClickException as error:
             return _refuse([_with_help_hint(error)], program)
-        except click.Abort:  # click's form of KeyboardInterrupt
+        except click.Abort as abort:  # click's form of KeyboardInterrupt
             click.echo("interrupted", err=True)
-            return 130
+            return exit_code_of(abort.__cause__) if isinstance(abort.__cause__, KeyboardInterrupt) else 130
         except RunStopped as stop:
             click.echo(f"stopped: {one_line(str(stop))}", err=True)
             return stop.exit_code

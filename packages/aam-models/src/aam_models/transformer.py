@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 class Block(nn.Module):
@@ -33,7 +34,14 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks with a final LayerNorm."""
+    """A stack of blocks with a final LayerNorm.
+
+    Attributes:
+        recompute: drop the activations inside the blocks and compute them again in the backward pass. Not a part of
+            the architecture: it changes memory and time, not results.
+    """
+
+    recompute: bool = False
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -43,5 +51,5 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y], True = real."""
         for block in self.blocks:
-            x = block(x, mask)
+            x = checkpoint(block, x, mask, use_reentrant=False) if self.recompute and self.training else block(x, mask)
         return self.norm(x)

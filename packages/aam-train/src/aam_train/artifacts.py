@@ -19,7 +19,7 @@ from aam_models.predictor import Predictor
 from aam_train.json_files import read_record, write_json
 from aam_train.model_records import PREPROCESSOR, TRAINING, TrainingRecord
 from aam_train.optim import load_optimizer_tensors, optimizer_tensors
-from aam_train.trainer import Progress
+from aam_train.progress import Progress
 
 STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
 
@@ -41,7 +41,7 @@ def write_checkpoint(
     model: Encoder | Predictor,
     preprocessor: Preprocessor,
     record: TrainingRecord,
-    optimizer: torch.optim.AdamW,
+    optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
     """Everything of a model folder but the manifest, into an open folder."""
@@ -53,7 +53,7 @@ def write_checkpoint(
     (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
 
 
-def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
+def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.Optimizer) -> Progress:
     """Put back the optimizer's state; the caller has verified the folder and loaded the weights."""
     load_optimizer_tensors(model, optimizer, read_tensors(folder / STATE_TENSORS))
     return read_record(folder / STATE, Progress)

@@ -12,8 +12,17 @@ from aam_models.folders import new_folder, verify_folder, write_pointer
 from aam_train.errors import TrainError
 
 BEST, LAST = "best", "last"
-_STEP = re.compile(r"step-(\d+)")
-_LEFTOVER = re.compile(r"\.(step-\d+|best|last)\..*tmp")
+_UNJUDGED = "-unjudged"
+_STEP = re.compile(rf"step-(\d+)({_UNJUDGED})?")
+_LEFTOVER = re.compile(rf"\.(step-\d+({_UNJUDGED})?|best|last)\..*tmp")
+
+
+def checkpoint_name(step: int, *, judged: bool = True) -> str:
+    """``step-N``; ``step-N-unjudged`` at the end of an epoch whose validation is still to come.
+
+    The two hold the same weights, but not the same metrics, and a published folder is never changed.
+    """
+    return f"step-{step}" if judged else f"step-{step}{_UNJUDGED}"
 
 
 class Checkpoints:
@@ -22,69 +31,73 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, step: int, write: Callable[[Path], None]) -> Path:
-        """Publish ``step-N``, filled by ``write``; one that is there already is left as it is."""
-        path = self.path(step)
+    def save(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Publish the folder ``name``, filled by ``write``; one that is there already is left as it is."""
+        path = self.folder / name
         if not path.exists():
             with new_folder(path) as temporary:
                 write(temporary)
         return path
 
-    def point(self, name: str, step: int) -> None:
-        """Let ``best`` or ``last`` point to ``step-N``, and remove what nothing points to any more."""
-        write_pointer(self.folder / name, self.path(step))
-        kept = {self.step_of(pointer) for pointer in (BEST, LAST)}
-        for old in self.steps():
+    def point(self, pointer: str, name: str) -> None:
+        """Let ``best`` or ``last`` point to a checkpoint, and remove what nothing points to any more."""
+        write_pointer(self.folder / pointer, self.folder / name)
+        kept = {self.target(pointer) for pointer in (BEST, LAST)}
+        for old in self.names():
             if old not in kept:
-                shutil.rmtree(self.path(old))
+                shutil.rmtree(self.folder / old)
 
-    def step_of(self, pointer: str) -> int | None:
-        """The step that ``best`` or ``last`` points to."""
+    def target(self, pointer: str) -> str | None:
+        """The checkpoint that ``best`` or ``last`` points to."""
         link = self.folder / pointer
-        match = _STEP.fullmatch(link.readlink().name) if link.is_symlink() else None
-        return int(match[1]) if match else None
+        return link.readlink().name if link.is_symlink() and _STEP.fullmatch(link.readlink().name) else None
 
-    def steps(self) -> list[int]:
-        """Steps of all published checkpoints, ascending."""
+    def names(self) -> list[str]:
+        """All published checkpoints, the furthest last."""
         if not self.folder.is_dir():
             return []
-        matches = (_STEP.fullmatch(path.name) for path in self.folder.iterdir())
-        return sorted(int(match[1]) for match in matches if match)
-
-    def path(self, step: int) -> Path:
-        """Where ``step-N`` is, or would be."""
-        return self.folder / f"step-{step}"
+        return sorted((path.name for path in self.folder.iterdir() if _STEP.fullmatch(path.name)), key=_position)
 
     def newest(self) -> Path | None:
-        """The complete checkpoint of the highest step, or None."""
-        return next((self.path(step) for step in reversed(self.steps()) if self.is_complete(step)), None)
+        """The furthest complete checkpoint, or None."""
+        return next((self.folder / name for name in reversed(self.names()) if self.is_complete(name)), None)
 
-    def is_complete(self, step: int) -> bool:
-        """Whether ``step-N`` is there and undamaged."""
+    def is_complete(self, name: str) -> bool:
+        """Whether a checkpoint is there and undamaged."""
         try:
-            verify_folder(self.path(step))
-        except ModelError:
+            verify_folder(self.folder / name)
+        except (ModelError, OSError):
             return False
         return True
 
-    def rewind(self, step: int, best_step: int | None) -> None:
-        """Bring the folder to the state of ``step``, whatever happened later or was interrupted.
+    def later_than(self, name: str) -> list[str]:
+        """Checkpoints that are further than this one."""
+        return [other for other in self.names() if _position(other) > _position(name)]
 
-        Removes checkpoints of later steps and unfinished saves, and lets ``last`` and ``best`` point to ``step`` and
-        ``best_step``. With step 0 nothing is left.
+    def rewind(self, name: str | None, best_step: int | None) -> None:
+        """Bring the folder to the state of a checkpoint, whatever happened later or was interrupted.
+
+        Removes later checkpoints and unfinished saves, and lets ``last`` point to ``name`` and ``best`` to that of
+        ``best_step``. Without a name nothing is left.
         """
         if not self.folder.is_dir():
             return
         for path in self.folder.iterdir():
             if path.name in (BEST, LAST) or _LEFTOVER.fullmatch(path.name):
                 path.unlink() if path.is_symlink() else shutil.rmtree(path)
-        for later in self.steps():
-            if later > step:
-                shutil.rmtree(self.path(later))
+        for later in self.names() if name is None else self.later_than(name):
+            shutil.rmtree(self.folder / later)
         if best_step is not None:
-            write_pointer(self.folder / BEST, self.path(best_step))
-        if step:
-            self.point(LAST, step)
+            write_pointer(self.folder / BEST, self.folder / checkpoint_name(best_step))
+        if name is not None:
+            self.point(LAST, name)
+
+
+def _position(name: str) -> tuple[int, bool]:
+    """Order of checkpoints: by step, not by time stamp; the judged one is further than the unjudged one."""
+    match = _STEP.fullmatch(name)
+    assert match is not None
+    return int(match[1]), match[2] is None
 
 
 def model_folder(path: Path) -> Path:

@@ -42,7 +42,9 @@ class RunOptions:
     epochs: Common[int] = 100
     """Passes over the training samples."""
     batch_size: Common[int] = 32
-    """Samples per step."""
+    """Samples per step, or per micro-batch with --gradient-accumulation-steps; pairs are made within it."""
+    gradient_accumulation_steps: int = 1
+    """Micro-batches per step: their gradients are added up, as those of one mean over all of them."""
     patience: int = 10
     """Epochs without a better validation metric before the run stops; 0 = never."""
     seed: Common[int] = 42
@@ -57,6 +59,10 @@ class RunOptions:
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"--epochs {self.epochs}: must be 1 or more")
         require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
+        require(
+            self.gradient_accumulation_steps >= 1,
+            f"--gradient-accumulation-steps {self.gradient_accumulation_steps}: must be 1 or more",
+        )
         require(self.patience >= 0, f"--patience {self.patience}: must be 0 (never stop early) or more")
         _check_seed(self.seed)
         _check_device(self.device)

@@ -13,6 +13,7 @@ from aam_data.config import (
     TargetOptions,
 )
 from aam_models.config import HeadOptions, ModelOptions
+from aam_train.compute_config import ComputeOptions
 from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
 from aam_train.objective_config import PretrainObjective, TrainObjective
 from aam_train.optimizer_config import OptimizerOptions
@@ -44,6 +45,7 @@ class PretrainConfig:
     model: ModelOptions = ModelOptions()
     objective: PretrainObjective = PretrainObjective()
     optimizer: OptimizerOptions = OptimizerOptions()
+    compute: ComputeOptions = ComputeOptions()
 
     def __post_init__(self) -> None:
         _check_splits(self.split, self.metadata)
@@ -78,6 +80,7 @@ class TrainConfig:
     head: HeadOptions = HeadOptions()
     objective: TrainObjective = TrainObjective()
     optimizer: OptimizerOptions = OptimizerOptions()
+    compute: ComputeOptions = ComputeOptions()
 
     def __post_init__(self) -> None:
         _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")

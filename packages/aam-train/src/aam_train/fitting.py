@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
 from aam_train.artifacts import load_state, write_checkpoint
-from aam_train.checkpoint import BEST, LAST
+from aam_train.checkpoint import BEST, LAST, checkpoint_name
+from aam_train.compute import Update
 from aam_train.config import RunOptions
+from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
-from aam_train.optim import build_optimizer, warmup_cosine
+from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData
 from aam_train.run_folder import RunFolder
+from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
 from aam_train.step import Step
-from aam_train.trainer import Keeper, Progress, Trainer
+from aam_train.trainer import Keeper, Trainer
 from aam_train.validation import Validator
 
 
@@ -48,6 +50,7 @@ class Fit:
     best_metric: str
     record: TrainingRecord
     console: ConsoleReporter
+    stop: StopFlag
 
     def execute(self) -> None:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
@@ -55,38 +58,44 @@ class Fit:
         Raises:
             RunStopped, TrainError: see `Trainer.fit`.
         """
-        model = self.step.model
-        optimizer = build_optimizer(model, self.optimizer)
-        progress = self._restore(model, optimizer)
-        plan = TrainingPlan(self.data.rows["train"], self.run.batch_size, self.run.seed, self.objective.masking)
+        model, options = self.step.model, self.optimizer
+        if options.scheduler == "plateau" and self.validate is None:
+            raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
+        update = Update(build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm)
+        progress = self._restore(model, update)
+        plan = self._plan()
         self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress.step)
         try:
-            with StopFlag() as stop:
-                Trainer(
-                    step=self.step,
-                    objective=self.objective,
-                    optimizer=optimizer,
-                    schedule=warmup_cosine(total_steps, self.optimizer.warmup_steps),
-                    plan=plan,
-                    maker=self.data.maker,
-                    validate=self.validate,
-                    run=self.run,
-                    optimizer_options=self.optimizer,
-                    best_metric=self.best_metric,
-                    keeper=self._keeper(model, optimizer),
-                    reporter=reporter,
-                    stop=stop,
-                    progress=progress,
-                ).fit()
+            Trainer(
+                step=self.step,
+                objective=self.objective,
+                update=update,
+                schedule=build_schedule(options, total_steps),
+                plan=plan,
+                maker=self.data.maker,
+                validate=self.validate,
+                run=self.run,
+                optimizer_options=options,
+                best_metric=self.best_metric,
+                keeper=self._keeper(model, update, plan.steps_per_epoch),
+                reporter=reporter,
+                stop=self.stop,
+                progress=progress,
+            ).fit()
         finally:
             reporter.close()
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
-            checkpoints.point(BEST, progress.step)
+            checkpoints.point(BEST, checkpoint_name(progress.step))
         best = checkpoints.folder / BEST
         load_weights(model, read_weights(best), str(best / WEIGHTS))
+
+    def _plan(self) -> TrainingPlan:
+        run = self.run
+        rows, masking = self.data.rows["train"], self.objective.masking
+        return TrainingPlan(rows, run.batch_size, run.seed, masking, run.gradient_accumulation_steps)
 
     def _announce(self) -> None:
         n_train = len(self.data.rows["train"])
@@ -95,34 +104,37 @@ class Fit:
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
 
-    def _restore(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Progress:
+    def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
         checkpoint, checkpoints = self.folder.resume, self.folder.checkpoints
         if checkpoint is None:
-            checkpoints.rewind(0, None)
+            checkpoints.rewind(None, None)
             return Progress()
         load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
-        progress = load_state(checkpoint, model, optimizer)
-        later = [f"step-{step}" for step in checkpoints.steps() if step > progress.step]
+        progress = load_state(checkpoint, model, update.optimizer)
+        update.restore(progress.scaler)
+        later = checkpoints.later_than(checkpoint.name)
         if later and self.run.resume_from == "auto":
             self.console.note(f"warning: damaged, so the run continues from {checkpoint.name}: {', '.join(later)}")
         else:
             self.console.note(f"the run continues from {checkpoint.name}")
-        if progress.best_step is not None and not checkpoints.is_complete(progress.best_step):
-            self.console.note(f"warning: the best checkpoint so far, step-{progress.best_step}, is gone")
+        if progress.best_step is not None and not checkpoints.is_complete(checkpoint_name(progress.best_step)):
+            self.console.note(f"warning: the best checkpoint so far, {checkpoint_name(progress.best_step)}, is gone")
             progress.best_value = progress.best_step = None
-        checkpoints.rewind(progress.step, progress.best_step)
+        checkpoints.rewind(checkpoint.name, progress.best_step)
         return progress
 
-    def _keeper(self, model: Encoder | Predictor, optimizer: torch.optim.AdamW) -> Keeper:
+    def _keeper(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Keeper:
         checkpoints = self.folder.checkpoints
 
         def save(progress: Progress, pointer: str) -> None:
+            progress.scaler = update.state()
             record = replace(self.record, step=progress.step, validation=progress.validation)
+            name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
             checkpoints.save(
-                progress.step,
-                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, optimizer, progress),
+                name,
+                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, update.optimizer, progress),
             )
-            checkpoints.point(pointer, progress.step)
+            checkpoints.point(pointer, name)
 
         return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
 

@@ -57,6 +57,7 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Tensor:
     by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
     with evaluating(step):
         for start in range(0, len(by_length), ASVS_AT_ONCE):
+            step.check_stop()
             batch = maker.collator.asvs(by_length[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking())
             table[batch.asv_rows.to(step.device)] = step.encode_asvs(batch).embeddings
     return table
@@ -79,6 +80,7 @@ def run_samples(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int
     with evaluating(step):
         step.asv_table = asv_table
         for request in fixed_requests(rows, batch_size):
+            step.check_stop()
             result = step.run(maker[request].to(step.device))
             embeddings.append(result.encoded.sample_embeddings.cpu())
             if result.predicted is not None:
@@ -103,6 +105,7 @@ def predict_masked_bases(
     parts: list[tuple[np.ndarray, ...]] = []
     with evaluating(step):
         for start in range(0, len(asv_rows), ASVS_AT_ONCE):
+            step.check_stop()
             batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking(ratio))
             predicted = step.encode_asvs(batch).nucleotide_logits
             assert predicted is not None

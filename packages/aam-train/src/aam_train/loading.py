@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from aam_data.dataset import SampleDataset
+from aam_data.errors import first_few
 from aam_data.keys import Purpose, generator
 from aam_data.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_models.batch import Batch
 from aam_train.collate import Collator, Masking
+from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
 
 
@@ -36,22 +38,29 @@ class TrainingPlan:
 
     Args:
         rows: int64 rows of the training samples, in an order that does not depend on the table's.
-        batch_size: samples per batch; all samples are used in every epoch, batches differ in size by at most one.
+        batch_size: most samples of a micro-batch.
         seed: of the order.
         masking: of training batches.
+        accumulation: most micro-batches of a step.
+
+    All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, masking: Masking) -> None:
-        self.rows, self.seed, self.masking = rows, seed, masking
-        self.steps_per_epoch = max(1, -(-len(rows) // batch_size))
+    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, masking: Masking, accumulation: int = 1) -> None:
+        self.rows, self.batch_size, self.seed, self.masking = rows, batch_size, seed, masking
+        self.steps_per_epoch = max(1, -(-len(rows) // (batch_size * accumulation)))
 
-    def epoch(self, epoch: int) -> list[BatchRequest]:
-        """The batches of one epoch."""
+    def epoch(self, epoch: int) -> list[list[BatchRequest]]:
+        """The steps of one epoch, each a list of its micro-batches."""
         order = generator(self.seed, Purpose.ORDER, epoch).permutation(self.rows)
-        return [BatchRequest(part, epoch, self.masking) for part in np.array_split(order, self.steps_per_epoch)]
+        steps = np.array_split(order, self.steps_per_epoch)
+        return [[BatchRequest(part, epoch, self.masking) for part in self._micro(rows)] for rows in steps]
 
-    def stream(self, first_step: int, epochs: int) -> Iterator[BatchRequest]:
-        """All batches from step ``first_step`` (counted from 0) to the end of the last epoch."""
+    def _micro(self, rows: np.ndarray) -> list[np.ndarray]:
+        return np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
+
+    def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
+        """All steps from ``first_step`` (counted from 0) to the end of the last epoch."""
         epoch, position = divmod(first_step, self.steps_per_epoch)
         later = (self.epoch(e) for e in range(epoch + 1, epochs))
         first = self.epoch(epoch)[position:] if epoch < epochs else []
@@ -79,21 +88,40 @@ class BatchMaker(Dataset):
 class _Requests:
     """A sampler over an iterator of requests."""
 
-    def __init__(self, requests: Iterator[BatchRequest] | Sequence[BatchRequest]) -> None:
+    def __init__(self, requests: Iterator[BatchRequest]) -> None:
         self.requests = requests
 
     def __iter__(self) -> Iterator[BatchRequest]:
-        return iter(self.requests)
+        return self.requests
 
 
 def load(
-    maker: BatchMaker,
-    requests: Iterator[BatchRequest] | Sequence[BatchRequest],
-    *,
-    workers: int,
-    device: torch.device,
+    maker: BatchMaker, steps: Iterable[list[BatchRequest]], *, workers: int, device: torch.device
+) -> Iterator[list[Batch]]:
+    """The micro-batches of each step, in their order, on the host.
+
+    Raises:
+        TrainError: a worker process died; says which samples were waited for.
+    """
+    for_sizes, for_batches = itertools.tee(steps)
+    batches = _load_each(maker, itertools.chain.from_iterable(for_batches), workers, device)
+    for requests in for_sizes:
+        try:
+            step = list(itertools.islice(batches, len(requests)))
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            ids = maker.samples.study.table.sample_ids[np.concatenate([request.rows for request in requests])]
+            raise TrainError(
+                f"a process that prepares batches ended ({error}) before those of {first_few(ids.tolist())}; "
+                "usually memory ran out. Lower --num-workers or --batch-size"
+            ) from error
+        yield step
+
+
+def _load_each(
+    maker: BatchMaker, requests: Iterator[BatchRequest], workers: int, device: torch.device
 ) -> Iterator[Batch]:
-    """Batches of the requests, in their order, on the host."""
     loader = DataLoader(
         maker,
         sampler=_Requests(requests),

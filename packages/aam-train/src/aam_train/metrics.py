@@ -12,6 +12,13 @@ HIGHER_IS_BETTER = {"val_loss": False, "r2": True, "mae": False, "accuracy": Tru
 HIGHER_IS_BETTER |= {"balanced_accuracy": True, "f1": True, "auc": True}
 
 
+def is_better(value: float, best: float, *, higher_is_better: bool) -> bool:
+    """Whether a metric is better than the best so far; NaN (undefined) is better than nothing, and nothing's best."""
+    if not math.isfinite(value):
+        return False
+    return math.isnan(best) or (value > best if higher_is_better else value < best)
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Correlation; NaN for fewer than two values or without spread."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:

@@ -12,9 +12,11 @@ from aam_data.pair_targets import PairTargets
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_train.collate import Masking
-from aam_train.losses.nucleotides import nucleotide_loss
-from aam_train.losses.pairs import pair_loss
-from aam_train.losses.values import class_loss, hidden_count_loss, residual_loss
+from aam_train.losses.nucleotides import count_masked, nucleotide_loss
+from aam_train.losses.pairs import count_pairs, pair_loss
+from aam_train.losses.values import class_loss, count_hidden, count_known, hidden_count_loss, residual_loss
+
+Counts = dict[str, float]  # by term: what its sum is divided by, over all micro-batches of a step
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,19 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One term of a loss: ``sum / count`` is its value, ``weight`` its share in the total."""
+    """One term of a loss: ``sum / count`` is its value, ``weight`` its share in the total.
+
+    ``count`` is that of the whole step, known on the host before the first forward pass: so the values of a step's
+    micro-batches add up to the mean over all of them, and so do their gradients.
+    """
 
     sum: Tensor
-    count: Tensor
+    count: float
     weight: float
 
     def value(self) -> Tensor:
         """Mean over what was counted; 0, still connected to the graph, where nothing was."""
-        return self.sum / self.count.clamp_min(1)
+        return self.sum / max(self.count, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +65,14 @@ class TrueValues:
     faith_pd: Tensor | None = None
 
     def to(self, device: torch.device) -> TrueValues:
-        return TrueValues(*(None if t is None else t.to(device) for t in (self.distances, self.faith_pd)))
+        """On another device; from page-locked memory, so that nothing waits for the copy."""
+
+        def move(values: Tensor | None) -> Tensor | None:
+            if values is None or device.type == "cpu":
+                return values
+            return values.pin_memory().to(device, non_blocking=True)
+
+        return TrueValues(move(self.distances), move(self.faith_pd))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +81,18 @@ class TargetLoss:
 
     Attributes:
         kind: "mse", "mae", "huber" or "classes".
-        spread: float32 [T] standard deviation of the training targets in transformed units; ones for classes.
+        spread: float32 [T] standard deviation of the training targets in transformed units, on the model's device;
+            ones for classes.
     """
 
     kind: str
     spread: Tensor
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum over known targets and their number; outputs [B, W], targets [B, T]."""
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Sum over known targets, a scalar; outputs [B, W], targets [B, T]."""
         if self.kind == "classes":
             return class_loss(outputs, targets[:, 0])
-        spread = self.spread.to(outputs.device)
-        return residual_loss(self.kind, outputs / spread, targets / spread)
+        return residual_loss(self.kind, outputs / self.spread, targets / self.spread)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,25 +127,44 @@ class Objective:
         assert self.pairs is not None
         return torch.from_numpy(self.pairs.values(rows, draw))
 
+    def counts(self, batch: Batch, true: TrueValues) -> Counts:
+        """What each term of a batch is a sum over: pairs, masked bases, hidden counts, targets; all on the host."""
+        found: Counts = {}
+        if true.distances is not None:
+            found["unifrac"] = count_pairs(true.distances)
+        if true.faith_pd is not None:
+            found["faith_pd"] = count_known(true.faith_pd)
+        if self.weights.nucleotides:
+            found["nucleotides"] = count_masked(batch)
+        if self.weights.counts:
+            found["counts"] = count_hidden(batch)
+        if batch.targets is not None and self.target is not None:
+            found["target"] = count_known(batch.targets)
+        return found
+
     def encoder_terms(
-        self, encoder: Encoder, encoded: EncoderOutput, batch: Batch, true: TrueValues
+        self, encoder: Encoder, encoded: EncoderOutput, batch: Batch, true: TrueValues, counts: Counts
     ) -> dict[str, Term]:
-        """Terms on the encoder's outputs."""
+        """Terms on the encoder's outputs; ``counts`` are those of the whole step."""
         terms = {}
         if true.distances is not None and encoder.distance_head is not None:
             pairs = pair_loss(encoder.distance_head, encoded.sample_embeddings, true.distances)
-            terms["unifrac"] = Term(*pairs, self.weights.unifrac)
+            terms["unifrac"] = Term(pairs, counts["unifrac"], self.weights.unifrac)
         if true.faith_pd is not None and encoded.faith_pd is not None and encoder.faith_pd_head is not None:
             target = encoder.faith_pd_head.standardize(true.faith_pd)
-            terms["faith_pd"] = Term(*residual_loss("mse", encoded.faith_pd, target), self.weights.faith_pd)
+            values = residual_loss("mse", encoded.faith_pd, target)
+            terms["faith_pd"] = Term(values, counts["faith_pd"], self.weights.faith_pd)
         if self.weights.nucleotides and encoded.nucleotide_logits is not None:
-            terms["nucleotides"] = Term(*nucleotide_loss(encoded.nucleotide_logits, batch), self.weights.nucleotides)
+            bases = nucleotide_loss(encoded.nucleotide_logits, batch)
+            terms["nucleotides"] = Term(bases, counts["nucleotides"], self.weights.nucleotides)
         if self.weights.counts and encoded.log_abundance is not None:
-            terms["counts"] = Term(*hidden_count_loss(encoded.log_abundance, batch), self.weights.counts)
+            hidden = hidden_count_loss(encoded.log_abundance, batch)
+            terms["counts"] = Term(hidden, counts["counts"], self.weights.counts)
         return terms
 
-    def target_terms(self, predicted: PredictorOutput, batch: Batch) -> dict[str, Term]:
+    def target_terms(self, predicted: PredictorOutput, batch: Batch, counts: Counts) -> dict[str, Term]:
         """Terms on the predictor's outputs."""
         assert self.target is not None
         assert batch.targets is not None
-        return {"target": Term(*self.target(predicted.outputs, batch.targets), self.weights.target)}
+        outputs = self.target(predicted.outputs, batch.targets)
+        return {"target": Term(outputs, counts["target"], self.weights.target)}

@@ -20,6 +20,7 @@ from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_data import build_maker
 from aam_train.run_inputs import PredictInputs, read_predict_inputs
 from aam_train.runtime import resolve_device
+from aam_train.signals import StopFlag
 from aam_train.step import Step
 
 CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
@@ -35,10 +36,15 @@ def run_predict(config: PredictConfig, inputs: PredictInputs | None = None, *, q
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
+        RunStopped: after a signal; nothing was written.
     """
-    options, console = config.predict, ConsoleReporter(quiet=quiet)
+    with StopFlag() as stop:
+        return _predict(config, inputs or read_predict_inputs(config), stop, ConsoleReporter(quiet=quiet))
+
+
+def _predict(config: PredictConfig, inputs: PredictInputs, stop: StopFlag, console: ConsoleReporter) -> list[Path]:
+    options = config.predict
     device = resolve_device(options.device)
-    inputs = inputs or read_predict_inputs(config)
     preprocessor, study = inputs.preprocessor, inputs.study
     model = load_model(inputs.folder)
     if not isinstance(model, Predictor):
@@ -60,7 +66,7 @@ def run_predict(config: PredictConfig, inputs: PredictInputs | None = None, *, q
     maker = build_maker(study, Rarefier(study.table, depth, preprocessor.seed), preprocessor, CHUNK)
     if text := cut_report(maker.samples, rows, FIXED_DRAW):
         console.note(text)
-    outputs = run_samples(Step(model.to(device), device), maker, rows, options.batch_size).outputs
+    outputs = run_samples(Step(model.to(device), device, stop=stop), maker, rows, options.batch_size).outputs
     assert outputs is not None
 
     predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])

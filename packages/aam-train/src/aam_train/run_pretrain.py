@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from aam_data.leaks import leak_notes
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
@@ -14,6 +15,7 @@ from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
+from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import predict_masked_bases, run_samples
@@ -28,6 +30,7 @@ from aam_train.reporting.jsonl import read_records
 from aam_train.run_data import RunData, build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
+from aam_train.signals import StopFlag
 from aam_train.step import Step
 from aam_train.validation import EncoderValidator, sample_for_pairs
 
@@ -45,8 +48,14 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
         RunStopped: after a signal.
     """
     device = resolve_device(config.run.device)
-    console = ConsoleReporter(quiet=quiet)
-    inputs = inputs or read_run_inputs(config)
+    with StopFlag() as stop, compute_settings(config.compute, device):
+        return _pretrain(config, inputs or read_run_inputs(config), device, stop, ConsoleReporter(quiet=quiet))
+
+
+def _pretrain(
+    config: PretrainConfig, inputs: RunInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> Path:
+    compute = build_compute(config.compute, device)
     folder, study = inputs.folder, inputs.study
     for note in study.notes:
         console.note(note)
@@ -72,7 +81,8 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
     seed_weights(config.run.seed)
     encoder = build_encoder(new_encoder_config(config.model, max_bp, weights)).to(device)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
-    step = Step(encoder, device)
+    prepare_model(encoder, config.compute, console)
+    step = Step(encoder, device, compute=compute, stop=stop)
     if folder.resume is None:
         calibrate_encoder(step, data, objective, config.run.batch_size)
 
@@ -96,6 +106,7 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
         best_metric="val_loss",
         record=record,
         console=console,
+        stop=stop,
     ).execute()
 
     results = judge(step, data, objective, config.run.batch_size, folder.report)

@@ -16,6 +16,7 @@ from aam_train.architecture import check_same_size, new_encoder_config, predicto
 from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.collate import Masking
+from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, run_samples
@@ -27,6 +28,7 @@ from aam_train.run_data import RunData, build_data
 from aam_train.run_folder import RunFolder
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
+from aam_train.signals import StopFlag
 from aam_train.step import Step
 from aam_train.transfer import (
     PretrainedEncoder,
@@ -51,8 +53,13 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
         RunStopped: after a signal.
     """
     device = resolve_device(config.run.device)
-    console = ConsoleReporter(quiet=quiet)
-    inputs = inputs or read_run_inputs(config)
+    with StopFlag() as stop, compute_settings(config.compute, device):
+        return _train(config, inputs or read_run_inputs(config), device, stop, ConsoleReporter(quiet=quiet))
+
+
+def _train(
+    config: TrainConfig, inputs: RunInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> Path:
     folder, folds, study = inputs.folder, inputs.folds, inputs.study
     pretrained = _read_pretrained(config)
 
@@ -71,12 +78,12 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
         console.note(note)
 
     if not folds:
-        _train_once(config, study, splits[0], depth, pretrained, folder, device, console)
+        _train_once(config, study, splits[0], depth, pretrained, folder, device, stop, console)
         return folder.path
     comparisons = []
     for number, (split, fold) in enumerate(zip(splits, folds, strict=True), 1):
         console.note(f"fold {number} of {len(splits)}")
-        comparisons.append(_train_once(config, study, split, depth, pretrained, fold, device, console))
+        comparisons.append(_train_once(config, study, split, depth, pretrained, fold, device, stop, console))
     write_report(folder.path, pool_folds(comparisons), console)
     return folder.path
 
@@ -89,6 +96,7 @@ def _train_once(
     pretrained: PretrainedEncoder | None,
     folder: RunFolder,
     device: torch.device,
+    stop: StopFlag,
     console: ConsoleReporter,
 ) -> Comparison:
     """One split: fit, predict, compare."""
@@ -115,8 +123,15 @@ def _train_once(
     model.to(device)
     console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
 
-    objective = Objective(weights, Masking(), data.pairs, target_loss(config, data, targets))
-    step = Step(model, device, frozen=config.transfer.freeze_base)
+    objective = Objective(weights, Masking(), data.pairs, target_loss(config, data, targets, device))
+    prepare_model(model, config.compute, console)
+    step = Step(
+        model,
+        device,
+        frozen=config.transfer.freeze_base,
+        compute=build_compute(config.compute, device),
+        stop=stop,
+    )
     if folder.resume is None and not (pretrained and pretrained.config.distance_head):
         calibrate_encoder(step, data, objective, config.run.batch_size)
     if config.transfer.freeze_base:
@@ -146,6 +161,7 @@ def _train_once(
         best_metric=config.transfer.best_metric,
         record=record,
         console=console,
+        stop=stop,
     ).execute()
 
     everything = np.concatenate(list(data.rows.values()))
@@ -174,12 +190,12 @@ def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncode
     return default_depth(given, with_matrix=with_matrix, relative_abundance=fractions)
 
 
-def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray) -> TargetLoss:
+def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray, device: torch.device) -> TargetLoss:
     """How this run compares outputs with targets; residuals in standard deviations of the training targets."""
     if data.preprocessor.labels is not None:
         return TargetLoss("classes", torch.ones(1))
     spread = np.nanstd(targets[data.rows["train"]], axis=0)
-    return TargetLoss(config.objective.loss_type, torch.from_numpy(np.maximum(spread, 1e-6)))
+    return TargetLoss(config.objective.loss_type, torch.from_numpy(np.maximum(spread, 1e-6)).to(device))
 
 
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:

@@ -6,14 +6,36 @@ import signal
 from types import FrameType, TracebackType
 from typing import Self
 
+from aam_train.errors import RunStopped
+
 EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 85}
 
 
-class StopFlag:
-    """Context that turns the first SIGTERM, SIGINT or SIGUSR1 into a flag; a second one acts at once.
+class Interrupted(KeyboardInterrupt):
+    """A signal that acts at once, raised where the program is, as Python does with SIGINT.
 
     Attributes:
-        received: name of the signal, or None.
+        exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.exit_code = EXIT_CODES[name]
+
+
+def exit_code_of(interrupt: KeyboardInterrupt) -> int:
+    """143 or 85, or 130 for what Python raises by itself."""
+    return interrupt.exit_code if isinstance(interrupt, Interrupted) else EXIT_CODES["SIGINT"]
+
+
+class StopFlag:
+    """Context that turns the first SIGTERM, SIGINT or SIGUSR1 into a flag.
+
+    The second one raises `Interrupted`: what is open is closed and removed, and nothing more is saved. The third does
+    what the signal did before.
+
+    Attributes:
+        received: name of the first signal, or None.
     """
 
     def __init__(self) -> None:
@@ -25,9 +47,21 @@ class StopFlag:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._put_back()
+
+    def check(self) -> None:
+        """For loops without steps, such as validation: raises `RunStopped` when a signal was received."""
+        if self.received:
+            raise RunStopped(f"{self.received}: nothing was saved", EXIT_CODES[self.received])
+
+    def _put_back(self) -> None:
         for name, handler in self._before.items():
             signal.signal(getattr(signal, name), handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number).name
-        signal.signal(number, self._before[self.received])  # type: ignore[arg-type]
+        name = signal.Signals(number).name
+        if self.received is None:
+            self.received = name
+            return
+        self._put_back()
+        raise Interrupted(name)

@@ -11,7 +11,9 @@ from torch import Tensor
 from aam_models.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
-from aam_train.objective import LossBreakdown, Objective, TrueValues
+from aam_train.compute import Compute
+from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_train.signals import StopFlag
 
 
 class StepOutput(NamedTuple):
@@ -26,40 +28,64 @@ class Step:
         model: on its device.
         device: of the model.
         frozen: the encoder does not learn: it runs without gradients, from ``asv_table`` or ``sample_table``.
+        compute: precision and kernels; float32 and PyTorch's choice by default.
+        stop: asked between the batches of long passes; None where nothing stops them.
 
     Attributes:
         asv_table: [A, D] embeddings of the study's ASVs; when set, the ASV level is not run.
         sample_table: [B of the study, D] sample embeddings; when set, the encoder is not run at all.
     """
 
-    def __init__(self, model: Encoder | Predictor, device: torch.device, *, frozen: bool = False) -> None:
+    def __init__(
+        self,
+        model: Encoder | Predictor,
+        device: torch.device,
+        *,
+        frozen: bool = False,
+        compute: Compute | None = None,
+        stop: StopFlag | None = None,
+    ) -> None:
         self.model, self.device, self.frozen = model, device, frozen
+        self.compute, self.stop = compute or Compute(device), stop
         self.encoder = model.encoder if isinstance(model, Predictor) else model
         self.asv_table: Tensor | None = None
         self.sample_table: Tensor | None = None
 
     def encode_asvs(self, batch: Batch) -> AsvOutput:
         """The ASV level alone."""
-        asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device))
-        return asvs
+        with self.compute.forward():
+            asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device))
+        return self.compute.to_float32(asvs)
 
     def run(self, batch: Batch) -> StepOutput:
-        """The whole model on a batch that is on the device."""
-        with torch.no_grad() if self.frozen else contextlib.nullcontext():
-            encoded = self._encode(batch)
-        if not isinstance(self.model, Predictor):
-            return StepOutput(encoded, None)
-        predicted, encoded = self.model(batch, encoded)
-        return StepOutput(encoded, predicted)
+        """The whole model on a batch that is on the device; outputs are float32 whatever the precision."""
+        with self.compute.forward():
+            with torch.no_grad() if self.frozen else contextlib.nullcontext():
+                encoded = self._encode(batch)
+            if not isinstance(self.model, Predictor):
+                return StepOutput(self.compute.to_float32(encoded), None)
+            predicted, encoded = self.model(batch, encoded)
+        return StepOutput(self.compute.to_float32(encoded), self.compute.to_float32(predicted))
 
-    def losses(self, batch: Batch, objective: Objective, true: TrueValues) -> LossBreakdown:
-        """Forward pass and the terms of the loss; ``batch`` and ``true`` are on the host."""
+    def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
+        """Forward pass and the terms of the loss.
+
+        Args:
+            batch, true: on the host.
+            objective: what the terms are.
+            counts: see `Objective.counts`; of all micro-batches of the step.
+        """
         batch, true = batch.to(self.device), true.to(self.device)
         output = self.run(batch)
-        terms = objective.encoder_terms(self.encoder, output.encoded, batch, true)
+        terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts)
         if output.predicted is not None:
-            terms |= objective.target_terms(output.predicted, batch)
+            terms |= objective.target_terms(output.predicted, batch, counts)
         return LossBreakdown(terms)
+
+    def check_stop(self) -> None:
+        """Raises `RunStopped` when a signal asked for it."""
+        if self.stop is not None:
+            self.stop.check()
 
     def train_mode(self) -> None:
         """Training behaviour of what learns, evaluation behaviour of what is frozen."""

@@ -5,44 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from aam_data.errors import first_few
 from aam_models.batch import Batch
+from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import RunStopped, TrainError
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
-from aam_train.metrics import HIGHER_IS_BETTER
-from aam_train.objective import LossBreakdown, Objective
-from aam_train.optim import Schedule
+from aam_train.metrics import HIGHER_IS_BETTER, is_better
+from aam_train.objective import Counts, Objective
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runtime import seed_step
+from aam_train.schedules import Schedule, watch
 from aam_train.signals import EXIT_CODES, StopFlag
 from aam_train.step import Step
 from aam_train.validation import Validator
 
-
-@dataclass
-class Progress:
-    """Where a run stands; saved with every checkpoint.
-
-    Attributes:
-        step: updates done.
-        sums: of the running epoch: losses, and what throughput is computed from.
-        best_value, best_step: of the best metric so far.
-        stale_epochs: since then.
-        validation: metrics at the last epoch's end; empty before that, and without validation samples.
-    """
-
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    best_value: float | None = None
-    best_step: int | None = None
-    stale_epochs: int = 0
-    validation: dict[str, float] = field(default_factory=dict)
+MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +37,12 @@ class Keeper:
     Attributes:
         save_last: publish a checkpoint of now and let ``last`` point to it.
         save_best: the same for ``best``.
-        seconds_between: of saving ``last`` at the end of an epoch.
+        seconds_between: of saving ``last``.
     """
 
     save_last: Callable[[Progress], None]
     save_best: Callable[[Progress], None]
-    seconds_between: float = 60.0
+    seconds_between: float = 120.0
 
 
 @dataclass(eq=False)
@@ -72,7 +57,7 @@ class Trainer:
 
     step: Step
     objective: Objective
-    optimizer: torch.optim.Optimizer
+    update: Update
     schedule: Schedule
     plan: TrainingPlan
     maker: BatchMaker
@@ -90,88 +75,133 @@ class Trainer:
 
         Raises:
             RunStopped: after a signal.
-            TrainError: a loss or gradient is not finite; the weights are as before the step.
+            TrainError: a loss or gradient is not finite, or memory is exhausted; the weights are as before the step.
         """
-        if not self._finished():
+        try:
             self._train()
-        self.keeper.save_last(self.progress)
+        except RunStopped:  # within validation, which comes first when the run goes on
+            assert self.stop.received
+        if self.progress.step:
+            self.keeper.save_last(self.progress)
         if self.stop.received:
-            raise RunStopped(
-                f"{self.stop.received}: stopped after step {self.progress.step}; continue with --resume-from auto",
-                EXIT_CODES[self.stop.received],
-            )
+            done = f"stopped after step {self.progress.step}; continue with --resume-from auto"
+            nothing = "stopped before the first step; nothing was saved"
+            text = f"{self.stop.received}: {done if self.progress.step else nothing}"
+            raise RunStopped(text, EXIT_CODES[self.stop.received])
 
     def _train(self) -> None:
         progress = self.progress
+        self._end_epoch_when_due()
+        if self._finished() or self.stop.received:
+            return
         workers = self.run.num_workers
         workers = default_workers(self.step.device) if workers is None else workers
         remaining = self.plan.stream(progress.step, self.run.epochs)
         started = saved_at = time.monotonic()
-        for batch in load(self.maker, remaining, workers=workers, device=self.step.device):
-            self._train_step(batch, started)
-            if progress.step % self.plan.steps_per_epoch == 0:
-                self._end_epoch()
-                if time.monotonic() - saved_at > self.keeper.seconds_between:
-                    self.keeper.save_last(progress)
-                    saved_at = time.monotonic()
-            if self.stop.received or self._finished():
+        for batches in load(self.maker, remaining, workers=workers, device=self.step.device):
+            self._train_step(batches, started)
+            if self.stop.received:
                 break
+            self._end_epoch_when_due()
+            if self._finished():
+                break
+            if time.monotonic() - saved_at > self.keeper.seconds_between:
+                self.keeper.save_last(progress)
+                saved_at = time.monotonic()
             started = time.monotonic()
 
-    def _train_step(self, batch: Batch, started: float) -> None:
+    def _train_step(self, batches: list[Batch], started: float) -> None:
         arrived = time.monotonic()
         number = self.progress.step
         seed_step(self.run.seed, number)
         self.step.train_mode()
-        lr = self.optimizer_options.lr * self.schedule(number)
-        for group in self.optimizer.param_groups:
+        lr = self._lr(number)
+        optimizer = self.update.optimizer
+        for group in optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self.step.losses(batch, self.objective, self.objective.look_up(batch))
-        total = losses.total()
-        total.backward()
-        norm = self._clip()
-        loss, grad_norm = _on_host(total, losses, norm)
-        self._check_finite(loss, grad_norm, batch)
-        self.optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            losses, grad_norm = self._gradients(batches)
+        except torch.OutOfMemoryError as error:
+            raise TrainError(f"step {number + 1}: {_out_of_memory(batches)}") from error
+        skipped = self._check_finite(losses, grad_norm, batches)
+        self.update.apply()
         self.progress.step = number + 1
         now = time.monotonic()
         record = StepRecord(
             step=number + 1,
             epoch=number // self.plan.steps_per_epoch + 1,
-            loss=loss,
+            loss=losses,
             lr=lr,
             grad_norm=grad_norm,
-            samples=batch.n_samples,
-            asvs=batch.n_asvs,
-            occurrences=batch.n_occurrences,
+            skipped=skipped,
+            samples=sum(batch.n_samples for batch in batches),
+            asvs=sum(batch.n_asvs for batch in batches),
+            occurrences=sum(batch.n_occurrences for batch in batches),
             seconds=now - started,
             data_wait=(arrived - started) / max(now - started, 1e-9),
         )
         self._add_up(record)
         self.reporter.step(record)
 
-    def _clip(self) -> torch.Tensor:
-        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
-        limit = self.optimizer_options.max_grad_norm or math.inf
-        return torch.nn.utils.clip_grad_norm_(learned, limit)
+    def _gradients(self, batches: list[Batch]) -> tuple[dict[str, float], float]:
+        """Gradients of all micro-batches of a step, as of one mean over them; gives the losses and the norm.
 
-    def _check_finite(self, loss: dict[str, float], grad_norm: float, batch: Batch) -> None:
+        Nothing waits for the device until all of them are under way: then everything comes over in one transfer.
+        """
+        true = [self.objective.look_up(batch) for batch in batches]
+        counts: Counts = {}
+        for batch, values in zip(batches, true, strict=True):
+            for name, count in self.objective.counts(batch, values).items():
+                counts[name] = counts.get(name, 0.0) + count
+        sums: dict[str, torch.Tensor] = {}
+        for batch, values in zip(batches, true, strict=True):
+            losses = self.step.losses(batch, self.objective, values, counts)
+            total = losses.total()
+            self.update.backward(total)
+            for name, value in [("total", total), *((name, term.value()) for name, term in losses.terms.items())]:
+                sums[name] = value.detach() + sums[name] if name in sums else value.detach()
+        norm = self.update.clip()
+        *on_host, grad_norm = torch.stack([*sums.values(), norm]).tolist()
+        return dict(zip(sums, on_host, strict=True)), grad_norm
+
+    def _check_finite(self, loss: dict[str, float], grad_norm: float, batches: list[Batch]) -> bool:
+        """Whether fp16 leaves this update out; refuses everything else that is not finite."""
+        progress = self.progress
         if math.isfinite(loss["total"]) and math.isfinite(grad_norm):
-            return
+            progress.skips = 0
+            return False
         bad = [name for name, value in loss.items() if name != "total" and not math.isfinite(value)]
+        if self.update.scaler is not None and not bad and progress.skips < MOST_SKIPS:
+            progress.skips += 1
+            return True
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        ids = self.maker.samples.study.table.sample_ids[batch.sample_keys[:, 1].numpy()]
-        raise TrainError(
-            f"step {self.progress.step + 1}: {what} is not finite, samples {first_few(ids.tolist())}. Lower --lr"
-        )
+        rows = np.concatenate([batch.sample_keys[:, 1].numpy() for batch in batches])
+        ids = first_few(self.maker.samples.study.table.sample_ids[rows].tolist())
+        remedy = "Lower --lr"
+        if self.update.scaler is not None:
+            what += f" ({MOST_SKIPS} updates in a row before it)" if not bad else ""
+            remedy += ", or give --mixed-precision bf16 or none"
+        raise TrainError(f"step {progress.step + 1}: {what} is not finite, samples {ids}. {remedy}")
 
-    def _end_epoch(self) -> None:
+    def _end_epoch_when_due(self) -> None:
+        if not self.progress.is_judged(self.plan.steps_per_epoch):
+            self._end_epoch(self.progress.step // self.plan.steps_per_epoch)
+
+    def _end_epoch(self, epoch: int) -> None:
         progress, started = self.progress, time.monotonic()
-        progress.validation = {} if self.validate is None else self.validate(self.step)
-        best = self._judge(progress.validation.get(self.best_metric, math.nan))
+        # until validation is done nothing changes, so that a signal in it leaves the epoch to be judged again
+        validation = {} if self.validate is None else self.validate(self.step)
+        progress.validation, progress.judged = validation, epoch
+        value, lr = validation.get(self.best_metric, math.nan), self._lr(progress.step - 1)
+        best = self._judge(value)
+        higher = HIGHER_IS_BETTER[self.best_metric]
+        if self.optimizer_options.scheduler == "plateau" and watch(
+            progress.plateau, value, self.optimizer_options, higher_is_better=higher
+        ):
+            lowered = self._lr(progress.step)
+            self.reporter.note(f"{self.best_metric} does not improve: the learning rate is {lowered:.3g} from now on")
         sums, progress.sums = progress.sums, {}
-        epoch = progress.step // self.plan.steps_per_epoch
         self.reporter.epoch(
             EpochRecord(
                 step=progress.step,
@@ -180,7 +210,8 @@ class Trainer:
                 train={name[5:]: total / sums["steps"] for name, total in sums.items() if name.startswith("loss:")},
                 validation=progress.validation,
                 best=best,
-                lr=self.optimizer.param_groups[0]["lr"],
+                lr=lr,
+                skipped=int(sums["skipped"]),
                 seconds=sums["seconds"],
                 validation_seconds=time.monotonic() - started,
                 samples_per_second=sums["samples"] / sums["seconds"],
@@ -204,14 +235,17 @@ class Trainer:
 
     def _judge(self, value: float) -> bool:
         """Whether this is the best epoch so far; an undefined metric is never the best."""
-        progress, best = self.progress, self.progress.best_value
-        higher = HIGHER_IS_BETTER[self.best_metric]
-        better = math.isfinite(value) and (best is None or (value > best if higher else value < best))
+        progress = self.progress
+        so_far = math.nan if progress.best_value is None else progress.best_value
+        better = is_better(value, so_far, higher_is_better=HIGHER_IS_BETTER[self.best_metric])
         if better:
             progress.best_value, progress.best_step, progress.stale_epochs = value, progress.step, 0
-        elif best is not None:
+        elif progress.best_value is not None:
             progress.stale_epochs += 1
         return better
+
+    def _lr(self, step: int) -> float:
+        return self.optimizer_options.lr * self.schedule.factor(step, self.progress.plateau)
 
     def _impatient(self) -> bool:
         return 0 < self.run.patience <= self.progress.stale_epochs
@@ -221,15 +255,18 @@ class Trainer:
 
     def _add_up(self, record: StepRecord) -> None:
         sums = self.progress.sums
-        added = {f"loss:{name}": value for name, value in record.loss.items()}
+        added: dict[str, float] = {f"loss:{name}": value for name, value in record.loss.items()}
         added |= {"steps": 1, "samples": record.samples, "asvs": record.asvs, "occurrences": record.occurrences}
-        added |= {"seconds": record.seconds, "waited": record.seconds * record.data_wait}
+        added |= {"seconds": record.seconds, "waited": record.seconds * record.data_wait, "skipped": record.skipped}
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
 
 
-def _on_host(total: torch.Tensor, losses: LossBreakdown, norm: torch.Tensor) -> tuple[dict[str, float], float]:
-    """Total and terms of the loss and the norm of the gradient, in one transfer from the device."""
-    terms = {name: term.value() for name, term in losses.terms.items()}
-    *values, grad_norm = torch.stack([total, *terms.values(), norm]).detach().tolist()
-    return dict(zip(["total", *terms], values, strict=True)), grad_norm
+def _out_of_memory(batches: list[Batch]) -> str:
+    largest = max(batches, key=lambda batch: batch.n_occurrences)
+    return (
+        f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
+        f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.slots.shape[1]:,} ASVs. "
+        "Lower --batch-size (--gradient-accumulation-steps keeps the step's size) or --token-limit, or give "
+        "--gradient-checkpointing"
+    )

@@ -15,7 +15,7 @@ from aam_data.preprocessor import Preprocessor
 from aam_train.collate import Masking
 from aam_train.inference import evaluating, predict_masked_bases, run_samples
 from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
-from aam_train.losses.values import hidden_count_loss
+from aam_train.losses.values import count_hidden, count_known, hidden_count_loss
 from aam_train.metrics import (
     classification_metrics,
     mean_absolute_error,
@@ -103,11 +103,13 @@ class EncoderValidator:
         total, count = 0.0, 0
         with evaluating(step):
             for request in fixed_requests(self.rows, self.batch_size, masking):
-                batch = self.maker[request].to(step.device)
+                step.check_stop()
+                batch = self.maker[request]
+                count += count_hidden(batch)
+                batch = batch.to(step.device)
                 predicted = step.run(batch).encoded.log_abundance
                 assert predicted is not None
-                error, hidden = hidden_count_loss(predicted, batch)
-                total, count = total + float(error), count + int(hidden)
+                total += float(hidden_count_loss(predicted, batch))
         return total / max(count, 1)
 
 
@@ -133,8 +135,9 @@ class PredictorValidator:
         outputs = run_samples(step, self.maker, self.rows, self.batch_size).outputs
         assert outputs is not None
         targets = self.maker.collator.targets[self.rows]
-        loss_sum, known = self.objective.target(torch.from_numpy(outputs), torch.from_numpy(targets))
-        loss = float(loss_sum) / max(int(known), 1)
+        known = count_known(torch.from_numpy(targets))
+        on_device = (torch.from_numpy(values).to(step.device) for values in (outputs, targets))
+        loss = float(self.objective.target(*on_device)) / max(known, 1)
         return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
 
 

@@ -6,8 +6,8 @@ from aam_cli.command import config_command
 from aam_cli.config import UnifracConfig
 from aam_cli.errors import Program
 from aam_cli.progress import Progress
-from aam_cli.stopping import exit_code_of, stoppable
 from aam_train.errors import RunStopped
+from aam_train.signals import exit_code_of
 
 
 @config_command("unifrac", UnifracConfig)
@@ -19,8 +19,7 @@ def command(config: UnifracConfig, program: Program) -> None:
 
     progress = Progress(program, config.unifrac.unifrac_metric)
     try:
-        with stoppable():
-            output = run_unifrac(config.table, config.unifrac, program.note, progress)
+        output = run_unifrac(config.table, config.unifrac, program.note, progress)
     except KeyboardInterrupt as interrupt:
         done = f"{progress.share:.0%} are done; the same command continues from there"
         raise RunStopped(done if progress.share else "nothing was written", exit_code_of(interrupt)) from interrupt

@@ -19,16 +19,20 @@ _RESIDUAL_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def hidden_count_loss(predicted: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Squared errors of hidden abundances, and how many were hidden; ``predicted`` [B, S]."""
+def hidden_count_loss(predicted: Tensor, batch: Batch) -> Tensor:
+    """Squared errors of hidden abundances: their sum, a scalar; ``predicted`` [B, S]."""
     assert batch.hidden_counts is not None
-    hidden = to_slots(batch.hidden_counts, batch)
     error = predicted - standardized_log_abundance(batch)
-    return (error.square() * hidden).sum(), hidden.sum()
+    return (error.square() * to_slots(batch.hidden_counts, batch)).sum()
 
 
-def residual_loss(kind: str, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """mse, mae or huber over the known targets, and how many there are.
+def count_hidden(batch: Batch) -> int:
+    """Occurrences whose abundance is hidden; ``batch`` is on the host."""
+    return 0 if batch.hidden_counts is None else int(batch.hidden_counts.sum())
+
+
+def residual_loss(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
+    """mse, mae or huber summed over the known targets, a scalar.
 
     Args:
         kind: "mse", "mae" or "huber".
@@ -37,11 +41,16 @@ def residual_loss(kind: str, predicted: Tensor, target: Tensor) -> tuple[Tensor,
     """
     known = torch.isfinite(target)
     residual = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    return (_RESIDUAL_LOSSES[kind](residual) * known).sum(), known.sum()
+    return (_RESIDUAL_LOSSES[kind](residual) * known).sum()
 
 
-def class_loss(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy over the samples with a known class; logits [B, K], target float [B] of codes or NaN."""
+def class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy summed over the samples with a known class; logits [B, K], target float [B] of codes or NaN."""
     known = torch.isfinite(target)
     codes = torch.where(known, target, 0.0).long()
-    return (F.cross_entropy(logits, codes, reduction="none") * known).sum(), known.sum()
+    return (F.cross_entropy(logits, codes, reduction="none") * known).sum()
+
+
+def count_known(target: Tensor) -> int:
+    """Targets that are known (not NaN); ``target`` is on the host."""
+    return int(torch.isfinite(target).sum())

@@ -52,7 +52,8 @@ class ConsoleReporter:
         self._line(
             f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}{validation}"
             f"{' (best)' if record.best else ''} [{record.seconds:.1f} s, {record.asvs_per_second:,.0f} ASVs/s, "
-            f"{record.occurrences_per_asv:.1f} uses per ASV, {record.data_wait:.0%} waiting for data]"
+            f"{record.occurrences_per_asv:.1f} uses per ASV, {record.data_wait:.0%} waiting for data"
+            f"{f', {record.skipped} updates left out by fp16' if record.skipped else ''}]"
         )
 
     def close(self) -> None:

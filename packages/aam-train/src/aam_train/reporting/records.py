@@ -17,7 +17,8 @@ class StepRecord:
         loss: total, and each term unweighted.
         lr: learning rate.
         grad_norm: before clipping.
-        samples, asvs, occurrences: in the step; ``asvs`` are distinct.
+        skipped: whether fp16 left the update out, because gradients overflowed.
+        samples, asvs, occurrences: in the step; ``asvs`` are distinct within each micro-batch.
         seconds: of the step, waiting for data included.
         data_wait: share of the time spent waiting for data.
     """
@@ -27,6 +28,7 @@ class StepRecord:
     loss: dict[str, float]
     lr: float
     grad_norm: float
+    skipped: bool
     samples: int
     asvs: int
     occurrences: int
@@ -43,6 +45,7 @@ class EpochRecord:
         validation: metrics on the validation samples.
         best: whether the best checkpoint is now this one.
         epochs: of the whole run.
+        skipped: updates that fp16 left out.
         seconds: of training, and of judging.
         samples_per_second, asvs_per_second: of training; distinct ASVs of each step.
         occurrences_per_asv: how often a distinct ASV of a batch occurs in it.
@@ -55,6 +58,7 @@ class EpochRecord:
     validation: dict[str, float]
     best: bool
     lr: float
+    skipped: int
     seconds: float
     validation_seconds: float
     samples_per_second: float

@@ -1,0 +1,159 @@
+"""How numbers are computed: precision, attention kernel, compilation, recomputation, determinism."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
+from aam_models.transformer import Transformer
+from aam_train.compute_config import ComputeOptions
+from aam_train.errors import TrainError
+from aam_train.reporting.records import Reporter
+
+OutputT = TypeVar("OutputT", AsvOutput, EncoderOutput, PredictorOutput)
+_BACKENDS = {
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "mem_efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "math": SDPBackend.MATH,
+}
+_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The arithmetic of forward passes.
+
+    Attributes:
+        precision: "none", "bf16" or "fp16".
+    """
+
+    device: torch.device
+    precision: str = "none"
+
+    def forward(self) -> AbstractContextManager[object]:
+        """Context of a forward pass of the model; losses are computed outside, in float32."""
+        return torch.autocast(self.device.type, _TYPES.get(self.precision), enabled=self.precision != "none")
+
+    def to_float32(self, output: OutputT) -> OutputT:
+        """A model's output with its 16-bit tensors as float32."""
+        if self.precision == "none":
+            return output
+        changed = {name: x.float() for name, x in output._asdict().items() if isinstance(x, Tensor)}
+        return output._replace(**changed)
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """Scales the loss so that small gradients survive fp16; None for other precisions, which need none."""
+        return torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
+
+
+def build_compute(options: ComputeOptions, device: torch.device) -> Compute:
+    """What the options mean on this device: bf16 where a GPU has it, unless they say something else."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return Compute(device, options.mixed_precision or ("bf16" if has_bf16 else "none"))
+
+
+def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter) -> None:
+    """Recomputation and compilation of the transformer blocks; weights and their names stay as they are."""
+    transformers = [module for module in model.modules() if isinstance(module, Transformer)]
+    for transformer in transformers:
+        transformer.recompute = options.gradient_checkpointing
+    if not options.compile_model:
+        return
+    if torch.version.hip is not None:
+        reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
+        return
+    for transformer in transformers:
+        for block in transformer.blocks:
+            block.compile(dynamic=True)
+
+
+@contextlib.contextmanager
+def compute_settings(options: ComputeOptions, device: torch.device) -> Iterator[None]:
+    """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too.
+
+    Raises:
+        TrainError: an attention kernel that the device does not have.
+    """
+    matmul, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    if options.use_expandable_segments and device.type == "cuda":
+        torch.cuda.memory._set_allocator_settings("expandable_segments:True")
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
+    torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
+    torch.use_deterministic_algorithms(options.deterministic or deterministic)
+    backend = _BACKENDS.get(options.attn_implementation)
+    try:
+        with contextlib.nullcontext() if backend is None else sdpa_kernel(backend):
+            if backend is not None:
+                _try_attention(build_compute(options, device), options.attn_implementation)
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _try_attention(compute: Compute, name: str) -> None:
+    """Run the chosen kernel forward and backward, with a mask and without, as the encoder does."""
+    kind = _TYPES.get(compute.precision, torch.float32)
+    q = torch.zeros(2, 1, 8, 16, device=compute.device, dtype=kind, requires_grad=True)
+    mask = torch.ones(2, 1, 1, 8, dtype=torch.bool, device=compute.device)
+    for attn_mask, what in ((None, ""), (mask, " with a mask, which samples of unequal size need")):
+        try:
+            scaled_dot_product_attention(q, q, q, attn_mask=attn_mask).sum().backward()
+        except RuntimeError as error:
+            raise TrainError(
+                f"--attn-implementation {name}: {compute.device} has no such kernel for "
+                f"{str(kind).removeprefix('torch.')}{what}. Leave the option out"
+            ) from error
+
+
+class Update:
+    """From gradients to new weights: unscaled, clipped, applied.
+
+    Args:
+        optimizer: of the model.
+        scaler: of fp16, else None.
+        limit: of the norm of the gradient; 0 = none.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, limit: float) -> None:
+        self.optimizer, self.scaler, self.limit = optimizer, scaler, limit or math.inf
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a micro-batch."""
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+
+    def clip(self) -> Tensor:
+        """Scale gradients down to the limit; gives their norm before that, on the device."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
+        return nn.utils.clip_grad_norm_(learned, self.limit)
+
+    def apply(self) -> None:
+        """New weights. With fp16 and gradients that are not finite only a smaller scale, so that they come back."""
+        if self.scaler is None:
+            self.optimizer.step()
+            return
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def state(self) -> dict[str, float]:
+        """Of the scaler, for a checkpoint; empty without one."""
+        return {} if self.scaler is None else self.scaler.state_dict()
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Continue from what `state` gave."""
+        if self.scaler is not None and state:
+            self.scaler.load_state_dict(state)

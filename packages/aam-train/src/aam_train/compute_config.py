@@ -1,0 +1,37 @@
+"""Options of how numbers are computed. Standard library only; see aam_data.config for how an option is declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aam_train.ranges import require
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Precision, kernels and memory."""
+
+    mixed_precision: Literal["fp16", "bf16", "none"] | None = None
+    """16-bit arithmetic in the transformers. Default: bf16 on GPUs that have it, else none."""
+    tf32: bool = False
+    """Matrix products of float32 in TF32 on NVIDIA GPUs: faster, 10 bits of mantissa."""
+    attn_implementation: Literal["sdpa", "flash", "mem_efficient", "math"] = "sdpa"
+    """Attention kernel; sdpa lets PyTorch choose. One that the device does not have is refused at the start."""
+    compile_model: bool = False
+    """Compile the transformer blocks with torch.compile: minutes at the start, faster steps afterwards. Left out with a
+    warning on ROCm, where it is known to fail."""
+    gradient_checkpointing: bool = False
+    """Compute activations of the blocks again in the backward pass in place of keeping them: less memory, more time."""
+    use_expandable_segments: bool = False
+    """Let PyTorch grow its blocks of GPU memory, against fragmentation."""
+    deterministic: bool = False
+    """Only kernels whose results are the same every time; refuses operations that have none. The CPU needs no such
+    option."""
+
+    def __post_init__(self) -> None:
+        require(
+            not (self.deterministic and self.attn_implementation == "mem_efficient"),
+            "--deterministic and --attn-implementation mem_efficient exclude each other: its gradients differ from "
+            "run to run",
+        )

@@ -1,0 +1,43 @@
+"""Where a run stands: everything but weights and optimizer that a checkpoint needs for going on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aam_train.schedules import PlateauState
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with every checkpoint.
+
+    Attributes:
+        step: steps done, updates that fp16 left out among them.
+        judged: epochs whose validation is done; a run that was stopped before it begins with it.
+        sums: of the running epoch: losses, and what throughput is computed from.
+        best_value, best_step: of the best metric so far.
+        stale_epochs: since then.
+        validation: metrics at the last judged epoch's end; empty before that, and without validation samples.
+        plateau: what a plateau schedule has seen.
+        scaler: state of the fp16 loss scale; empty for other precisions.
+        skips: fp16 updates left out one after the other, up to now.
+    """
+
+    step: int = 0
+    judged: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_value: float | None = None
+    best_step: int | None = None
+    stale_epochs: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+    plateau: PlateauState = field(default_factory=PlateauState)
+    scaler: dict[str, float] = field(default_factory=dict)
+    skips: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.plateau, dict):  # as read from JSON
+            self.plateau = PlateauState(**self.plateau)
+
+    def is_judged(self, steps_per_epoch: int) -> bool:
+        """Whether no validation is pending: within epochs, and after that of the last one."""
+        return self.step // steps_per_epoch <= self.judged
