@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -22,7 +23,7 @@ from aam_train.trainer import Progress
 
 def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:
     progress = Progress(step=3, sums={"loss:total": 0.1 + 0.2}, validation={"val_loss": math.nan, "mae": 0.5})
-    write_json(tmp_path / "state.json", vars(progress))
+    write_json(tmp_path / "state.json", dataclasses.asdict(progress))
     assert json.loads((tmp_path / "state.json").read_text())["validation"] == {"val_loss": None, "mae": 0.5}
     again = read_record(tmp_path / "state.json", Progress)
     assert again.best_value is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,7 +128,13 @@ def test_lines_after_the_step_of_resumption_are_dropped(tmp_path: Path) -> None:
     first.close()
     with path.open("a") as file:
         file.write('{"kind": "st')  # killed in the middle of a line
-    second = JsonlReporter(path, first_step=3)
+    unjudged = shutil.copy(path, tmp_path / "unjudged.jsonl")
+    JsonlReporter(unjudged, first_step=3).close()
+    assert [(record["kind"], record["step"]) for record in read_records(unjudged)] == [
+        ("step", 1), ("step", 2), ("step", 3),
+    ]  # fmt: skip
+    unjudged.unlink()
+    second = JsonlReporter(path, first_step=3, first_epoch=1)
     second.step(replace(STEP, step=4, lr=0.2))
     second.close()
     records = read_records(path)

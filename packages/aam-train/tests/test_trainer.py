@@ -20,7 +20,7 @@ from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.objective import Objective
 from aam_train.objective_config import PretrainObjective
-from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors
+from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, StepRecord
@@ -221,24 +221,3 @@ def test_gradients_are_clipped_and_reported_unclipped(make: Make) -> None:
     assert free == pytest.approx(reported, rel=1e-5)
     assert reported_too == reported
     assert clipped == pytest.approx(0.01, rel=1e-4)
-
-
-def test_matrices_decay_and_vectors_do_not() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
-    matrices, vectors = build_optimizer(model, OptimizerOptions(weight_decay=0.3)).param_groups
-    assert (matrices["weight_decay"], [p.shape for p in matrices["params"]]) == (0.3, [(2, 3)])
-    assert (vectors["weight_decay"], len(vectors["params"])) == (0.0, 3)
-
-
-def test_the_optimizer_comes_back_without_state_for_what_never_learned() -> None:
-    model = torch.nn.ModuleDict({"used": torch.nn.Linear(3, 2), "idle": torch.nn.Linear(3, 2)})
-    optimizer = build_optimizer(model, OptimizerOptions())
-    model["used"](torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    tensors = optimizer_tensors(model, optimizer)
-    assert {name.partition(".")[2] for name in tensors} == {"used.weight", "used.bias"}
-    other = build_optimizer(model, OptimizerOptions())
-    load_optimizer_tensors(model, other, tensors)
-    again = optimizer_tensors(model, other)
-    assert again.keys() == tensors.keys()
-    assert all(torch.equal(again[name], tensors[name]) for name in tensors)

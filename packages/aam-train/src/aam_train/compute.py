@@ -43,7 +43,9 @@ class Compute:
 
     def forward(self) -> AbstractContextManager[object]:
         """Context of a forward pass of the model; losses are computed outside, in float32."""
-        return torch.autocast(self.device.type, _TYPES.get(self.precision), enabled=self.precision != "none")
+        if self.precision == "none":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, _TYPES[self.precision])
 
     def to_float32(self, output: OutputT) -> OutputT:
         """A model's output with its 16-bit tensors as float32."""

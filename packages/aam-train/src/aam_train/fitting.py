@@ -66,7 +66,7 @@ class Fit:
         plan = self._plan()
         self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
-        reporter = self._reporter(total_steps, progress.step)
+        reporter = self._reporter(total_steps, progress)
         try:
             Trainer(
                 step=self.step,
@@ -138,10 +138,10 @@ class Fit:
 
         return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
 
-    def _reporter(self, total_steps: int, first_step: int) -> Reporters:
+    def _reporter(self, total_steps: int, progress: Progress) -> Reporters:
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
-        metrics = JsonlReporter(self.folder.path / "metrics.jsonl", first_step)
-        curves = TensorBoardReporter(self.folder.path / "tensorboard", first_step)
-        self.console.begin(total_steps, first_step)
+        metrics = JsonlReporter(self.folder.path / "metrics.jsonl", progress.step, progress.judged)
+        curves = TensorBoardReporter(self.folder.path / "tensorboard", progress.step)
+        self.console.begin(total_steps, progress.step)
         return Reporters((self.console, metrics, curves))

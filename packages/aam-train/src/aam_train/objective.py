@@ -68,8 +68,8 @@ class TrueValues:
         """On another device; from page-locked memory, so that nothing waits for the copy."""
 
         def move(values: Tensor | None) -> Tensor | None:
-            if values is None or device.type == "cpu":
-                return values
+            if values is None or device.type != "cuda":
+                return None if values is None else values.to(device)
             return values.pin_memory().to(device, non_blocking=True)
 
         return TrueValues(move(self.distances), move(self.faith_pd))

@@ -17,11 +17,13 @@ class JsonlReporter:
     Args:
         path: of ``metrics.jsonl``.
         first_step: the step that the run continues from.
+        first_epoch: the last epoch that was judged before it.
     """
 
-    def __init__(self, path: Path, first_step: int = 0) -> None:
+    def __init__(self, path: Path, first_step: int = 0, first_epoch: int = 0) -> None:
         if path.exists():
-            kept = [record for record in read_records(path) if record["step"] <= first_step]
+            last = {"step": first_step, "epoch": first_epoch}
+            kept = [record for record in read_records(path) if record[record["kind"]] <= last[record["kind"]]]
             temporary = path.with_name(f".{path.name}.tmp")
             temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
             temporary.replace(path)

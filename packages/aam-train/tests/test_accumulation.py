@@ -1,0 +1,80 @@
+"""A step of several micro-batches is one mean over all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_models.encoder import Encoder
+from aam_train.architecture import new_encoder_config
+from aam_train.calibration import calibrate_encoder
+from aam_train.loading import TrainingPlan
+from aam_train.objective import Objective, Weights
+from aam_train.objective_config import PretrainObjective
+from aam_train.run_data import RunData
+from aam_train.run_pretrain import pretrain_masking
+from aam_train.step import Step
+
+SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
+MASKING = pretrain_masking(PretrainObjective())
+
+
+def gradients(
+    data: RunData, weights: Weights, batch_size: int, accumulation: int
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """Gradients and loss terms of the first step, as the trainer adds them up."""
+    objective = Objective(weights, MASKING, data.pairs)
+    torch.manual_seed(0)
+    model = build_encoder(new_encoder_config(SMALL, 150, weights))
+    step = Step(model, torch.device("cpu"))
+    calibrate_encoder(step, data, objective, 32)
+    plan = TrainingPlan(data.rows["train"], batch_size, 1, MASKING, accumulation)
+    batches = [data.maker[request] for request in plan.epoch(0)[0]]
+    assert len(batches) == accumulation
+    true = [objective.look_up(batch) for batch in batches]
+    each = [objective.counts(batch, values) for batch, values in zip(batches, true, strict=True)]
+    counts = {name: sum(found[name] for found in each) for name in each[0]}
+    sums = dict.fromkeys(counts, 0.0)
+    for batch, values in zip(batches, true, strict=True):
+        losses = step.losses(batch, objective, values, counts)
+        losses.total().backward()
+        for name, term in losses.terms.items():
+            sums[name] += term.value().item()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, sums
+
+
+def test_gradients_of_sums_over_samples_and_bases_are_those_of_the_whole(data: RunData) -> None:
+    weights = Weights(faith_pd=0.5, nucleotides=2.0, counts=3.0)
+    whole, losses = gradients(data, weights, 14, 1)
+    parts, losses_of_parts = gradients(data, weights, 5, 3)
+    assert losses_of_parts == pytest.approx(losses, rel=1e-5)
+    assert parts.keys() == whole.keys()
+    for name, gradient in whole.items():
+        assert torch.allclose(parts[name], gradient, rtol=1e-4, atol=1e-6), name
+
+
+def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) -> None:
+    """Three blocks of 5, 5 and 4 samples have 10 + 10 + 6 pairs; the whole would have 91."""
+    weights = Weights(unifrac=1.0)
+    objective = Objective(weights, MASKING, data.pairs)
+    _, losses = gradients(data, weights, 5, 3)
+    torch.manual_seed(0)
+    model: Encoder = build_encoder(new_encoder_config(SMALL, 150, weights))
+    step = Step(model, torch.device("cpu"))
+    calibrate_encoder(step, data, objective, 32)
+    head = model.distance_head
+    assert head is not None
+    assert data.pairs is not None
+    total, count = 0.0, 0
+    for request in TrainingPlan(data.rows["train"], 5, 1, MASKING, 3).epoch(0)[0]:
+        embeddings = step.run(data.maker[request]).encoded.sample_embeddings
+        true = data.pairs.pairs(request.rows, request.rows, request.draw)
+        for i, j in zip(*np.triu_indices(len(request.rows), 1), strict=True):
+            distance = head(embeddings[i : i + 1], embeddings[j : j + 1]).item()
+            total += ((distance - float(true[i, j])) / head.spread.item()) ** 2
+            count += 1
+    assert count == 26
+    assert losses["unifrac"] == pytest.approx(total / count, rel=1e-5)

@@ -1,0 +1,180 @@
+"""Precision, kernels, recomputation: what they change, and what they must not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from aam_models.batch import AsvOutput
+from aam_models.build import build_encoder, build_predictor
+from aam_models.config import ModelOptions, PredictorConfig
+from aam_train.architecture import new_encoder_config
+from aam_train.calibration import calibrate_encoder
+from aam_train.collate import Masking
+from aam_train.compute import Compute, Update, build_compute, compute_settings, prepare_model
+from aam_train.compute_config import ComputeOptions
+from aam_train.errors import TrainError
+from aam_train.loading import BatchRequest
+from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.reporting.records import Reporters
+from aam_train.run_data import RunData
+from aam_train.step import Step
+
+SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
+WEIGHTS = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)
+MASKING = Masking(0.15, 0.15)
+CPU = torch.device("cpu")
+
+
+def encoder_step(data: RunData, compute: Compute | None = None) -> tuple[Step, Objective]:
+    objective = Objective(WEIGHTS, MASKING, data.pairs)
+    torch.manual_seed(0)
+    step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU, compute=compute)
+    calibrate_encoder(step, data, objective, 32)
+    return step, objective
+
+
+def loss_and_gradients(data: RunData, step: Step, objective: Objective) -> tuple[float, dict[str, torch.Tensor]]:
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
+    true = objective.look_up(batch)
+    step.train_mode()
+    step.model.zero_grad()
+    total = step.losses(batch, objective, true, objective.counts(batch, true)).total()
+    total.backward()
+    return total.item(), {name: p.grad.clone() for name, p in step.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_16_bit_losses_are_near_those_of_float32_and_outputs_are_float32(data: RunData, precision: str) -> None:
+    exact, _ = loss_and_gradients(data, *encoder_step(data))
+    step, objective = encoder_step(data, Compute(CPU, precision))
+    loss, gradients = loss_and_gradients(data, step, objective)
+    assert loss == pytest.approx(exact, rel=0.02)
+    assert loss != exact
+    assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
+    encoded = step.run(batch).encoded
+    assert {x.dtype for x in encoded if x is not None} == {torch.float32}
+    assert isinstance(step.encode_asvs(batch), AsvOutput)
+
+
+def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
+    step, objective = encoder_step(data)
+    loss, gradients = loss_and_gradients(data, step, objective)
+    prepare_model(step.model, ComputeOptions(gradient_checkpointing=True), Reporters())
+    calls = []
+    step.encoder.asv_encoder.transformer.blocks[0].register_forward_pre_hook(lambda *_: calls.append(1))
+    again, others = loss_and_gradients(data, step, objective)
+    assert len(calls) == 2 * len(data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].chunks)
+    assert again == loss
+    assert all(torch.allclose(others[name], gradients[name], atol=1e-6) for name in gradients)
+
+
+@pytest.mark.parametrize("kernel", ["math", "flash"])
+def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
+    expected, gradients = loss_and_gradients(data, *encoder_step(data))
+    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU):  # type: ignore[arg-type]
+        loss, others = loss_and_gradients(data, *encoder_step(data))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
+
+
+def test_a_kernel_that_the_device_lacks_is_refused() -> None:
+    options = ComputeOptions(attn_implementation="mem_efficient")
+    message = r"--attn-implementation mem_efficient: cpu has no such kernel for float32\. Leave the option out"
+    with pytest.raises(TrainError, match=message), compute_settings(options, CPU):
+        pass
+
+
+def test_settings_of_the_process_hold_for_the_run_alone() -> None:
+    def settings() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+
+    before = settings()
+    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU):
+        assert settings() == ("high", True)
+    assert settings() == before
+    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU):
+        raise RuntimeError("the run")
+    assert settings() == before
+
+
+def test_the_cpu_computes_in_float32_unless_told_otherwise() -> None:
+    assert build_compute(ComputeOptions(), CPU).precision == "none"
+    assert build_compute(ComputeOptions(mixed_precision="bf16"), CPU).precision == "bf16"
+    assert (Compute(CPU).scaler(), Compute(CPU, "bf16").scaler()) == (None, None)
+
+
+def test_fp16_leaves_out_an_update_that_overflowed_and_scales_less() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    update = Update(torch.optim.SGD(model.parameters(), lr=0.1), Compute(CPU, "fp16").scaler(), 0.0)
+    before = model.weight.item()
+    update.backward(model(torch.full((1, 1), 1e38)).sum())  # times 65,536 this is infinite in float32 too
+    assert math.isinf(update.clip().item())
+    update.apply()
+    assert model.weight.item() == before
+    assert update.state()["scale"] == 2.0**15
+    update.optimizer.zero_grad()
+    update.backward(model(torch.ones(1, 1)).sum())
+    assert update.clip().item() == pytest.approx(1.0)
+    update.apply()
+    assert model.weight.item() == pytest.approx(before - 0.1)
+    other = Update(update.optimizer, Compute(CPU, "fp16").scaler(), 0.0)
+    other.restore(update.state())
+    assert other.state() == update.state()
+
+
+@pytest.mark.parametrize("predictor", [False, True])
+def test_nothing_in_a_micro_step_waits_for_the_device(data: RunData, predictor: bool) -> None:
+    """On the meta device no value exists: whatever asks for one (.item(), bool(), masks as indices) fails."""
+    meta = torch.device("meta")
+    config = new_encoder_config(SMALL, 150, WEIGHTS)
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
+    objective, model = Objective(WEIGHTS, MASKING, data.pairs), build_encoder(config)
+    if predictor:
+        data.maker.collator.targets = torch.rand(24, 2).numpy()
+        batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
+        data.maker.collator.targets = None
+        model = build_predictor(PredictorConfig(config, 2, (8,), 0.1))
+        objective = Objective(WEIGHTS, MASKING, data.pairs, TargetLoss("huber", torch.ones(2, device=meta)))
+    step = Step(model.to(meta), meta)
+    step.train_mode()
+    true = objective.look_up(batch)
+    losses = step.losses(batch, objective, true, objective.counts(batch, true))
+    losses.total().backward()
+    assert set(losses.terms) == {"unifrac", "faith_pd", "nucleotides", "counts", *(["target"] if predictor else [])}
+    assert losses.total().device == meta
+    with pytest.raises(RuntimeError):
+        losses.total().item()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+def test_nothing_in_a_micro_step_waits_for_the_gpu(data: RunData) -> None:
+    device = torch.device("cuda")
+    step, objective = encoder_step(data)
+    step = Step(step.model.to(device), device)
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].pin_memory()
+    true = objective.look_up(batch)
+    counts = objective.counts(batch, true)
+    step.losses(batch, objective, true, counts).total().backward()  # kernels are loaded now
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step.losses(batch, objective, true, counts).total().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, about itself
+def test_compiled_blocks_compute_the_same(data: RunData) -> None:
+    expected, gradients = loss_and_gradients(data, *encoder_step(data))
+    step, objective = encoder_step(data)
+    names = set(step.model.state_dict())
+    prepare_model(step.model, ComputeOptions(compile_model=True), Reporters())
+    loss, others = loss_and_gradients(data, step, objective)
+    assert set(step.model.state_dict()) == names
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
