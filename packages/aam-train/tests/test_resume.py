@@ -113,6 +113,44 @@ def test_training_stopped_after_every_step(
     assert_same_run(run_train(config, quiet=True), expected)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "run", "compute"),
+    [
+        ({"scheduler": "cosine", "optimizer": "adam"}, {"gradient_accumulation_steps": 2, "batch_size": 3}, {}),
+        ({"scheduler": "cosine_restarts", "optimizer": "sgd", "scheduler_t0": 2}, {}, {}),
+        ({"scheduler": "plateau", "scheduler_patience": 0, "lr": 0.1}, {"epochs": 4, "batch_size": 10}, {}),
+        ({"scheduler": "onecycle"}, {}, {"mixed_precision": "bf16", "gradient_checkpointing": True}),
+        ({}, {}, {"mixed_precision": "fp16", "deterministic": True}),
+    ],
+    ids=["cosine", "restarts", "plateau", "onecycle", "fp16"],
+)
+def test_every_schedule_and_precision_stopped_after_every_step(
+    pretrain_config: Configs,
+    changed: Configs,
+    interrupt: Callable[[int], None],
+    tmp_path: Path,
+    optimizer: dict[str, Any],
+    run: dict[str, Any],
+    compute: dict[str, Any],
+) -> None:
+    config = pretrain_config(tmp_path / "whole", run=run)
+    config = changed(changed(config, "optimizer", **optimizer), "compute", **compute)
+    interrupt(0)
+    expected = run_pretrain(config, quiet=True)
+    steps = [record["step"] for record in records(expected) if record["kind"] == "step"]
+    assert len(steps) >= 6
+    config = changed(config, "run", output_dir=tmp_path / "run", resume_from="auto")
+    for step in steps:
+        interrupt(step)
+        with pytest.raises(RunStopped):
+            run_pretrain(config, quiet=True)
+    interrupt(0)
+    assert_same_run(run_pretrain(config, quiet=True), expected)
+    if optimizer.get("scheduler") == "plateau":
+        rates = {record["lr"] for record in records(expected) if record["kind"] == "step"}
+        assert len(rates) > 1, "the plateau did not lower the rate, so nothing was shown"
+
+
 def test_another_signal_and_an_explicit_checkpoint(
     number_run: tuple[TrainConfig, Path], changed: Configs, interrupt: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -103,7 +103,7 @@ class Trainer:
             if self.stop.received:
                 break
             self._end_epoch_when_due()
-            if self._finished():
+            if self.stop.received or self._finished():
                 break
             if time.monotonic() - saved_at > self.keeper.seconds_between:
                 self.keeper.save_last(progress)
