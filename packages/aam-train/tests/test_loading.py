@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from dataclasses import fields
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -14,6 +18,7 @@ from aam_data.rarefaction import Rarefier
 from aam_data.study import Study
 from aam_models.batch import Batch
 from aam_train.collate import Masking
+from aam_train.errors import TrainError
 from aam_train.loading import FIXED_DRAW, TrainingPlan, default_workers, fixed_requests, load
 from aam_train.run_data import build_maker
 
@@ -41,6 +46,16 @@ def test_workers_make_the_same_batches(study: Study) -> None:
     assert all(
         len(left) == len(right) == 1 and same(left[0], right[0]) for left, right in zip(here, elsewhere, strict=True)
     )
+
+
+def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: Study) -> None:
+    plan = TrainingPlan(np.arange(24), batch_size=2, seed=1, masking=BOTH)
+    batches = load(maker_of(study), plan.stream(0, epochs=1000), workers=1, device=CPU)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(TrainError, match=r"ended \(DataLoader worker .* before those of S\d+, S\d+; usually"):
+        list(batches)
 
 
 def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:

@@ -14,7 +14,7 @@ from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
-from aam_train.compute import Update
+from aam_train.compute import Compute, Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
@@ -208,6 +208,47 @@ def test_a_gradient_that_is_not_finite_ends_the_run_too(make: Make) -> None:
         head.slope.fill_(200.0)  # exp overflows: distances of 0 and 1, a finite loss, no gradient
     with pytest.raises(TrainError, match=r"^step 1: the gradient is not finite, samples "):
         run.trainer.fit()
+
+
+def test_fp16_leaves_20_updates_out_and_refuses_the_next(make: Make) -> None:
+    run = make(None, epochs=10)
+    run.trainer.update.scaler = Compute(torch.device("cpu"), "fp16").scaler()
+    head = run.trainer.step.encoder.distance_head
+    assert head is not None
+    with torch.no_grad():
+        head.slope.fill_(200.0)
+    before = {name: tensor.clone() for name, tensor in run.trainer.step.model.state_dict().items()}
+    message = (
+        r"^step 21: the gradient \(20 updates in a row before it\) is not finite, samples .*--mixed-precision bf16"
+    )
+    with pytest.raises(TrainError, match=message):
+        run.trainer.fit()
+    assert [record.skipped for record in run.log.steps] == [True] * 20
+    assert [record.skipped for record in run.log.epochs] == [3] * 6
+    after = run.trainer.step.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_fp16_that_recovers_counts_anew(make: Make) -> None:
+    run = make(None, epochs=6)
+    run.trainer.update.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)  # overflows float32 too
+    run.trainer.fit()
+    skipped = [record.skipped for record in run.log.steps]
+    assert skipped[0]
+    assert not skipped[-1]
+    assert run.trainer.progress.skips == 0
+
+
+def test_exhausted_memory_is_told_with_the_size_of_the_batch(make: Make) -> None:
+    def exhausted(module: torch.nn.Module, _: object) -> None:
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+
+    run = make(None)
+    run.trainer.step.encoder.sample_encoder.register_forward_pre_hook(exhausted)
+    message = r"^step 1: the device's memory is exhausted by a batch of \d samples with \d+ distinct .*--batch-size"
+    with pytest.raises(TrainError, match=message):
+        run.trainer.fit()
+    assert run.saved == []
 
 
 def test_gradients_are_clipped_and_reported_unclipped(make: Make) -> None:
