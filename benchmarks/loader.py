@@ -48,7 +48,7 @@ def main() -> None:
     rarefier, whole = Rarefier(study.table, DEPTH, SEED), Rarefier(study.table, 0, SEED)
     drawn = build_maker(study, rarefier, Preprocessor(150, 0, DEPTH, SEED, 1024), 256)
     as_is = build_maker(study, whole, Preprocessor(150, 0, 0, SEED, 1024), 256)
-    pairs = build_pairs(study, rarefier)
+    pairs = build_pairs(study, rarefier, PhylogenyOptions())
     assert pairs is not None
     dense = np.zeros((study.table.n_features, study.table.n_samples))
     for row in range(study.table.n_samples):

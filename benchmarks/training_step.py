@@ -115,7 +115,7 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
     maker = build_maker(study, rarefier, Preprocessor(MAX_BP, 0, DEPTH, SEED, 1024), 256)
     masking = Masking(0.15, 0.15)
     weights = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
-    objective = Objective(weights, masking, build_pairs(study, rarefier))
+    objective = Objective(weights, masking, build_pairs(study, rarefier, PhylogenyOptions()))
     torch.manual_seed(SEED)
     encoder = build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, weights))  # type: ignore[arg-type]
     batch = maker[TrainingPlan(rows, batch_size, SEED, masking).epoch(0)[0][0]]

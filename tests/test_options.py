@@ -103,4 +103,9 @@ DECLARED_TWICE = {
     "seed": "each command says what it draws",
     "tree": "`aam unifrac` cannot do without",
     "unifrac_metric": "`aam unifrac` writes one thing",
+    "unifrac_alpha": "goes with --unifrac-metric, which is declared twice",
+    "best_metric": "the metrics of an encoder are not those of a target",
+    "nuc_penalty": "1 in pretraining, 0 in training",
+    "count_penalty": "1 in pretraining, 0 in training",
+    "asv_sampling": "prediction does as training did unless it is told otherwise",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,12 +24,21 @@ COUNTS = np.array(
 SEQUENCES = [b"A" * 10, b"C" * 12, b"C" * 15, b"G" * 9, b"G" * 12, b"T" * 12]
 
 
-def dataset_of(counts: np.ndarray, depth: int = 0, limit: int = 1024, max_bp: int = 150) -> SampleDataset:
+def dataset_of(
+    counts: np.ndarray,
+    depth: int = 0,
+    limit: int = 1024,
+    max_bp: int = 150,
+    sampling: str = "abundance",
+    file_rows: list[int] | None = None,
+) -> SampleDataset:
     sample, feature = np.nonzero(counts)
     ids = np.array([f"s{i}" for i in range(len(counts))], dtype=object)
     features = np.array([sequence.decode() for sequence in SEQUENCES], dtype=object)
     table = table_from_triplets(sample, feature, counts[sample, feature], ids, features)
-    preprocessor = Preprocessor(max_bp, 0, depth, 42, limit)
+    if file_rows is not None:
+        table = replace(table, file_rows=np.array(file_rows))
+    preprocessor = Preprocessor(max_bp, 0, depth, 42, limit, asv_sampling=sampling)
     return SampleDataset(Study(table, build_sequences(SEQUENCES)), Rarefier(table, depth, 42), preprocessor)
 
 
@@ -89,3 +100,42 @@ def test_report_of_what_is_cut() -> None:
     )
     assert cut_report(dataset_of(COUNTS, depth=2, limit=2), rows, 0) is None  # 2 reads are 2 ASVs at most
     assert cut_report(dataset_of(COUNTS, limit=3), np.array([1]), 0) is None
+
+
+def test_the_first_are_those_of_the_file() -> None:
+    dataset = dataset_of(COUNTS, limit=3, sampling="first", file_rows=[5, 0, 4, 1, 3, 2])
+    first, _, third = dataset.samples(np.arange(3), 0)
+    assert (first.asv_rows.tolist(), first.reads_cut, first.asvs_cut) == ([1, 3, 5], 5.0, 2)
+    assert third.asv_rows.tolist() == [1, 3, 5]
+    assert "leaves out the 5 last ASVs of the file of 2 of 3 samples" in (cut_report(dataset, np.arange(3), 0) or "")
+
+
+def test_random_ones_are_uniform_keyed_and_others_in_every_draw() -> None:
+    dataset = dataset_of(COUNTS, limit=2, sampling="random")
+    draws = [dataset.sample(2, draw).asv_rows.tolist() for draw in range(3000)]
+    times = np.bincount(np.concatenate(draws), minlength=6)
+    assert abs(times - 1000).max() < 5 * np.sqrt(3000 * 1 / 3 * 2 / 3)
+    pairs = {tuple(draw) for draw in draws}
+    assert len(pairs) == 15
+    alone = dataset_of(COUNTS[[2]], limit=2, sampling="random")
+    assert [alone.sample(0, draw).asv_rows.tolist() for draw in range(20)] != draws[:20]  # the key is the sample's id
+    again = dataset_of(COUNTS, limit=2, sampling="random")
+    assert [again.sample(2, draw).asv_rows.tolist() for draw in range(20)] == draws[:20]
+    assert "leaves out 7 random ASVs of 2 of 3 samples" in (cut_report(dataset, np.arange(3), -1) or "")
+
+
+@pytest.mark.parametrize(
+    ("options", "fixed"),
+    [
+        ({}, True),
+        ({"depth": 5}, False),
+        ({"sampling": "random"}, True),  # no sample exceeds the limit
+        ({"sampling": "random", "limit": 5}, False),
+        ({"limit": 5}, True),
+    ],
+)
+def test_whether_all_draws_are_the_same(options: dict[str, object], fixed: bool) -> None:
+    dataset = dataset_of(COUNTS, **options)  # type: ignore[arg-type]
+    assert dataset.are_fixed(np.arange(3)) == fixed
+    same = [np.array_equal(dataset.sample(2, 0).asv_rows, dataset.sample(2, draw).asv_rows) for draw in range(30)]
+    assert all(same) or not fixed

@@ -18,6 +18,7 @@ from aam_data.readers.metadata import read_metadata
 from aam_data.sequences import build_sequences
 from aam_data.study import Study
 from aam_data.table import table_from_triplets
+from aam_data.taxon_ranks import TaxonRanks
 from aam_data.transforms import MinMax, NoTransform, ZScore
 
 OPTIONS = SampleOptions(max_bp=120, token_limit=64)
@@ -121,9 +122,36 @@ def test_saved_and_read_back_it_is_the_same(study: Study, classifier: bool) -> N
 def test_the_first_format_is_read(study: Study, classifier: bool) -> None:
     preprocessor = fit(study, "state", classifier=True) if classifier else fit(study, "age", "ph")
     values = preprocessor.to_dict() | {"format_version": 1}
+    del values["asv_sampling"], values["taxonomy"]
     for target in values["targets"]:
         assert target.pop("by_category") is None
     assert Preprocessor.from_dict(values) == preprocessor
+
+
+def test_the_second_format_is_read(study: Study) -> None:
+    preprocessor = fit(study, "age", normalize_by=("state",))
+    values = preprocessor.to_dict() | {"format_version": 2}
+    del values["asv_sampling"], values["taxonomy"]
+    assert Preprocessor.from_dict(values) == preprocessor
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"asv_sampling": "last"}, r"unknown choice of ASVs \(last\)"),
+        ({"taxonomy": []}, "a taxonomy that is not lists of sorted lineages by rank"),
+        ({"taxonomy": [["b", "a"]]}, "a taxonomy that is not lists of sorted lineages by rank"),
+        ({"taxonomy": [[1]]}, "a taxonomy that is not lists of sorted lineages by rank"),
+        ({"taxonomy": {"a": 1}}, r"values of a wrong type \(taxonomy\)"),
+    ],
+)
+def test_wrong_samplings_and_taxonomies_are_refused(study: Study, change: dict[str, object], message: str) -> None:
+    values = fit(study, "age").to_dict()
+    assert Preprocessor.from_dict(values | {"taxonomy": [["a", "b"], ["a; c"]]}).taxonomy == TaxonRanks(
+        (("a", "b"), ("a; c",))
+    )
+    with pytest.raises(DataError, match=message):
+        Preprocessor.from_dict(values | change)
 
 
 def test_logarithms_are_refused_for_all_samples_at_once(study: Study, tmp_path: Path) -> None:
@@ -185,10 +213,10 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("column", "path", "value", "message"),
     [
-        ("age", "format_version", 3, "preprocessor of format 3, this version of AAM reads formats up to 2"),
+        ("age", "format_version", 4, "preprocessor of format 4, this version of AAM reads formats up to 3"),
         ("age", "format_version", True, "preprocessor of format True"),
         ("age", "format_version", 0, "preprocessor of format 0"),
-        ("age", "format_version", 1, r"target 1: unknown keys \(by_category\)"),
+        ("age", "format_version", 1, r"unknown keys \(asv_sampling, taxonomy\)"),
         ("age", "targets.0.by_category", {}, r"target 1: by category: missing keys \(columns, categories\)"),
         ("age", "format_version", None, "preprocessor of format None"),
         ("age", "color", 1, r"preprocessor: unknown keys \(color\)"),

@@ -51,10 +51,10 @@ def test_known_asv_embeddings_replace_the_asv_level(config, model_of, batch_of, 
 
 def test_heads_that_are_off_do_not_exist(config, model_of, batch_of, random_samples) -> None:
     off = {"distance_head": False, "faith_pd_head": False, "nucleotide_head": False, "count_head": False}
-    encoder = model_of(replace(config, **off))
+    encoder = model_of(replace(config, **off, taxonomy_classes=()))
     assert not [name for name, _ in encoder.named_parameters() if "head" in name]
     encoded = encoder(batch_of(random_samples((5, 3), LENGTHS), mask_ratio=0.3, hide_ratio=0.3))
-    assert encoded[2:] == (None, None, None)
+    assert encoded[2:] == (None, None, None, None)
 
 
 @pytest.mark.parametrize("head", ["distance_head", "faith_pd_head", "nucleotide_head", "count_head"])
@@ -120,3 +120,15 @@ def test_a_batch_moves_with_all_its_tensors(batch_of, random_samples) -> None:
         else:
             assert there is value
     assert (moved.n_samples, moved.n_occurrences, moved.n_asvs) == (2, 8, batch.tokens.shape[0])
+
+
+def test_taxa_are_predicted_from_the_asv_alone_where_a_batch_asks_for_them(
+    config, model_of, batch_of, random_samples
+) -> None:
+    encoder = model_of(replace(config, taxonomy_classes=(2, 5)))
+    batch = batch_of(random_samples((5, 3), LENGTHS))
+    assert encoder(batch).taxonomy_logits is None
+    asked = encoder(replace(batch, taxa=torch.zeros(batch.n_asvs, 2, dtype=torch.int64)))
+    assert asked.taxonomy_logits.shape == (batch.n_asvs, 7)
+    weight, bias = encoder.taxonomy_head.weight, encoder.taxonomy_head.bias
+    assert torch.allclose(asked.taxonomy_logits, asked.asv_embeddings @ weight.T + bias)

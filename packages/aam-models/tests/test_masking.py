@@ -34,13 +34,14 @@ def test_mix_is_the_finalizer_of_splitmix64() -> None:
     ]
 
 
+@pytest.mark.parametrize("strategy", ["random", "span"])
 @pytest.mark.parametrize("ratio", [0.01, 0.15, 0.5, 0.99])
-def test_the_ratio_is_met_exactly_and_only_what_may_be_masked_is(ratio: float) -> None:
+def test_the_ratio_is_met_exactly_and_only_what_may_be_masked_is(ratio: float, strategy: str) -> None:
     maskable = RANDOM.random((60, 40)) < RANDOM.random((60, 1))
     maskable[:, 0] = False
     maskable[:3] = False
     maskable[:2, 5] = True
-    rows, columns = masked_positions(KEYS, maskable, ratio, seed=1, draw=2)
+    rows, columns = masked_positions(KEYS, maskable, ratio, seed=1, draw=2, strategy=strategy)
     assert rows.dtype == columns.dtype == np.int64
     assert maskable[rows, columns].all()
     for row, masked in enumerate(as_sets(rows, columns, 60)):
@@ -137,3 +138,36 @@ def test_hidden_counts_depend_on_sample_and_asv_seed_and_draw_only() -> None:
         hidden_occurrences(asvs, samples, 0.3, seed=1, draw=3),
     ):
         assert abs((hidden & others).sum() - expected) < 5 * np.sqrt(expected)
+
+
+def run_lengths(columns: np.ndarray) -> list[int]:
+    """Lengths of runs of neighbours in ascending numbers."""
+    ends = np.flatnonzero(np.diff(columns) != 1)
+    return np.diff(np.concatenate([[-1], ends, [len(columns) - 1]])).tolist()
+
+
+def test_spans_are_runs_of_three_on_average_and_keyed_like_single_bases() -> None:
+    keys = np.random.default_rng(1).integers(0, 2**64, 400, dtype=np.uint64)
+    maskable = np.ones((400, 150), dtype=bool)
+    rows, columns = masked_positions(keys, maskable, 0.1, seed=1, draw=0, strategy="span")
+    lengths = [length for row in range(400) for length in run_lengths(columns[rows == row])]
+    # a geometric distribution of mean 3, cut at 10, has 2.95; the last span of a sequence is cut, neighbours join
+    assert 2.6 < np.mean(lengths) < 3.4
+    alone = [n for row in range(400) for n in run_lengths(masked_positions(keys, maskable, 0.1, 1, 0)[1][rows == row])]
+    assert np.mean(alone) < 1.3
+    inner = np.bincount(columns, minlength=150)[10:140]
+    assert close_to_expected(inner, inner.mean(), 3 * inner.mean())  # spans mask neighbours together
+    order = np.random.default_rng(2).permutation(400)
+    again, others = masked_positions(keys[order], maskable, 0.1, seed=1, draw=0, strategy="span")
+    assert as_sets(again, others, 400) == [as_sets(rows, columns, 400)[row] for row in order]
+    for change in ({"seed": 2}, {"draw": 1}):
+        found = masked_positions(keys, maskable, 0.1, **({"seed": 1, "draw": 0} | change), strategy="span")
+        assert as_sets(*found, 400) != as_sets(rows, columns, 400)
+
+
+def test_spans_do_not_depend_on_the_padding_of_a_batch() -> None:
+    narrow = np.ones((60, 40), dtype=bool)
+    wide = np.concatenate([narrow, np.zeros((60, 25), dtype=bool)], axis=1)
+    one = masked_positions(KEYS, narrow, 0.2, seed=3, draw=0, strategy="span")
+    other = masked_positions(KEYS, wide, 0.2, seed=3, draw=0, strategy="span")
+    assert as_sets(*one, 60) == as_sets(*other, 60)

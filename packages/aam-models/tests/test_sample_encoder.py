@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aam_models.sample_encoder import standardized_log_abundance, to_slots
+from aam_models.abundance import ModulatedAbundance, standardized_log_abundance
+from aam_models.slots import to_slots
 
 LENGTHS = (6, 9, 14)
 
@@ -94,19 +95,42 @@ def test_without_count_embedding_counts_do_not_matter(config, model_of, batch_of
 
 
 def test_hidden_counts_are_replaced_by_one_learned_vector(config, model_of, batch_of) -> None:
-    encoder = model_of(config).sample_encoder
+    abundance = model_of(config).sample_encoder.abundance
     log_abundance = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
     hidden = torch.tensor([[False, True, False]])
-    embedded = encoder.abundance(log_abundance, hidden)
-    assert torch.equal(embedded[0, 1], encoder.abundance.hidden)
-    shown = encoder.abundance(log_abundance, None)
+    embedded = abundance.embed(log_abundance, hidden)
+    assert torch.equal(embedded[0, 1], abundance.hidden)
+    shown = abundance.embed(log_abundance, None)
     assert torch.equal(embedded[0, [0, 2]], shown[0, [0, 2]])
 
 
+def test_three_ways_to_tell_abundance(config, model_of) -> None:
+    x = torch.randn(2, 3, config.width, dtype=torch.float64)
+    log_abundance = torch.randn(2, 3, dtype=torch.float64)
+
+    def built(method: str):
+        return model_of(replace(config, count_embedding_method=method)).sample_encoder.abundance
+
+    added = built("add")
+    assert torch.allclose(added(x, log_abundance, None), x + added.mlp(log_abundance[..., None]))
+    joined = built("concat")
+    both = torch.cat([x, joined.mlp(log_abundance[..., None])], dim=2)
+    assert torch.allclose(joined(x, log_abundance, None), both @ joined.join.weight.T + joined.join.bias)
+    film = ModulatedAbundance(config.width, can_hide=True).double()
+    assert torch.equal(film(x, log_abundance, None), x)  # the identity at the start
+    torch.nn.init.normal_(film.mlp[-1].weight)
+    gamma, beta = film.mlp(log_abundance[..., None]).split(config.width, dim=2)
+    assert torch.allclose(film(x, log_abundance, None), x + gamma * x + beta)
+    assert model_of(replace(config, count_embedding=False)).sample_encoder.abundance is None
+
+
+@pytest.mark.parametrize("method", ["add", "concat", "film"])
 @pytest.mark.parametrize("hidden", ["all", "the changed two"])
-def test_the_model_cannot_see_hidden_counts(hidden, config, model_of, batch_of) -> None:
+def test_the_model_cannot_see_hidden_counts(hidden, method, config, model_of, batch_of) -> None:
     """Two hidden counts trade reads, so that the shares of the others stay as they are: nothing changes."""
-    encoder = model_of(config)
+    encoder = model_of(replace(config, count_embedding_method=method))
+    if method == "film":
+        torch.nn.init.normal_(encoder.sample_encoder.abundance.mlp[-1].weight)
     batch = batch_of([{"ACGT": 40.0, "AAAA": 2.0, "CCCC": 30.0, "GGGG": 28.0}])
     mask = torch.tensor([True, True, False, False]) if hidden == "the changed two" else torch.ones(4, dtype=torch.bool)
     batch = replace(batch, hidden_counts=mask)

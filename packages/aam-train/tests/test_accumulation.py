@@ -11,15 +11,14 @@ from aam_models.config import ModelOptions
 from aam_models.encoder import Encoder
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
+from aam_train.collate import Masking
 from aam_train.loading import TrainingPlan
 from aam_train.objective import Objective, Weights
-from aam_train.objective_config import PretrainObjective
 from aam_train.run_data import RunData
-from aam_train.run_pretrain import pretrain_masking
 from aam_train.step import Step
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
-MASKING = pretrain_masking(PretrainObjective())
+MASKING = Masking(0.15, 0.15)
 
 
 def gradients(

@@ -17,9 +17,11 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
+from aam_models.config import ModelOptions
+from aam_train.compute_config import ComputeOptions
 from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import PretrainObjective, TrainObjective
+from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.optimizer_config import OptimizerOptions
 
 OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
@@ -48,10 +50,43 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: OptimizerOptions(weight_decay=-1.0), "--weight-decay -1.0: must be a number of 0 or more"),
         (lambda: OptimizerOptions(warmup_steps=-1), "--warmup-steps -1: must be 0 or more"),
         (lambda: OptimizerOptions(max_grad_norm=float("inf")), "--max-grad-norm inf: must be a number of 0"),
-        (lambda: PretrainObjective(nuc_mask_ratio=0.0), "--nuc-mask-ratio 0.0: must be above 0 and below 1"),
-        (lambda: PretrainObjective(count_mask_ratio=1.0), "--count-mask-ratio 1.0: must be above 0 and below 1"),
+        (lambda: MaskingOptions(nuc_mask_ratio=0.0), "--nuc-mask-ratio 0.0: must be above 0 and below 1"),
+        (lambda: MaskingOptions(count_mask_ratio=1.0), "--count-mask-ratio 1.0: must be above 0 and below 1"),
         (lambda: PretrainObjective(penalty=-1.0), "--penalty -1.0: must be a number of 0 or more"),
-        (lambda: PretrainObjective("unifrac", 0.0, 0.0, 0.0), "are all 0: nothing is left to learn"),
+        (lambda: TrainObjective("mse", 0.5), "--huber-delta belongs to --loss-type huber, not to mse"),
+        (
+            lambda: PhylogenyOptions(unifrac_matrix=OUT, unifrac_metric="combined"),
+            "--unifrac-metric combined needs --tree: a distance matrix has no Faith PD",
+        ),
+        (
+            lambda: PhylogenyOptions(tree=OUT, unifrac_alpha=0.5),
+            "--unifrac-alpha is for --unifrac-metric generalized, not unifrac",
+        ),
+        (
+            lambda: OptimizerOptions(scheduler="cosine", scheduler_t0=3),
+            "--scheduler-t0 belongs to --scheduler cosine_restarts, not to cosine: leave one out",
+        ),
+        (
+            lambda: OptimizerOptions(scheduler="onecycle", warmup_steps=3),
+            "--warmup-steps belongs to --scheduler warmup_cosine or cosine or cosine_restarts or plateau, not to one",
+        ),
+        (
+            lambda: OptimizerOptions(warmup_steps=3, warmup_fraction=0.1),
+            "--warmup-steps and --warmup-fraction say the same thing: give one",
+        ),
+        (
+            lambda: OptimizerOptions(lr=0.1, scheduler="plateau", scheduler_min_lr=0.1),
+            "--scheduler-min-lr 0.1: must be below --lr 0.1",
+        ),
+        (lambda: PredictOptions(OUT, OUT, prediction_passes=101), "--prediction-passes 101: must be between 1 and 100"),
+        (
+            lambda: ModelOptions(count_embedding=False, count_embedding_method="film"),
+            "--count-embedding-method film and --no-count-embedding exclude each other",
+        ),
+        (
+            lambda: ComputeOptions(deterministic=True, attn_implementation="mem_efficient"),
+            "--deterministic and --attn-implementation mem_efficient exclude each other",
+        ),
         (lambda: TrainObjective(target_penalty=0.0), "--target-penalty 0.0: must be a number above 0"),
         (lambda: TrainObjective(penalty=-0.5), "--penalty -0.5: must be a number of 0 or more"),
         (lambda: TransferOptions(freeze_base=True), "--freeze-base needs --pretrained-encoder"),
@@ -66,10 +101,23 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({}, "--tree (or --unifrac-matrix) is needed for the UniFrac objective; --penalty 0 switches it off"),
+        ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --penalty 0 switches"),
+        ({"objective": PretrainObjective(0.0, 0.0, 0.0)}, "are all 0: nothing is left to learn"),
         (
-            {"phylogeny": MATRIX, "objective": PretrainObjective("combined")},
-            "--unifrac-metric combined needs --tree: a distance matrix has no Faith PD",
+            {"phylogeny": TREE, "objective": PretrainObjective(taxonomy_penalty=1.0)},
+            "--taxonomy-penalty above 0 needs --taxonomy",
+        ),
+        (
+            {"phylogeny": TREE, "objective": PretrainObjective(best_metric="faith_pd_r")},
+            "--best-metric faith_pd_r: this run does not compute it",
+        ),
+        (
+            {
+                "phylogeny": TREE,
+                "optimizer": OptimizerOptions(scheduler="plateau"),
+                "split": SplitOptions(val_size=0.0),
+            },
+            "--scheduler plateau follows the validation metric",
         ),
         ({"phylogeny": TREE, "split": SplitOptions(group_column="host")}, "--group-column is a column of --metadata"),
         (
@@ -96,6 +144,13 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
         (
             {"phylogeny": TREE, "transfer": TransferOptions(Path("run"), freeze_base=True)},
             "--penalty above 0 and --freeze-base exclude each other",
+        ),
+        (
+            {
+                "transfer": TransferOptions(Path("run"), freeze_base=True),
+                "objective": TrainObjective(nuc_penalty=1.0),
+            },
+            "--nuc-penalty above 0 and --freeze-base exclude each other",
         ),
         (
             {"transfer": TransferOptions(cv=3), "split": SplitOptions(train_samples=OUT, val_samples=OUT)},

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import sys
 from dataclasses import fields
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from aam_data.study import Study
 from aam_models.batch import Batch
 from aam_train.collate import Masking
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW, TrainingPlan, default_workers, fixed_requests, load
+from aam_train.loading import FIXED_DRAW, BatchMaker, TrainingPlan, default_workers, fixed_requests, load
 from aam_train.run_data import build_maker
 
 BOTH = Masking(0.15, 0.15)
@@ -48,14 +51,30 @@ def test_workers_make_the_same_batches(study: Study) -> None:
     )
 
 
-def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: Study) -> None:
+def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
     plan = TrainingPlan(np.arange(24), batch_size=2, seed=1, masking=BOTH)
-    batches = load(maker_of(study), plan.stream(0, epochs=1000), workers=1, device=CPU)
+    batches = load(maker, plan.stream(0, epochs=1000), workers=1, device=CPU)
     next(batches)
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(TrainError, match=r"ended \(DataLoader worker .* before those of S\d+, S\d+; usually"):
+    try:
         list(batches)
+    except TrainError as error:
+        found.send(str(error))
+    os._exit(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: Study) -> None:
+    """In a process of its own: PyTorch remembers dead workers until theirs ends."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=lose_a_worker, args=(maker_of(study), there))
+    process.start()
+    process.join(60)
+    assert here.poll()
+    assert re.search(r"ended \(DataLoader worker .* before those of S\d+, S\d+; usually memory ran out", here.recv())
 
 
 def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from aam_train.metrics import (
     pearson,
     regression_metrics,
 )
+from aam_train.objective_config import EncoderMetric
 from aam_train.validation import probabilities, sample_for_pairs, target_metrics
 
 
@@ -109,7 +111,14 @@ def test_classes_are_judged_by_probabilities() -> None:
 
 
 def test_every_metric_has_a_direction() -> None:
-    assert {name for name, higher in HIGHER_IS_BETTER.items() if not higher} == {"val_loss", "mae"}
+    assert {name for name, higher in HIGHER_IS_BETTER.items() if not higher} == {
+        "val_loss",
+        "mae",
+        "unifrac_mae",
+        "faith_pd_mae",
+        "count_mse",
+    }
+    assert set(get_args(EncoderMetric)) < set(HIGHER_IS_BETTER)
 
 
 def test_pairs_of_many_samples_are_a_fixed_subset() -> None:

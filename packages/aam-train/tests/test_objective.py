@@ -13,20 +13,19 @@ from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, TargetLoss, Term, Weights
-from aam_train.objective_config import PretrainObjective
+from aam_train.objective import Objective, TargetLoss, Term, Weights, masking_for
+from aam_train.objective_config import MaskingOptions
 from aam_train.run_data import RunData
-from aam_train.run_pretrain import pretrain_masking, pretrain_weights
 from aam_train.step import Step
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 CPU = torch.device("cpu")
-EVERYTHING = PretrainObjective(unifrac_metric="combined", penalty=0.5, nuc_penalty=2.0, count_penalty=3.0)
+EVERYTHING = Weights(unifrac=0.5, faith_pd=0.5, nucleotides=2.0, counts=3.0)
 TERMS = {"unifrac", "faith_pd", "nucleotides", "counts"}
 
 
-def encoder_for(data: RunData, options: PretrainObjective) -> tuple[Step, Objective]:
-    objective = Objective(pretrain_weights(options), pretrain_masking(options), data.pairs)
+def encoder_for(data: RunData, weights: Weights) -> tuple[Step, Objective]:
+    objective = Objective(weights, masking_for(weights, MaskingOptions()), data.pairs)
     torch.manual_seed(0)
     step = Step(build_encoder(new_encoder_config(SMALL, 150, objective.weights)), CPU)
     calibrate_encoder(step, data, objective, 32)
@@ -53,19 +52,17 @@ def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "absent", "heads"),
+    ("weights", "absent", "heads"),
     [
-        (replace(EVERYTHING, penalty=0.0), {"unifrac", "faith_pd"}, ["distance_head", "faith_pd_head"]),
-        (replace(EVERYTHING, unifrac_metric="unifrac"), {"faith_pd"}, ["faith_pd_head"]),
-        (replace(EVERYTHING, unifrac_metric="faith_pd"), {"unifrac"}, ["distance_head"]),
-        (replace(EVERYTHING, nuc_penalty=0.0), {"nucleotides"}, ["asv_encoder.nucleotide_head"]),
-        (replace(EVERYTHING, count_penalty=0.0), {"counts"}, ["count_head"]),
+        (replace(EVERYTHING, unifrac=0.0, faith_pd=0.0), {"unifrac", "faith_pd"}, ["distance_head", "faith_pd_head"]),
+        (replace(EVERYTHING, faith_pd=0.0), {"faith_pd"}, ["faith_pd_head"]),
+        (replace(EVERYTHING, unifrac=0.0), {"unifrac"}, ["distance_head"]),
+        (replace(EVERYTHING, nucleotides=0.0), {"nucleotides"}, ["asv_encoder.nucleotide_head"]),
+        (replace(EVERYTHING, counts=0.0), {"counts"}, ["count_head"]),
     ],
 )
-def test_a_weight_of_0_is_work_not_done(
-    data: RunData, options: PretrainObjective, absent: set[str], heads: list[str]
-) -> None:
-    step, objective = encoder_for(data, options)
+def test_a_weight_of_0_is_work_not_done(data: RunData, weights: Weights, absent: set[str], heads: list[str]) -> None:
+    step, objective = encoder_for(data, weights)
     breakdown = losses(data, step, objective)
     assert set(breakdown.terms) == TERMS - absent
     names = set(step.encoder.state_dict())
@@ -96,7 +93,7 @@ def test_targets_are_compared_in_standard_deviations() -> None:
 
 
 def test_distances_are_those_of_the_draw(data: RunData) -> None:
-    objective = Objective(Weights(unifrac=1.0), pretrain_masking(EVERYTHING), data.pairs)
+    objective = Objective(Weights(unifrac=1.0), masking_for(EVERYTHING, MaskingOptions()), data.pairs)
     rows = data.rows["train"][:6]
     found = [objective.look_up(data.maker[BatchRequest(rows, draw, objective.masking)]).distances for draw in (0, 0, 1)]
     assert data.pairs is not None

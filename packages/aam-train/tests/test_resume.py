@@ -216,7 +216,7 @@ def test_another_run_is_refused_with_the_difference(
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(TrainError, match=r"would continue another run: --seed was 42, is 7$"):
         run_pretrain(changed(stopped, "run", seed=7), quiet=True)
-    other = changed(changed(stopped, "model", embedding_dim=32), "objective", nuc_mask_ratio=0.2)
+    other = changed(changed(stopped, "model", embedding_dim=32), "masking", nuc_mask_ratio=0.2)
     with pytest.raises(TrainError, match=r"--embedding-dim was 16, is 32; --nuc-mask-ratio was 0.15, is 0.2$"):
         run_pretrain(other, quiet=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

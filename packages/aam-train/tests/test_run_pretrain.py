@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -157,8 +158,10 @@ def test_an_explicit_depth_beside_a_matrix_is_one_draw(
 
 
 def test_faith_pd(pretrain_config: Configs, study: Study, tmp_path: Path) -> None:
-    objective = PretrainObjective(unifrac_metric="combined", nuc_penalty=0.0, count_penalty=0.0)
+    objective = PretrainObjective(nuc_penalty=0.0, count_penalty=0.0)
     config = pretrain_config(tmp_path / "run", objective=objective, sample=SampleOptions(rarefy_depth=0))
+    phylogeny = dataclasses.replace(config.phylogeny, unifrac_metric="combined")
+    config = dataclasses.replace(config, phylogeny=phylogeny)
     run = run_pretrain(config, quiet=True)
     assert set(losses(run)[0]) == {"total", "unifrac", "faith_pd"}
     encoder = read_config(run / "checkpoints" / "best")

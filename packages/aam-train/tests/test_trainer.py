@@ -14,18 +14,17 @@ from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
+from aam_train.collate import Masking
 from aam_train.compute import Compute, Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
-from aam_train.objective import Objective
-from aam_train.objective_config import PretrainObjective
+from aam_train.objective import Objective, Weights
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, StepRecord
 from aam_train.run_data import RunData
-from aam_train.run_pretrain import pretrain_masking, pretrain_weights
 from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
 from aam_train.step import Step
@@ -66,7 +65,7 @@ class Run:
 @pytest.fixture
 def make(data: RunData) -> Make:
     """A function that gives a trainer of 3 steps an epoch whose validator gives scripted metrics."""
-    objective_options = PretrainObjective()
+    weights, masking = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0), Masking(0.15, 0.15)
 
     def build(
         metrics: list[float] | None,
@@ -77,7 +76,7 @@ def make(data: RunData) -> Make:
         optimizer: OptimizerOptions | None = None,
     ) -> Run:
         options = optimizer or OptimizerOptions()
-        objective = Objective(pretrain_weights(objective_options), pretrain_masking(objective_options), data.pairs)
+        objective = Objective(weights, masking, data.pairs)
         torch.manual_seed(0)
         model = build_encoder(new_encoder_config(SMALL, 150, objective.weights))
         step = Step(model, torch.device("cpu"))

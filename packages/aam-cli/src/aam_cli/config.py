@@ -13,6 +13,7 @@ from aam_data.config import (
     SampleOptions,
     SplitOptions,
     TableOptions,
+    TaxonomyOptions,
     UnifracOptions,
 )
 from aam_data.simulate_config import SimulateOptions
@@ -55,6 +56,7 @@ class CheckConfig:
     check: CheckOptions = CheckOptions()
     split: SplitOptions = SplitOptions()
     sample: SampleOptions = SampleOptions()
+    taxonomy: TaxonomyOptions = TaxonomyOptions()
 
     def __post_init__(self) -> None:
         self.table.check_depth(self.sample.rarefy_depth)

@@ -19,6 +19,7 @@ from aam_data.config import (
     SplitOptions,
     TableOptions,
     TargetOptions,
+    TaxonomyOptions,
 )
 from aam_data.dataset import SampleDataset, cut_report
 from aam_data.errors import DataError, Problems, first_few
@@ -67,12 +68,13 @@ def check_study(
     sample: SampleOptions | None = None,
     split: SplitOptions | None = None,
     target: TargetOptions | None = None,
+    taxonomy: TaxonomyOptions | None = None,
     seed: int = 42,
 ) -> Report:
     """Read the files and try what a run would do with them; bad input becomes findings, not exceptions."""
     metadata, phylogeny = metadata or MetadataOptions(), phylogeny or PhylogenyOptions()
     sample, split = sample or SampleOptions(), split or SplitOptions()
-    found = inspect_study(table, metadata, phylogeny)
+    found = inspect_study(table, metadata, phylogeny, taxonomy)
     problems, notes, facts = found.problems, list(found.notes), _facts(found, phylogeny)
 
     known = found.metadata_file if found.metadata is None else found.metadata
@@ -150,6 +152,9 @@ def _facts(found: Inspection, phylogeny: PhylogenyOptions) -> list[tuple[str, st
     if found.phylogeny is not None:
         present = np.count_nonzero(found.phylogeny.feature_tip >= 0)
         facts.append(("tree", f"{present:,} of {len(found.phylogeny.feature_tip):,} ASVs are tips"))
+    if found.taxonomy is not None:
+        known_taxa = sum(taxon is not None for taxon in found.taxonomy.taxa)
+        facts.append(("taxonomy", f"{known_taxa:,} of {len(found.taxonomy.taxa):,} ASVs have a taxon"))
     if found.distances is not None:
         values = found.distances.values
         facts.append(

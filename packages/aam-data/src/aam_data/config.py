@@ -15,11 +15,19 @@ from aam_data.target_scale import TargetScale, target_scale
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]
 UnifracMetric = Literal["unifrac", "weighted", "weighted_unnormalized", "generalized"]
+PhylogeneticTarget = Literal[UnifracMetric, "faith_pd", "combined"]
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _check_alpha(alpha: float, metric: str) -> None:
+    _require(0 <= alpha <= 1, f"--unifrac-alpha {alpha:g}: must be between 0 and 1")
+    _require(
+        alpha == 1 or metric == "generalized", f"--unifrac-alpha is for --unifrac-metric generalized, not {metric}"
+    )
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,12 @@ class PhylogenyOptions:
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     unifrac_matrix: Path | None = None
     """Precomputed distances in place of --tree: ssu HDF5 (.h5), .tsv, .csv, .npy, .npz or DistanceMatrix .qza."""
+    unifrac_metric: Common[PhylogeneticTarget] = "unifrac"
+    """What is learned from the phylogeny: `unifrac` (unweighted), `weighted` (normalized), `weighted_unnormalized`
+    (QIIME 2's weighted_unifrac) or `generalized` distances of pairs, `faith_pd` of samples, or `combined`, unweighted
+    UniFrac and Faith's PD. For --unifrac-matrix it says what the file holds."""
+    unifrac_alpha: float = 1.0
+    """Weight of abundant branches in generalized UniFrac, 0 to 1; 1 is `weighted`."""
     matrix_ids: Path | None = None
     """Sample ids of a .npy matrix, one a line, in the order of its rows."""
     matrix_index: int | None = None
@@ -85,10 +99,21 @@ class PhylogenyOptions:
     clip_negative_lengths: bool = False
     """Read negative branch lengths, which some methods estimate, as 0, with a printed count; refused otherwise."""
 
+    @property
+    def pair_metric(self) -> UnifracMetric:
+        """The metric of pairs: unweighted where Faith's PD is asked for."""
+        metric = self.unifrac_metric
+        return "unifrac" if metric == "faith_pd" or metric == "combined" else metric
+
     def __post_init__(self) -> None:
         _require(
             self.tree is None or self.unifrac_matrix is None,
             "--tree and --unifrac-matrix exclude each other: give the one that the targets should come from",
+        )
+        _check_alpha(self.unifrac_alpha, self.unifrac_metric)
+        _require(
+            self.unifrac_matrix is None or self.unifrac_metric not in ("faith_pd", "combined"),
+            f"--unifrac-metric {self.unifrac_metric} needs --tree: a distance matrix has no Faith PD",
         )
         _require(
             self.matrix_ids is None or self.unifrac_matrix is not None,
@@ -105,6 +130,15 @@ class PhylogenyOptions:
 
 
 @dataclass(frozen=True)
+class TaxonomyOptions:
+    """Taxonomy of the ASVs."""
+
+    taxonomy: Path | None = None
+    """Taxonomy of the features to learn from: `Feature ID, Taxon` as QIIME 2 writes it (.tsv, .gz), .csv or
+    FeatureData[Taxonomy] .qza."""
+
+
+@dataclass(frozen=True)
 class SampleOptions:
     """How a sample becomes model input."""
 
@@ -112,7 +146,10 @@ class SampleOptions:
     """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
     Default: 5000; 0 with --unifrac-matrix or --relative-abundance; for `aam train --pretrained-encoder`, as in that."""
     token_limit: int = 1024
-    """Most ASVs of a sample that the model sees; the most abundant are kept."""
+    """Most ASVs of a sample that the model sees; which are kept, --asv-sampling says."""
+    asv_sampling: Literal["abundance", "first", "random"] = "abundance"
+    """ASVs that a sample keeps within --token-limit: the most abundant, the first in the table's file, or random ones,
+    others in every epoch."""
     max_bp: int | None = None
     """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150; for
     `aam train --pretrained-encoder`, as in that."""
@@ -251,11 +288,7 @@ class UnifracOptions:
     """Random seed of the rarefaction."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.unifrac_alpha <= 1, f"--unifrac-alpha {self.unifrac_alpha:g}: must be between 0 and 1")
-        _require(
-            self.unifrac_alpha == 1 or self.unifrac_metric == "generalized",
-            f"--unifrac-alpha is for --unifrac-metric generalized, not {self.unifrac_metric}",
-        )
+        _check_alpha(self.unifrac_alpha, self.unifrac_metric)
         _require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
         _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")
 

@@ -1,4 +1,4 @@
-"""Samples as model input: drawn, and cut to the most abundant ASVs."""
+"""Samples as model input: drawn, and cut to so many ASVs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from aam_data.keys import Purpose, generator, sample_key
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier
 
@@ -37,7 +38,7 @@ class SampleDataset:
     Args:
         study: where the samples come from.
         rarefier: of the study's table, with the preprocessor's depth and seed.
-        preprocessor: gives the token limit.
+        preprocessor: gives the token limit and which ASVs it leaves.
     """
 
     def __init__(self, study: Study, rarefier: Rarefier, preprocessor: Preprocessor) -> None:
@@ -55,8 +56,8 @@ class SampleDataset:
     def samples(self, rows: np.ndarray, draw: int) -> list[Sample]:
         """Draw number ``draw`` of the samples ``rows`` (int64 [R]), in that order.
 
-        A sample with more ASVs than the token limit keeps its most abundant ones, the earlier in canonical
-        order among equals.
+        A sample with more ASVs than the token limit keeps those that ``asv_sampling`` says: the most abundant (the
+        earlier in canonical order among equals), the first in the file, or random ones by key.
         """
         drawn = self.rarefier.draw(rows, draw)
         asv_rows, counts = drawn.indices.astype(np.int64), drawn.counts.astype(np.float32)
@@ -68,10 +69,31 @@ class SampleDataset:
                 samples.append(Sample(row, asv_rows[whole], counts[whole], 0.0, 0))
                 continue
             reads = drawn.counts[whole]
-            kept = start + np.sort(np.argsort(-reads, kind="stable")[:limit])
+            kept = start + np.sort(self._chosen(row, draw, asv_rows[whole], reads)[:limit])
             reads_cut = float(reads.sum() - drawn.counts[kept].sum())
             samples.append(Sample(row, asv_rows[kept], counts[kept], reads_cut, stop - start - limit))
         return samples
+
+    def are_fixed(self, rows: np.ndarray) -> bool:
+        """Whether every draw of these samples is the same."""
+        if self.rarefier.depth and self.rarefier.only_draw is None:
+            return False
+        richness = self.study.table.features_per_sample()[rows]
+        limit, random = self.preprocessor.token_limit, self.preprocessor.asv_sampling == "random"
+        return not (random and bool((richness > limit).any()))
+
+    def _chosen(self, row: int, draw: int, asv_rows: np.ndarray, reads: np.ndarray) -> np.ndarray:
+        """Places within a sample in the order in which its ASVs are kept."""
+        table, sampling = self.study.table, self.preprocessor.asv_sampling
+        if sampling == "first":
+            return np.argsort(asv_rows if table.file_rows is None else table.file_rows[asv_rows])
+        if sampling == "random":
+            key = sample_key(table.sample_ids[row])
+            return generator(self.preprocessor.seed, Purpose.ASV_SAMPLING, key, draw).permutation(len(asv_rows))
+        return np.argsort(-reads, kind="stable")
+
+
+_LEFT_OUT = {"abundance": "the {} rarest ASVs", "first": "the {} last ASVs of the file", "random": "{} random ASVs"}
 
 
 def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
@@ -85,10 +107,10 @@ def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | Non
     cut = [sample for sample in dataset.samples(large, draw) if sample.asvs_cut]
     parts = []
     if cut:
-        reads_cut = sum(sample.reads_cut for sample in cut)
+        reads_cut, asvs = sum(sample.reads_cut for sample in cut), sum(sample.asvs_cut for sample in cut)
         reads = reads_cut + sum(float(sample.counts.sum(dtype=np.float64)) for sample in cut)
         parts.append(
-            f"--token-limit {limit} leaves out the {sum(sample.asvs_cut for sample in cut):,} rarest ASVs of "
+            f"--token-limit {limit} leaves out {_LEFT_OUT[dataset.preprocessor.asv_sampling].format(f'{asvs:,}')} of "
             f"{len(cut):,} of {len(rows):,} samples ({reads_cut / reads:.2%} of their reads)"
         )
     too_long = int(np.count_nonzero(dataset.study.sequences.lengths > max_bp))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.canonical import canonical_features
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.feature_sequences import kind_of_ids, sequences_of_features
 from aam_data.overlap import check_missing, refuse_disjoint
@@ -24,6 +24,7 @@ from aam_data.readers.fasta import read_sequences
 from aam_data.readers.metadata import Metadata, read_metadata
 from aam_data.readers.newick import NewickTree, read_newick
 from aam_data.readers.qza import Provenance, identify
+from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 from aam_data.sequences import Sequences
 from aam_data.table import CountTable
 
@@ -49,16 +50,22 @@ class Inspection:
     metadata: Metadata | None = None
     phylogeny: Phylogeny | None = None
     distances: DistanceMatrix | None = None
+    taxonomy: Taxonomy | None = None
     inputs: tuple[Provenance, ...] = ()
     dropped_samples: tuple[str, ...] = ()
 
 
-def inspect_study(table: TableOptions, metadata: MetadataOptions, phylogeny: PhylogenyOptions) -> Inspection:
+def inspect_study(
+    table: TableOptions,
+    metadata: MetadataOptions,
+    phylogeny: PhylogenyOptions,
+    taxonomy: TaxonomyOptions | None = None,
+) -> Inspection:
     """Read every file that the options name and align them by id; problems are collected, not raised."""
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
 
     file = problems.collect(read_table, table.table, max_input_gb=limit, relative_abundance=table.relative_abundance)
-    fasta = known = newick = matrix = None
+    fasta = known = newick = matrix = taxa = None
     if table.sequences is not None:
         fasta = problems.collect(read_sequences, table.sequences, limit)
     if metadata.metadata is not None:
@@ -70,6 +77,8 @@ def inspect_study(table: TableOptions, metadata: MetadataOptions, phylogeny: Phy
     if phylogeny.unifrac_matrix is not None:
         path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
         matrix = problems.collect(open_distances, path, ids, limit, index)
+    if taxonomy is not None and taxonomy.taxonomy is not None:
+        taxa = problems.collect(read_taxonomy, taxonomy.taxonomy, limit)
     if file is None:
         return Inspection(problems, (), metadata_file=known)
     notes += file.notes
@@ -91,6 +100,8 @@ def inspect_study(table: TableOptions, metadata: MetadataOptions, phylogeny: Phy
         tree = problems.collect(_shear, phylogeny, newick, counts, sequences, notes)
     if matrix is not None:
         distances = problems.collect(_align_distances, phylogeny, matrix, samples, metadata, notes)
+    if taxa is not None and counts is not None:
+        taxa = problems.collect(_align_taxonomy, taxa, counts, notes)
     return Inspection(
         problems,
         tuple(notes),
@@ -101,15 +112,21 @@ def inspect_study(table: TableOptions, metadata: MetadataOptions, phylogeny: Phy
         aligned,
         tree,
         distances,
-        () if problems.errors else _inputs(file, table, metadata, phylogeny),
+        taxa,
+        () if problems.errors else _inputs(file, table, metadata, phylogeny, taxonomy),
         dropped,
     )
 
 
 def _inputs(
-    file: TableFile, table: TableOptions, metadata: MetadataOptions, phylogeny: PhylogenyOptions
+    file: TableFile,
+    table: TableOptions,
+    metadata: MetadataOptions,
+    phylogeny: PhylogenyOptions,
+    taxonomy: TaxonomyOptions | None,
 ) -> tuple[Provenance, ...]:
-    others = (table.sequences, metadata.metadata, phylogeny.tree, phylogeny.unifrac_matrix, phylogeny.matrix_ids)
+    others = [table.sequences, metadata.metadata, phylogeny.tree, phylogeny.unifrac_matrix, phylogeny.matrix_ids]
+    others += [] if taxonomy is None else [taxonomy.taxonomy]
     return (file.provenance, *(identify(path) for path in others if path is not None))
 
 
@@ -195,5 +212,13 @@ def _align_distances(
     assert path is not None
     notes += [*matrix.notes, *_check_samples(table, table, matrix.ids, path, metadata)]
     distances = matrix.take(table.sample_ids)
-    check_range(distances.ids, distances.values, "unifrac", path)
+    check_range(distances.ids, distances.values, options.pair_metric, path)
     return distances
+
+
+def _align_taxonomy(taxonomy: Taxonomy, table: CountTable, notes: list[str]) -> Taxonomy:
+    aligned = taxonomy.take(table.feature_ids)
+    if unknown := sum(taxon is None for taxon in aligned.taxa):
+        what = f"{unknown:,} of {table.n_features:,} ASVs are not in {taxonomy.path}"
+        notes.append(f"{what}: they are input, but not part of the taxonomy to learn")
+    return aligned

@@ -65,6 +65,26 @@ class TreeTargets:
         return faith_pd(self.phylogeny, self.reads.draw(rows, draw)).astype(np.float32)
 
 
+class ScaledTargets:
+    """Distances divided by a constant, for metrics without an upper bound of 1; Faith's PD as it is.
+
+    Args:
+        targets: in their own units.
+        scale: the largest training distance.
+    """
+
+    def __init__(self, targets: PairTargets, scale: float) -> None:
+        self.targets, self.scale = targets, scale
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        return self.targets.pairs(rows, columns, draw) / np.float32(self.scale)
+
+    def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        return self.targets.values(rows, draw)
+
+
 class MatrixTargets:
     """Distances that were computed before, the same in every draw.
 

@@ -13,12 +13,14 @@ from aam_data.errors import DataError
 from aam_data.fitted_target import FittedTarget, target_from_dict, target_to_dict
 from aam_data.labels import ClassLabels
 from aam_data.strict_json import strict_fields
+from aam_data.taxon_ranks import TaxonRanks
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata import Metadata
     from aam_data.study import Study
 
-FORMAT_VERSION = 2  # version 1 had no scales by category
+FORMAT_VERSION = 3  # 1 had no scales by category, 2 no choice of ASVs and no taxonomy
+_SAMPLINGS = ("abundance", "first", "random")
 _LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "token_limit": 1}
 
 
@@ -32,6 +34,8 @@ class Preprocessor:
         rarefy_depth: reads drawn per sample; 0 = counts as they are.
         seed: random seed of the draws.
         token_limit: most ASVs of a sample that the model sees.
+        asv_sampling: which those are: "abundance", "first" or "random".
+        taxonomy: taxa that the encoder learned to tell; None when it did not.
         targets: in the order of the model's outputs; empty after pretraining.
     """
 
@@ -41,11 +45,15 @@ class Preprocessor:
     seed: int
     token_limit: int
     targets: tuple[FittedTarget, ...] = ()
+    asv_sampling: str = "abundance"
+    taxonomy: TaxonRanks | None = None
 
     def __post_init__(self) -> None:
         wrong = [name for name, least in _LEAST.items() if getattr(self, name) < least]
         if wrong:
             raise DataError("numbers of a preprocessor that are too small", offenders=wrong)
+        if self.asv_sampling not in _SAMPLINGS:
+            raise DataError("a preprocessor with an unknown choice of ASVs", offenders=[self.asv_sampling])
         if len(self.targets) > 1 and self.labels is not None:
             raise DataError("a class is predicted alone, not beside other targets")
 
@@ -79,8 +87,21 @@ class Preprocessor:
                 raise DataError("targets are metadata columns", remedy="Give the file with --metadata")
             metadata = study.metadata
             targets = tuple(FittedTarget.fit(metadata, train_rows, column, target) for column in target.metadata_column)
-        assert sample_options.max_bp is not None
-        return cls(sample_options.max_bp, trim_length, rarefy_depth, seed, sample_options.token_limit, targets)
+        options, taxonomy = sample_options, None
+        if study.taxonomy is not None:
+            asvs = np.unique(study.table.take_counts(train_rows).indices)
+            taxonomy = TaxonRanks.fit(study.taxonomy.taxa[asvs], study.taxonomy.path)
+        assert options.max_bp is not None
+        return cls(
+            options.max_bp,
+            trim_length,
+            rarefy_depth,
+            seed,
+            options.token_limit,
+            targets,
+            options.asv_sampling,
+            taxonomy,
+        )
 
     @property
     def labels(self) -> ClassLabels | None:
@@ -165,6 +186,8 @@ class Preprocessor:
             "format_version": FORMAT_VERSION,
             **{name: getattr(self, name) for name in _LEAST},
             "targets": [target_to_dict(target) for target in self.targets],
+            "asv_sampling": self.asv_sampling,
+            "taxonomy": None if self.taxonomy is None else self.taxonomy.to_list(),
         }
 
     @classmethod
@@ -176,10 +199,15 @@ class Preprocessor:
                 f"preprocessor of format {version!r}, this version of AAM reads formats up to {FORMAT_VERSION}",
                 remedy="Use the version of AAM that made the model, or a newer one",
             )
-        types = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
-        checked = strict_fields(dict(values), types, "preprocessor")
+        types: dict[str, Any] = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
+        if version >= 3:
+            types |= {"asv_sampling": str, "taxonomy": list | None}
+        checked = {"asv_sampling": "abundance", "taxonomy": None}
+        checked |= strict_fields(dict(values), types, "preprocessor")
         targets = tuple(
             target_from_dict(target, version, f"preprocessor: target {number}")
             for number, target in enumerate(checked["targets"], 1)
         )
-        return cls(**{name: checked[name] for name in _LEAST}, targets=targets)
+        taxonomy = None if checked["taxonomy"] is None else TaxonRanks.from_list(checked["taxonomy"])
+        numbers = {name: checked[name] for name in _LEAST}
+        return cls(**numbers, targets=targets, asv_sampling=checked["asv_sampling"], taxonomy=taxonomy)

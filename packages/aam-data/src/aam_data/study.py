@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.inspection import Inspection, inspect_study
 from aam_data.phylogeny import Phylogeny
 from aam_data.readers.distances import DistanceMatrix
 from aam_data.readers.metadata import Metadata
 from aam_data.readers.qza import Provenance
+from aam_data.readers.taxonomy import Taxonomy
 from aam_data.sequences import Sequences
 from aam_data.table import CountTable
 
@@ -25,6 +26,7 @@ class Study:
         metadata: of the table's samples, in their order; samples that the file lacks miss every value.
         phylogeny: the tree, sheared to the table's features.
         distances: of the table's samples, in their order; NaN for samples that the matrix lacks.
+        taxonomy: of the table's features, in their order.
         notes: sentences about everything that was dropped, merged or cut.
         inputs: the files that were read.
         dropped_samples: ids of samples without reads, which the table no longer has.
@@ -35,13 +37,17 @@ class Study:
     metadata: Metadata | None = None
     phylogeny: Phylogeny | None = None
     distances: DistanceMatrix | None = None
+    taxonomy: Taxonomy | None = None
     notes: tuple[str, ...] = ()
     inputs: tuple[Provenance, ...] = ()
     dropped_samples: tuple[str, ...] = ()
 
 
 def read_study(
-    table: TableOptions, metadata: MetadataOptions | None = None, phylogeny: PhylogenyOptions | None = None
+    table: TableOptions,
+    metadata: MetadataOptions | None = None,
+    phylogeny: PhylogenyOptions | None = None,
+    taxonomy: TaxonomyOptions | None = None,
 ) -> Study:
     """Read the files of a study and align them by id.
 
@@ -50,7 +56,7 @@ def read_study(
             files that do not belong together, or samples, sequences or tips that are missing where the options do
             not allow it.
     """
-    found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions())
+    found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy)
     found.problems.refuse()
     study = study_of(found)
     assert study is not None
@@ -67,6 +73,7 @@ def study_of(found: Inspection) -> Study | None:
         found.metadata,
         found.phylogeny,
         found.distances,
+        found.taxonomy,
         found.notes,
         found.inputs,
         found.dropped_samples,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,11 +47,14 @@ class CountTable:
         sample_ids: [B] str objects, unique.
         feature_ids: [A] str objects, unique.
         data: counts of all samples; integer dtype for reads, float64 for relative abundances.
+        file_rows: int64 [A] place of each feature in the file (of the first, where several became one); None where
+            features are as in the file.
     """
 
     sample_ids: np.ndarray
     feature_ids: np.ndarray
     data: SampleCounts
+    file_rows: np.ndarray | None = None
 
     @property
     def n_samples(self) -> int:
@@ -83,7 +86,7 @@ class CountTable:
     def take_samples(self, rows: np.ndarray) -> CountTable:
         """The table of the samples ``rows``, in that order; features stay as they are."""
         rows = np.asarray(rows, dtype=np.int64)
-        return CountTable(self.sample_ids[rows], self.feature_ids, self.take_counts(rows))
+        return CountTable(self.sample_ids[rows], self.feature_ids, self.take_counts(rows), self.file_rows)
 
     def regroup_features(self, new_index: np.ndarray, feature_ids: np.ndarray) -> CountTable:
         """Renumber features: feature j becomes ``new_index[j]``; -1 drops it, equal numbers are summed.
@@ -99,7 +102,11 @@ class CountTable:
         shape = (self.n_samples, len(feature_ids))
         rows = csr_matrix((counts, feature[kept].astype(np.int32), indptr), shape=shape)
         rows.sum_duplicates()  # sorts each row too
-        return table_from_rows(SampleCounts(rows.indptr, rows.indices, rows.data), self.sample_ids, feature_ids)
+        table = table_from_rows(SampleCounts(rows.indptr, rows.indices, rows.data), self.sample_ids, feature_ids)
+        file_rows = np.full(len(feature_ids), self.n_features, dtype=np.int64)
+        before = np.arange(self.n_features) if self.file_rows is None else self.file_rows
+        np.minimum.at(file_rows, new_index[new_index >= 0], before[new_index >= 0])
+        return replace(table, file_rows=file_rows)
 
     def _sum_dtype(self) -> type:
         return np.int64 if self.is_integer else np.float64

@@ -49,6 +49,7 @@ class Batch:
             base (0 .. n_bases - 1) stood there. M = 0 when nothing is masked.
         hidden_counts: bool [N], occurrences whose abundance the model may not see; None when all are shown.
         targets: float32 [B, T] in transformed units or class codes, NaN = missing; None without targets.
+        taxa: int64 [U, R], taxon of each distinct ASV at R ranks, -1 = unknown; None when they are not predicted.
     """
 
     tokens: Tensor
@@ -66,6 +67,7 @@ class Batch:
     masked_bases: Tensor
     hidden_counts: Tensor | None = None
     targets: Tensor | None = None
+    taxa: Tensor | None = None
 
     @property
     def n_samples(self) -> int:
@@ -112,6 +114,7 @@ class EncoderOutput(NamedTuple):
     nucleotide_logits: Tensor | None = None  # [M, n_bases]
     log_abundance: Tensor | None = None  # [B, S], in the units of `standardized_log_abundance`
     faith_pd: Tensor | None = None  # [B], standardized
+    taxonomy_logits: Tensor | None = None  # [U, taxa of all ranks one after the other]
 
 
 class PredictorOutput(NamedTuple):

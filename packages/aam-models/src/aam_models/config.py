@@ -15,6 +15,7 @@ _T = TypeVar("_T")
 Common = Annotated[_T, "common"]
 
 LARGEST_WIDTH, MOST_LAYERS, LONGEST_SEQUENCE = 16_384, 256, 65_536
+MOST_RANKS, MOST_TAXA = 32, 1_000_000
 
 
 def _require(condition: bool, message: str) -> None:
@@ -54,6 +55,9 @@ class ModelOptions:
     count_embedding: bool | None = None
     """Whether the model sees how abundant each ASV is. Default: yes; for `aam train --pretrained-encoder`, as in
     that."""
+    count_embedding_method: Literal["add", "concat", "film"] | None = None
+    """How it sees it: added to the ASV's embedding, beside it (concat), or as a scale and a shift of it (film).
+    Default: add; for `aam train --pretrained-encoder`, as in that."""
     asv_chunk_size: int = 256
     """ASVs encoded at once; 0 = all. Smaller needs less memory in prediction; training keeps what it needs of all."""
 
@@ -64,6 +68,10 @@ class ModelOptions:
             ("--attention-layers", self.attention_layers),
         ):
             _require(value is None or value >= 1, f"{flag} {value}: must be 1 or more")
+        _require(
+            self.count_embedding is not False or self.count_embedding_method is None,
+            f"--count-embedding-method {self.count_embedding_method} and --no-count-embedding exclude each other",
+        )
         _require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
         size = self.size()
         _require(size.width <= LARGEST_WIDTH, f"--embedding-dim {size.width}: must be at most {LARGEST_WIDTH}")
@@ -145,7 +153,10 @@ class EncoderConfig:
         width: D, of ASV and sample embeddings.
         asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
         count_embedding: whether abundance is an input.
+        count_embedding_method: "add", "concat" or "film".
         distance_head, faith_pd_head, nucleotide_head, count_head: which pretraining heads exist.
+        taxonomy_classes: number of taxa at each rank that the taxonomy head predicts; none = no such head.
+        distance_scale: what a distance of 1 of the distance head means; 1 for metrics that are at most 1.
     """
 
     alphabet: Alphabet
@@ -159,8 +170,21 @@ class EncoderConfig:
     faith_pd_head: bool = False
     nucleotide_head: bool = True
     count_head: bool = True
+    count_embedding_method: str = "add"
+    taxonomy_classes: tuple[int, ...] = ()
+    distance_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        _require(
+            self.count_embedding_method in ("add", "concat", "film"),
+            f"count_embedding_method {self.count_embedding_method!r}: must be add, concat or film",
+        )
+        _require(
+            len(self.taxonomy_classes) <= MOST_RANKS
+            and all(1 <= classes <= MOST_TAXA for classes in self.taxonomy_classes),
+            f"taxonomy_classes {self.taxonomy_classes}: at most {MOST_RANKS} ranks of 1 to {MOST_TAXA:,} taxa",
+        )
+        _require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
         _require(1 <= self.max_bp <= LONGEST_SEQUENCE, f"max_bp {self.max_bp}: must be 1 to {LONGEST_SEQUENCE}")
         _require(1 <= self.width <= LARGEST_WIDTH, f"width {self.width}: must be 1 to {LARGEST_WIDTH}")
         _require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")

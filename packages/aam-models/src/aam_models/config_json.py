@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.errors import ModelError, first_few
+from aam_models.migrations import MIGRATIONS, migrate
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS: dict[str, type] = {"encoder": EncoderConfig, "predictor": PredictorConfig}
 LARGEST_INTEGER = 2**53  # in a float field: what a float holds exactly
 _C = TypeVar("_C")
@@ -43,6 +44,7 @@ def config_from_json(text: str, file: str) -> EncoderConfig | PredictorConfig:
         )
     if set(content) != {"format_version", "kind", "model"}:
         raise ModelError(f"{file}: not an AAM model configuration")
+    content = migrate(content, version, MIGRATIONS, file)
     kind = content["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise ModelError(f"{file}: unknown kind of model {short(kind)}")

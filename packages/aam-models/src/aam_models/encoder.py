@@ -27,6 +27,7 @@ class Encoder(nn.Module):
         self.distance_head = DistanceHead() if config.distance_head else None
         self.faith_pd_head = ValueHead(config.width) if config.faith_pd_head else None
         self.count_head = nn.Linear(config.width, 1) if config.count_head else None
+        self.taxonomy_head = nn.Linear(config.width, sum(config.taxonomy_classes)) if config.taxonomy_classes else None
 
     def forward(self, batch: Batch, asvs: AsvOutput | None = None) -> EncoderOutput:
         """Encode a batch.
@@ -38,10 +39,12 @@ class Encoder(nn.Module):
         asvs = self.asv_encoder(batch) if asvs is None else asvs
         samples = self.sample_encoder(asvs.embeddings, batch)
         count_head = self.count_head if batch.hidden_counts is not None else None
+        taxonomy_head = self.taxonomy_head if batch.taxa is not None else None
         return EncoderOutput(
             sample_embeddings=samples.embeddings,
             asv_embeddings=asvs.embeddings,
             nucleotide_logits=asvs.nucleotide_logits,
             log_abundance=None if count_head is None else count_head(samples.slots).squeeze(-1),
+            taxonomy_logits=None if taxonomy_head is None else taxonomy_head(asvs.embeddings),
             faith_pd=None if self.faith_pd_head is None else self.faith_pd_head(samples.embeddings),
         )

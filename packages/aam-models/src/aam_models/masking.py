@@ -6,6 +6,7 @@ import numpy as np
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64
+MEAN_SPAN, LONGEST_SPAN = 3.0, 10  # bases: a codon on average
 
 
 def mix(value: np.ndarray) -> np.ndarray:
@@ -24,7 +25,7 @@ def _stream(*numbers: int) -> np.uint64:
 
 
 def masked_positions(
-    keys: np.ndarray, maskable: np.ndarray, ratio: float, seed: int, draw: int
+    keys: np.ndarray, maskable: np.ndarray, ratio: float, seed: int, draw: int, strategy: str = "random"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions to mask: ``ratio`` of each sequence's maskable ones, rounded, at least one where there is any.
 
@@ -34,19 +35,54 @@ def masked_positions(
         ratio: share to mask, in (0, 1).
         seed: of the run.
         draw: epoch or pass.
+        strategy: "random", each base by itself; "span", runs of neighbouring ones.
 
     Returns:
         rows and columns, int64 [M], ascending by row, then by column.
     """
-    columns = (np.arange(maskable.shape[1], dtype=np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
-    scores = mix(mix(keys ^ _stream(seed, draw))[:, None] + columns[None, :])
-    scores[~maskable] = np.uint64(_WORD - 1)
     available = maskable.sum(axis=1)
     wanted = np.minimum(np.maximum(np.rint(ratio * available).astype(np.int64), 1), available)
+    scores = _position_scores(keys, maskable.shape[1], seed, draw)
+    if strategy == "span":
+        scores = _span_scores(keys, maskable, scores, int(wanted.max(initial=0)), seed, draw)
+    scores[~maskable] = np.uint64(_WORD - 1)
     last = np.maximum(wanted, 1)[:, None] - 1  # rank of the last position to mask
     threshold = np.take_along_axis(np.sort(scores, axis=1), last, axis=1)
     rows, positions = np.nonzero((scores <= threshold) & maskable)
     return rows, positions
+
+
+def _position_scores(keys: np.ndarray, n_positions: int, seed: int, draw: int) -> np.ndarray:
+    """A random number for every position, uint64 [U, L]; positions are masked from the lowest up."""
+    columns = (np.arange(n_positions, dtype=np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
+    return mix(mix(keys ^ _stream(seed, draw))[:, None] + columns[None, :])
+
+
+def _span_scores(
+    keys: np.ndarray, maskable: np.ndarray, scores: np.ndarray, most: int, seed: int, draw: int
+) -> np.ndarray:
+    """Scores that let spans be masked one after the other, each from its beginning; ``scores`` decide what is left.
+
+    Starts are uniform, lengths geometric and cut at 10 (SpanBERT, Joshi et al. 2020, arXiv:1907.10529). So many spans
+    are drawn that they nearly always hold the ``most`` bases that a sequence needs, overlaps included.
+    """
+    n_positions = maskable.shape[1]
+    n_spans = -(-2 * most // int(MEAN_SPAN)) + 1
+    numbers = mix(
+        mix(keys ^ _stream(seed, draw, 2))[:, None]
+        + (np.arange(2 * n_spans, dtype=np.uint64) + np.uint64(1))[None, :] * np.uint64(_GOLDEN)
+    )
+    uniform = (numbers >> np.uint64(11)) * 2.0**-53  # [U, 2 spans] in [0, 1)
+    bases = np.where(maskable.any(axis=1), n_positions - maskable[:, ::-1].argmax(axis=1), 1)
+    starts = (uniform[:, :n_spans] * bases[:, None]).astype(np.int64)
+    lengths = 1 + np.log1p(-uniform[:, n_spans:]) / np.log1p(-1 / MEAN_SPAN)
+    stops = starts + np.minimum(lengths, LONGEST_SPAN).astype(np.int64)
+    columns = np.arange(n_positions)
+    found = (scores >> np.uint64(2)) + np.uint64(2**62)  # what no span covers comes last
+    for span in reversed(range(n_spans)):
+        covered = (columns >= starts[:, span, None]) & (columns < stops[:, span, None])
+        found = np.where(covered, (span * n_positions + columns).astype(np.uint64), found)
+    return found
 
 
 def hidden_occurrences(asv_keys: np.ndarray, sample_keys: np.ndarray, ratio: float, seed: int, draw: int) -> np.ndarray:

@@ -22,7 +22,14 @@ def dna_alphabet() -> Alphabet:
     )
 
 
-def new_encoder_config(options: ModelOptions, max_bp: int, weights: Weights) -> EncoderConfig:
+def new_encoder_config(
+    options: ModelOptions,
+    max_bp: int,
+    weights: Weights,
+    *,
+    taxonomy_classes: tuple[int, ...] = (),
+    distance_scale: float = 1.0,
+) -> EncoderConfig:
     """An encoder from scratch with the heads that the objective needs."""
     size = options.size()
     config = EncoderConfig(
@@ -33,18 +40,28 @@ def new_encoder_config(options: ModelOptions, max_bp: int, weights: Weights) -> 
         asv_layers=size.layers,
         sample_layers=size.layers,
         count_embedding=options.count_embedding is not False,
+        count_embedding_method=options.count_embedding_method or "add",
     )
-    return with_heads(config, weights)
+    return with_heads(config, weights, taxonomy_classes=taxonomy_classes, distance_scale=distance_scale)
 
 
-def with_heads(config: EncoderConfig, weights: Weights) -> EncoderConfig:
-    """The same encoder with the heads that the objective needs and no others."""
+def with_heads(
+    config: EncoderConfig, weights: Weights, *, taxonomy_classes: tuple[int, ...] = (), distance_scale: float = 1.0
+) -> EncoderConfig:
+    """The same encoder with the heads that the objective needs and no others.
+
+    Args:
+        taxonomy_classes: number of taxa by rank.
+        distance_scale: the largest training distance, for metrics that are not at most 1.
+    """
     return replace(
         config,
         distance_head=weights.unifrac > 0,
         faith_pd_head=weights.faith_pd > 0,
         nucleotide_head=weights.nucleotides > 0,
         count_head=weights.counts > 0,
+        taxonomy_classes=taxonomy_classes if weights.taxonomy > 0 else (),
+        distance_scale=distance_scale,
     )
 
 
@@ -70,6 +87,9 @@ def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: Encod
             options.attention_layers in (None, size.layers)
         ),
         f"{seen} (it was made the other way)": options.count_embedding in (None, pretrained.count_embedding),
+        f"--count-embedding-method {options.count_embedding_method} (it has {pretrained.count_embedding_method})": (
+            options.count_embedding_method in (None, pretrained.count_embedding_method)
+        ),
         f"--max-bp {max_bp} (it has {pretrained.max_bp})": max_bp in (None, pretrained.max_bp),
     }
     wrong = [text for text, is_so in fits.items() if not is_so]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import nn
@@ -21,17 +23,23 @@ MOST_SAMPLES = 64  # whose pairs the distance head is calibrated on
 MOST_VALUES = 1000  # samples whose Faith PD gives mean and spread
 
 
-def calibrate_encoder(step: Step, data: RunData, objective: Objective, batch_size: int) -> None:
-    """Set the maps of the distance and Faith PD heads from training samples (fixed draw)."""
+def calibrate_encoder(
+    step: Step, data: RunData, objective: Objective, batch_size: int, *, keep: Collection[str] = ()
+) -> None:
+    """Set the maps of the distance and Faith PD heads from training samples (fixed draw).
+
+    Args:
+        keep: heads that know their map already: "distance_head", "faith_pd_head".
+    """
     encoder: Encoder = step.encoder
-    if objective.weights.unifrac and encoder.distance_head is not None:
+    if objective.weights.unifrac and encoder.distance_head is not None and "distance_head" not in keep:
         assert objective.pairs is not None
         rows = _some(data.rows["train"], MOST_SAMPLES, data.preprocessor.seed)
         embeddings = torch.from_numpy(run_samples(step, data.maker, rows, batch_size).embeddings).to(step.device)
         i, j = pair_indices(len(rows), step.device)
         distances = torch.from_numpy(objective.pairs.pairs(rows, rows, FIXED_DRAW)).to(step.device)
         encoder.distance_head.calibrate(embeddings[i], embeddings[j], distances[i, j])
-    if objective.weights.faith_pd and encoder.faith_pd_head is not None:
+    if objective.weights.faith_pd and encoder.faith_pd_head is not None and "faith_pd_head" not in keep:
         assert objective.pairs is not None
         rows = _some(data.rows["train"], MOST_VALUES, data.preprocessor.seed)
         values = torch.from_numpy(objective.pairs.values(rows, FIXED_DRAW))

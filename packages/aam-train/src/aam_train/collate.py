@@ -23,10 +23,19 @@ SHORTEST_IN_CHUNK = 0.75  # of the longest, in tokens: bounds the padding of mix
 
 @dataclass(frozen=True)
 class Masking:
-    """What is hidden from the model in training. A ratio of 0 hides nothing."""
+    """What is hidden from the model in training, and what is looked up for it.
+
+    Attributes:
+        nucleotide_ratio: share of the bases that are masked; 0 = none.
+        count_ratio: share of the abundances that are hidden; 0 = none.
+        strategy: "random" or "span", see `masked_positions`.
+        taxa: whether taxa are predicted.
+    """
 
     nucleotide_ratio: float = 0.0
     count_ratio: float = 0.0
+    strategy: str = "random"
+    taxa: bool = False
 
 
 class Collator:
@@ -38,13 +47,21 @@ class Collator:
         chunk_size: ASVs encoded at once; 0 = all.
         seed: of the masks.
         targets: float32 [B of the study, T] in transformed units, NaN = missing; None without targets.
+        taxa: int64 [A, R] taxa of the study's ASVs, -1 = unknown; None when they are not predicted.
     """
 
     def __init__(
-        self, study: Study, *, max_bp: int, chunk_size: int, seed: int, targets: np.ndarray | None = None
+        self,
+        study: Study,
+        *,
+        max_bp: int,
+        chunk_size: int,
+        seed: int,
+        targets: np.ndarray | None = None,
+        taxa: np.ndarray | None = None,
     ) -> None:
         self.sequences, self.max_bp, self.chunk_size, self.seed = study.sequences, max_bp, chunk_size, seed
-        self.targets = targets
+        self.targets, self.taxa = targets, taxa
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
@@ -73,6 +90,7 @@ class Collator:
             masked_bases=torch.from_numpy(masked[2]),
             hidden_counts=self._hide(rows, sizes, asv_rows[asv_index], draw, masking),
             targets=None if self.targets is None else torch.from_numpy(self.targets[rows]),
+            taxa=torch.from_numpy(self.taxa[asv_rows]) if masking.taxa and self.taxa is not None else None,
         )
 
     def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:
@@ -103,7 +121,7 @@ class Collator:
             return (np.zeros(0, dtype=np.int64),) * 3
         maskable = (tokens >= alphabet.A) & (tokens <= alphabet.T)
         keys = self.sequences.keys[asv_rows]
-        rows, columns = masked_positions(keys, maskable, masking.nucleotide_ratio, self.seed, draw)
+        rows, columns = masked_positions(keys, maskable, masking.nucleotide_ratio, self.seed, draw, masking.strategy)
         bases = tokens[rows, columns].astype(np.int64) - alphabet.A
         tokens[rows, columns] = alphabet.MASK
         return rows, columns, bases

@@ -22,6 +22,9 @@ class TransferOptions:
     """Train the head alone; embeddings of the frozen encoder are computed once."""
     best_metric: Literal["val_loss", "r2", "mae", "accuracy", "balanced_accuracy", "f1", "auc"] = "val_loss"
     """Validation metric that decides which checkpoint is best and when to stop."""
+    val_prediction_passes: int = 1
+    """Fixed draws of every judged sample (reads, and ASVs with --asv-sampling random) whose outputs are averaged, 1 to
+    100; `aam predict` does the same."""
     cv: int = 0
     """Folds of a cross-validation: one run each in fold-1/, fold-2/, ... and out-of-fold predictions; 0 = one run."""
 
@@ -30,6 +33,7 @@ class TransferOptions:
             not self.freeze_base or self.pretrained_encoder is not None,
             "--freeze-base needs --pretrained-encoder: a frozen encoder has to come from somewhere",
         )
+        _check_passes("--val-prediction-passes", self.val_prediction_passes)
         require(self.cv == 0 or 2 <= self.cv <= 100, f"--cv {self.cv}: must be 0 (off) or between 2 and 100")
 
 
@@ -80,12 +84,20 @@ class PredictOptions:
     """Model folder, or run folder of `aam train` (its best checkpoint is used)."""
     output: Common[Path]
     """Where to write predictions.tsv; the other tables are written beside it."""
+    asv_sampling: Literal["abundance", "first", "random"] | None = None
+    """ASVs that a sample keeps within the model's --token-limit. Default: as in training."""
+    prediction_passes: int | None = None
+    """Fixed draws of every sample (reads, and ASVs with --asv-sampling random) whose outputs are averaged, 1 to 100.
+    Default: the --val-prediction-passes of training."""
+    output_variance: bool = False
+    """Write the variance of the predictions over the passes into the full table (of a class: of its probability)."""
     batch_size: int = 32
     """Samples per step; it does not change predictions."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
 
     def __post_init__(self) -> None:
+        _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
         require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
         _check_device(self.device)
 
@@ -110,3 +122,7 @@ def _check_seed(seed: int) -> None:
 def _check_device(device: str) -> None:
     known = device in ("auto", "cpu", "cuda") or (device.startswith("cuda:") and device[5:].isdigit())
     require(known, f"--device {device}: must be auto, cpu, cuda or cuda:N")
+
+
+def _check_passes(flag: str, passes: int) -> None:
+    require(1 <= passes <= 100, f"{flag} {passes}: must be between 1 and 100")

@@ -37,12 +37,20 @@ def describe(path: Path) -> list[tuple[str, str]]:
         ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
         (
             "ASVs",
-            f"up to {preprocessor.token_limit:,} a sample{'' if encoder.count_embedding else ', without abundance'}",
+            f"up to {preprocessor.token_limit:,} a sample{_sampling(preprocessor.asv_sampling)}"
+            f"{'' if encoder.count_embedding else ', without abundance'}",
         ),
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
         ("seed", str(preprocessor.seed)),
     ]
     rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
+    if encoder.distance_head:
+        alpha = f", alpha {record.unifrac_alpha:g}" if record.unifrac_metric == "generalized" else ""
+        rows.append(("distances", f"{record.unifrac_metric}{alpha}"))
+    if encoder.taxonomy_classes:
+        rows.append(("taxonomy", f"{', '.join(map(str, encoder.taxonomy_classes))} taxa by rank"))
+    if record.best_value is not None:
+        rows.append(("best", f"{record.best_metric} {record.best_value:.4g}"))
     rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value == value]
     rows += _test_results(folder)
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
@@ -79,3 +87,7 @@ def _target(target: FittedTarget) -> str:
 
 def _trim(length: int) -> str:
     return f", trimmed to {length}" if length else ""
+
+
+def _sampling(sampling: str) -> str:
+    return {"abundance": "", "first": ", the first in the table", "random": ", at random"}[sampling]

@@ -11,11 +11,12 @@ from aam_data.config import (
     SplitOptions,
     TableOptions,
     TargetOptions,
+    TaxonomyOptions,
 )
 from aam_models.config import HeadOptions, ModelOptions
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
-from aam_train.objective_config import PretrainObjective, TrainObjective
+from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.optimizer_config import OptimizerOptions
 
 
@@ -32,6 +33,13 @@ def _check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
         )
 
 
+def _check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:
+    _require(
+        optimizer.scheduler != "plateau" or split.val_size > 0 or split.val_samples is not None,
+        "--scheduler plateau follows the validation metric: give a --val-size above 0",
+    )
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
     """Settings of `aam pretrain`."""
@@ -44,24 +52,50 @@ class PretrainConfig:
     split: SplitOptions = SplitOptions()
     model: ModelOptions = ModelOptions()
     objective: PretrainObjective = PretrainObjective()
+    masking: MaskingOptions = MaskingOptions()
+    taxonomy: TaxonomyOptions = TaxonomyOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
 
     def __post_init__(self) -> None:
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
+        objective, metric = self.objective, self.phylogeny.unifrac_metric
         _require(
-            self.objective.penalty == 0 or _has_targets(self.phylogeny),
-            "--tree (or --unifrac-matrix) is needed for the UniFrac objective; --penalty 0 switches it off",
+            objective.penalty == 0 or _has_targets(self.phylogeny),
+            "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --penalty 0 switches it off",
         )
         _require(
-            self.objective.unifrac_metric == "unifrac" or self.phylogeny.unifrac_matrix is None,
-            f"--unifrac-metric {self.objective.unifrac_metric} needs --tree: a distance matrix has no Faith PD",
-        )
-        _require(
-            self.run.batch_size > 1 or self.objective.penalty == 0 or self.objective.unifrac_metric == "faith_pd",
+            self.run.batch_size > 1 or objective.penalty == 0 or metric == "faith_pd",
             "--batch-size 1 has no pair of samples for the UniFrac objective: give 2 or more, or --penalty 0",
         )
+        _require(
+            not objective.taxonomy_penalty or self.taxonomy.taxonomy is not None,
+            "--taxonomy-penalty above 0 needs --taxonomy",
+        )
+        _require(
+            objective.penalty + objective.nuc_penalty + objective.count_penalty + self.taxonomy_weight() > 0,
+            "--penalty, --nuc-penalty and --count-penalty are all 0: nothing is left to learn",
+        )
+        _check_plateau(self.optimizer, self.split)
+        computed = {
+            "unifrac": objective.penalty > 0 and metric != "faith_pd",
+            "faith_pd": objective.penalty > 0 and metric in ("faith_pd", "combined"),
+            "nucleotide": objective.nuc_penalty > 0,
+            "count": objective.count_penalty > 0,
+            "taxonomy": self.taxonomy_weight() > 0,
+        }
+        wanted = objective.best_metric.rpartition("_")[0]
+        _require(
+            objective.best_metric == "val_loss" or computed[wanted],
+            f"--best-metric {objective.best_metric}: this run does not compute it, since it does not learn it",
+        )
+
+    def taxonomy_weight(self) -> float:
+        """Weight of the taxonomy objective: as given, else 1 with a taxonomy."""
+        if self.objective.taxonomy_penalty is not None:
+            return self.objective.taxonomy_penalty
+        return 1.0 if self.taxonomy.taxonomy is not None else 0.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +113,7 @@ class TrainConfig:
     model: ModelOptions = ModelOptions()
     head: HeadOptions = HeadOptions()
     objective: TrainObjective = TrainObjective()
+    masking: MaskingOptions = MaskingOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
 
@@ -95,6 +130,13 @@ class TrainConfig:
             "--penalty above 0 and --freeze-base exclude each other: a frozen encoder cannot learn distances "
             "(leave out --tree and --unifrac-matrix, or give --penalty 0)",
         )
+        auxiliary = {"--nuc-penalty": self.objective.nuc_penalty, "--count-penalty": self.objective.count_weight()}
+        for flag, weight in auxiliary.items():
+            _require(
+                not (self.transfer.freeze_base and weight > 0),
+                f"{flag} above 0 and --freeze-base exclude each other: a frozen encoder learns nothing",
+            )
+        _check_plateau(self.optimizer, self.split)
         _require(
             not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
             "--cv continues all its folds: give --resume-from auto",

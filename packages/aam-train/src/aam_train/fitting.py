@@ -128,7 +128,13 @@ class Fit:
 
         def save(progress: Progress, pointer: str) -> None:
             progress.scaler = update.state()
-            record = replace(self.record, step=progress.step, validation=progress.validation)
+            record = replace(
+                self.record,
+                step=progress.step,
+                validation=progress.validation,
+                best_metric=self.best_metric,
+                best_value=progress.best_value,
+            )
             name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
             checkpoints.save(
                 name,

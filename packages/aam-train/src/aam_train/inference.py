@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aam_data.dataset import SampleDataset
 from aam_train.collate import Masking
+from aam_train.errors import TrainError
 from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
 from aam_train.step import Step
 
@@ -63,23 +65,39 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Tensor:
     return table
 
 
-def embed_drawn_asvs(step: Step, maker: BatchMaker, rows: np.ndarray) -> Tensor:
-    """Like `embed_asvs`, for the ASVs in the fixed draw of these samples."""
-    drawn = maker.samples.samples(rows, FIXED_DRAW)
+def embed_drawn_asvs(step: Step, maker: BatchMaker, rows: np.ndarray, draw: int = FIXED_DRAW) -> Tensor:
+    """Like `embed_asvs`, for the ASVs in a fixed draw of these samples."""
+    drawn = maker.samples.samples(rows, draw)
     return embed_asvs(step, maker, np.unique(np.concatenate([sample.asv_rows for sample in drawn])))
 
 
-def run_samples(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int) -> SampleOutputs:
-    """Embeddings and outputs of the fixed draw of these samples, nothing masked."""
+def run_passes(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, passes: int) -> list[SampleOutputs]:
+    """The samples in several fixed draws, one after the other: the first is that of `run_samples`."""
+    return [run_samples(step, maker, rows, batch_size, FIXED_DRAW - number) for number in range(passes)]
+
+
+def refuse_equal_passes(flag: str, passes: int, samples: SampleDataset) -> None:
+    """Raise TrainError for several passes that would all be the same."""
+    if passes > 1 and samples.are_fixed(np.arange(len(samples))):
+        raise TrainError(
+            f"{flag} {passes}: without rarefaction, and without --asv-sampling random and samples above the token "
+            "limit, all passes are the same. Leave it out"
+        )
+
+
+def run_samples(
+    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, draw: int = FIXED_DRAW
+) -> SampleOutputs:
+    """Embeddings and outputs of a fixed draw of these samples, nothing masked."""
     embeddings, outputs, faith_pd = [], [], []
     if step.asv_table is None and step.sample_table is None:
-        asv_table = embed_drawn_asvs(step, maker, rows)
+        asv_table = embed_drawn_asvs(step, maker, rows, draw)
     else:
         asv_table = step.asv_table  # type: ignore[assignment]
     head = step.encoder.faith_pd_head
     with evaluating(step):
         step.asv_table = asv_table
-        for request in fixed_requests(rows, batch_size):
+        for request in fixed_requests(rows, batch_size, draw=draw):
             step.check_stop()
             result = step.run(maker[request].to(step.device))
             embeddings.append(result.encoded.sample_embeddings.cpu())
@@ -94,10 +112,22 @@ def run_samples(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int
     )
 
 
+def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> np.ndarray:
+    """Logits of the taxa of all ranks of these ASVs, float32 [A, sum of widths]."""
+    parts = []
+    with evaluating(step):
+        for start in range(0, len(asv_rows), ASVS_AT_ONCE):
+            step.check_stop()
+            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking())
+            order = np.argsort(batch.asv_rows.numpy())  # batches are ordered by length
+            parts.append(step.predict_taxa(batch).cpu().numpy()[order])
+    return np.concatenate(parts)
+
+
 def predict_masked_bases(
-    step: Step, maker: BatchMaker, asv_rows: np.ndarray, ratio: float
+    step: Step, maker: BatchMaker, asv_rows: np.ndarray, masking: Masking
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Logits of masked bases under the fixed draw, each ASV once.
+    """Logits of masked bases under the fixed draw, each ASV once; ``asv_rows`` ascending.
 
     Returns:
         ASV row, base position (from 0), true base (0-3), int64 [M] each, and logits float32 [M, 4].
@@ -106,7 +136,7 @@ def predict_masked_bases(
     with evaluating(step):
         for start in range(0, len(asv_rows), ASVS_AT_ONCE):
             step.check_stop()
-            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking(ratio))
+            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, masking)
             predicted = step.encode_asvs(batch).nucleotide_logits
             assert predicted is not None
             rows = batch.asv_rows[batch.masked_rows].numpy()

@@ -38,7 +38,11 @@ def read_json_object(file: Path) -> dict[str, Any]:
 
 def read_record(file: Path, cls: type[RecordT]) -> RecordT:
     """A dataclass that was written as JSON; undefined metrics in its dictionaries are NaN again."""
-    content = read_json_object(file)
+    return as_record(read_json_object(file), cls, file)
+
+
+def as_record(content: dict[str, Any], cls: type[RecordT], file: Path) -> RecordT:
+    """The same for content that was read from ``file``."""
     names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if odd := sorted(names ^ content.keys()):
         raise ModelError(f"{file}: missing or unknown keys: {', '.join(odd)}")

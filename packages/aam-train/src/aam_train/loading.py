@@ -67,12 +67,12 @@ class TrainingPlan:
         return itertools.chain(first, itertools.chain.from_iterable(later))
 
 
-def fixed_requests(rows: np.ndarray, batch_size: int, masking: Masking | None = None) -> list[BatchRequest]:
-    """Batches of validation and prediction: all rows, in order, the fixed draw, nothing masked unless asked."""
+def fixed_requests(
+    rows: np.ndarray, batch_size: int, masking: Masking | None = None, draw: int = FIXED_DRAW
+) -> list[BatchRequest]:
+    """Batches of validation and prediction: all rows, in order, a fixed draw, nothing masked unless asked."""
     masking = masking or Masking()
-    return [
-        BatchRequest(rows[start : start + batch_size], FIXED_DRAW, masking) for start in range(0, len(rows), batch_size)
-    ]
+    return [BatchRequest(rows[start : start + batch_size], draw, masking) for start in range(0, len(rows), batch_size)]
 
 
 class BatchMaker(Dataset):

@@ -8,8 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sk
 
-HIGHER_IS_BETTER = {"val_loss": False, "r2": True, "mae": False, "accuracy": True}
-HIGHER_IS_BETTER |= {"balanced_accuracy": True, "f1": True, "auc": True}
+HIGHER_IS_BETTER = {
+    "val_loss": False,
+    # of targets
+    "r2": True,
+    "mae": False,
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "f1": True,
+    "auc": True,
+    # of pretraining
+    "unifrac_r": True,
+    "unifrac_mae": False,
+    "faith_pd_r": True,
+    "faith_pd_mae": False,
+    "nucleotide_accuracy": True,
+    "count_mse": False,
+    "taxonomy_accuracy": True,
+}
 
 
 def is_better(value: float, best: float, *, higher_is_better: bool) -> bool:

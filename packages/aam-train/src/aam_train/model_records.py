@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aam_data.config import UnifracMetric
 from aam_data.preprocessor import Preprocessor
-from aam_train.json_files import read_json_object, read_record
+from aam_models.errors import ModelError
+from aam_train.json_files import as_record, read_json_object
 
 PREPROCESSOR, TRAINING = "preprocessor.json", "training.json"
 
@@ -24,6 +26,11 @@ class TrainingRecord:
         step: of the weights.
         validation: metrics at the end of the last epoch.
         versions: of what made it.
+        best_metric, best_value: what chooses the best checkpoint, and its best value so far; None before there is one.
+        unifrac_metric, unifrac_alpha: of the distances that were learned, if any were.
+        constant: what predicting without looking gives: the training mean of each target, or each class's share.
+        prediction_passes: draws of a sample whose outputs are averaged, see --val-prediction-passes.
+        format_version: of this record.
     """
 
     command: str
@@ -33,6 +40,13 @@ class TrainingRecord:
     step: int = 0
     validation: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    best_metric: str = "val_loss"
+    best_value: float | None = None
+    unifrac_metric: UnifracMetric = "unifrac"
+    unifrac_alpha: float = 1.0
+    constant: dict[str, float] = field(default_factory=dict)
+    prediction_passes: int = 1
+    format_version: int = 2
 
 
 def read_preprocessor(folder: Path) -> Preprocessor:
@@ -41,5 +55,20 @@ def read_preprocessor(folder: Path) -> Preprocessor:
 
 
 def read_training(folder: Path) -> TrainingRecord:
-    """The training record of a model folder."""
-    return read_record(folder / TRAINING, TrainingRecord)
+    """The training record of a model folder, of this format or an older one."""
+    file = folder / TRAINING
+    return as_record(_of_this_format(read_json_object(file), file), TrainingRecord, file)
+
+
+def _of_this_format(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    newest = TrainingRecord("", [], [], {}).format_version
+    version = content.get("format_version", 1)
+    if type(version) is not int or not 1 <= version <= newest:
+        raise ModelError(
+            f"{file}: format version {version!r}, this program reads versions up to {newest}. "
+            "Update AAM: pip install -U aam-cli"
+        )
+    if version == 1:  # before metrics of pretraining and other distances could be chosen
+        added = {"best_metric": "val_loss", "best_value": None, "unifrac_metric": "unifrac", "unifrac_alpha": 1.0}
+        content = {**added, "constant": {}, "prediction_passes": 1, **content, "format_version": 2}
+    return content

@@ -8,13 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aam_data.config import PhylogeneticTarget
 from aam_data.pair_targets import PairTargets
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_train.collate import Masking
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
 from aam_train.losses.pairs import count_pairs, pair_loss
+from aam_train.losses.taxa import count_taxa, taxonomy_loss
 from aam_train.losses.values import class_loss, count_hidden, count_known, hidden_count_loss, residual_loss
+from aam_train.objective_config import MaskingOptions
 
 Counts = dict[str, float]  # by term: what its sum is divided by, over all micro-batches of a step
 
@@ -27,6 +30,7 @@ class Weights:
     faith_pd: float = 0.0
     nucleotides: float = 0.0
     counts: float = 0.0
+    taxonomy: float = 0.0
     target: float = 0.0
 
 
@@ -83,16 +87,18 @@ class TargetLoss:
         kind: "mse", "mae", "huber" or "classes".
         spread: float32 [T] standard deviation of the training targets in transformed units, on the model's device;
             ones for classes.
+        delta: float32 [T] where huber bends, in these standard deviations.
     """
 
     kind: str
     spread: Tensor
+    delta: Tensor | float = 1.0
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Sum over known targets, a scalar; outputs [B, W], targets [B, T]."""
         if self.kind == "classes":
             return class_loss(outputs, targets[:, 0])
-        return residual_loss(self.kind, outputs / self.spread, targets / self.spread)
+        return residual_loss(self.kind, outputs / self.spread, targets / self.spread, self.delta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +144,8 @@ class Objective:
             found["nucleotides"] = count_masked(batch)
         if self.weights.counts:
             found["counts"] = count_hidden(batch)
+        if self.weights.taxonomy:
+            found["taxonomy"] = count_taxa(batch)
         if batch.targets is not None and self.target is not None:
             found["target"] = count_known(batch.targets)
         return found
@@ -160,6 +168,9 @@ class Objective:
         if self.weights.counts and encoded.log_abundance is not None:
             hidden = hidden_count_loss(encoded.log_abundance, batch)
             terms["counts"] = Term(hidden, counts["counts"], self.weights.counts)
+        if self.weights.taxonomy and encoded.taxonomy_logits is not None:
+            taxa = taxonomy_loss(encoded.taxonomy_logits, encoder.config.taxonomy_classes, batch)
+            terms["taxonomy"] = Term(taxa, counts["taxonomy"], self.weights.taxonomy)
         return terms
 
     def target_terms(self, predicted: PredictorOutput, batch: Batch, counts: Counts) -> dict[str, Term]:
@@ -168,3 +179,21 @@ class Objective:
         assert batch.targets is not None
         outputs = self.target(predicted.outputs, batch.targets)
         return {"target": Term(outputs, counts["target"], self.weights.target)}
+
+
+def phylogenetic_weights(metric: PhylogeneticTarget, penalty: float) -> dict[str, float]:
+    """Weights of distances and of Faith's PD: of one of them, or of both."""
+    return {
+        "unifrac": 0.0 if metric == "faith_pd" else penalty,
+        "faith_pd": penalty if metric in ("faith_pd", "combined") else 0.0,
+    }
+
+
+def masking_for(weights: Weights, options: MaskingOptions) -> Masking:
+    """What training batches hide and look up: only what some term predicts."""
+    return Masking(
+        nucleotide_ratio=options.nuc_mask_ratio if weights.nucleotides else 0.0,
+        count_ratio=options.count_mask_ratio if weights.counts else 0.0,
+        strategy=options.nuc_mask_strategy,
+        taxa=weights.taxonomy > 0,
+    )

@@ -96,6 +96,7 @@ def write_full(
     *,
     truth: np.ndarray | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
+    numbers: Mapping[str, np.ndarray] | None = None,
     not_predicted: Mapping[str, str] | None = None,
 ) -> None:
     """Everything known of every prediction, one row a sample and target.
@@ -103,15 +104,16 @@ def write_full(
     Args:
         truth: [R, T] true values in the targets' own terms, NaN or None where unknown.
         columns: further columns, [R] texts each.
+        numbers: further columns of each prediction, [R, T] each.
         not_predicted: reason by id, for samples that got no prediction.
     """
-    extra = dict(columns or {})
-    header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *extra]
+    extra, measured = dict(columns or {}), dict(numbers or {})
+    header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *measured, *extra]
     rows = []
     for r, sample_id in enumerate(predictions.sample_ids):
         for t, name in enumerate(predictions.names):
             known = [] if truth is None else [_text(truth[r, t])]
-            more = [values[r] for values in extra.values()]
+            more = [*(_text(values[r, t]) for values in measured.values()), *(values[r] for values in extra.values())]
             rows.append([sample_id, name, *known, _text(predictions.values[r, t]), *more])
     if not_predicted is not None:
         header.append("note")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aam_data.config import PhylogenyOptions
 from aam_data.dataset import SampleDataset, cut_report
-from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
+from aam_data.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier
 from aam_data.splits import Splits
@@ -15,6 +16,7 @@ from aam_data.study import Study
 from aam_train.collate import Collator
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.loading import FIXED_DRAW, BatchMaker
+from aam_train.pair_samples import sample_for_pairs
 from aam_train.reporting.records import Reporter
 
 
@@ -26,6 +28,7 @@ class RunData:
         rows: int64 rows of the study by part: "train", "validation", "test"; in the order of the sorted ids.
         pairs: true distances, when a tree or a matrix was given.
         scales: int64 [B of the study, T] which fitted scale each target of a sample has.
+        distance_scale: what true distances were divided by: the largest training distance where a metric has no bound.
     """
 
     study: Study
@@ -35,6 +38,12 @@ class RunData:
     maker: BatchMaker
     pairs: PairTargets | None
     scales: np.ndarray
+    distance_scale: float = 1.0
+
+    @property
+    def taxonomy_classes(self) -> tuple[int, ...]:
+        """Number of taxa at each rank; empty without a taxonomy."""
+        return () if self.preprocessor.taxonomy is None else self.preprocessor.taxonomy.widths
 
     def drawn_asvs(self, part: str) -> np.ndarray:
         """ASVs in the fixed draws of a part's samples, int64, ascending."""
@@ -71,12 +80,21 @@ def build_data(
     rarefier = Rarefier(study.table, depth, seed, only_draw=FIXED_DRAW if fixed else None)
     if fixed and depth:
         reporter.note(f"--rarefy-depth {depth}: one draw for all epochs, since the distances come from a file")
-    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets)
+    taxa = None
+    if preprocessor.taxonomy is not None:
+        assert study.taxonomy is not None
+        taxa = preprocessor.taxonomy.encode(study.taxonomy.taxa)
+    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa)
     everything = np.concatenate(list(rows.values()))
     if text := cut_report(maker.samples, everything, FIXED_DRAW):
         reporter.note(text)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
-    return RunData(study, splits, preprocessor, rows, maker, build_pairs(study, rarefier), scales)
+    pairs, scale = build_pairs(study, rarefier, config.phylogeny), 1.0
+    if pairs is not None and config.phylogeny.pair_metric == "weighted_unnormalized":
+        scale = largest_distance(pairs, rows["train"])
+        reporter.note(f"distances are divided by the largest of the training samples, {scale:.4g}")
+        pairs = ScaledTargets(pairs, scale)
+    return RunData(study, splits, preprocessor, rows, maker, pairs, scales, scale)
 
 
 def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporter: Reporter) -> np.ndarray | None:
@@ -101,16 +119,26 @@ def build_maker(
     preprocessor: Preprocessor,
     chunk_size: int,
     targets: np.ndarray | None = None,
+    taxa: np.ndarray | None = None,
 ) -> BatchMaker:
     """Batches of a study as the preprocessor treats it."""
     collator = Collator(
-        study, max_bp=preprocessor.max_bp, chunk_size=chunk_size, seed=preprocessor.seed, targets=targets
+        study, max_bp=preprocessor.max_bp, chunk_size=chunk_size, seed=preprocessor.seed, targets=targets, taxa=taxa
     )
     return BatchMaker(SampleDataset(study, rarefier, preprocessor), collator)
 
 
-def build_pairs(study: Study, rarefier: Rarefier) -> PairTargets | None:
+def build_pairs(study: Study, rarefier: Rarefier, options: PhylogenyOptions) -> PairTargets | None:
     """True distances from the matrix or the tree, whichever was given."""
     if study.distances is not None:
         return MatrixTargets(study.distances, study.table.sample_ids)
-    return TreeTargets(study.phylogeny, rarefier) if study.phylogeny is not None else None
+    if study.phylogeny is None:
+        return None
+    return TreeTargets(study.phylogeny, rarefier, options.pair_metric, options.unifrac_alpha)
+
+
+def largest_distance(pairs: PairTargets, rows: np.ndarray) -> float:
+    """The largest distance of samples (of a seeded subset of many), fixed draw; 1 where none has any."""
+    chosen = rows[sample_for_pairs(len(rows))]
+    distances = pairs.pairs(chosen, chosen, FIXED_DRAW)
+    return float(np.nanmax(distances, initial=0.0)) or 1.0

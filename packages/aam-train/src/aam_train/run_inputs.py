@@ -41,7 +41,8 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
     folds = tuple(check_run(config, config.run, fold, folder) for fold in range(1, n_folds + 1))
-    return RunInputs(folder, folds, read_study(config.table, config.metadata, config.phylogeny))
+    taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.taxonomy_weight() else None
+    return RunInputs(folder, folds, read_study(config.table, config.metadata, config.phylogeny, taxonomy))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,8 @@ def read_predict_inputs(config: PredictConfig) -> PredictInputs:
     if options.output.parent.resolve() == folder.resolve():
         raise TrainError(f"--output {options.output}: this is the model's own folder. Name a file elsewhere")
     preprocessor = read_preprocessor(folder)
+    if options.asv_sampling is not None:
+        preprocessor = replace(preprocessor, asv_sampling=options.asv_sampling)
     if not preprocessor.targets:
         raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
     if table.trim_length not in (0, preprocessor.trim_length):

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from aam_data.leaks import leak_notes
+from aam_data.pair_targets import PairTargets
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_models.build import build_encoder
 from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
 from aam_train.compute import build_compute, compute_settings, prepare_model
+from aam_train.encoder_report import draw_curves, judge, result_lines, validator
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import predict_masked_bases, run_samples
 from aam_train.json_files import write_json
-from aam_train.loading import FIXED_DRAW
-from aam_train.metrics import mean_absolute_error
 from aam_train.model_records import TrainingRecord
-from aam_train.objective import Objective, Weights
-from aam_train.objective_config import PretrainObjective
+from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.reporting.jsonl import read_records
-from aam_train.run_data import RunData, build_data
+from aam_train.run_data import build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.signals import StopFlag
 from aam_train.step import Step
-from aam_train.validation import EncoderValidator, sample_for_pairs
 
 
 def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
@@ -76,10 +69,16 @@ def _pretrain(
         console.note(note)
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
 
-    weights = pretrain_weights(config.objective)
-    objective = Objective(weights, pretrain_masking(config.objective), pairs=data.pairs)
+    objective = pretrain_objective(config, data.pairs)
     seed_weights(config.run.seed)
-    encoder = build_encoder(new_encoder_config(config.model, max_bp, weights)).to(device)
+    encoder_config = new_encoder_config(
+        config.model,
+        max_bp,
+        objective.weights,
+        taxonomy_classes=data.taxonomy_classes,
+        distance_scale=data.distance_scale,
+    )
+    encoder = build_encoder(encoder_config).to(device)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
     prepare_model(encoder, config.compute, console)
     step = Step(encoder, device, compute=compute, stop=stop)
@@ -92,6 +91,8 @@ def _pretrain(
         targets=[],
         samples={part: len(rows) for part, rows in data.rows.items()},
         versions=versions(),
+        unifrac_metric=config.phylogeny.pair_metric,
+        unifrac_alpha=config.phylogeny.unifrac_alpha,
     )
     folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
@@ -103,13 +104,13 @@ def _pretrain(
         validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
         run=config.run,
         optimizer=config.optimizer,
-        best_metric="val_loss",
+        best_metric=config.objective.best_metric,
         record=record,
         console=console,
         stop=stop,
     ).execute()
 
-    results = judge(step, data, objective, config.run.batch_size, folder.report)
+    results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
     write_json(folder.report / "results.json", results)
     draw_curves(folder.path)
     for line in result_lines(results):
@@ -117,109 +118,13 @@ def _pretrain(
     return folder.path
 
 
-def pretrain_weights(options: PretrainObjective) -> Weights:
-    """Weights of the terms; --penalty is that of the phylogenetic target(s)."""
-    metric = options.unifrac_metric
-    return Weights(
-        unifrac=options.penalty if metric in ("unifrac", "combined") else 0.0,
-        faith_pd=options.penalty if metric in ("faith_pd", "combined") else 0.0,
+def pretrain_objective(config: PretrainConfig, pairs: PairTargets | None) -> Objective:
+    """What the settings ask to learn, and where its true distances come from."""
+    options = config.objective
+    weights = Weights(
+        **phylogenetic_weights(config.phylogeny.unifrac_metric, options.penalty),
         nucleotides=options.nuc_penalty,
         counts=options.count_penalty,
+        taxonomy=config.taxonomy_weight(),
     )
-
-
-def pretrain_masking(options: PretrainObjective) -> Masking:
-    """What training batches hide: only what some term predicts."""
-    return Masking(
-        nucleotide_ratio=options.nuc_mask_ratio if options.nuc_penalty else 0.0,
-        count_ratio=options.count_mask_ratio if options.count_penalty else 0.0,
-    )
-
-
-def validator(data: RunData, objective: Objective, part: str, batch_size: int) -> EncoderValidator:
-    """The judge of one part's samples."""
-    return EncoderValidator(data.maker, objective, data.rows[part], data.drawn_asvs(part), batch_size)
-
-
-def judge(step: Step, data: RunData, objective: Objective, batch_size: int, report: Path) -> dict[str, Any]:
-    """Figures on held-out samples beside constants, and pictures of them."""
-    from aam_train.reporting.plots import plot_scatter
-
-    if len(data.rows["test"]) < 2:
-        return {"part": "test", "samples": len(data.rows["test"])}
-    validate = validator(data, objective, "test", batch_size)
-    results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "aam": validate(step)}
-    constant: dict[str, float] = {}
-    outputs = run_samples(step, data.maker, data.rows["test"], batch_size)
-    if objective.weights.unifrac:
-        truth, predicted = validate.distances(step, outputs.embeddings)
-        constant["unifrac_mae"] = mean_absolute_error(truth, mean_distance(data))
-        plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", "unweighted UniFrac")
-    if objective.weights.faith_pd:
-        assert objective.pairs is not None
-        truth, predicted = validate.faith_pd(outputs.faith_pd)
-        from_training = np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW))
-        constant["faith_pd_mae"] = mean_absolute_error(truth, from_training)
-        plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
-    if objective.weights.nucleotides:
-        results |= judge_bases(step, data, objective.masking.nucleotide_ratio)
-    return results | {"constant": constant}
-
-
-def mean_distance(data: RunData) -> float:
-    """Mean distance of the training samples' pairs (fixed draw): what a constant would predict."""
-    assert data.pairs is not None
-    rows = data.rows["train"][sample_for_pairs(len(data.rows["train"]))]
-    distances = data.pairs.pairs(rows, rows, FIXED_DRAW)
-    return float(np.nanmean(distances[np.triu_indices(len(rows), 1)], dtype=np.float64))
-
-
-def judge_bases(step: Step, data: RunData, ratio: float) -> dict[str, Any]:
-    """Accuracy at masked bases of ASVs that no training sample has, beside the majority base of each position."""
-    seen = data.observed_asvs("train")
-    novel = np.setdiff1d(data.drawn_asvs("test"), seen)
-    if len(novel) == 0:
-        return {"novel_asvs": {"count": 0}}
-    _, position, base, logits = predict_masked_bases(step, data.maker, novel, ratio)
-    majority = majority_bases(data, seen)
-    return {
-        "novel_asvs": {
-            "count": len(novel),
-            "nucleotide_accuracy": float((logits.argmax(axis=1) == base).mean()),
-            "majority_accuracy": float((majority[position] == base).mean()),
-        }
-    }
-
-
-def majority_bases(data: RunData, asv_rows: np.ndarray) -> np.ndarray:
-    """The commonest base (0-3) at each position of these ASVs, int64 [max_bp]."""
-    codes = data.study.sequences.codes[asv_rows, : data.preprocessor.max_bp]
-    return np.stack([(codes == base).sum(axis=0) for base in range(1, 5)]).argmax(axis=0)
-
-
-def draw_curves(run: Path) -> None:
-    """``report/curves.png`` from ``metrics.jsonl``."""
-    from aam_train.reporting.plots import plot_curves
-
-    plot_curves(run / "report" / "curves.png", read_records(run / "metrics.jsonl"))
-
-
-def result_lines(results: dict[str, Any]) -> list[str]:
-    """The results in words."""
-    if "aam" not in results:
-        return ["fewer than 2 samples are held out, so there are no held-out figures"]
-    aam, constant = results["aam"], results["constant"]
-    lines = []
-    for name, what in (("unifrac", "unweighted UniFrac of all held-out pairs"), ("faith_pd", "held-out Faith's PD")):
-        if f"{name}_r" in aam:
-            lines.append(
-                f"{what}: Pearson r {aam[f'{name}_r']:.3f}, mean absolute error {aam[f'{name}_mae']:.4g} "
-                f"(predicting the training mean: {constant[f'{name}_mae']:.4g})"
-            )
-    novel = results.get("novel_asvs", {})
-    if novel.get("count"):
-        lines.append(
-            f"masked bases of {novel['count']:,} ASVs that training never saw: {novel['nucleotide_accuracy']:.1%} "
-            f"right (the commonest base of each position: {novel['majority_accuracy']:.1%})"
-        )
-    return lines
+    return Objective(weights, masking_for(weights, config.masking), pairs)

@@ -15,13 +15,12 @@ from aam_models.build import build_predictor
 from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
 from aam_train.artifacts import input_records, versions
 from aam_train.calibration import calibrate_encoder, start_at_prior
-from aam_train.collate import Masking
 from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import asvs_of, embed_asvs, run_samples
+from aam_train.inference import asvs_of, embed_asvs, refuse_equal_passes, run_passes, run_samples
 from aam_train.model_records import TrainingRecord
-from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_data import RunData, build_data
@@ -37,7 +36,7 @@ from aam_train.transfer import (
     read_pretrained,
     seen_in_pretraining,
 )
-from aam_train.validation import PredictorValidator
+from aam_train.validation import PredictorValidator, mean_outputs
 
 
 def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
@@ -109,11 +108,13 @@ def _train_once(
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
     targets = data.maker.collator.targets
     assert targets is not None
+    refuse_equal_passes("--val-prediction-passes", config.transfer.val_prediction_passes, data.maker.samples)
 
-    weights = Weights(unifrac=config.pair_weight(), target=config.objective.target_penalty)
-    encoder = new_encoder_config(config.model, max_bp, weights)
+    weights = train_weights(config)
     if pretrained is not None:
-        encoder = with_heads(pretrained.config, weights)
+        encoder = with_heads(pretrained.config, weights, distance_scale=data.distance_scale)
+    else:
+        encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
     width = sum(target.spec.width for target in data.preprocessor.targets)
     seed_weights(config.run.seed)
     model = build_predictor(predictor_config(encoder, config.head, width))
@@ -123,7 +124,8 @@ def _train_once(
     model.to(device)
     console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
 
-    objective = Objective(weights, Masking(), data.pairs, target_loss(config, data, targets, device))
+    masking = masking_for(weights, config.masking)
+    objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, device))
     prepare_model(model, config.compute, console)
     step = Step(
         model,
@@ -132,8 +134,9 @@ def _train_once(
         compute=build_compute(config.compute, device),
         stop=stop,
     )
-    if folder.resume is None and not (pretrained and pretrained.config.distance_head):
-        calibrate_encoder(step, data, objective, config.run.batch_size)
+    if folder.resume is None:
+        keep = pretrained.calibrated(config.phylogeny, data.distance_scale) if pretrained is not None else ()
+        calibrate_encoder(step, data, objective, config.run.batch_size, keep=keep)
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
 
@@ -143,12 +146,22 @@ def _train_once(
         targets=list(config.target.metadata_column),
         samples={part: len(rows) for part, rows in data.rows.items()},
         versions=versions(),
+        unifrac_metric=config.phylogeny.pair_metric,
+        unifrac_alpha=config.phylogeny.unifrac_alpha,
+        constant=constant_of(data, targets),
+        prediction_passes=config.transfer.val_prediction_passes,
     )
     folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
     validation = data.rows["validation"]
     validate = PredictorValidator(
-        data.maker, objective, data.preprocessor, validation, data.scales[validation], config.run.batch_size
+        data.maker,
+        objective,
+        data.preprocessor,
+        validation,
+        data.scales[validation],
+        config.run.batch_size,
+        config.transfer.val_prediction_passes,
     )
     Fit(
         folder=folder,
@@ -165,8 +178,8 @@ def _train_once(
     ).execute()
 
     everything = np.concatenate(list(data.rows.values()))
-    outputs = run_samples(step, data.maker, everything, config.run.batch_size).outputs
-    assert outputs is not None
+    passes = run_passes(step, data.maker, everything, config.run.batch_size, config.transfer.val_prediction_passes)
+    outputs = mean_outputs(passes, is_classes=data.preprocessor.labels is not None)
     comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
     write_report(folder.path, comparison, console)
     return comparison
@@ -190,19 +203,43 @@ def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncode
     return default_depth(given, with_matrix=with_matrix, relative_abundance=fractions)
 
 
+def train_weights(config: TrainConfig) -> Weights:
+    """Weights of the terms."""
+    options = config.objective
+    return Weights(
+        **phylogenetic_weights(config.phylogeny.unifrac_metric, config.pair_weight()),
+        nucleotides=options.nuc_penalty,
+        counts=options.count_weight(),
+        target=options.target_penalty,
+    )
+
+
+def constant_of(data: RunData, targets: np.ndarray) -> dict[str, float]:
+    """What a prediction that does not look at the sample would be: training means, or the classes' shares."""
+    labels, known = data.preprocessor.labels, targets[data.rows["train"]]
+    if labels is not None:
+        codes = known[np.isfinite(known[:, 0]), 0].astype(np.int64)
+        shares = np.bincount(codes, minlength=len(labels.names)) / len(codes)
+        return dict(zip(labels.names, shares.tolist(), strict=True))
+    assert data.study.metadata is not None
+    names = [target.spec.name for target in data.preprocessor.targets]
+    return {name: float(np.nanmean(data.study.metadata.numeric(name)[data.rows["train"]])) for name in names}
+
+
 def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray, device: torch.device) -> TargetLoss:
     """How this run compares outputs with targets; residuals in standard deviations of the training targets."""
     if data.preprocessor.labels is not None:
         return TargetLoss("classes", torch.ones(1))
-    spread = np.nanstd(targets[data.rows["train"]], axis=0)
-    return TargetLoss(config.objective.loss_type, torch.from_numpy(np.maximum(spread, 1e-6)).to(device))
+    spread = torch.from_numpy(np.maximum(np.nanstd(targets[data.rows["train"]], axis=0), 1e-6)).to(device)
+    delta = config.objective.huber_delta
+    return TargetLoss(config.objective.loss_type, spread, 1.0 if delta is None else delta / spread)
 
 
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
     """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
     everything = np.concatenate(list(data.rows.values()))
     step.asv_table = embed_asvs(step, data.maker, asvs_of(data.maker, everything))
-    if data.preprocessor.rarefy_depth == 0:
+    if data.maker.samples.are_fixed(everything):
         embeddings = run_samples(step, data.maker, everything, batch_size).embeddings
         table = torch.zeros((data.study.table.n_samples, embeddings.shape[1]), device=step.device)
         table[torch.from_numpy(everything)] = torch.from_numpy(embeddings).to(step.device)

@@ -57,6 +57,12 @@ class Step:
             asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device))
         return self.compute.to_float32(asvs)
 
+    def predict_taxa(self, batch: Batch) -> Tensor:
+        """Logits of taxa from the ASV level alone, float32 [U, taxa of all ranks]."""
+        assert self.encoder.taxonomy_head is not None
+        logits: Tensor = self.encoder.taxonomy_head(self.encode_asvs(batch).embeddings)
+        return logits
+
     def run(self, batch: Batch) -> StepOutput:
         """The whole model on a batch that is on the device; outputs are float32 whatever the precision."""
         with self.compute.forward():

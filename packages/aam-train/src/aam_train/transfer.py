@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.config import TableOptions
+from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.errors import first_few
 from aam_data.preprocessor import Preprocessor
 from aam_data.splits import Splits, read_splits
@@ -13,13 +13,14 @@ from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.model_folder import WEIGHTS, load_model, read_config
 from aam_models.predictor import Predictor
 from aam_train.checkpoint import model_folder, run_folder_of
-from aam_train.model_records import read_preprocessor
+from aam_train.model_records import TrainingRecord, read_preprocessor, read_training
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
 OPTIONAL_PARTS = (
     "distance_head",
     "faith_pd_head",
     "count_head",
+    "taxonomy_head",
     "asv_encoder.nucleotide_head",
     "sample_encoder.abundance.hidden",
 )
@@ -32,11 +33,19 @@ class PretrainedEncoder:
     folder: Path
     config: EncoderConfig
     preprocessor: Preprocessor
+    record: TrainingRecord
 
     @property
     def weights(self) -> Path:
         """The file of its weights."""
         return self.folder / WEIGHTS
+
+    def calibrated(self, options: PhylogenyOptions, distance_scale: float) -> set[str]:
+        """Heads whose maps hold for these distances too."""
+        then, now = self.record, (options.pair_metric, options.unifrac_alpha, distance_scale)
+        same = (then.unifrac_metric, then.unifrac_alpha, self.config.distance_scale) == now
+        heads = {"distance_head": self.config.distance_head and same, "faith_pd_head": self.config.faith_pd_head}
+        return {name for name, is_calibrated in heads.items() if is_calibrated}
 
 
 def read_pretrained(path: Path) -> PretrainedEncoder:
@@ -44,7 +53,7 @@ def read_pretrained(path: Path) -> PretrainedEncoder:
     folder = model_folder(path)
     config = read_config(folder)
     encoder = config.encoder if isinstance(config, PredictorConfig) else config
-    return PretrainedEncoder(folder, encoder, read_preprocessor(folder))
+    return PretrainedEncoder(folder, encoder, read_preprocessor(folder), read_training(folder))
 
 
 def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_data.keys import Purpose, generator
 from aam_data.preprocessor import Preprocessor
 from aam_train.collate import Masking
-from aam_train.inference import evaluating, predict_masked_bases, run_samples
+from aam_train.inference import (
+    SampleOutputs,
+    evaluating,
+    predict_masked_bases,
+    predict_taxa,
+    run_passes,
+    run_samples,
+)
 from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
 from aam_train.losses.values import count_hidden, count_known, hidden_count_loss
 from aam_train.metrics import (
@@ -25,9 +32,8 @@ from aam_train.metrics import (
     regression_metrics,
 )
 from aam_train.objective import Objective
+from aam_train.pair_samples import sample_for_pairs
 from aam_train.step import Step
-
-MOST_SAMPLES_IN_PAIRS = 2000  # of more samples a seeded subset is taken
 
 
 class Validator(Protocol):
@@ -61,25 +67,47 @@ class EncoderValidator:
                 assert step.encoder.distance_head is not None
                 pairs = self.distances(step, outputs.embeddings)
                 found |= _figures("unifrac", *pairs)
-                losses.append(weights.unifrac * _loss(*pairs, step.encoder.distance_head.spread))
+                spread = step.encoder.distance_head.spread * step.encoder.config.distance_scale
+                losses.append(weights.unifrac * _loss(*pairs, spread))
             if weights.faith_pd:
                 assert step.encoder.faith_pd_head is not None
                 values = self.faith_pd(outputs.faith_pd)
                 found |= _figures("faith_pd", *values)
                 losses.append(weights.faith_pd * _loss(*values, step.encoder.faith_pd_head.spread))
         if weights.nucleotides:
-            ratio = self.objective.masking.nucleotide_ratio
-            _, _, base, logits = predict_masked_bases(step, self.maker, self.asv_rows, ratio)
+            masking = replace(self.objective.masking, count_ratio=0.0)
+            _, _, base, logits = predict_masked_bases(step, self.maker, self.asv_rows, masking)
             found["nucleotide_accuracy"] = float((logits.argmax(axis=1) == base).mean())
             cross_entropy = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(base))
             losses.append(weights.nucleotides * float(cross_entropy))
         if weights.counts:
             found["count_mse"] = self._count_error(step)
             losses.append(weights.counts * found["count_mse"])
+        if weights.taxonomy:
+            taxa = self._taxa(step)
+            found |= taxa
+            losses.append(weights.taxonomy * found.pop("taxonomy_loss"))
         return {"val_loss": sum(losses), **found}
 
+    def _taxa(self, step: Step) -> dict[str, float]:
+        """Cross-entropy and accuracy of the known taxa, each ASV once; accuracy at each rank as ``name:rank``."""
+        assert self.maker.collator.taxa is not None
+        codes = self.maker.collator.taxa[self.asv_rows]
+        logits = torch.from_numpy(predict_taxa(step, self.maker, self.asv_rows))
+        total, found = 0.0, {}
+        right = np.zeros(codes.shape, dtype=bool)
+        for rank, scores in enumerate(logits.split(step.encoder.config.taxonomy_classes, dim=1)):
+            code, known = torch.from_numpy(codes[:, rank]), codes[:, rank] >= 0
+            total += float(F.cross_entropy(scores, code, ignore_index=-1, reduction="sum"))
+            right[:, rank] = scores.argmax(dim=1).numpy() == codes[:, rank]
+            found[f"taxonomy_accuracy:{rank + 1}"] = float(right[known, rank].mean()) if known.any() else float("nan")
+        n_known = int((codes >= 0).sum())
+        mean = {"taxonomy_loss": total / max(n_known, 1), "taxonomy_accuracy": float(right.sum() / max(n_known, 1))}
+        return mean | found
+
     def distances(self, step: Step, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """True and predicted distances of all pairs of the samples (or of a subset), where defined; [P] each."""
+        """True and predicted distances of all pairs of the samples (or of a subset), where defined, in the metric's own
+        units; [P] each."""
         assert self.objective.pairs is not None
         assert step.encoder.distance_head is not None
         chosen = sample_for_pairs(len(self.rows))
@@ -89,7 +117,8 @@ class EncoderValidator:
         head = step.encoder.distance_head
         with evaluating(step):  # a row at a time: memory for all pairs at once may not be there
             predicted = [head(points[i : i + 1], points[i + 1 :]).cpu().numpy() for i in range(len(rows))]
-        return _known(matrix[np.triu_indices(len(rows), 1)], np.concatenate(predicted))
+        scale = step.encoder.config.distance_scale
+        return _known(matrix[np.triu_indices(len(rows), 1)] * scale, np.concatenate(predicted) * scale)
 
     def faith_pd(self, predicted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted Faith's PD where defined."""
@@ -120,6 +149,7 @@ class PredictorValidator:
     Attributes:
         rows: int64 [R] rows of the samples to judge on.
         scales: int64 [R, T] theirs, see `Preprocessor.scales_of`.
+        passes: fixed draws of the samples whose outputs are averaged.
     """
 
     maker: BatchMaker
@@ -128,25 +158,18 @@ class PredictorValidator:
     rows: np.ndarray
     scales: np.ndarray
     batch_size: int
+    passes: int = 1
 
     def __call__(self, step: Step) -> dict[str, float]:
         assert self.objective.target is not None
         assert self.maker.collator.targets is not None
-        outputs = run_samples(step, self.maker, self.rows, self.batch_size).outputs
-        assert outputs is not None
+        passes = run_passes(step, self.maker, self.rows, self.batch_size, self.passes)
+        outputs = mean_outputs(passes, is_classes=self.preprocessor.labels is not None)
         targets = self.maker.collator.targets[self.rows]
         known = count_known(torch.from_numpy(targets))
         on_device = (torch.from_numpy(values).to(step.device) for values in (outputs, targets))
         loss = float(self.objective.target(*on_device)) / max(known, 1)
         return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
-
-
-def sample_for_pairs(n_samples: int) -> np.ndarray:
-    """Which of so many samples make pairs: all, or the same random subset every time; int64, ascending."""
-    if n_samples <= MOST_SAMPLES_IN_PAIRS:
-        return np.arange(n_samples)
-    random = generator(0, Purpose.CALIBRATION, n_samples)
-    return np.sort(random.choice(n_samples, MOST_SAMPLES_IN_PAIRS, replace=False))
 
 
 def target_metrics(
@@ -172,6 +195,17 @@ def target_metrics(
     named = zip(preprocessor.targets, each, strict=True)
     means = {name: mean_of_defined([m[name] for m in each]) for name in each[0]}
     return means | {f"{name}:{target.spec.name}": value for target, m in named for name, value in m.items()}
+
+
+def mean_outputs(passes: Sequence[SampleOutputs], *, is_classes: bool) -> np.ndarray:
+    """Outputs [R, W] averaged over passes: in transformed units, or as the logarithms of mean probabilities."""
+    found = [one.outputs for one in passes if one.outputs is not None]
+    assert len(found) == len(passes)
+    if len(found) == 1:
+        return found[0]
+    if is_classes:
+        return np.log(np.mean([probabilities(logits) for logits in found], axis=0)).astype(np.float32)
+    return np.stack(found).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

@@ -20,7 +20,13 @@ def command(config: CheckConfig, program: Program) -> int:
     from aam_data.check import check_study
 
     report = check_study(
-        config.table, config.metadata, config.phylogeny, config.sample, config.split, config.check.target()
+        config.table,
+        config.metadata,
+        config.phylogeny,
+        config.sample,
+        config.split,
+        config.check.target(),
+        config.taxonomy,
     )
     if config.check.json:
         click.echo(json.dumps(report.to_dict(), indent=1))

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam_models.batch import Batch
+from aam_train.losses.occurrences import occurrences
 
 
 def nucleotide_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -16,15 +17,10 @@ def nucleotide_loss(logits: Tensor, batch: Batch) -> Tensor:
     Args:
         logits: [M, n_bases].
     """
-    return (F.cross_entropy(logits, batch.masked_bases, reduction="none") * _occurrences(batch)).sum()
+    weights = occurrences(batch)[batch.masked_rows]
+    return (F.cross_entropy(logits, batch.masked_bases, reduction="none") * weights).sum()
 
 
 def count_masked(batch: Batch) -> float:
     """Masked bases of all occurrences; ``batch`` is on the host."""
-    return float(_occurrences(batch).sum())
-
-
-def _occurrences(batch: Batch) -> Tensor:
-    """How many samples each masked base occurs in, float [M]."""
-    ones = batch.counts.new_ones(batch.n_occurrences)
-    return ones.new_zeros(batch.n_asvs).index_add(0, batch.asv_index, ones)[batch.masked_rows]
+    return float(occurrences(batch)[batch.masked_rows].sum())

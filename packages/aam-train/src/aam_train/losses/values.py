@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aam_models.abundance import standardized_log_abundance
 from aam_models.batch import Batch
-from aam_models.sample_encoder import standardized_log_abundance, to_slots
-
-_RESIDUAL_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mse": torch.square,
-    "mae": torch.abs,
-    # 0.5 r^2 up to 1, then linear; doubled, so that near 0 it is the mse
-    "huber": lambda residual: 2 * F.huber_loss(residual, torch.zeros_like(residual), reduction="none"),
-}
+from aam_models.slots import to_slots
 
 
 def hidden_count_loss(predicted: Tensor, batch: Batch) -> Tensor:
@@ -31,17 +23,25 @@ def count_hidden(batch: Batch) -> int:
     return 0 if batch.hidden_counts is None else int(batch.hidden_counts.sum())
 
 
-def residual_loss(kind: str, predicted: Tensor, target: Tensor) -> Tensor:
+def residual_loss(kind: str, predicted: Tensor, target: Tensor, delta: Tensor | float = 1.0) -> Tensor:
     """mse, mae or huber summed over the known targets, a scalar.
 
     Args:
         kind: "mse", "mae" or "huber".
         predicted, target: the same shape, in units where the training targets' standard deviation is 1; NaN targets
             are unknown.
+        delta: where huber bends, in these units; it is ``r^2`` up to there, then ``delta (2 |r| - delta)``.
     """
     known = torch.isfinite(target)
     residual = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    return (_RESIDUAL_LOSSES[kind](residual) * known).sum()
+    if kind == "mse":
+        loss = residual.square()
+    elif kind == "mae":
+        loss = residual.abs()
+    else:
+        size = residual.abs()
+        loss = torch.where(size <= delta, residual.square(), delta * (2 * size - delta))
+    return (loss * known).sum()
 
 
 def class_loss(logits: Tensor, target: Tensor) -> Tensor:

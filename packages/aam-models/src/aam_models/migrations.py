@@ -1,0 +1,39 @@
+"""Model configurations of older formats, brought to the present one step by step.
+
+``MIGRATIONS[n]`` takes the content of format n + 1 to format n + 2. A format that changes gets a step here; the tests
+keep folders of every format (``packages/aam-train/tests/models``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aam_models.errors import ModelError
+
+Content = dict[str, Any]
+
+
+def migrate(content: Content, version: int, steps: Sequence[Callable[[Content], Content]], file: str) -> Content:
+    """Apply the steps that lead from ``version`` to the newest format; ``file`` is named in errors.
+
+    Raises:
+        ModelError: the content is not what its version says.
+    """
+    for number, step in enumerate(steps[version - 1 :], version):
+        try:
+            content = step(content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{file}: not a configuration of format version {number} ({error})") from error
+    return content
+
+
+def _methods_and_taxonomy(content: Content) -> Content:
+    """Version 2: how abundances are told, the taxonomy head, distances above 1."""
+    model = content["model"]
+    added = {"count_embedding_method": "add", "taxonomy_classes": [], "distance_scale": 1.0}
+    encoder = {**model.get("encoder", model), **added}
+    return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
+
+
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy,)

@@ -1,0 +1,13 @@
+"""How often each distinct ASV occurs in a batch: the weight of what is computed once for all its occurrences."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from aam_models.batch import Batch
+
+
+def occurrences(batch: Batch) -> Tensor:
+    """Samples that hold each distinct ASV, float [U]; on the batch's device."""
+    ones = batch.counts.new_ones(batch.n_occurrences)
+    return ones.new_zeros(batch.n_asvs).index_add(0, batch.asv_index, ones)
