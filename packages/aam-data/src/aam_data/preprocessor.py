@@ -202,7 +202,7 @@ class Preprocessor:
         types: dict[str, Any] = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
         if version >= 3:
             types |= {"asv_sampling": str, "taxonomy": list | None}
-        checked = {"asv_sampling": "abundance", "taxonomy": None}
+        checked: dict[str, Any] = {"asv_sampling": "abundance", "taxonomy": None}
         checked |= strict_fields(dict(values), types, "preprocessor")
         targets = tuple(
             target_from_dict(target, version, f"preprocessor: target {number}")
