@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,13 +93,18 @@ main()
 """
 
 
+def _hear_interrupts() -> None:
+    """Shells let the programs that they start in the background ignore SIGINT, and those that they start in turn."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGUSR1", 85)])
 def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path, name: str, status: int) -> None:
     write_simulated_study(simulate_study(SimulateOptions(samples=300, asvs=60, hosts=30, depth=500)), tmp_path)
     files = ["--table", tmp_path / "table.biom", "--tree", tmp_path / "tree.nwk", "--output", tmp_path / "d.h5"]
     arguments = ["unifrac", *map(str, files)]
     command, environment = [sys.executable, "-c", INTERRUPTED, *arguments], os.environ | {"STOP": name}
-    stopped = subprocess.run(command, capture_output=True, text=True, env=environment)
+    stopped = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=_hear_interrupts)
     assert stopped.returncode == status
     assert stopped.stderr.splitlines()[-1] == "stopped: 47% are done; the same command continues from there"
     assert stopped.stdout == ""

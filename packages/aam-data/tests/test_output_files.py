@@ -11,10 +11,22 @@ from aam_data.errors import DataError
 from aam_data.output_files import check_output, replacing
 
 
-def test_older_output_may_be_replaced(tmp_path: Path) -> None:
+def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "in").write_text("1")
+    inputs = {"--table": tmp_path / "in", "--tree": None}
+    check_output(tmp_path / "out", inputs, [tmp_path / "out.more"])
     (tmp_path / "out").write_text("2")
-    check_output(tmp_path / "out", {"--table": tmp_path / "in", "--tree": None}, [tmp_path / "out.more"])
+    check_output(tmp_path / "out", inputs, [tmp_path / "out.more"], overwrite=True)
+    with pytest.raises(DataError, match=r"/out: --output exists. Name another file, or give --overwrite"):
+        check_output(tmp_path / "out", inputs)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_refuses_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match="the folder of --output may not be written to"):
+        check_output(tmp_path / "out", {})
+    tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("place", ["out", "out.more"])

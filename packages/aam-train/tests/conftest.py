@@ -26,7 +26,7 @@ from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_st
 from aam_data.simulate_config import SimulateOptions
 from aam_data.study import Study, read_study
 from aam_models.config import HeadOptions, ModelOptions
-from aam_train import baselines
+from aam_train import forest
 from aam_train.config import RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.optimizer_config import OptimizerOptions
@@ -46,7 +46,7 @@ def small_computations() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "TREES", 20)
+        patch.setattr(forest, "TREES", 20)
         yield
     torch.set_num_threads(threads)
 

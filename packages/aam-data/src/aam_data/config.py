@@ -176,6 +176,9 @@ class SplitOptions:
     """Share of the samples held out and reported."""
     val_size: float = 0.1
     """Share of the samples that early stopping and the best checkpoint are judged on."""
+    splits_from: Path | None = None
+    """Run folder (or its splits.tsv) whose training, validation and held-out samples are used again; samples that it
+    does not know are left out with a count."""
     train_samples: Path | None = None
     """File of sample ids, one a line, to train on; needs --val-samples."""
     val_samples: Path | None = None
@@ -198,6 +201,14 @@ class SplitOptions:
             self.stratify_column is None or self.train_samples is None,
             "--stratify-column is about splits that AAM makes: leave it out beside --train-samples",
         )
+        for flag, is_given in (
+            ("--train-samples", self.train_samples is not None),
+            ("--stratify-column", self.stratify_column is not None),
+        ):
+            _require(
+                self.splits_from is None or not is_given,
+                f"--splits-from and {flag} exclude each other: the samples are those of the other run",
+            )
         _require(
             self.test_samples is None or self.train_samples is not None,
             "--test-samples needs --train-samples and --val-samples",
@@ -271,6 +282,8 @@ class UnifracOptions:
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
     """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
     unifrac_metric: Common[Literal[UnifracMetric, "faith_pd"]] = "unifrac"
     """UniFrac of all pairs: `unifrac` is unweighted, `weighted` is divided by its largest possible value (1 = nothing
     shared), `weighted_unnormalized` is not (QIIME 2's weighted_unifrac), `generalized` takes --unifrac-alpha; or

@@ -11,17 +11,22 @@ from tempfile import TemporaryDirectory
 from aam_data.errors import DataError
 
 
-def check_output(output: Path, inputs: dict[str, Path | None], also: Sequence[Path] = ()) -> None:
-    """Raise DataError when ``--output`` cannot be written, or is one of the inputs (by flag); older output may be.
+def check_output(
+    output: Path, inputs: dict[str, Path | None], also: Sequence[Path] = (), *, overwrite: bool = False
+) -> None:
+    """Raise DataError when ``--output`` cannot be written, exists, or is one of the inputs (by flag).
 
     Args:
         inputs: what the command reads, by the flag it is given with.
         also: the files beside ``output`` that are written too, if only for a while.
+        overwrite: whether ``--output`` may exist.
     """
     if output.is_dir():
         raise DataError("--output is a folder", file=output, remedy="Name a file in it")
     if not output.parent.is_dir():
         raise DataError("the folder of --output does not exist", file=output, remedy="Make it first")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise DataError("the folder of --output may not be written to", file=output, remedy="Name another --output")
     for written in (output, *also):
         what = "--output is" if written is output else f"is written beside --output {output.name} and is"
         if not written.exists():
@@ -31,6 +36,8 @@ def check_output(output: Path, inputs: dict[str, Path | None], also: Sequence[Pa
         for flag, given in inputs.items():
             if given is not None and given.exists() and written.samefile(given):
                 raise DataError(f"{what} the file given with {flag}", file=written, remedy="Name another --output")
+    if output.exists() and not overwrite:
+        raise DataError("--output exists", file=output, remedy="Name another file, or give --overwrite")
 
 
 @contextmanager

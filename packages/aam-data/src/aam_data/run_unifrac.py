@@ -49,10 +49,10 @@ def run_unifrac(
     output = options.output
     inputs = {"--table": table.table, "--sequences": table.sequences, "--tree": options.tree}
     if options.unifrac_metric == "faith_pd":
-        check_output(output, inputs)
+        check_output(output, inputs, overwrite=options.overwrite)
         check_faith_pd_suffix(output)
     else:
-        check_output(output, inputs, written_beside(output))
+        check_output(output, inputs, written_beside(output), overwrite=options.overwrite)
         check_distance_suffix(output)
 
     phylogeny = PhylogenyOptions(

@@ -123,8 +123,8 @@ def make_splits(
 
 
 def small_parts(splits: Splits) -> list[str]:
-    """Warnings about parts so small that their figures mean little."""
-    notes = []
+    """What happened to samples in no part, and warnings about parts so small that their figures mean little."""
+    notes = [*splits.notes]
     for part, what in (
         ("validation", "early stopping and the best checkpoint depend on them; raise --val-size"),
         ("test", "held-out figures will be imprecise; raise --test-size, or see --cv"),

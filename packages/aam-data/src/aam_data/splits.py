@@ -14,10 +14,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aam_data.config import SplitOptions
-from aam_data.errors import DataError
+from aam_data.errors import DataError, first_few
 from aam_data.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
 from aam_data.keys import Purpose
 from aam_data.output_files import replacing
+from aam_data.overlap import refuse_disjoint
 from aam_data.partition import partition
 from aam_data.strata import group_codes, label_codes
 
@@ -27,11 +28,16 @@ _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 
 
 @dataclass(frozen=True)
 class Splits:
-    """Ids of the samples of each part, sorted; no sample is in two parts."""
+    """Ids of the samples of each part, sorted; no sample is in two parts.
+
+    Attributes:
+        notes: sentences about samples that are in no part.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def part_of(self) -> dict[str, str]:
         """The part of each sample, by id."""
@@ -71,6 +77,32 @@ def read_splits(path: Path) -> Splits:
     return Splits(**members)
 
 
+def splits_file(path: Path) -> Path:
+    """The file of splits that a user means: itself, or that of a run folder. Raises DataError when there is none."""
+    file = path / "splits.tsv" if path.is_dir() else path
+    if not file.is_file():
+        problem = "no such file of splits" if not path.is_dir() else "this folder has no splits.tsv"
+        raise DataError(problem, file=path, remedy="Give a run folder, or a splits.tsv, with --splits-from")
+    return file
+
+
+def _splits_of_run(path: Path, usable: set[str]) -> Splits:
+    """The splits of another run, of the samples that can be used here."""
+    file = splits_file(path)
+    before = read_splits(file)
+    members = {part: tuple(i for i in getattr(before, part) if i in usable) for part in PARTS}
+    known = set(before.part_of())
+    if not members["train"]:
+        refuse_disjoint(sorted(usable), sorted(known), file)
+        raise DataError("none of its training samples can be used here", file=file, offenders=sorted(before.train)[:3])
+    notes = []
+    if new := sorted(usable - known):
+        notes.append(f"warning: {len(new):,} of {len(usable):,} samples are not in {file}, left out: {first_few(new)}")
+    if absent := sorted(known - usable):
+        notes.append(f"{len(absent):,} of {len(known):,} samples of {file} are not here: {first_few(absent)}")
+    return Splits(**members, notes=tuple(notes))
+
+
 def split_samples(
     sample_ids: Sequence[str],
     options: SplitOptions,
@@ -94,8 +126,11 @@ def split_samples(
             samples or tear a group apart.
     """
     ids, units, members = _units(sample_ids, groups, strata)
-    if options.train_samples is not None:
-        splits = Splits(**read_id_lists(options, set(ids), left_out))
+    if options.train_samples is not None or options.splits_from is not None:
+        if options.splits_from is not None:
+            splits = _splits_of_run(options.splits_from, set(ids))
+        else:
+            splits = Splits(**read_id_lists(options, set(ids), left_out))
         if groups is not None:
             refuse_torn_groups(splits.part_of(), dict(zip(sample_ids, groups, strict=True)), options.group_column)
         return splits

@@ -84,6 +84,8 @@ class PredictOptions:
     """Model folder, or run folder of `aam train` (its best checkpoint is used)."""
     output: Common[Path]
     """Where to write predictions.tsv; the other tables are written beside it."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
     asv_sampling: Literal["abundance", "first", "random"] | None = None
     """ASVs that a sample keeps within the model's --token-limit. Default: as in training."""
     prediction_passes: int | None = None
@@ -100,6 +102,108 @@ class PredictOptions:
         _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
         require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
         _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Embeddings."""
+
+    model: Common[Path]
+    """Model or run folder of `aam pretrain` or `aam train`."""
+    output: Common[Path]
+    """Where to write: .tsv (QIIME 2 metadata) or .npz (arrays `ids` and `embeddings`)."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
+    level: Common[Literal["sample", "asv"]] = "sample"
+    """What to embed: the samples, or the ASVs of the table (by their ids in the file)."""
+    distances: Path | None = None
+    """Where to write the distances that the model predicts between samples: .tsv, .h5 or .npy as `aam unifrac` does."""
+    batch_size: int = 32
+    """Samples per step; it does not change embeddings."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+
+    def __post_init__(self) -> None:
+        require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
+        require(
+            self.output.suffix in (".tsv", ".npz"), f"--output {self.output}: embeddings are written as .tsv or .npz"
+        )
+        require(
+            self.distances is None or self.level == "sample",
+            "--distances are between samples: leave out --level asv",
+        )
+        require(self.distances != self.output, f"--distances {self.distances}: this is --output. Name another file")
+        _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is judged, on which samples."""
+
+    model: Common[Path]
+    """Model or run folder of `aam train` or `aam pretrain`."""
+    output_dir: Common[Path]
+    """Folder for the figures, tables and pictures; must not exist or be empty."""
+    splits_from: Path | None = None
+    """Run folder (or its splits.tsv) that says which samples the model trained on. Default: the model's own run."""
+    part: Common[Literal["all", "train", "validation", "test", "new"]] = "all"
+    """Samples to judge: all, those of one part of the model's run, or those that its run does not know."""
+    prediction_passes: int | None = None
+    """Fixed draws of every sample whose outputs are averaged. Default: as in training."""
+    batch_size: int = 32
+    """Samples per step; it does not change figures."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+
+    def __post_init__(self) -> None:
+        _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
+        require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
+        _check_device(self.device)
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """A random forest on relative abundances."""
+
+    metadata_column: Common[tuple[str, ...]]
+    """The metadata column to predict; may be repeated for several numeric targets."""
+    output: Common[Path]
+    """Where to write predictions.tsv; importance, probabilities and figures are written beside it."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
+    classifier: Common[bool] = False
+    """Predict classes instead of numbers."""
+    n_estimators: int = 500
+    """Trees."""
+    max_features: str = "sqrt"
+    """Features that each split looks at: sqrt, log2, a share such as 0.3, or all."""
+    rarefy_depth: int = 5000
+    """Reads drawn per sample without replacement, as for a model; 0 = all reads."""
+    random_seed: int = 42
+    """Random seed of splits, rarefaction and trees."""
+    n_jobs: int = -1
+    """Threads; -1 = all cores."""
+
+    def __post_init__(self) -> None:
+        require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
+        require(self.n_estimators >= 1, f"--n-estimators {self.n_estimators}: must be 1 or more")
+        require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
+        require(self.n_jobs == -1 or self.n_jobs >= 1, f"--n-jobs {self.n_jobs}: must be -1 (all cores) or 1 or more")
+        _check_seed(self.random_seed)
+        self.features_per_split()
+
+    def features_per_split(self) -> str | float | None:
+        """``max_features`` as scikit-learn takes it."""
+        if self.max_features in ("sqrt", "log2"):
+            return self.max_features
+        if self.max_features == "all":
+            return None
+        try:
+            share = float(self.max_features)
+        except ValueError:
+            share = 0.0
+        require(0 < share <= 1, f"--max-features {self.max_features}: must be sqrt, log2, all, or a share up to 1")
+        return share
 
 
 @dataclass(frozen=True)

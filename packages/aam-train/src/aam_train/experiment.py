@@ -15,7 +15,15 @@ from aam_data.config import (
 )
 from aam_models.config import HeadOptions, ModelOptions
 from aam_train.compute_config import ComputeOptions
-from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
+from aam_train.config import (
+    BaselineOptions,
+    DemoOptions,
+    EmbedOptions,
+    EvaluateOptions,
+    PredictOptions,
+    RunOptions,
+    TransferOptions,
+)
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.optimizer_config import OptimizerOptions
 
@@ -142,6 +150,10 @@ class TrainConfig:
             "--cv continues all its folds: give --resume-from auto",
         )
         _require(
+            not (self.transfer.cv and self.split.splits_from),
+            "--cv makes its own splits: leave out --splits-from",
+        )
+        _require(
             not (self.transfer.cv and self.split.train_samples),
             "--cv makes its own splits: leave out --train-samples and --val-samples",
         )
@@ -166,6 +178,45 @@ class PredictConfig:
     table: TableOptions
     predict: PredictOptions
     metadata: MetadataOptions = MetadataOptions()
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """Settings of `aam embed`."""
+
+    table: TableOptions
+    embed: EmbedOptions
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `aam evaluate`."""
+
+    table: TableOptions
+    evaluate: EvaluateOptions
+    metadata: MetadataOptions = MetadataOptions()
+    phylogeny: PhylogenyOptions = PhylogenyOptions()
+
+
+@dataclass(frozen=True)
+class BaselineConfig:
+    """Settings of `aam rf-baseline`."""
+
+    table: TableOptions
+    metadata: MetadataOptions
+    baseline: BaselineOptions
+    split: SplitOptions = SplitOptions()
+
+    def __post_init__(self) -> None:
+        _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
+        _check_splits(self.split, self.metadata)
+        self.table.check_depth(self.baseline.rarefy_depth)
+        self.target()
+
+    def target(self) -> TargetOptions:
+        """The target; raises ValueError as `aam train` would."""
+        options = self.baseline
+        return TargetOptions(options.metadata_column, options.classifier, None if options.classifier else "none")
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,19 @@ def run_passes(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int,
     return [run_samples(step, maker, rows, batch_size, FIXED_DRAW - number) for number in range(passes)]
 
 
-def refuse_equal_passes(flag: str, passes: int, samples: SampleDataset) -> None:
-    """Raise TrainError for several passes that would all be the same."""
-    if passes > 1 and samples.are_fixed(np.arange(len(samples))):
+def number_of_passes(flag: str, asked: int | None, usual: int, samples: SampleDataset) -> int:
+    """How many passes to make: as asked, else as usual, but one where all draws are the same.
+
+    Raises:
+        TrainError: several passes that would all be the same are asked for.
+    """
+    fixed = samples.are_fixed(np.arange(len(samples)))
+    if asked is not None and asked > 1 and fixed:
         raise TrainError(
-            f"{flag} {passes}: without rarefaction, and without --asv-sampling random and samples above the token "
+            f"{flag} {asked}: without rarefaction, and without --asv-sampling random and samples above the token "
             "limit, all passes are the same. Leave it out"
         )
+    return 1 if fixed else asked or usual
 
 
 def run_samples(

@@ -35,6 +35,13 @@ def is_better(value: float, best: float, *, higher_is_better: bool) -> bool:
     return math.isnan(best) or (value > best if higher_is_better else value < best)
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Class probabilities, float64 [R, K], of logits."""
+    exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    shares: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    return shares
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Correlation; NaN for fewer than two values or without spread."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:

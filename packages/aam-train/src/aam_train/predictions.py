@@ -11,7 +11,7 @@ import numpy as np
 
 from aam_data.output_files import replacing
 from aam_data.preprocessor import Preprocessor
-from aam_train.validation import probabilities
+from aam_train.metrics import probabilities
 
 
 @dataclass(frozen=True, eq=False)

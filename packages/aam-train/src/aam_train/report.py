@@ -111,7 +111,7 @@ def results_of(comparison: Comparison) -> dict[str, Any]:
     truth = comparison.truth[chosen]
     models = {"aam": comparison.predictions.take(chosen), **comparison.baselines}
     targets = {
-        name: {model: _metrics(truth[:, t], predictions, t) for model, predictions in models.items()}
+        name: {model: metrics_of(truth[:, t], predictions, t) for model, predictions in models.items()}
         for t, name in enumerate(comparison.predictions.names)
     }
     return {"part": "test", "samples": int(chosen.sum()), "targets": targets if chosen.any() else {}}
@@ -151,7 +151,8 @@ def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndar
         return make_predictions(preprocessor, ids, np.log(outputs))
 
 
-def _metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
+def metrics_of(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
+    """Figures of one target; ``truth`` [R] numbers or class names, NaN or None where missing."""
     if predictions.probabilities is not None:
         known = np.array([value is not None for value in truth])
         code = {name: number for number, name in enumerate(predictions.classes)}

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aam_data.config import MetadataOptions, TableOptions
+from aam_data.distance_files import check_distance_suffix
 from aam_data.output_files import check_output
 from aam_data.preprocessor import Preprocessor
 from aam_data.study import Study, read_study
 from aam_models.folders import verify_folder
 from aam_train.checkpoint import model_folder
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.model_records import read_preprocessor
-from aam_train.run_folder import RunFolder, check_run
+from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.model_records import read_preprocessor, read_training
+from aam_train.run_folder import RunFolder, check_run, refuse_used
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +48,13 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
 
 
 @dataclass(frozen=True, eq=False)
-class PredictInputs:
-    """A prediction that may begin.
+class ModelInputs:
+    """A model that may be used on a table.
 
     Attributes:
         folder: of the model.
         preprocessor: the model's own.
-        study: the table, with metadata when the model needs them.
+        study: the files, read and aligned; what is not needed was not read.
     """
 
     folder: Path
@@ -60,35 +62,74 @@ class PredictInputs:
     study: Study
 
 
-def read_predict_inputs(config: PredictConfig) -> PredictInputs:
+def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     """Check where predictions go, look at the model and read the files; weights are not loaded, nothing is written.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change.
     """
-    table, options = config.table, config.predict
-    files = {"--table": table.table, "--sequences": table.sequences, "--metadata": config.metadata.metadata}
-    check_output(options.output, files)
-    folder = model_folder(options.model)
-    verify_folder(folder)
-    if options.output.parent.resolve() == folder.resolve():
-        raise TrainError(f"--output {options.output}: this is the model's own folder. Name a file elsewhere")
-    preprocessor = read_preprocessor(folder)
+    options = config.predict
+    files = _files(config.table, config.metadata)
+    check_output(options.output, files, overwrite=options.overwrite)
+    folder, preprocessor = _model(options.model, options.output.parent, config.table)
     if options.asv_sampling is not None:
         preprocessor = replace(preprocessor, asv_sampling=options.asv_sampling)
     if not preprocessor.targets:
         raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
+    beside = _written_beside(options.output, len(preprocessor.targets))
+    check_output(options.output, files, beside, overwrite=options.overwrite)
+    if config.metadata.metadata is None:
+        preprocessor.require_columns(None)
+    table = replace(config.table, trim_length=preprocessor.trim_length)
+    needs_metadata = bool(preprocessor.category_columns)
+    return ModelInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
+
+
+def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
+    """The same for embeddings, which any model has."""
+    options = config.embed
+    files = _files(config.table, MetadataOptions())
+    check_output(options.output, files, overwrite=options.overwrite)
+    if options.distances is not None:
+        check_distance_suffix(options.distances)
+        check_output(options.distances, files, overwrite=options.overwrite)
+    folder, preprocessor = _model(options.model, options.output.parent, config.table)
+    table = replace(config.table, trim_length=preprocessor.trim_length)
+    return ModelInputs(folder, preprocessor, read_study(table))
+
+
+def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
+    """The same for evaluation: the truth is in the metadata, or in the phylogeny."""
+    options = config.evaluate
+    refuse_used(options.output_dir)
+    folder, preprocessor = _model(options.model, options.output_dir, config.table)
+    if preprocessor.targets and config.metadata.metadata is None:
+        raise TrainError(f"{options.model}: its targets are metadata columns. Give the file with --metadata")
+    record, asked = read_training(folder), config.phylogeny
+    if asked.unifrac_metric not in ("unifrac", record.unifrac_metric):
+        raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")
+    phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
+    table = replace(config.table, trim_length=preprocessor.trim_length)
+    return ModelInputs(folder, preprocessor, read_study(table, config.metadata, phylogeny))
+
+
+def _files(table: TableOptions, metadata: MetadataOptions) -> dict[str, Path | None]:
+    return {"--table": table.table, "--sequences": table.sequences, "--metadata": metadata.metadata}
+
+
+def _model(path: Path, output: Path, table: TableOptions) -> tuple[Path, Preprocessor]:
+    """The model's folder and preprocessor; refused where the table is to be treated in another way."""
+    folder = model_folder(path)
+    verify_folder(folder)
+    if output.resolve() == folder.resolve():
+        raise TrainError(f"{output}: this is the model's own folder. Write to another one")
+    preprocessor = read_preprocessor(folder)
     if table.trim_length not in (0, preprocessor.trim_length):
         raise TrainError(f"--trim-length {table.trim_length}: the model needs {preprocessor.trim_length}")
     if table.relative_abundance and preprocessor.rarefy_depth:
         what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
         raise TrainError(f"--relative-abundance: {what}. Give the table of counts")
-    check_output(options.output, files, _written_beside(options.output, len(preprocessor.targets)))
-    needs_metadata = bool(preprocessor.category_columns)
-    if config.metadata.metadata is None:
-        preprocessor.require_columns(None)
-    table = replace(table, trim_length=preprocessor.trim_length)
-    return PredictInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
+    return folder, preprocessor
 
 
 def _written_beside(output: Path, n_targets: int) -> list[Path]:

@@ -18,7 +18,7 @@ from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import asvs_of, embed_asvs, refuse_equal_passes, run_passes, run_samples
+from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
@@ -108,7 +108,8 @@ def _train_once(
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
     targets = data.maker.collator.targets
     assert targets is not None
-    refuse_equal_passes("--val-prediction-passes", config.transfer.val_prediction_passes, data.maker.samples)
+    passes = config.transfer.val_prediction_passes
+    number_of_passes("--val-prediction-passes", passes, passes, data.maker.samples)
 
     weights = train_weights(config)
     if pretrained is not None:
@@ -149,7 +150,7 @@ def _train_once(
         unifrac_metric=config.phylogeny.pair_metric,
         unifrac_alpha=config.phylogeny.unifrac_alpha,
         constant=constant_of(data, targets),
-        prediction_passes=config.transfer.val_prediction_passes,
+        prediction_passes=passes,
     )
     folder.open(record.inputs)
     splits.write(folder.path / "splits.tsv", groups)
@@ -161,7 +162,7 @@ def _train_once(
         validation,
         data.scales[validation],
         config.run.batch_size,
-        config.transfer.val_prediction_passes,
+        passes,
     )
     Fit(
         folder=folder,
@@ -178,8 +179,8 @@ def _train_once(
     ).execute()
 
     everything = np.concatenate(list(data.rows.values()))
-    passes = run_passes(step, data.maker, everything, config.run.batch_size, config.transfer.val_prediction_passes)
-    outputs = mean_outputs(passes, is_classes=data.preprocessor.labels is not None)
+    outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
+    outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
     comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
     write_report(folder.path, comparison, console)
     return comparison

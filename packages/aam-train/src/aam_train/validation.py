@@ -29,6 +29,7 @@ from aam_train.metrics import (
     mean_of_defined,
     mean_squared_error,
     pearson,
+    probabilities,
     regression_metrics,
 )
 from aam_train.objective import Objective
@@ -206,12 +207,6 @@ def mean_outputs(passes: Sequence[SampleOutputs], *, is_classes: bool) -> np.nda
     if is_classes:
         return np.log(np.mean([probabilities(logits) for logits in found], axis=0)).astype(np.float32)
     return np.stack(found).mean(axis=0, dtype=np.float64).astype(np.float32)
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Class probabilities, float64 [R, K], of logits."""
-    shown: np.ndarray = torch.from_numpy(logits).double().softmax(dim=1).numpy()
-    return shown
 
 
 def _figures(name: str, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

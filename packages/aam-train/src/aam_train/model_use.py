@@ -1,0 +1,66 @@
+"""A trained model on a table, for predict, embed and evaluate: weights, batches, samples that are deep enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aam_data.dataset import cut_report
+from aam_data.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
+from aam_models.model_folder import load_model
+from aam_train.architecture import dna_alphabet
+from aam_train.errors import TrainError
+from aam_train.loading import BatchMaker
+from aam_train.reporting.records import Reporter
+from aam_train.run_data import build_maker
+from aam_train.run_inputs import ModelInputs
+from aam_train.signals import StopFlag
+from aam_train.step import Step
+
+CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
+
+
+@dataclass(frozen=True, eq=False)
+class ModelUse:
+    """A model and a table, ready to run.
+
+    Attributes:
+        rows: int64 samples with enough reads.
+        skipped: reason by id, of the others.
+    """
+
+    step: Step
+    maker: BatchMaker
+    rarefier: Rarefier
+    rows: np.ndarray
+    skipped: dict[str, str]
+
+
+def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: StopFlag, reporter: Reporter) -> ModelUse:
+    """Load the weights and treat the table as the model's preprocessor says; what is cut or left out is said.
+
+    Raises:
+        ModelError, TrainError: not a model of this version of AAM; ``source`` is named.
+    """
+    preprocessor, study = inputs.preprocessor, inputs.study
+    model = load_model(inputs.folder)
+    step = Step(model.to(device), device, stop=stop)
+    if step.encoder.config.alphabet != dna_alphabet():
+        raise TrainError(f"{source}: made with another alphabet of bases; train it again with this version")
+    for note in study.notes:
+        reporter.note(note)
+    depth = preprocessor.rarefy_depth
+    rows = np.flatnonzero(deep_enough(study.table, depth))
+    if text := shallow_report(study.table, depth):
+        reporter.note(text)
+    rarefier = Rarefier(study.table, depth, preprocessor.seed)
+    maker = build_maker(study, rarefier, preprocessor, CHUNK)
+    if text := cut_report(maker.samples, rows, FIXED_DRAW):
+        reporter.note(text)
+    depths = study.table.depths()
+    shallow = np.setdiff1d(np.arange(study.table.n_samples), rows)
+    skipped = {study.table.sample_ids[row]: f"{int(depths[row]):,} reads, fewer than {depth:,}" for row in shallow}
+    return ModelUse(step, maker, rarefier, rows, skipped | dict.fromkeys(study.dropped_samples, "no reads"))
