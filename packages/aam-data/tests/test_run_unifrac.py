@@ -50,7 +50,12 @@ def test_writes_the_metric_of_the_drawn_reads(
         expected = unifrac_distances(study.phylogeny, drawn, None, metric, alpha)
         for suffix in (".h5", ".tsv", ".npy"):
             given = options(
-                folder, tmp_path / f"d{suffix}", unifrac_metric=metric, unifrac_alpha=alpha, rarefy_depth=depth
+                folder,
+                tmp_path / f"d{suffix}",
+                unifrac_metric=metric,
+                unifrac_alpha=alpha,
+                rarefy_depth=depth,
+                overwrite=True,
             )
             written = read_distances(run_unifrac(*given), tmp_path / "d.ids.txt" if suffix == ".npy" else None)
             assert written.ids.tolist() == study.table.sample_ids[rows].tolist()

@@ -69,7 +69,7 @@ def test_other_models_in_words(
     assert "unifrac_mae" in rows["test"]
     shutil.copytree(class_run[1] / "checkpoints" / "best", tmp_path / "model")
     assert not any(name.startswith("test") for name, _ in describe(tmp_path / "model"))
-    with pytest.raises(TrainError, match="no such folder"):
+    with pytest.raises(TrainError, match="no such file or folder"):
         describe(tmp_path / "absent")
     with pytest.raises(ModelError, match="not a model folder"):
         describe(tmp_path)

@@ -229,9 +229,3 @@ def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path
         predict(number_run[1], table, number_run[1] / "checkpoints" / "best" / "p.tsv")
     assert table.read_bytes() == (files / "table.biom").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["table.biom"]
-
-
-def test_older_predictions_are_replaced(number_run: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
-    (tmp_path / "p.tsv").write_text("old")
-    predict(number_run[1], files / "table.biom", tmp_path / "p.tsv")
-    assert len(predicted(tmp_path / "p.tsv")) == 24

@@ -282,8 +282,6 @@ class UnifracOptions:
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
     """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
-    overwrite: bool = False
-    """Write over an --output that exists."""
     unifrac_metric: Common[Literal[UnifracMetric, "faith_pd"]] = "unifrac"
     """UniFrac of all pairs: `unifrac` is unweighted, `weighted` is divided by its largest possible value (1 = nothing
     shared), `weighted_unnormalized` is not (QIIME 2's weighted_unifrac), `generalized` takes --unifrac-alpha; or
@@ -299,6 +297,8 @@ class UnifracOptions:
     """Reads drawn per sample without replacement before measuring; 0 = off."""
     seed: int = 42
     """Random seed of the rarefaction."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
 
     def __post_init__(self) -> None:
         _check_alpha(self.unifrac_alpha, self.unifrac_metric)

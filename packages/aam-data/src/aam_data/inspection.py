@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from aam_data.canonical import canonical_features
 from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.feature_sequences import kind_of_ids, sequences_of_features
+from aam_data.file_kinds import swapped
 from aam_data.overlap import check_missing, refuse_disjoint
 from aam_data.phylogeny import Phylogeny
 from aam_data.readers.biom import TableFile, read_table
@@ -28,6 +30,7 @@ from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 from aam_data.sequences import Sequences
 from aam_data.table import CountTable
 
+T = TypeVar("T")
 _MAX_MISSING_READS = 0.05  # share of reads in ASVs outside of the tree that --missing-tips error accepts
 _TRANSPOSE = "Turn it round: qiime feature-table transpose"
 
@@ -64,21 +67,23 @@ def inspect_study(
     """Read every file that the options name and align them by id; problems are collected, not raised."""
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
 
-    file = problems.collect(read_table, table.table, max_input_gb=limit, relative_abundance=table.relative_abundance)
+    fractions = table.relative_abundance
+    file = _read(problems, "--table", read_table, table.table, max_input_gb=limit, relative_abundance=fractions)
     fasta = known = newick = matrix = taxa = None
     if table.sequences is not None:
-        fasta = problems.collect(read_sequences, table.sequences, limit)
+        fasta = _read(problems, "--sequences", read_sequences, table.sequences, limit)
     if metadata.metadata is not None:
         sample_ids: set[str] = set() if file is None else set(file.table.sample_ids)
-        known = problems.collect(read_metadata, metadata.metadata, metadata, sample_ids=sample_ids, max_input_gb=limit)
+        path = metadata.metadata
+        known = _read(problems, "--metadata", read_metadata, path, metadata, sample_ids=sample_ids, max_input_gb=limit)
     if phylogeny.tree is not None:
         clip = phylogeny.clip_negative_lengths
-        newick = problems.collect(read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
+        newick = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
     if phylogeny.unifrac_matrix is not None:
         path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
-        matrix = problems.collect(open_distances, path, ids, limit, index)
+        matrix = _read(problems, "--unifrac-matrix", open_distances, path, ids, limit, index)
     if taxonomy is not None and taxonomy.taxonomy is not None:
-        taxa = problems.collect(read_taxonomy, taxonomy.taxonomy, limit)
+        taxa = _read(problems, "--taxonomy", read_taxonomy, taxonomy.taxonomy, limit)
     if file is None:
         return Inspection(problems, (), metadata_file=known)
     notes += file.notes
@@ -116,6 +121,20 @@ def inspect_study(
         () if problems.errors else _inputs(file, table, metadata, phylogeny, taxonomy),
         dropped,
     )
+
+
+def _read(
+    problems: Problems, flag: str, reader: Callable[..., T], path: Path, *arguments: Any, **more: Any
+) -> T | None:
+    """The file, or None with a problem: its reader's, or that it belongs to another flag."""
+    if flag == "--metadata" and (wrong := swapped(path, flag)):  # anything with a header would be taken for metadata
+        problems.errors.append(wrong)
+        return None
+    n_before = len(problems.errors)
+    found = problems.collect(reader, path, *arguments, **more)
+    if len(problems.errors) > n_before and (wrong := swapped(path, flag)):
+        problems.errors[n_before:] = [wrong]
+    return found
 
 
 def _inputs(

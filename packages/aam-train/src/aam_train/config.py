@@ -84,8 +84,6 @@ class PredictOptions:
     """Model folder, or run folder of `aam train` (its best checkpoint is used)."""
     output: Common[Path]
     """Where to write predictions.tsv; the other tables are written beside it."""
-    overwrite: bool = False
-    """Write over an --output that exists."""
     asv_sampling: Literal["abundance", "first", "random"] | None = None
     """ASVs that a sample keeps within the model's --token-limit. Default: as in training."""
     prediction_passes: int | None = None
@@ -97,6 +95,8 @@ class PredictOptions:
     """Samples per step; it does not change predictions."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+    overwrite: bool = False
+    """Write over an --output that exists."""
 
     def __post_init__(self) -> None:
         _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)

@@ -9,7 +9,7 @@ COMMANDS = {
     "evaluate": "Judge a model on samples whose truth is known.",
     "embed": "Write the embeddings of samples or ASVs.",
     "rf-baseline": "Predict metadata with a random forest, to compare with.",
-    "show": "Say what a model predicts, from what, and how well.",
+    "show": "Say what a model, a run or a file is.",
     "unifrac": "Write UniFrac distances or Faith's PD of a whole table.",
     "simulate": "Simulate a study with known truth.",
 }

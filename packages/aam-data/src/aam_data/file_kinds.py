@@ -1,0 +1,145 @@
+"""What a file looks like from its first lines: for `aam show`, and for telling people that they swapped two files."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from aam_data.errors import DataError
+from aam_data.feature_sequences import kind_of_ids
+from aam_data.readers.delimited import is_finite_number
+from aam_data.readers.metadata_ids import is_id_header
+from aam_data.readers.qza import identify, is_artifact
+from aam_data.readers.source import GZIP_MAGIC, HDF5_MAGIC, first_bytes
+
+# Kind -> the flag that takes it.
+FLAGS = {
+    "feature table": "--table",
+    "metadata": "--metadata",
+    "tree": "--tree",
+    "sequences": "--sequences",
+    "taxonomy": "--taxonomy",
+    "distances": "--unifrac-matrix",
+}
+_KIND_OF_TYPE = {
+    "FeatureTable": "feature table",
+    "FeatureData[Sequence]": "sequences",
+    "FeatureData[AlignedSequence]": "sequences",
+    "Phylogeny": "tree",
+    "DistanceMatrix": "distances",
+    "ImmutableMetadata": "metadata",
+    "SampleData[AlphaDiversity]": "alpha diversity",
+    "FeatureData[Taxonomy]": "taxonomy",
+}
+_HEADERS = {
+    ("sample-id", "split", "group"): "splits",
+    ("sample-id", "target"): "predictions",
+    ("SampleID", "prediction"): "predictions",
+    ("feature", "importance"): "importance",
+    ("sample-id", "D1"): "embeddings",
+    ("feature-id", "D1"): "embeddings",
+    ("feature id", "taxon"): "taxonomy",
+    ("#otu id",): "feature table",
+}
+_HEAD = 1 << 16  # bytes that are looked at
+
+
+def kind_of_file(path: Path) -> str | None:
+    """What a file holds, as far as its first lines tell; None where they do not.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+    """
+    start = first_bytes(path, "the command")
+    if is_artifact(path, start):
+        kind = identify(path).type or ""
+        return next((found for name, found in _KIND_OF_TYPE.items() if kind.startswith(name)), None)
+    if start.startswith(HDF5_MAGIC):
+        return _kind_of_hdf5(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+        except zlib.error:
+            return None
+    try:
+        text = head.decode("utf-8-sig", errors="strict" if len(head) < _HEAD else "ignore")
+    except UnicodeDecodeError:
+        return None
+    return _kind_of_text(text, path)
+
+
+def swapped(path: Path, flag: str) -> DataError | None:
+    """What to say of the file given with ``flag`` when it is plainly one for another flag; None otherwise.
+
+    Artifacts name their type themselves, and are left to their readers.
+    """
+    try:
+        kind = None if is_artifact(path, first_bytes(path, flag)) else kind_of_file(path)
+    except DataError:  # not there, empty, unreadable: its reader says so
+        return None
+    right = None if kind is None else FLAGS.get(kind)
+    if right is None or right == flag:
+        return None
+    expected = next(kind for kind, own in FLAGS.items() if own == flag)
+    return DataError(f"looks like a file of {kind}, not of {expected}", file=path, remedy=f"Give it with {right}")
+
+
+def _kind_of_hdf5(path: Path) -> str | None:
+    """By the names of what is in its root, which libhdf5 writes into the file as they are."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if b"observation" in head and b"sample" in head:
+        return "feature table"
+    return "distances" if b"order" in head else None
+
+
+def _kind_of_text(text: str, path: Path) -> str | None:
+    lines = [line for line in text.split("\n")[:200] if line.strip()]
+    if not lines:
+        return None
+    first = lines[0].strip()
+    if first.startswith(">"):
+        return "sequences"
+    if first.startswith("("):
+        return "tree"
+    if first.startswith("{"):
+        return "feature table" if '"rows"' in text or '"columns"' in text else None
+    if path.suffix == ".toml":
+        return "settings"
+    if first.startswith("# Constructed from biom"):
+        return "feature table"
+    delimiter = "\t" if "\t" in lines[0] else ","
+    rows = [[cell.strip().strip('"') for cell in line.rstrip("\r").split(delimiter)] for line in lines]
+    header = rows[0]
+    if len(header) < 2:
+        return None
+    for known, kind in _HEADERS.items():
+        if tuple(header[: len(known)]) == known or tuple(cell.lower() for cell in header[: len(known)]) == known:
+            return kind
+    if header[-1].lower().startswith("faith") and len(header) == 2:
+        return "alpha diversity"
+    if _is_square(header, rows[1:]):
+        return "distances"
+    if _counts_of_sequences(rows[1:]):
+        return "feature table"
+    return "metadata" if is_id_header(header[0]) else None
+
+
+def _is_square(header: list[str], rows: list[list[str]]) -> bool:
+    """Whether rows are named as the columns are, in the same order, with a diagonal of zeros."""
+    if not rows or len(header) < 3:
+        return False
+    shown = rows[: len(header) - 1]
+    return all(
+        len(row) > number + 1 and row[0] == header[number + 1] and row[number + 1] in ("0", "0.0", "0.00")
+        for number, row in enumerate(shown)
+    )
+
+
+def _counts_of_sequences(rows: list[list[str]]) -> bool:
+    """Whether rows are DNA sequences or hashes followed by numbers alone."""
+    whole = rows[:-1] if len(rows) > 1 else rows  # the last may be cut
+    numeric = all(len(row) > 1 and all(is_finite_number(cell) for cell in row[1:]) for row in whole)
+    return bool(whole) and numeric and kind_of_ids([row[0] for row in whole]) != "opaque"

@@ -1,0 +1,199 @@
+"""What a file of a study or of a run holds."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from aam_data.config import MetadataOptions
+from aam_data.feature_sequences import kind_of_ids
+from aam_data.file_kinds import kind_of_file
+from aam_data.readers.biom import read_table
+from aam_data.readers.delimited import split_rows
+from aam_data.readers.distances import read_distances
+from aam_data.readers.faith_pd import read_faith_pd
+from aam_data.readers.fasta import read_sequences
+from aam_data.readers.metadata import read_metadata
+from aam_data.readers.newick import read_newick
+from aam_data.readers.numpy_guard import load_npy
+from aam_data.readers.source import byte_limit
+from aam_data.readers.taxonomy import read_taxonomy
+from aam_data.readers.zip_guard import open_zip
+from aam_data.splits import PARTS, read_splits
+from aam_data.taxon_ranks import split_lineage
+from aam_train.errors import TrainError
+from aam_train.reporting.jsonl import read_records
+
+Rows = list[tuple[str, str]]
+_MOST_COLUMNS, _MOST_CLASSES = 60, 6
+
+
+def describe_file(path: Path) -> Rows:
+    """Name and value of what a file holds, read as a run would read it.
+
+    Raises:
+        DataError: its reader refuses it.
+        TrainError: nothing that AAM reads or writes.
+    """
+    kind = "metrics" if path.suffix == ".jsonl" else "arrays" if path.suffix == ".npz" else kind_of_file(path)
+    if kind is None or kind not in _DESCRIBERS:
+        known = ", ".join(_DESCRIBERS)
+        raise TrainError(f"{path}: not a file that AAM knows ({known}), nor a model or run folder")
+    return [("file", str(path)), ("holds", kind), *_DESCRIBERS[kind](path)]
+
+
+def _table(path: Path) -> Rows:
+    file = read_table(path, relative_abundance=True)
+    table = file.table
+    depths, richness = table.depths(), table.features_per_sample()
+    return [
+        ("samples", f"{table.n_samples:,}, such as {_few(table.sample_ids)}"),
+        ("features", f"{table.n_features:,}, ids are {kind_of_ids(table.feature_ids)}s: {_few(table.feature_ids)}"),
+        ("counts", "reads" if table.is_integer else "relative abundances"),
+        ("per sample", f"{_range(depths)} {'reads' if table.is_integer else 'in sum'}"),
+        ("features per sample", _range(richness)),
+        *(("note", text) for text in file.notes),
+    ]
+
+
+def _metadata(path: Path) -> Rows:
+    found = read_metadata(path, MetadataOptions())
+    rows = [("samples", f"{len(found.sample_ids):,}, such as {_few(found.sample_ids)}")]
+    for column in found.columns[:_MOST_COLUMNS]:
+        values = [value for value in found.text(column) if value is not None]
+        text = _classes(values) if not _all_numbers(values) else f"numbers, {_range(np.array(values, dtype=float))}"
+        missing = len(found.sample_ids) - len(values)
+        rows.append((f"column {column}", text + (f"; {missing:,} missing" if missing else "")))
+    if len(found.columns) > _MOST_COLUMNS:
+        rows.append(("columns", f"{len(found.columns):,} in all"))
+    return [*rows, *(("note", text) for text in found.notes)]
+
+
+def _tree(path: Path) -> Rows:
+    tree = read_newick(path, clip_negative_lengths=True)
+    return [
+        ("tips", f"{tree.n_tips:,}"),
+        ("nodes", f"{tree.n_nodes:,}"),
+        ("branches of the root", str(tree.root_degree())),
+        ("branch lengths", f"{_range(tree.length[1:])}, {tree.length.sum():.6g} in all"),
+        *(("note", text) for text in tree.notes),
+    ]
+
+
+def _sequences(path: Path) -> Rows:
+    found = read_sequences(path)
+    lengths = np.array([len(sequence) for sequence in found.values()])
+    ids = np.array(list(found), dtype=object)
+    return [("sequences", f"{len(found):,}, such as {_few(ids)}"), ("bases", _range(lengths))]
+
+
+def _taxonomy(path: Path) -> Rows:
+    found = read_taxonomy(path)
+    lineages = [split_lineage(taxon) for taxon in found.taxa]
+    rows = [("features", f"{len(lineages):,}, such as {_few(found.feature_ids)}")]
+    for rank in range(max(map(len, lineages), default=0)):
+        known = ["; ".join(names[: rank + 1]) for names in lineages if len(names) > rank]
+        rows.append((f"rank {rank + 1}", f"{len(set(known)):,} taxa of {len(known):,} features"))
+    return rows
+
+
+def _distances(path: Path) -> Rows:
+    found = read_distances(path)
+    pairs = found.values[np.triu_indices(len(found.ids), 1)]
+    rows = [("samples", f"{len(found.ids):,}, such as {_few(found.ids)}")]
+    return [*rows, ("distances", f"{_range(pairs)}, mean {pairs.mean():.4g}")] if len(pairs) else rows
+
+
+def _faith_pd(path: Path) -> Rows:
+    found = read_faith_pd(path)
+    return [("samples", f"{len(found.ids):,}, such as {_few(found.ids)}"), ("Faith's PD", _range(found.values))]
+
+
+def _splits(path: Path) -> Rows:
+    found = read_splits(path)
+    return [(part, f"{len(getattr(found, part)):,} samples") for part in PARTS]
+
+
+def _columns(path: Path) -> Rows:
+    """Any other table of ours: numbers by column."""
+    header, *rows = [row.cells for row in split_rows(path.read_text(encoding="utf-8"), "\t", path)]
+    found: Rows = [("rows", f"{len(rows):,}, such as {_few(np.array([row[0] for row in rows], dtype=object))}")]
+    for number, name in list(enumerate(header))[1:_MOST_COLUMNS]:
+        values = [row[number] for row in rows if number < len(row) and row[number]]
+        text = f"numbers, {_range(np.array(values, dtype=float))}" if _all_numbers(values) else _classes(values)
+        found.append((f"column {name}", text))
+    return found
+
+
+def _arrays(path: Path) -> Rows:
+    rows = []
+    with open_zip(path, byte_limit(8.0)) as archive:
+        for name in archive.names:
+            array = load_npy(archive.read(name), path, name)
+            rows.append((name.removesuffix(".npy"), f"{array.dtype} {list(array.shape)}"))
+    return rows
+
+
+def _metrics(path: Path) -> Rows:
+    records = read_records(path)
+    kinds = Counter(record["kind"] for record in records)
+    rows = [("records", ", ".join(f"{count:,} {kind}s" for kind, count in kinds.items()) or "none")]
+    if records:
+        last = records[-1]
+        rows.append((f"last {last['kind']}", ", ".join(f"{k} {v}" for k, v in last.items() if k in ("step", "epoch"))))
+    return rows
+
+
+def _settings(path: Path) -> Rows:
+    sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [
+        (f"{section} {name}", str(value))
+        for section, table in sections.items()
+        for name, value in (table.items() if isinstance(table, dict) else {"": table}.items())
+    ]
+
+
+_DESCRIBERS: dict[str, Callable[[Path], Rows]] = {
+    "feature table": _table,
+    "metadata": _metadata,
+    "tree": _tree,
+    "sequences": _sequences,
+    "taxonomy": _taxonomy,
+    "distances": _distances,
+    "alpha diversity": _faith_pd,
+    "splits": _splits,
+    "predictions": _columns,
+    "importance": _columns,
+    "embeddings": _columns,
+    "arrays": _arrays,
+    "metrics": _metrics,
+    "settings": _settings,
+}
+
+
+def _all_numbers(values: list[str]) -> bool:
+    try:
+        return bool(values) and bool(np.isfinite(np.array(values, dtype=float)).all())
+    except ValueError:
+        return False
+
+
+def _classes(values: list[str]) -> str:
+    counts = Counter(values)
+    shown = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(_MOST_CLASSES))
+    return f"{len(counts):,} values: {shown}{', ...' if len(counts) > _MOST_CLASSES else ''}"
+
+
+def _range(values: np.ndarray) -> str:
+    if len(values) == 0:
+        return "none"
+    low, middle, high = np.quantile(values, (0, 0.5, 1))
+    return f"{low:,.6g} to {high:,.6g}, median {middle:,.6g}"
+
+
+def _few(ids: np.ndarray) -> str:
+    return ", ".join(str(i) if len(str(i)) <= 24 else f"{str(i)[:24]}..." for i in ids[:3])

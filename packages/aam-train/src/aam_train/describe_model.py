@@ -1,0 +1,94 @@
+"""What a model is, from its folder's small files; weights are not loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_data.fitted_target import FittedTarget
+from aam_models.config import PredictorConfig
+from aam_models.model_folder import read_config
+from aam_train.checkpoint import model_folder, run_folder_of
+from aam_train.json_files import read_json_object
+from aam_train.model_records import read_preprocessor, read_training
+
+
+def describe_model(path: Path) -> list[tuple[str, str]]:
+    """Name and value of everything worth knowing about a model, or the best one of a run, in the order to show it.
+
+    Raises:
+        ModelError, TrainError: not a folder of AAM, or a damaged one.
+    """
+    folder = model_folder(path)
+    config, record, preprocessor = read_config(folder), read_training(folder), read_preprocessor(folder)
+    encoder = config.encoder if isinstance(config, PredictorConfig) else config
+    rows = [("model", str(folder)), ("made by", f"aam {record.command}, step {record.step}")]
+    if isinstance(config, PredictorConfig):
+        rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
+        hidden = "-".join(map(str, config.hidden_dims))
+        rows.append(("head", f"hidden layers {hidden}" if hidden else "one linear layer"))
+    else:
+        rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
+    rows += [
+        (
+            "encoder",
+            f"{encoder.width} wide, {encoder.heads} heads, {encoder.asv_layers} + {encoder.sample_layers} layers",
+        ),
+        ("sequences", f"up to {preprocessor.max_bp} bases{_trim(preprocessor.trim_length)}"),
+        ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
+        (
+            "ASVs",
+            f"up to {preprocessor.token_limit:,} a sample{_sampling(preprocessor.asv_sampling)}"
+            f"{'' if encoder.count_embedding else ', without abundance'}",
+        ),
+        ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
+        ("seed", str(preprocessor.seed)),
+    ]
+    rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
+    if encoder.distance_head:
+        alpha = f", alpha {record.unifrac_alpha:g}" if record.unifrac_metric == "generalized" else ""
+        rows.append(("distances", f"{record.unifrac_metric}{alpha}"))
+    if encoder.taxonomy_classes:
+        rows.append(("taxonomy", f"{', '.join(map(str, encoder.taxonomy_classes))} taxa by rank"))
+    if record.best_value is not None:
+        rows.append(("best", f"{record.best_metric} {record.best_value:.4g}"))
+    rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value == value]
+    rows += _test_results(folder)
+    rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
+    return rows
+
+
+def _test_results(folder: Path) -> list[tuple[str, str]]:
+    """Held-out figures of the run that the model belongs to, if they are there."""
+    run = run_folder_of(folder)
+    if run is None or not (run / "report" / "results.json").is_file():
+        return []
+    results = read_json_object(run / "report" / "results.json")
+    rows = []
+    for target, models in results.get("targets", {}).items():
+        for model, metrics in models.items():
+            rows.append((f"test {target}, {model.replace('_', ' ')}", figures(metrics)))
+    if "aam" in results:
+        rows.append(("test", figures(results["aam"])))
+    return rows
+
+
+def figures(metrics: dict[str, float | None]) -> str:
+    """Metrics in a line; undefined ones are left out."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
+
+
+def _target(target: FittedTarget) -> str:
+    spec, labels = target.spec, target.labels
+    if labels:
+        return f"{spec.name} (classes {', '.join(labels.names)})"
+    by_category = target.by_category
+    needs = f", scaled by {', '.join(by_category.columns)}: aam predict needs --metadata" if by_category else ""
+    return f"{spec.name} (number{needs})"
+
+
+def _trim(length: int) -> str:
+    return f", trimmed to {length}" if length else ""
+
+
+def _sampling(sampling: str) -> str:
+    return {"abundance": "", "first": ", the first in the table", "random": ", at random"}[sampling]

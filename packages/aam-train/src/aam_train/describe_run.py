@@ -1,0 +1,57 @@
+"""How a run stands, or how it ended: from the small files of its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_train.checkpoint import BEST, Checkpoints
+from aam_train.describe_model import describe_model, figures
+from aam_train.json_files import read_json_object
+from aam_train.reporting.jsonl import read_records
+
+Rows = list[tuple[str, str]]
+
+
+def describe_run(path: Path) -> Rows:
+    """The course of a run, then its best model; of a cross-validation the held-out figures of all folds."""
+    folds = sorted(path.glob("fold-*"), key=lambda fold: int(fold.name.partition("-")[2] or 0))
+    if folds:
+        rows = [("run", str(path)), ("folds", str(len(folds)))]
+        rows += [(fold.name, dict(_course(fold)).get("course", "not begun")) for fold in folds]
+        return rows + _results(path)
+    rows = [("run", str(path)), *_course(path)]
+    if (path / "checkpoints" / BEST).exists():
+        rows += describe_model(path)
+    return rows
+
+
+def _course(path: Path) -> Rows:
+    finished = (path / "report" / "results.json").is_file()
+    records = read_records(path / "metrics.jsonl") if (path / "metrics.jsonl").is_file() else []
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    steps = [record for record in records if record["kind"] == "step"]
+    state = "finished" if finished else "running or interrupted"
+    if not steps:
+        return [("course", f"{state}, before its first step")]
+    course = f"{state}, step {steps[-1]['step']:,}"
+    rows = []
+    if epochs:
+        last = epochs[-1]
+        course += f", epoch {last['epoch']} of {last['epochs']}"
+        rows.append(("last epoch", figures({"train loss": last["train"]["total"], **last["validation"]})))
+        if best := [record for record in epochs if record["best"]]:
+            rows.append(("best epoch", f"{best[-1]['epoch']}: {figures(best[-1]['validation'])}"))
+    names = Checkpoints(path / "checkpoints").names()
+    return [("course", course), *rows, ("checkpoints", ", ".join(names) or "none yet")]
+
+
+def _results(path: Path) -> Rows:
+    file = path / "report" / "results.json"
+    if not file.is_file():
+        return []
+    targets = read_json_object(file).get("targets", {})
+    return [
+        (f"out of fold {target}, {model.replace('_', ' ')}", figures(metrics))
+        for target, models in targets.items()
+        for model, metrics in models.items()
+    ]

@@ -1,0 +1,284 @@
+"""`aam evaluate`, `aam embed` and `aam rf-baseline` beside the runs that they look at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+
+from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions
+from aam_data.errors import DataError
+from aam_data.rarefaction import Rarefier
+from aam_data.readers.distances import read_distances
+from aam_data.splits import read_splits
+from aam_data.study import Study
+from aam_models.model_folder import load_model
+from aam_train.config import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
+from aam_train.errors import TrainError
+from aam_train.experiment import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
+from aam_train.forest import relative_abundances
+from aam_train.run_baseline import run_baseline
+from aam_train.run_embed import run_embed
+from aam_train.run_evaluate import run_evaluate
+from aam_train.run_predict import run_predict
+from aam_train.run_train import run_train
+
+Run = tuple[Any, Path]
+Configs = Callable[..., Any]
+
+
+def rows_of(file: Path) -> list[list[str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.reader(lines, "excel-tab"))
+
+
+def numbers(file: Path) -> tuple[list[str], np.ndarray]:
+    rows = rows_of(file)[1:]
+    return [row[0] for row in rows], np.array([[float(cell) for cell in row[1:]] for row in rows])
+
+
+def evaluate(files: Path, model: Path, output: Path, **options: Any) -> dict[str, Any]:
+    config = EvaluateConfig(
+        TableOptions(files / "table.biom"),
+        EvaluateOptions(model, output, device="cpu", **options),
+        MetadataOptions(files / "metadata.tsv"),
+        PhylogenyOptions(tree=files / "tree.nwk"),
+    )
+    run_evaluate(config, quiet=True)
+    return json.loads((output / "results.json").read_text())
+
+
+def test_the_runs_own_test_samples_give_the_runs_own_figures(
+    number_run: Run, class_run: Run, files: Path, tmp_path: Path
+) -> None:
+    for run, column in ((number_run[1], "degree_days"), (class_run[1], "status")):
+        own = json.loads((run / "report" / "results.json").read_text())
+        found = evaluate(files, run, tmp_path / column, part="test")["parts"]
+        assert set(found) == {"test"}
+        assert found["test"]["samples"] == own["samples"]
+        expected = {name: value for name, value in own["targets"][column]["aam"].items() if value is not None}
+        judged = found["test"]["targets"][column]["aam"]
+        assert {name: judged[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+        written = {row[0]: row[1] for row in rows_of(tmp_path / column / "predictions.tsv")[1:]}
+        assert set(written) == set(read_splits(run / "splits.tsv").test)
+
+
+def test_what_the_model_trained_on_is_judged_apart_beside_the_training_mean(
+    number_run: Run, files: Path, study: Study, tmp_path: Path
+) -> None:
+    splits = read_splits(number_run[1] / "splits.tsv")
+    parts = evaluate(files, number_run[1], tmp_path / "all")["parts"]
+    assert {part: parts[part]["samples"] for part in parts} == {
+        part: len(getattr(splits, part)) for part in ("test", "validation", "train")
+    }
+    assert study.metadata is not None
+    truth = dict(zip(study.table.sample_ids, study.metadata.numeric("degree_days"), strict=True))
+    mean = np.mean([truth[i] for i in splits.train])
+    error = np.mean([abs(truth[i] - mean) for i in splits.test])
+    assert parts["test"]["targets"]["degree_days"]["constant"]["mae"] == pytest.approx(error, rel=1e-6)
+    full = rows_of(tmp_path / "all" / "predictions_full.tsv")
+    assert full[0] == ["sample-id", "target", "truth", "prediction", "split", "note"]
+    assert {row[0]: row[4] for row in full[1:]} == splits.part_of()
+    assert (tmp_path / "all" / "predicted_vs_true.png").exists()
+
+
+def test_a_model_without_its_run_knows_no_parts(
+    number_run: Run, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = (number_run[1] / "checkpoints" / "best").resolve()
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for file in alone.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    assert set(evaluate(files, copy, tmp_path / "new")["parts"]) == {"new"}
+    assert "warning: which samples the model trained on is not known" in capsys.readouterr().err
+    with_splits = evaluate(files, copy, tmp_path / "known", splits_from=number_run[1], part="test")
+    own = evaluate(files, number_run[1], tmp_path / "own", part="test")
+    assert with_splits == own
+    with pytest.raises(TrainError, match="--part new: none of the table's samples"):
+        evaluate(files, number_run[1], tmp_path / "none", part="new")
+    with pytest.raises(TrainError, match="the folder is not empty"):
+        evaluate(files, number_run[1], tmp_path / "own")
+
+
+def test_an_encoder_is_judged_on_what_it_learned(encoder_run: Run, files: Path, tmp_path: Path) -> None:
+    own = json.loads((encoder_run[1] / "report" / "results.json").read_text())["aam"]
+    found = evaluate(files, encoder_run[1], tmp_path / "encoder", part="test")["parts"]["test"]["targets"]["encoder"]
+    assert found["aam"] == pytest.approx({name: own[name] for name in found["aam"]}, rel=1e-5)
+    assert set(found["aam"]) == {"unifrac_r", "unifrac_mae", "nucleotide_accuracy", "count_mse"}
+
+
+def embed(files: Path, model: Path, output: Path, **options: Any) -> list[Path]:
+    table = options.pop("table", files / "table.biom")
+    options = {"device": "cpu"} | options
+    return run_embed(EmbedConfig(TableOptions(table), EmbedOptions(model, output, **options)), quiet=True)
+
+
+def test_embeddings_do_not_depend_on_order_or_batches(
+    encoder_run: Run, files: Path, study: Study, write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    embed(files, encoder_run[1], tmp_path / "a.tsv", batch_size=32)
+    ids, first = numbers(tmp_path / "a.tsv")
+    assert rows_of(tmp_path / "a.tsv")[0] == ["sample-id", *(f"D{d + 1}" for d in range(16))]
+    assert ids == study.table.sample_ids.tolist()
+    dense = np.zeros((24, study.table.n_features))
+    dense[np.repeat(np.arange(24), study.table.features_per_sample()), study.table.data.indices] = (
+        study.table.data.counts
+    )
+    order, features = np.random.default_rng(0).permutation(24), np.random.default_rng(1).permutation(dense.shape[1])
+    names = [str(name) for name in study.table.feature_ids[features]]
+    other = write_table(tmp_path / "b.biom", [ids[row] for row in order], names, dense[order][:, features])
+    embed(files, encoder_run[1], tmp_path / "b.npz", table=other, batch_size=3)
+    with np.load(tmp_path / "b.npz") as arrays:
+        assert arrays["ids"].tolist() == [ids[row] for row in order]
+        assert arrays["embeddings"] == pytest.approx(first[order], abs=1e-6)
+
+
+def test_predicted_distances_are_those_of_the_embeddings(encoder_run: Run, files: Path, tmp_path: Path) -> None:
+    embed(files, encoder_run[1], tmp_path / "e.tsv", distances=tmp_path / "d.tsv")
+    ids, points = numbers(tmp_path / "e.tsv")
+    found = read_distances(tmp_path / "d.tsv")
+    assert found.ids.tolist() == ids
+    head = load_model(encoder_run[1] / "checkpoints" / "best").distance_head
+    slope, offset = 0.05 + np.exp(head.slope.item()), head.offset.item()
+    squares = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    expected = 1 / (1 + np.exp(-(slope / 2 * np.log(squares + 1e-6) + offset)))
+    np.fill_diagonal(expected, 0.0)
+    assert found.values == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(DataError, match="--output exists"):
+        embed(files, encoder_run[1], tmp_path / "e.tsv")
+    assert embed(files, encoder_run[1], tmp_path / "e.tsv", overwrite=True) == [tmp_path / "e.tsv"]
+
+
+def test_asvs_are_embedded_under_every_id_of_the_file(
+    encoder_run: Run, study: Study, write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    sequences = [str(name) for name in study.table.feature_ids[:4]]
+    names = ["x1", "x2", "x3", "x4", "x5"]
+    (tmp_path / "seqs.fasta").write_text(
+        "".join(f">{name}\n{sequence}\n" for name, sequence in zip(names, [*sequences, sequences[1]], strict=True))
+    )
+    table = write_table(tmp_path / "t.biom", ["s1"], names, np.full((1, 5), 100.0))
+    options = EmbedOptions(encoder_run[1], tmp_path / "a.tsv", level="asv", device="cpu")
+    run_embed(EmbedConfig(TableOptions(table, tmp_path / "seqs.fasta"), options), quiet=True)
+    ids, embeddings = numbers(tmp_path / "a.tsv")
+    rows = dict(zip(ids, embeddings, strict=True))
+    assert sorted(rows) == names
+    assert np.array_equal(rows["x2"], rows["x5"])
+    assert len({row.tobytes() for row in embeddings}) == 4
+
+
+def test_a_model_without_distances_predicts_none(number_run: Run, files: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"has not learned distances \(--penalty was 0\)"):
+        embed(files, number_run[1], tmp_path / "e.tsv", distances=tmp_path / "d.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def baseline(files: Path, output: Path, split: SplitOptions, **options: Any) -> dict[str, Any]:
+    options = {"metadata_column": ("degree_days",), "n_estimators": 20, "rarefy_depth": 100, "n_jobs": 1} | options
+    config = BaselineConfig(
+        TableOptions(files / "table.biom"),
+        MetadataOptions(files / "metadata.tsv"),
+        BaselineOptions(output=output, **options),
+        split,
+    )
+    run_baseline(config)
+    return json.loads(output.with_name(f"{output.stem}_metrics.json").read_text())
+
+
+def test_the_forest_alone_is_the_forest_beside_the_run(number_run: Run, files: Path, tmp_path: Path) -> None:
+    own = json.loads((number_run[1] / "report" / "results.json").read_text())["targets"]["degree_days"]
+    found = baseline(files, tmp_path / "p.tsv", SplitOptions(splits_from=number_run[1]))["targets"]["degree_days"]
+    assert found["random_forest"]["mae"] == pytest.approx(own["random_forest"]["mae"], rel=1e-3)
+    assert found["constant"]["mae"] == pytest.approx(own["constant"]["mae"], rel=1e-5)
+
+
+def test_the_forest_is_that_of_scikit_learn_with_its_importance(files: Path, study: Study, tmp_path: Path) -> None:
+    ids = study.table.sample_ids
+    for name, chosen in (("train", ids[:16]), ("val", ids[16:])):
+        (tmp_path / name).write_text("\n".join(chosen) + "\n")
+    lists = SplitOptions(train_samples=tmp_path / "train", val_samples=tmp_path / "val")
+    found = baseline(files, tmp_path / "p.tsv", lists, max_features="0.5", random_seed=7)
+    assert (found["learned_from"], found["judged_on"]) == (16, 8)
+    assert study.metadata is not None
+    truth = study.metadata.numeric("degree_days")
+    x = relative_abundances(Rarefier(study.table, 100, 7), np.arange(24))
+    assert x.sum(axis=1) == pytest.approx(1.0)
+    forest = RandomForestRegressor(20, max_features=0.5, random_state=7).fit(x[:16], truth[:16])
+    predicted = dict(zip(*numbers(tmp_path / "p.tsv"), strict=True))
+    assert [predicted[i][0] for i in ids[16:]] == pytest.approx(forest.predict(x[16:]), rel=1e-8)
+    importance = dict(zip(*numbers(tmp_path / "p_importance.tsv"), strict=True))
+    assert [importance[name][0] for name in study.table.feature_ids] == pytest.approx(
+        forest.feature_importances_, abs=1e-9
+    )
+    assert rows_of(tmp_path / "p_importance.tsv")[0] == ["feature", "importance"]
+
+
+def test_classes_of_a_forest(class_run: Run, files: Path, tmp_path: Path) -> None:
+    splits = SplitOptions(splits_from=class_run[1] / "splits.tsv")
+    found = baseline(files, tmp_path / "c.tsv", splits, metadata_column=("status",), classifier=True)
+    own = json.loads((class_run[1] / "report" / "results.json").read_text())["targets"]["status"]
+    assert found["targets"]["status"]["random_forest"]["accuracy"] == own["random_forest"]["accuracy"]
+    header, *rows = rows_of(tmp_path / "c_probabilities.tsv")
+    assert header == ["SampleID", "healthy", "stressed"]
+    assert all(float(row[1]) + float(row[2]) == pytest.approx(1.0) for row in rows)
+
+
+def test_the_forest_needs_no_torch() -> None:
+    code = "import sys, aam_train.run_baseline; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_run_takes_the_splits_of_another(
+    encoder_run: Run, train_config: Configs, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (files / "metadata.tsv").read_text().splitlines()
+    column = lines[0].split("\t").index("degree_days")
+    row = lines[1].split("\t")
+    row[column] = ""
+    (tmp_path / "metadata.tsv").write_text("\n".join([lines[0], "\t".join(row), *lines[2:]]) + "\n")
+    config = train_config(
+        tmp_path / "run",
+        encoder_run[1],
+        metadata=MetadataOptions(tmp_path / "metadata.tsv"),
+        split=SplitOptions(group_column="host", splits_from=encoder_run[1]),
+    )
+    run = run_train(config)
+    before, after = (read_splits(path / "splits.tsv").part_of() for path in (encoder_run[1], run))
+    assert after == {sample_id: part for sample_id, part in before.items() if sample_id != row[0]}
+    text = capsys.readouterr().err
+    assert f"1 of 24 samples of {encoder_run[1]}/splits.tsv are not here: {row[0]}" in text
+    assert "were used, without their targets, in pretraining" not in text
+
+
+def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Configs, tmp_path: Path) -> None:
+    (tmp_path / "splits.tsv").write_text("sample-id\tsplit\tgroup\nelsewhere\ttrain\t\n")
+    for source, message in (
+        (tmp_path, "holds none of the table's samples"),
+        (tmp_path / "absent", "no such file of splits"),
+    ):
+        config = train_config(tmp_path / "run", encoder_run[1], split=SplitOptions(splits_from=source))
+        with pytest.raises(DataError, match=message):
+            run_train(config, quiet=True)
+    for other in ({"train_samples": tmp_path, "val_samples": tmp_path}, {"stratify_column": "season"}):
+        with pytest.raises(ValueError, match=r"--splits-from and --(train-samples|stratify-column) exclude each other"):
+            SplitOptions(splits_from=tmp_path, **other)
+
+
+def test_an_existing_prediction_is_not_overwritten(number_run: Run, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.tsv").write_text("mine")
+    options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu")
+    with pytest.raises(DataError, match=r"--output exists\. Name another file, or give --overwrite"):
+        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+    assert (tmp_path / "p.tsv").read_text() == "mine"
+    options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu", overwrite=True)
+    run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+    assert len(rows_of(tmp_path / "p.tsv")) == 25
