@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +148,26 @@ def test_other_formats(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("id\ts1\na\t1\n")
     with pytest.raises(DataError, match=r"one by one.*biom convert -i .*t.tsv"), open_biom_rows(tmp_path / "t.tsv"):
         pass
+
+
+@pytest.mark.parametrize("name", ["indices", "data"])
+def test_a_dataset_with_fewer_bytes_than_values_is_refused(tmp_path: Path, name: str) -> None:
+    """Found by fuzzing: the library reads past the bytes when all is read, and zeros when a part is."""
+    path = tmp_path / "t.biom"
+    with h5py.File(write_biom(tmp_path / "old.biom")) as old, h5py.File(path, "w") as file:
+        for key, value in old.attrs.items():
+            file.attrs[key] = value
+        for group in old:
+            old.copy(group, file)
+        values = old[f"sample/matrix/{name}"][:]
+        del file[f"sample/matrix/{name}"]
+        dataset = file.create_dataset(f"sample/matrix/{name}", data=values)
+        file.flush()
+        layout = struct.pack("<QQ", dataset.id.get_offset(), values.nbytes)
+    content = path.read_bytes()
+    assert content.count(layout) == 1
+    path.write_bytes(content.replace(layout, layout[:8] + struct.pack("<Q", 8)))
+    with open_biom_rows(path) as rows, pytest.raises(DataError, match=r"but the 8 bytes in the file cannot hold them"):
+        rows.take_counts(np.array([1]))
+    with pytest.raises(DataError, match=r"but the 8 bytes in the file cannot hold them"):
+        read_table(path)

@@ -92,5 +92,5 @@ def test_other_files(files: Path, number_run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "word", "a\tb\n1\t2\n"])
 def test_what_is_no_file_of_ours(content: str, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text(content)
-    with pytest.raises(TrainError, match="not a file that AAM knows .feature table, metadata, tree"):
+    with pytest.raises(TrainError, match=r"not a file that AAM knows .feature table, metadata, tree"):
         describe(tmp_path / "file.txt")
