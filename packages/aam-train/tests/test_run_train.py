@@ -62,6 +62,8 @@ def test_the_run_folder(number_run: tuple[TrainConfig, Path]) -> None:
         "predictions.tsv",
         "predictions_full.tsv",
         "report",
+        "run.lock",
+        "starts.jsonl",
         "splits.tsv",
         "tensorboard",
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,6 @@ from aam_train.optim import load_optimizer_tensors, optimizer_tensors
 from aam_train.progress import Progress
 
 STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
-
-
-def versions() -> dict[str, str]:
-    """Versions of AAM, Python and torch."""
-    own = {name: version(name) for name in ("aam-data", "aam-models", "aam-train")}
-    return {**own, "python": platform.python_version(), "torch": torch.__version__}
 
 
 def input_records(study: Study, encoder: Path | None = None) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,13 @@ class TrainingRecord:
     constant: dict[str, float] = field(default_factory=dict)
     prediction_passes: int = 1
     format_version: int = 2
+
+
+def versions() -> dict[str, str]:
+    """Versions of AAM, Python and torch."""
+    return {name: version(name) for name in ("aam-data", "aam-models", "aam-train", "torch")} | {
+        "python": platform.python_version()
+    }
 
 
 def read_preprocessor(folder: Path) -> Preprocessor:

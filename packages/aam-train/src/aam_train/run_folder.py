@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from aam_train.checkpoint import Checkpoints
 from aam_train.config import RunOptions
 from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
 from aam_train.errors import TrainError
-from aam_train.model_records import read_training
+from aam_train.model_records import read_training, versions
+from aam_train.reporting.records import Reporter
+from aam_train.run_lock import locked, record_start
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.
@@ -43,22 +47,55 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report"
 
-    def open(self, inputs: list[dict[str, Any]]) -> None:
-        """Make the folder, with the settings in ``config.toml``.
+    @contextlib.contextmanager
+    def open(self, inputs: list[dict[str, Any]], reporter: Reporter) -> Iterator[None]:
+        """Make the folder and hold its lock for the time of the run, with the settings in ``config.toml``.
 
         Args:
             inputs: the files that the run has read, as `TrainingRecord.inputs`.
+            reporter: told when the run goes on.
 
         Raises:
-            TrainError: an input changed since the run began; nothing was written.
+            TrainError: an input changed since the run began, or another program is in the folder; nothing was written.
         """
         if self.resume is not None:
             _check_same_inputs(self.resume, inputs)
-        if self.within is not None:
-            self.within.open(inputs)
-        self.report.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / CONFIG) as temporary:
-            temporary.write_text(config_to_toml(self.config), encoding="utf-8")
+        with contextlib.nullcontext() if self.within is None else self.within._held(reporter), self._held(reporter):
+            self._tell_start(reporter)
+            yield
+
+    @contextlib.contextmanager
+    def _held(self, reporter: Reporter) -> Iterator[None]:
+        """The folder is there, locked, and holds the settings."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path) as left_behind:
+            self._refuse_overtaken()
+            if left_behind is not None:
+                reporter.note(f"the run in {self.path} was ended from outside: {left_behind.words()}")
+            self.report.mkdir(exist_ok=True)
+            with replacing(self.path / CONFIG) as temporary:
+                temporary.write_text(config_to_toml(self.config), encoding="utf-8")
+            yield
+
+    def _refuse_overtaken(self) -> None:
+        """Somebody else may have begun (and even ended) a run here since `check_run` looked."""
+        found = Checkpoints(self.path / "checkpoints").newest()
+        if self.resume is None and found is not None:
+            raise TrainError(f"--output-dir {self.path}: another run has been here meanwhile. Name another folder")
+
+    def _tell_start(self, reporter: Reporter) -> None:
+        step = 0 if self.resume is None else int(self.resume.name.split("-")[1])
+        *before, now = record_start(self.path, step, versions())
+        if not before:
+            return
+        reporter.note(f"start {now['start']} of this run, from step {step:,}")
+        changed = [
+            f"{name} {before[-1]['versions'].get(name)} -> {version}"
+            for name, version in now["versions"].items()
+            if before[-1]["versions"].get(name) != version
+        ]
+        if changed:
+            reporter.note(f"warning: other versions than at the last start: {', '.join(changed)}")
 
 
 def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | None = None) -> RunFolder:

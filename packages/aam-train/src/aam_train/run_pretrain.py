@@ -11,14 +11,14 @@ from aam_data.pair_targets import PairTargets
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_models.build import build_encoder
 from aam_train.architecture import new_encoder_config
-from aam_train.artifacts import input_records, versions
+from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder
 from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.encoder_report import draw_curves, judge, result_lines, validator
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.json_files import write_json
-from aam_train.model_records import TrainingRecord
+from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_data import build_data
@@ -94,28 +94,28 @@ def _pretrain(
         unifrac_metric=config.phylogeny.pair_metric,
         unifrac_alpha=config.phylogeny.unifrac_alpha,
     )
-    folder.open(record.inputs)
-    splits.write(folder.path / "splits.tsv", groups)
-    Fit(
-        folder=folder,
-        data=data,
-        step=step,
-        objective=objective,
-        validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
-        run=config.run,
-        optimizer=config.optimizer,
-        best_metric=config.objective.best_metric,
-        record=record,
-        console=console,
-        stop=stop,
-    ).execute()
+    with folder.open(record.inputs, console):
+        splits.write(folder.path / "splits.tsv", groups)
+        Fit(
+            folder=folder,
+            data=data,
+            step=step,
+            objective=objective,
+            validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
+            run=config.run,
+            optimizer=config.optimizer,
+            best_metric=config.objective.best_metric,
+            record=record,
+            console=console,
+            stop=stop,
+        ).execute()
 
-    results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
-    write_json(folder.report / "results.json", results)
-    draw_curves(folder.path)
-    for line in result_lines(results):
-        console.note(line)
-    return folder.path
+        results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
+        write_json(folder.report / "results.json", results)
+        draw_curves(folder.path)
+        for line in result_lines(results):
+            console.note(line)
+        return folder.path
 
 
 def pretrain_objective(config: PretrainConfig, pairs: PairTargets | None) -> Objective:

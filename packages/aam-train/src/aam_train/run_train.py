@@ -13,13 +13,13 @@ from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
 from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
-from aam_train.artifacts import input_records, versions
+from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
-from aam_train.model_records import TrainingRecord
+from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
@@ -152,38 +152,38 @@ def _train_once(
         constant=constant_of(data, targets),
         prediction_passes=passes,
     )
-    folder.open(record.inputs)
-    splits.write(folder.path / "splits.tsv", groups)
-    validation = data.rows["validation"]
-    validate = PredictorValidator(
-        data.maker,
-        objective,
-        data.preprocessor,
-        validation,
-        data.scales[validation],
-        config.run.batch_size,
-        passes,
-    )
-    Fit(
-        folder=folder,
-        data=data,
-        step=step,
-        objective=objective,
-        validate=validate if splits.validation else None,
-        run=config.run,
-        optimizer=config.optimizer,
-        best_metric=config.transfer.best_metric,
-        record=record,
-        console=console,
-        stop=stop,
-    ).execute()
+    with folder.open(record.inputs, console):
+        splits.write(folder.path / "splits.tsv", groups)
+        validation = data.rows["validation"]
+        validate = PredictorValidator(
+            data.maker,
+            objective,
+            data.preprocessor,
+            validation,
+            data.scales[validation],
+            config.run.batch_size,
+            passes,
+        )
+        Fit(
+            folder=folder,
+            data=data,
+            step=step,
+            objective=objective,
+            validate=validate if splits.validation else None,
+            run=config.run,
+            optimizer=config.optimizer,
+            best_metric=config.transfer.best_metric,
+            record=record,
+            console=console,
+            stop=stop,
+        ).execute()
 
-    everything = np.concatenate(list(data.rows.values()))
-    outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
-    outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
-    comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
-    write_report(folder.path, comparison, console)
-    return comparison
+        everything = np.concatenate(list(data.rows.values()))
+        outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
+        outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
+        comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
+        write_report(folder.path, comparison, console)
+        return comparison
 
 
 def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:
