@@ -6,6 +6,9 @@ but the manifest covers them too.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from pathlib import Path
 
 import torch
@@ -70,13 +73,15 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file.
 
     Raises:
-        ModelError: when the disk does not take it.
+        OSError: when the disk does not take it.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(plain, file)
-    except SafetensorError as error:
-        raise ModelError(f"{file}: could not be written ({error})") from error
+    except SafetensorError as error:  # has the number of the system's error in its text alone
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(file)) from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

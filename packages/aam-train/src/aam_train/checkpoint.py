@@ -32,11 +32,23 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Publish the folder ``name``, filled by ``write``; one that is there already is left as it is."""
+        """Publish the folder ``name``, filled by ``write``; one that is there already is left as it is.
+
+        Raises:
+            TrainError: the disk does not take it; older checkpoints are as they were, nothing of it is left.
+        """
         path = self.folder / name
-        if not path.exists():
+        if path.exists():
+            return path
+        try:
             with new_folder(path) as temporary:
                 write(temporary)
+        except OSError as error:
+            free = shutil.disk_usage(self.folder).free
+            raise TrainError(
+                f"{path}: the checkpoint could not be saved ({error.strerror}; {free / 1e6:,.1f} MB are free on this "
+                "disk). Older ones are as they were: make room, then continue with --resume-from auto"
+            ) from error
         return path
 
     def point(self, pointer: str, name: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from aam_train.errors import TrainError
 from aam_train.json_files import json_line
 from aam_train.reporting.records import EpochRecord, StepRecord
 
@@ -27,19 +30,31 @@ class JsonlReporter:
             temporary = path.with_name(f".{path.name}.tmp")
             temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
             temporary.replace(path)
-        self.file = path.open("a", encoding="utf-8", buffering=1)  # a whole line at a time, at once
+        self.path, self.file = path, path.open("ab", buffering=0)  # a whole line at a time, at once
 
     def note(self, text: str) -> None:
         """Notes are for people; the run's record keeps them elsewhere."""
 
     def step(self, record: StepRecord) -> None:
-        self.file.write(json_line({"kind": "step", **dataclasses.asdict(record)}))
+        self._write({"kind": "step", **dataclasses.asdict(record)})
 
     def epoch(self, record: EpochRecord) -> None:
-        self.file.write(json_line({"kind": "epoch", **dataclasses.asdict(record)}))
+        self._write({"kind": "epoch", **dataclasses.asdict(record)})
 
     def close(self) -> None:
         self.file.close()
+
+    def _write(self, record: dict[str, Any]) -> None:
+        """A whole line or none: where the disk does not take it, the run stops."""
+        line, end = json_line(record).encode(), self.file.seek(0, os.SEEK_END)
+        try:
+            if self.file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self.file.truncate(end)
+            raise TrainError(
+                f"{self.path}: cannot be written ({error.strerror}). Make room, then continue with --resume-from auto"
+            ) from error
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from aam_train.errors import TrainError
 from aam_train.reporting.records import EpochRecord, StepRecord
 
 
@@ -15,6 +18,7 @@ class TensorBoardReporter:
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
         self.writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+        self._failed = False
 
     def note(self, text: str) -> None:
         """Notes are for people at the console."""
@@ -28,9 +32,24 @@ class TensorBoardReporter:
         self._scalars("throughput", speed, record.step)
 
     def close(self) -> None:
-        self.writer.close()
+        if not self._failed:
+            with self._disk():
+                self.writer.close()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """What its thread could not write comes back at a later call."""
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            raise TrainError(
+                f"{self.writer.log_dir}: cannot be written ({error.strerror}). Make room, then continue with "
+                "--resume-from auto"
+            ) from error
 
     def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
             if math.isfinite(value):  # an undefined metric is a gap in its curve
-                self.writer.add_scalar(f"{group}/{name}", value, step)
+                with self._disk():
+                    self.writer.add_scalar(f"{group}/{name}", value, step)
