@@ -264,12 +264,14 @@ def test_a_full_disk(
     assert steps == list(range(1, 7))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's own thread
 def test_no_half_of_a_line_in_metrics(small_disk: Path, encoder_run: tuple[PretrainConfig, Path]) -> None:
     names = {field.name for field in dataclasses.fields(StepRecord)}
     first = read_records(encoder_run[1] / "metrics.jsonl")[0]
     reporter = JsonlReporter(small_disk / "metrics.jsonl")
     record = StepRecord(**{name: value for name, value in first.items() if name in names})
     reporter.step(record)
+    curves = TensorBoardReporter(small_disk / "tensorboard")
     fill(small_disk)
     with pytest.raises(TrainError, match=r"metrics\.jsonl: cannot be written \(No space left on device\)\. Make room"):
         write_lines(reporter, record)
@@ -278,7 +280,9 @@ def test_no_half_of_a_line_in_metrics(small_disk: Path, encoder_run: tuple[Pretr
     assert text.endswith("\n")
     assert all(json.loads(line) == first for line in text.splitlines())
     with pytest.raises(TrainError, match=r"tensorboard: cannot be written"):
-        write_curves(small_disk / "tensorboard", record)
+        TensorBoardReporter(small_disk / "tensorboard")
+    with pytest.raises(TrainError, match=r"tensorboard: cannot be written"):
+        write_curves(curves, record)
 
 
 def write_lines(reporter: JsonlReporter, record: StepRecord) -> None:
@@ -286,8 +290,7 @@ def write_lines(reporter: JsonlReporter, record: StepRecord) -> None:
         reporter.step(record)
 
 
-def write_curves(folder: Path, record: StepRecord) -> None:
-    curves = TensorBoardReporter(folder)
+def write_curves(curves: TensorBoardReporter, record: StepRecord) -> None:
     try:
         for _ in range(5000):
             curves.step(record)

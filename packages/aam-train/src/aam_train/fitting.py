@@ -52,8 +52,11 @@ class Fit:
     console: ConsoleReporter
     stop: StopFlag
 
-    def execute(self) -> None:
+    def execute(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
+
+        Returns:
+            The last step.
 
         Raises:
             RunStopped, TrainError: see `Trainer.fit`.
@@ -91,6 +94,7 @@ class Fit:
             checkpoints.point(BEST, checkpoint_name(progress.step))
         best = checkpoints.folder / BEST
         load_weights(model, read_weights(best), str(best / WEIGHTS))
+        return progress.step
 
     def _plan(self) -> TrainingPlan:
         run = self.run

@@ -21,6 +21,7 @@ from aam_train.json_files import write_json
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.tensorboard import show_pictures
 from aam_train.run_data import build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
@@ -96,7 +97,7 @@ def _pretrain(
     )
     with folder.open(record.inputs, console):
         splits.write(folder.path / "splits.tsv", groups)
-        Fit(
+        last_step = Fit(
             folder=folder,
             data=data,
             step=step,
@@ -113,6 +114,7 @@ def _pretrain(
         results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
         write_json(folder.report / "results.json", results)
         draw_curves(folder.path)
+        show_pictures(folder.path, last_step)
         for line in result_lines(results):
             console.note(line)
         return folder.path

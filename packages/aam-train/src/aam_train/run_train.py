@@ -23,6 +23,7 @@ from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.tensorboard import show_pictures
 from aam_train.run_data import RunData, build_data
 from aam_train.run_folder import RunFolder
 from aam_train.run_inputs import RunInputs, read_run_inputs
@@ -164,7 +165,7 @@ def _train_once(
             config.run.batch_size,
             passes,
         )
-        Fit(
+        last_step = Fit(
             folder=folder,
             data=data,
             step=step,
@@ -183,6 +184,7 @@ def _train_once(
         outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
         comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
         write_report(folder.path, comparison, console)
+        show_pictures(folder.path, last_step)
         return comparison
 
 

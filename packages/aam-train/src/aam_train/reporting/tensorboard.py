@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
 from aam_train.errors import TrainError
@@ -17,8 +18,9 @@ class TensorBoardReporter:
     """Losses, learning rate and throughput; on resumption, later steps are hidden."""
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
-        self.writer = SummaryWriter(str(folder), purge_step=first_step + 1)
-        self._failed = False
+        self._folder, self._failed = folder, False
+        with self._disk():
+            self.writer = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def note(self, text: str) -> None:
         """Notes are for people at the console."""
@@ -44,7 +46,7 @@ class TensorBoardReporter:
         except OSError as error:
             self._failed = True
             raise TrainError(
-                f"{self.writer.log_dir}: cannot be written ({error.strerror}). Make room, then continue with "
+                f"{self._folder}: cannot be written ({error.strerror}). Make room, then continue with "
                 "--resume-from auto"
             ) from error
 
@@ -53,3 +55,13 @@ class TensorBoardReporter:
             if math.isfinite(value):  # an undefined metric is a gap in its curve
                 with self._disk():
                     self.writer.add_scalar(f"{group}/{name}", value, step)
+
+
+def show_pictures(run: Path, step: int) -> None:
+    """The pictures of ``report/`` under TensorBoard's images, as of ``step``."""
+    writer = SummaryWriter(str(run / "tensorboard"))
+    try:
+        for picture in sorted((run / "report").glob("*.png")):
+            writer.add_image(f"held_out/{picture.stem}", imread(picture)[..., :3], step, dataformats="HWC")
+    finally:
+        writer.close()
