@@ -1,0 +1,198 @@
+"""Whether each objective of pretraining learns what it is for, on simulated studies with known truth, over seeds.
+
+Every figure is of samples of other hosts (or of a random fifth, in the study of shifts), beside what a constant gives:
+
+- Faith's PD, unweighted and generalized UniFrac: Pearson r with the true values;
+- masked bases of ASVs that training never saw, beside the commonest base of each position;
+- hidden abundances: mean squared error, beside the training mean's;
+- taxonomy (the simulated clades) of ASVs that training never saw, beside the commonest clade;
+- shifts: two groups of samples hold the same ASVs in other proportions. Predicted distances of an encoder of weighted
+  and of one of unweighted UniFrac tell pairs within a group from pairs between them: area under the ROC curve.
+
+    python benchmarks/objectives.py --seeds 1 2 3 --json objectives.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from biom.table import Table
+from machine import finish
+from sklearn.metrics import roc_auc_score
+
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TaxonomyOptions,
+)
+from aam_data.rarefaction import Rarefier
+from aam_data.readers.distances import read_distances
+from aam_data.simulate import simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
+from aam_data.splits import read_splits
+from aam_data.study import read_study
+from aam_models.abundance import standardized_log_abundance
+from aam_models.config import ModelOptions
+from aam_models.slots import to_slots
+from aam_train.collate import Masking
+from aam_train.config import EmbedOptions, RunOptions
+from aam_train.experiment import EmbedConfig, PretrainConfig
+from aam_train.loading import fixed_requests
+from aam_train.model_records import read_preprocessor
+from aam_train.objective_config import PretrainObjective
+from aam_train.optimizer_config import OptimizerOptions
+from aam_train.run_data import build_maker
+from aam_train.run_embed import run_embed
+from aam_train.run_pretrain import run_pretrain
+
+DEPTH, HALF = 1000, 20
+
+
+def pretrain(study: Path, output: Path, seed: int, epochs: int, **sections: Any) -> dict[str, Any]:
+    """Pretrain a tiny encoder; the figures of its held-out samples."""
+    options: dict[str, Any] = {
+        "table": TableOptions(study / "table.biom"),
+        "run": RunOptions(output, epochs=epochs, batch_size=16, seed=seed, patience=0),
+        "metadata": MetadataOptions(study / "metadata.tsv"),
+        "sample": SampleOptions(rarefy_depth=DEPTH),
+        "split": SplitOptions(group_column="host"),
+        "model": ModelOptions(preset="tiny"),
+        "optimizer": OptimizerOptions(lr=4e-3),
+    }
+    run_pretrain(PretrainConfig(**(options | sections)), quiet=True)
+    found: dict[str, Any] = json.loads((output / "report" / "results.json").read_text())
+    return found
+
+
+def count_error_of_the_mean(study: Path, run: Path) -> float:
+    """Mean squared error of predicting the training samples' mean for hidden abundances of held-out samples."""
+    preprocessor = read_preprocessor(run / "checkpoints" / "best")
+    read = read_study(TableOptions(study / "table.biom"))
+    maker = build_maker(read, Rarefier(read.table, DEPTH, preprocessor.seed), preprocessor, 0)
+    row_of = {sample_id: row for row, sample_id in enumerate(read.table.sample_ids)}
+    splits, values = read_splits(run / "splits.tsv"), {}
+    for part in ("train", "test"):
+        rows = np.array([row_of[i] for i in getattr(splits, part)])
+        found = []
+        for request in fixed_requests(rows, 32, Masking(count_ratio=0.15)):
+            batch = maker[request]
+            assert batch.hidden_counts is not None
+            found.append(standardized_log_abundance(batch)[to_slots(batch.hidden_counts, batch)])
+        values[part] = torch.cat(found).double()
+    return float((values["test"] - values["train"].mean()).square().mean())
+
+
+def write_taxonomy(study: Path, file: Path) -> None:
+    """The simulated clades as genera."""
+    clades = json.loads((study / "truth.json").read_text())["clades"]
+    names = {asv: number for number, clade in enumerate(clades) for asv in clade["asvs"]}
+    lines = ["Feature ID\tTaxon", *(f"{asv}\tk__Bacteria; g__{number}" for asv, number in names.items())]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def shifted_study(folder: Path, seed: int) -> np.ndarray:
+    """Two groups with the same ASVs in other proportions; gives the group of each sample.
+
+    Each sample lacks a random fifth of the ASVs, whatever its group, so that unweighted distances vary too.
+    """
+    simulated = simulate_study(SimulateOptions(samples=40, asvs=80, hosts=10, depth=2000, seed=seed))
+    write_simulated_study(simulated, folder)
+    random = np.random.default_rng(seed)
+    names = [str(name) for name in simulated.tree.tip_names]  # in the order of the tree: halves are clades
+    group = np.arange(120) % 2
+    weight = np.where((np.arange(len(names)) < len(names) // 2)[None, :] == (group[:, None] == 0), 8.0, 1.0)
+    shares = weight * random.lognormal(0, 1, (1, len(names))) * random.lognormal(0, 0.3, (120, len(names)))
+    shares *= random.random(shares.shape) < 0.8
+    counts = np.stack([random.multinomial(3000, row / row.sum()) for row in shares])
+    counts += (shares > 0) * 1  # the rarest are there too
+    ids = [f"S{number:03d}" for number in range(120)]
+    with h5py.File(folder / "table.biom", "w") as file:
+        Table(counts.T.astype(float), names, ids).to_hdf5(file, "aam benchmarks")
+    return group
+
+
+def separation(study: Path, output: Path, seed: int, epochs: int, group: np.ndarray, metric: str) -> float:
+    """AUC of predicted distances of held-out samples: pairs between the groups against pairs within."""
+    pretrain(
+        study, output, seed, epochs,
+        phylogeny=PhylogenyOptions(tree=study / "tree.nwk", unifrac_metric=metric),  # type: ignore[arg-type]
+        objective=PretrainObjective(nuc_penalty=0.0, count_penalty=0.0),
+        metadata=MetadataOptions(), split=SplitOptions(), sample=SampleOptions(rarefy_depth=0),
+    )  # fmt: skip
+    table, distances = TableOptions(study / "table.biom"), output / "d.npy"
+    embed = EmbedOptions(output, output / "e.tsv", distances=distances)
+    run_embed(EmbedConfig(table, embed), quiet=True)
+    found = read_distances(distances, output / "d.ids.txt")
+    chosen = np.isin(found.ids, read_splits(output / "splits.tsv").test)
+    groups = np.array([group[int(i[1:])] for i in found.ids[chosen]])
+    i, j = np.triu_indices(chosen.sum(), 1)
+    return float(roc_auc_score(groups[i] != groups[j], found.values[np.ix_(chosen, chosen)][i, j]))
+
+
+def figures(seed: int, epochs: int, work: Path) -> dict[str, float]:
+    """All figures of one seed."""
+    study = work / "study"
+    write_simulated_study(simulate_study(SimulateOptions(samples=160, asvs=400, seed=seed)), study)
+    write_taxonomy(study, study / "taxonomy.tsv")
+    tree = study / "tree.nwk"
+    found = pretrain(
+        study, work / "all", seed, epochs,
+        phylogeny=PhylogenyOptions(tree=tree, unifrac_metric="combined"),
+        taxonomy=TaxonomyOptions(study / "taxonomy.tsv"),
+    )  # fmt: skip
+    generalized = pretrain(
+        study, work / "generalized", seed, epochs,
+        phylogeny=PhylogenyOptions(tree=tree, unifrac_metric="generalized", unifrac_alpha=0.5),
+        objective=PretrainObjective(nuc_penalty=0.0, count_penalty=0.0),
+    )  # fmt: skip
+    shifts = work / "shifts"
+    group = shifted_study(shifts, seed)
+    genus = next(rank for rank in found["taxonomy"] if rank["rank"] == 2)
+    return {
+        "faith_pd_r": found["aam"]["faith_pd_r"],
+        "unifrac_r": found["aam"]["unifrac_r"],
+        "generalized_r": generalized["aam"]["unifrac_r"],
+        "bases": found["novel_asvs"]["nucleotide_accuracy"],
+        "bases_majority": found["novel_asvs"]["majority_accuracy"],
+        "count_mse": found["aam"]["count_mse"],
+        "count_mse_of_the_mean": count_error_of_the_mean(study, work / "all"),
+        "clade": genus["accuracy"],
+        "clade_majority": genus["majority_accuracy"],
+        "shift_auc_weighted": separation(shifts, work / "weighted", seed, epochs, group, "weighted"),
+        "shift_auc_unweighted": separation(shifts, work / "unweighted", seed, epochs, group, "unifrac"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = {}
+    for seed in options.seeds:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            rows[seed] = figures(seed, options.epochs, Path(folder))
+        print(f"seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{'':22}" + "".join(f"seed {seed:>4} " for seed in rows) + "  median")
+    for name in next(iter(rows.values())):
+        values = [row[name] for row in rows.values()]
+        print(f"{name:22}" + "".join(f"{value:9.3f} " for value in values) + f"{median(values):8.3f}")
+    finish({"benchmark": "objectives", "epochs": options.epochs, "seeds": rows}, options.json)
+
+
+if __name__ == "__main__":
+    main()
