@@ -83,3 +83,11 @@ def test_take_reorders_and_fills(tmp_path: Path) -> None:
 def test_broken_files(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, content)
+
+
+def test_a_message_is_one_line_whatever_a_cell_holds(tmp_path: Path) -> None:
+    """Found by fuzzing."""
+    (tmp_path / "t.tsv").write_bytes(b'"id\nid"\n')
+    with pytest.raises(DataError, match=r"found id\\nid\. Put this header") as refusal:
+        read_taxonomy(tmp_path / "t.tsv")
+    assert "\n" not in str(refusal.value)

@@ -49,6 +49,7 @@ def test_train_and_predict(
     output = tmp_path / "predictions.tsv"
     run_predict(PredictConfig(fractions, PredictOptions(run, output, device="cpu")), quiet=True)
     assert len(output.read_text().splitlines()) == 25
+    output = tmp_path / "others.tsv"
     with pytest.raises(DataError, match=r"fractions, not reads.*--relative-abundance"):
         run_predict(PredictConfig(TableOptions(fractions.table), PredictOptions(run, output, device="cpu")), quiet=True)
     message = r"--relative-abundance: the model draws 100 reads per sample"

@@ -49,7 +49,9 @@ def test_the_run_folder(encoder_run: tuple[PretrainConfig, Path], study: Study) 
         "config.toml",
         "metrics.jsonl",
         "report",
+        "run.lock",
         "splits.tsv",
+        "starts.jsonl",
         "tensorboard",
     }
     assert {path.name for path in (run / "report").iterdir()} == {"curves.png", "results.json", "unifrac.png"}

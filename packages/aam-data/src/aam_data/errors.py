@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 SHOWN = 5  # offenders listed in a message; the count tells how many more there are
 
 
@@ -40,15 +42,18 @@ class DataError(ValueError):
         text = f"{where}: {self.problem}" if where else self.problem
         if self.offenders:
             text += f" ({first_few(self.offenders)})"
-        return f"{text}. {self.remedy}" if self.remedy else text
+        return _one_line(f"{text}. {self.remedy}" if self.remedy else text)
 
 
 class DataErrors(DataError):
     """Several independent problems, found together; the message has one line each."""
 
     def __init__(self, errors: Sequence[DataError]) -> None:
-        super().__init__("\n".join(map(str, errors)))
         self.errors = tuple(errors)
+        super().__init__("")
+
+    def _message(self) -> str:
+        return "\n".join(map(str, self.errors))
 
 
 class Problems:
@@ -83,3 +88,8 @@ def first_few(values: Sequence[object], limit: int = SHOWN) -> str:
     shown = ", ".join(str(value) for value in values[:limit])
     more = len(values) - limit
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _one_line(text: str) -> str:
+    """Line breaks, which quoted cells of a file may hold, as ``\\n``."""
+    return _LINE_BREAK.sub(lambda found: ascii(found[0])[1:-1], text)
