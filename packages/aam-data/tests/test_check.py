@@ -185,3 +185,15 @@ def test_ibd(shared_data: Path) -> None:
     assert facts["rarefaction"] == "to 5,000 reads keeps 428 of 470 samples"
     assert facts["target ibd"] == "2 classes among 428 samples (Control: 268, Crohns: 160)"
     assert facts["groups host_subject_id"].startswith("23 groups")
+
+
+def test_folds_and_scales_are_tried_as_a_run_would(table: TableOptions, metadata: MetadataOptions) -> None:
+    target = TargetOptions(("age",), normalize_by=("status",))
+    split = SplitOptions(group_column="host", val_size=0.25)
+    report = check_study(table, metadata, None, SampleOptions(rarefy_depth=0), split, target, folds=2)
+    facts = dict(report.facts)
+    assert facts["fold 1"].endswith("4 samples (2 groups) are held out")
+    assert {name for name in facts if name.startswith("fold")} == {"fold 1", "fold 2"}
+    assert sum(finding.text.count("--normalize-by has no effect") for finding in report.findings) == 1
+    too_many = check_study(table, metadata, None, SampleOptions(rarefy_depth=0), split, target, folds=9)
+    assert any("4 groups are too few for 9 folds" in text for text in errors(too_many))

@@ -67,7 +67,7 @@ def test_order_of_preference(tmp_path: Path) -> None:
     assert by_values.sample_ids.tolist() == ["a"]
     assert by_values.columns == ["sample_name", "feature_id"]
     assert by_values.notes[1] == "m.tsv: ids are read from name, not from sample_name, feature_id"
-    with pytest.raises(DataError, match=r"columns \(name, sample_name, feature_id\).*one of: id, sampleid, sample-id"):
+    with pytest.raises(DataError, match=r"columns \(name, sample_name, feature_id\).*--id-column"):
         read(tmp_path, several, sample_ids={"b"})
 
 
@@ -334,3 +334,12 @@ def test_real_metadata(shared_data: Path) -> None:
     small = read_metadata(shared_data / "tadpole/metadata.txt", MetadataOptions())
     assert small.frame.shape == (18, 2)
     assert set(small.text("life_stage")) == {"tadpole", "juvenile", "adult"}
+
+
+def test_a_column_that_holds_samples_is_suggested(tmp_path: Path) -> None:
+    path = tmp_path / "m.tsv"
+    path.write_text("plate\tmy ids\tage\np1\ts1\t3\np1\ts2\t4\n")
+    message = r"no column of sample ids.*Column my ids holds samples of the table: give --id-column 'my ids'"
+    with pytest.raises(DataError, match=message):
+        read_metadata(path, MetadataOptions(), sample_ids={"s1", "s2", "s3"})
+    assert read_metadata(path, MetadataOptions(id_column="my ids")).sample_ids.tolist() == ["s1", "s2"]

@@ -155,3 +155,27 @@ def test_inputs_are_not_overwritten(output: str, tree: str, folder: Path, tmp_pa
 def test_wrong_options(wrong: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         options(tmp_path, tmp_path / "d.tsv", **wrong)
+
+
+def test_hashed_ids_need_no_sequences(shared_data: Path, tmp_path: Path) -> None:
+    """QIIME 2's own files: the tips of the tree are the hashes of the table."""
+    study, notes = shared_data / "tadpole", []
+    for metric, name in (("unifrac", "unweighted"), ("weighted_unnormalized", "weighted")):
+        output = tmp_path / f"{metric}.tsv"
+        run_unifrac(
+            TableOptions(study / "rarefied_table.qza"),
+            UnifracOptions(
+                study / "rooted-tree.qza",
+                output,
+                metric,
+            ),  # type: ignore[arg-type]
+            notes.append,
+        )
+        found, expected = read_distances(output), read_distances(study / f"{name}_unifrac_distance_matrix.qza")
+        np.testing.assert_allclose(found.take(expected.ids).values, expected.values, atol=1e-6)
+    assert "all ASVs are in the tree" in notes
+    with pytest.raises(DataError, match=r"or their --sequences: tips may be named by them"):
+        run_unifrac(
+            TableOptions(study / "rarefied_table.qza"),
+            UnifracOptions(shared_data / "ibd" / "insertion-tree.qza", tmp_path / "other.h5"),
+        )

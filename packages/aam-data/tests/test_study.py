@@ -301,7 +301,7 @@ def test_missing_tips(tmp_path: Path) -> None:
     assert study.phylogeny is not None
     assert (study.phylogeny.feature_tip < 0).tolist() == [True, False, False]
     assert study.notes == (
-        "1 of 3 ASVs, with 0.84% of all reads, are not in the tree: they are input, but not part of the targets",
+        "1 of 3 ASVs, with 0.84% of all reads, are not in the tree: they have no part in distances",
         "1 of 3 samples have no ASV in the tree, so no distances (s2)",
     )
     with pytest.raises(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aam_models.abundance import ModulatedAbundance, standardized_log_abundance
+from aam_models.sample_encoder import SizeEmbedding
 from aam_models.slots import to_slots
 
 LENGTHS = (6, 9, 14)
@@ -142,3 +143,17 @@ def test_the_model_cannot_see_hidden_counts(hidden, method, config, model_of, ba
     before, after = encoder(batch), encoder(traded)
     assert torch.equal(after.sample_embeddings, before.sample_embeddings)
     assert torch.equal(after.log_abundance, before.log_abundance)
+
+
+def test_the_number_of_asvs_is_seen_where_it_is_asked_for(config, model_of, batch_of) -> None:
+    """A sample and its double, twice the ASVs with the same sequences' embeddings, look alike to a mean."""
+    batch = batch_of([{"ACGT": 10.0, "AAAA": 10.0}])
+    without = model_of(config)
+    assert without.sample_encoder.size is None
+    seeing = model_of(replace(config, size_embedding=True))
+    size = seeing.sample_encoder.size
+    fresh = SizeEmbedding(config.width).double()
+    assert torch.equal(fresh(batch), torch.zeros(1, 1, config.width, dtype=torch.float64))  # nothing at the start
+    torch.nn.init.normal_(size.mlp[-1].weight)
+    by_hand = size.mlp(torch.tensor([[(math.log(2) - 4.5) / 1.5]], dtype=torch.float64))
+    assert torch.allclose(size(batch)[:, 0], by_hand)

@@ -63,6 +63,8 @@ class CheckConfig:
         columns = [flag for flag, given in self._columns().items() if given]
         if columns and self.metadata.metadata is None:
             raise ValueError(f"{columns[0]} is a column of --metadata: give --metadata too")
+        if self.check.cv and (self.split.splits_from or self.split.train_samples):
+            raise ValueError("--cv makes its own splits: leave out --splits-from and --train-samples")
 
     def _columns(self) -> dict[str, bool]:
         return {

@@ -105,8 +105,10 @@ class CategoryScales:
         fallback = Counter(code[rows[self.scales(metadata)[rows] == 0]].tolist())
         text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have a scale of their own"
         if not fallback:
-            return text
+            return text if len(self.categories) > 1 else f"warning: {text}: --normalize-by has no effect"
         shown = [f"{'no value' if k < 0 else '/'.join(names[k])}: {n:,}" for k, n in sorted(fallback.items())]
+        if not self.categories:
+            return f"warning: {text}, since each has fewer than {FEWEST} training samples: --normalize-by has no effect"
         return (
             f"{text}, and {fallback.total():,} of {len(rows):,} samples use that of all, being of categories with "
             f"fewer than {FEWEST} training samples, almost equal values or no value ({first_few(shown)})"

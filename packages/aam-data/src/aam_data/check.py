@@ -70,6 +70,7 @@ def check_study(
     target: TargetOptions | None = None,
     taxonomy: TaxonomyOptions | None = None,
     seed: int = 42,
+    folds: int = 0,
 ) -> Report:
     """Read the files and try what a run would do with them; bad input becomes findings, not exceptions."""
     metadata, phylogeny = metadata or MetadataOptions(), phylogeny or PhylogenyOptions()
@@ -96,13 +97,15 @@ def check_study(
         facts += _column_facts(study, used, target, split)
         if selection is not None:
             notes += selection.notes
-            splits = problems.collect(make_splits, study, selection.rows, split, seed, target)
-            if splits is not None:
-                notes += small_parts(splits[0])
-                notes += problems.collect(_try_samples, study, splits[0], sample, depth, seed, target) or []
-                groups = None if split.group_column is None else _groups(study, split.group_column)
-                facts.append(("split", splits[0].summary(groups)))
-                notes += leak_notes(study, splits[0], target, split.group_column, depth)
+            splits = problems.collect(make_splits, study, selection.rows, split, seed, target, folds)
+            groups = None if split.group_column is None else _groups(study, split.group_column)
+            said: list[str] = []
+            for number, one in enumerate(splits or [], 1):
+                said += small_parts(one)
+                said += problems.collect(_try_samples, study, one, sample, depth, seed, target) or []
+                facts.append((f"fold {number}" if folds else "split", one.summary(groups)))
+                said += leak_notes(study, one, target, split.group_column, depth)
+            notes += dict.fromkeys(said)  # what is true of several folds is said once
     return Report(tuple(facts), _sorted(problems, notes))
 
 
@@ -117,7 +120,8 @@ def _try_samples(
     samples = SampleDataset(study, Rarefier(study.table, depth, seed), preprocessor)
     everything = np.array([row_of[i] for i in splits.part_of()], dtype=np.int64)
     text = cut_report(samples, everything, FIXED_DRAW)
-    return [text] if text else []
+    scales = [] if study.metadata is None else preprocessor.describe_scales(study.metadata, everything)
+    return [text, *scales] if text else scales
 
 
 def _columns_missing(known: Metadata | None, target: TargetOptions | None, split: SplitOptions) -> bool:

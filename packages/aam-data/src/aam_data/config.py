@@ -15,6 +15,7 @@ from aam_data.target_scale import TargetScale, target_scale
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]
 UnifracMetric = Literal["unifrac", "weighted", "weighted_unnormalized", "generalized"]
+TransformKind = Literal["none", "minmax", "zscore", "zscore-category", "log-minmax", "log-zscore"]
 PhylogeneticTarget = Literal[UnifracMetric, "faith_pd", "combined"]
 
 
@@ -223,7 +224,7 @@ class TargetOptions:
     """The metadata column to predict; may be repeated for several numeric targets."""
     classifier: Common[bool] = False
     """Predict classes instead of numbers."""
-    target_transform: Literal["none", "minmax", "zscore", "zscore-category", "log-minmax", "log-zscore"] | None = None
+    target_transform: TransformKind | None = None
     """Scale of numeric targets inside the model, fitted on training samples; predictions are in the column's units.
     The log- ones take log(1 + value) first. Default: minmax, or zscore-category with --normalize-by."""
     normalize_by: tuple[str, ...] = ()
@@ -314,14 +315,31 @@ class CheckOptions:
     """A metadata column to predict; may be repeated for several numeric targets."""
     classifier: Common[bool] = False
     """Check the column as classes instead of numbers."""
+    target_transform: TransformKind | None = None
+    """Scale of numeric targets that `aam train` would be given."""
+    normalize_by: tuple[str, ...] = ()
+    """Metadata columns within whose combinations of values the scale would be fitted."""
+    cv: int = 0
+    """Folds that `aam train` would make; 0 = one split."""
+    seed: int = 42
+    """Random seed of the splits."""
     json: Common[bool] = False
     """Print JSON on standard output instead of text."""
 
     def target(self) -> TargetOptions | None:
         """The target to check, if any; raises ValueError as `aam train` would."""
-        return TargetOptions(self.metadata_column, self.classifier) if self.metadata_column else None
+        if not self.metadata_column:
+            return None
+        return TargetOptions(self.metadata_column, self.classifier, self.target_transform, self.normalize_by)
 
     def __post_init__(self) -> None:
+        _require(self.cv == 0 or 2 <= self.cv <= 100, f"--cv {self.cv}: must be 0 (off) or between 2 and 100")
+        _require(0 <= self.seed < 2**63, f"--seed {self.seed}: must be between 0 and 2^63 - 1")
+        for flag, is_given in (
+            ("--target-transform", self.target_transform is not None),
+            ("--normalize-by", bool(self.normalize_by)),
+        ):
+            _require(not is_given or bool(self.metadata_column), f"{flag} is about a target: give --metadata-column")
         _require(
             not self.classifier or len(self.metadata_column) > 0, "--classifier needs the --metadata-column of classes"
         )

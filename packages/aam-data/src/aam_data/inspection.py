@@ -123,6 +123,39 @@ def inspect_study(
     )
 
 
+def inspect_named_tips(
+    table: TableOptions, phylogeny: PhylogenyOptions
+) -> tuple[CountTable, Phylogeny, list[str]] | None:
+    """Counts on a tree whose tips are named by the table's ids, whatever these are; no sequence is needed.
+
+    Features are sorted by id, so that draws do not depend on the order of the file.
+
+    Returns:
+        The table, the tree sheared to it, and notes; None when the ids are sequences, which `inspect_study` merges and
+        finds in the tree in other ways too.
+
+    Raises:
+        DataError: what is wrong with the files.
+    """
+    problems, notes, limit = Problems(), list[str](), table.max_input_gb
+    fractions = table.relative_abundance
+    file = _read(problems, "--table", read_table, table.table, max_input_gb=limit, relative_abundance=fractions)
+    if file is not None and kind_of_ids(file.table.feature_ids) == "sequence":
+        return None
+    assert phylogeny.tree is not None
+    clip = phylogeny.clip_negative_lengths
+    tree = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
+    problems.refuse()
+    assert file is not None
+    assert tree is not None
+    notes += file.notes
+    order = np.argsort(file.table.feature_ids)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    counts, _ = _drop_empty(file.table.regroup_features(place, file.table.feature_ids[order]), table.table, notes)
+    return counts, _shear(phylogeny, tree, counts, None, notes), notes
+
+
 def _read(
     problems: Problems, flag: str, reader: Callable[..., T], path: Path, *arguments: Any, **more: Any
 ) -> T | None:
@@ -193,7 +226,7 @@ def _check_samples(
 
 
 def _shear(
-    options: PhylogenyOptions, tree: NewickTree, table: CountTable, sequences: Sequences, notes: list[str]
+    options: PhylogenyOptions, tree: NewickTree, table: CountTable, sequences: Sequences | None, notes: list[str]
 ) -> Phylogeny:
     assert options.tree is not None
     notes += tree.notes
@@ -209,9 +242,9 @@ def _shear(
             f"Table observation IDs are not a subset of the tree tips: {what}",
             file=options.tree,
             offenders=list(table.feature_ids[absent]),
-            remedy="Give the tree of these ASVs, or leave them out of the targets with --missing-tips ignore",
+            remedy="Give the tree of these ASVs, or leave them out of distances with --missing-tips ignore",
         )
-    notes.append(f"{what}: they are input, but not part of the targets" if absent.any() else "all ASVs are in the tree")
+    notes.append(f"{what}: they have no part in distances" if absent.any() else "all ASVs are in the tree")
     sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
     bare = np.bincount(sample, weights=~absent[table.data.indices], minlength=table.n_samples) == 0
     if bare.any():

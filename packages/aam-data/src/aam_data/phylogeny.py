@@ -46,7 +46,7 @@ class Phylogeny:
 
     @classmethod
     def from_newick(
-        cls, tree: NewickTree, feature_ids: np.ndarray, sequences: Sequences, file: Path | None = None
+        cls, tree: NewickTree, feature_ids: np.ndarray, sequences: Sequences | None, file: Path | None = None
     ) -> Phylogeny:
         """Shear ``tree`` to the features of a study.
 
@@ -56,7 +56,7 @@ class Phylogeny:
         Args:
             tree: the whole tree.
             feature_ids: [A] str objects.
-            sequences: of the same features.
+            sequences: of the same features; None when ids alone are compared.
             file: names the tree in messages.
 
         Raises:
@@ -71,7 +71,8 @@ class Phylogeny:
                 f"{first_few([tree.tip_names[tip] for tip in range(min(tree.n_tips, 3))])}. Ids, sequences and MD5 "
                 "hashes of sequences were compared",
                 file=file,
-                remedy="Give the --tree that was built from these ASVs",
+                remedy="Give the --tree that was built from these ASVs"
+                + ("" if sequences is not None else ", or their --sequences: tips may be named by them"),
             )
         below = np.zeros(tree.n_nodes + 1, dtype=np.int32)
         below[tree.tips + 1] = 1
@@ -99,8 +100,10 @@ def shear(
     return start[first], stop[first], np.add.reduceat(branch_length[held], np.flatnonzero(first))
 
 
-def _match(names: TipNames, feature_ids: np.ndarray, sequences: Sequences) -> np.ndarray:
+def _match(names: TipNames, feature_ids: np.ndarray, sequences: Sequences | None) -> np.ndarray:
     """The tip of each feature, int64 [A], or -1. Memory follows the features, not the tips."""
+    if sequences is None:
+        return names.find(list(feature_ids))
     merged = [(feature, name) for feature, ids in sequences.merged_ids.items() for name in ids[1:]]
     found = names.find([*feature_ids, *(name for _, name in merged)])
     tip, others = found[: len(feature_ids)], found[len(feature_ids) :]

@@ -19,11 +19,12 @@ from aam_data.distance_files import (
     written_beside,
 )
 from aam_data.errors import first_few
+from aam_data.inspection import inspect_named_tips
 from aam_data.output_files import check_output
 from aam_data.phylogeny import Phylogeny
 from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.study import Study, read_study
-from aam_data.table import SampleCounts
+from aam_data.study import read_study
+from aam_data.table import CountTable, SampleCounts
 from aam_data.unifrac import BLOCKS_VERSION, faith_pd, unifrac_blocks
 
 _DRAW = -1  # the fixed draw of validation, so that the file holds what models are judged by
@@ -58,35 +59,46 @@ def run_unifrac(
     phylogeny = PhylogenyOptions(
         tree=options.tree, missing_tips=options.missing_tips, clip_negative_lengths=options.clip_negative_lengths
     )
-    study = read_study(table, phylogeny=phylogeny)
-    for text in study.notes:
-        note(text)
-    if shallow := shallow_report(study.table, options.rarefy_depth):
+    counts, tree = _counts_and_tree(table, phylogeny, note)
+    if shallow := shallow_report(counts, options.rarefy_depth):
         note(shallow)
-    rows = np.flatnonzero(deep_enough(study.table, options.rarefy_depth))
-    rarefier = Rarefier(study.table, options.rarefy_depth, options.seed)
-    assert study.phylogeny is not None
+    rows = np.flatnonzero(deep_enough(counts, options.rarefy_depth))
+    rarefier = Rarefier(counts, options.rarefy_depth, options.seed)
 
-    rows = rows[_on_tree(study, rarefier, rows, note)]
-    ids, samples = study.table.sample_ids[rows], rarefier.draw(rows, _DRAW)
+    rows = rows[_on_tree(tree, rarefier, rows, note)]
+    ids, samples = counts.sample_ids[rows], rarefier.draw(rows, _DRAW)
     if options.unifrac_metric == "faith_pd":
-        write_faith_pd(output, ids, faith_pd(study.phylogeny, samples))
+        write_faith_pd(output, ids, faith_pd(tree, samples))
     else:
         metric, alpha = options.unifrac_metric, options.unifrac_alpha
-        blocks = partial(unifrac_blocks, study.phylogeny, samples, metric, alpha)
-        key = _digest(study.phylogeny, ids, samples, metric, alpha)
+        blocks = partial(unifrac_blocks, tree, samples, metric, alpha)
+        key = _digest(tree, ids, samples, metric, alpha)
         write_distances(output, ids, blocks, key, progress=progress, note=note)
     note(f"{len(ids):,} samples measured")
     return output
 
 
-def _on_tree(study: Study, rarefier: Rarefier, rows: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
+def _counts_and_tree(
+    table: TableOptions, phylogeny: PhylogenyOptions, note: Callable[[str], None]
+) -> tuple[CountTable, Phylogeny]:
+    """Hashed ids need no sequences when the tips of the tree have the same."""
+    if table.sequences is None and (named := inspect_named_tips(table, phylogeny)) is not None:
+        counts, tree, notes = named
+    else:
+        study = read_study(table, phylogeny=phylogeny)
+        assert study.phylogeny is not None
+        counts, tree, notes = study.table, study.phylogeny, list(study.notes)
+    for text in notes:
+        note(text)
+    return counts, tree
+
+
+def _on_tree(tree: Phylogeny, rarefier: Rarefier, rows: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
     """Which of the samples ``rows`` have a read on the tree in the draw, bool [R]."""
-    assert study.phylogeny is not None
-    sample, _, _ = on_tree(study.phylogeny, rarefier.draw(rows, _DRAW))
+    sample, _, _ = on_tree(tree, rarefier.draw(rows, _DRAW))
     found = np.bincount(sample, minlength=len(rows)) > 0
     if not found.all():
-        names = first_few(list(study.table.sample_ids[rows[~found]]))
+        names = first_few(list(rarefier.table.sample_ids[rows[~found]]))
         note(f"{np.count_nonzero(~found):,} samples have no read on the tree and are left out ({names})")
     return found
 

@@ -11,6 +11,7 @@ from aam_data.errors import DataError, Problems
 from aam_data.labels import check_classes
 from aam_data.rarefaction import deep_enough, refuse_undrawable, shallow_report
 from aam_data.readers.metadata import Metadata
+from aam_data.sentinels import sentinels
 from aam_data.splits import Splits, cross_validation, split_samples
 from aam_data.strata import strata_of
 from aam_data.study import Study
@@ -100,6 +101,13 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
     older = target.older_spellings()
     notes = [f"{', '.join(older)} became {target.scale().flags()}"] if older else []
     for column in target.metadata_column:
+        if not target.classifier and (codes := sentinels(metadata.numeric(column))):
+            shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
+            flags = " ".join(f"--na-value {value}" for value in codes)
+            notes.append(
+                f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, "
+                f"give {flags}"
+            )
         if not target.classifier and metadata.types.get(column) == "categorical":
             declared = f"the metadata declare {column} categorical (#q2:types)"
             notes.append(f"warning: {declared}; --classifier predicts classes")

@@ -29,9 +29,10 @@ def migrate(content: Content, version: int, steps: Sequence[Callable[[Content], 
 
 
 def _methods_and_taxonomy(content: Content) -> Content:
-    """Version 2: how abundances are told, the taxonomy head, distances above 1."""
+    """Version 2: how abundances are told, the taxonomy head, distances above 1, the number of ASVs."""
     model = content["model"]
     added = {"count_embedding_method": "add", "taxonomy_classes": [], "distance_scale": 1.0}
+    added["size_embedding"] = False
     encoder = {**model.get("encoder", model), **added}
     return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
 

@@ -13,10 +13,33 @@ from aam_models.pooling import AttentionPooling
 from aam_models.slots import gather, to_slots
 from aam_models.transformer import Transformer
 
+LOG_SIZE_CENTRE, LOG_SIZE_SCALE = 4.5, 1.5  # natural logarithm of 20 to 400 ASVs: about -1 to 1
+
 
 class SampleOutput(NamedTuple):
     embeddings: Tensor  # [B, D]
     slots: Tensor  # [B, S, D], embeddings of the ASVs in the context of their sample
+
+
+class SizeEmbedding(nn.Module):
+    """How many ASVs a sample has, as a vector to add to each of them; nothing at the start.
+
+    Attention averages, so without it a sample and its double are the same. Faith's PD and unweighted UniFrac grow with
+    the number of ASVs.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.mlp = nn.Sequential(nn.Linear(1, width), nn.GELU(), last)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """[B, 1, D]."""
+        sizes = batch.sample_ptr.diff().to(batch.counts.dtype)
+        vectors: Tensor = self.mlp(((sizes.log() - LOG_SIZE_CENTRE) / LOG_SIZE_SCALE)[:, None])
+        return vectors[:, None, :]
 
 
 class SampleEncoder(nn.Module):
@@ -25,6 +48,7 @@ class SampleEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.abundance = build_abundance(config)
+        self.size = SizeEmbedding(config.width) if config.size_embedding else None
         self.transformer = Transformer(config.width, config.heads, config.sample_layers)
         self.pooling = AttentionPooling(config.width, config.heads)
 
@@ -34,6 +58,8 @@ class SampleEncoder(nn.Module):
         if self.abundance is not None:
             hidden = None if batch.hidden_counts is None else to_slots(batch.hidden_counts, batch)
             x = self.abundance(x, standardized_log_abundance(batch), hidden)
+        if self.size is not None:
+            x = x + self.size(batch)
         mask = batch.slot_mask()
         x = self.transformer(x, mask)
         return SampleOutput(self.pooling(x, mask), x)

@@ -41,6 +41,7 @@ def new_encoder_config(
         sample_layers=size.layers,
         count_embedding=options.count_embedding is not False,
         count_embedding_method=options.count_embedding_method or "add",
+        size_embedding=weights.faith_pd > 0,  # the objective that cannot do without
     )
     return with_heads(config, weights, taxonomy_classes=taxonomy_classes, distance_scale=distance_scale)
 

@@ -67,7 +67,9 @@ def make(version: Path) -> None:
                 metadata=metadata,
                 sample=sample,
                 split=split,
-                model=ModelOptions(preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1),
+                model=ModelOptions(
+                    preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1, count_embedding_method="film"
+                ),
                 optimizer=fast,
             )
         )

@@ -27,6 +27,8 @@ def command(config: CheckConfig, program: Program) -> int:
         config.split,
         config.check.target(),
         config.taxonomy,
+        config.check.seed,
+        config.check.cv,
     )
     if config.check.json:
         click.echo(json.dumps(report.to_dict(), indent=1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+import shlex
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from aam_data.errors import DataError
@@ -20,7 +21,11 @@ def is_id_header(name: str) -> bool:
 
 
 def find_id_column(
-    header: list[str], first_column: list[str], path: Path, id_column: str | None, sample_ids: Collection[str]
+    header: list[str],
+    values: Callable[[int], list[str]],
+    path: Path,
+    id_column: str | None,
+    sample_ids: Collection[str],
 ) -> tuple[int, list[str]]:
     """The position of the ids, and sentences when that is not evident.
 
@@ -29,7 +34,7 @@ def find_id_column(
     the alpha diversity that QIIME 2 writes.
 
     Args:
-        first_column: values of the first column.
+        values: those of a column, by its position.
         id_column: the name given by the user.
         sample_ids: ids of the table, empty if they are not to be used.
 
@@ -46,7 +51,7 @@ def find_id_column(
                 notes.append(
                     f"warning: {path.name}: ids are read from column {header[position]}, which is not the first"
                 )
-        elif _holds_samples(first_column, sample_ids) and header[0] not in sample_ids:
+        elif _holds_samples(values(0), sample_ids) and header[0] not in sample_ids:
             position = 0
             what = header[0] or "without a name"
             notes.append(
@@ -56,8 +61,11 @@ def find_id_column(
             position = 0
     if position is None:
         remedy = f"Name it with --id-column, or call it one of: {ACCEPTED}"
-        columns = [name or "(no name)" for name in header]
-        raise DataError("no column of sample ids; columns", file=path, offenders=columns, remedy=remedy)
+        like = [name for i, name in enumerate(header) if _holds_samples(values(i), sample_ids)]
+        if len(like) == 1 and like[0]:
+            remedy = f"Column {like[0]} holds samples of the table: give --id-column {shlex.quote(like[0])}"
+        names = [name or "(no name)" for name in header]
+        raise DataError("no column of sample ids; columns", file=path, offenders=names, remedy=remedy)
     reserved = [name for i, name in enumerate(header) if i != position and is_id_header(name)]
     if reserved:
         notes.append(f"{path.name}: ids are read from {header[position]}, not from {', '.join(reserved)}")

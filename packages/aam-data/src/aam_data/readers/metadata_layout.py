@@ -58,7 +58,11 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     directives, data = _sort_rows(rows, header, path, notes, max_bytes)
     commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
     position, note = find_id_column(
-        header, [row.cells[0] for row in data], path, id_column, () if commented_header else sample_ids
+        header,
+        lambda column: [row.cells[column] for row in data],
+        path,
+        id_column,
+        () if commented_header else sample_ids,
     )
     unnamed = [f"number {i + 1}" for i, name in enumerate(header) if not name and i != position]
     if unnamed:
