@@ -2,7 +2,7 @@
 
 Every figure is of samples of other hosts (or of a random fifth, in the study of shifts), beside what a constant gives:
 
-- Faith's PD (of 1,000 reads a sample, and of all reads), unweighted and generalized UniFrac: Pearson r with the true values;
+- Faith's PD (of 1,000 reads a sample, and of all), unweighted and generalized UniFrac: Pearson r with the true values;
 - masked bases of ASVs that training never saw, beside the commonest base of each position;
 - hidden abundances: mean squared error, beside the training mean's;
 - taxonomy (the simulated clades) of ASVs that training never saw, beside the commonest clade;
