@@ -6,9 +6,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 UUID = "0d9a2f4e-6b1c-4c3d-9e5f-7a8b9c0d1e2f"
+
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -38,6 +39,10 @@ from aam_train.run_train import run_train
 SIMULATION = SimulateOptions(samples=24, asvs=60, hosts=12, bases=40, depth=300, seed=3)
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 DEPTH = 100
+
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-SECONDS = 30.0  # for one small file; a reader needs milliseconds
+SECONDS = 120.0  # for one small file; a reader needs milliseconds, and a busy machine seconds
 _EXAMPLES = os.environ.get("AAM_FUZZ_EXAMPLES")  # set by the nox session `fuzz`
 _FOLDER = os.environ.get("AAM_FUZZ_FOLDER")
 # A file that shows a bug is kept as it is, so there is nothing to shrink. Without the session every run is the same.
