@@ -307,3 +307,57 @@ def test_splits(tmp_path: Path) -> None:
     ours = read_metadata(path, MetadataOptions())
     assert dict(zip(ours.sample_ids, ours.text(frame.columns[0]), strict=True)) == part
     assert sorted(name for name, value in part.items() if value == part[NAMES[0]]) == sorted(NAMES[:9])
+
+
+# ------------------------------------------------------------------------------------------ embeddings and importance
+
+MODELS = Path(__file__).parents[1] / "packages" / "aam-train" / "tests" / "models"
+
+
+@pytest.fixture(scope="module")
+def odd_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose samples have the names above, of the features of a stored model, and their metadata."""
+    folder = tmp_path_factory.mktemp("odd")
+    features = [line.split("\t")[0] for line in (MODELS / "table.tsv").read_text("utf-8").splitlines()[1:]]
+    counts = np.random.Generator(np.random.PCG64(1)).poisson(20, (len(features), len(NAMES))) + 5
+    rows = [["#OTU ID", *NAMES], *([name, *map(str, row)] for name, row in zip(features, counts, strict=True))]
+    (folder / "table.tsv").write_text("".join("\t".join(row) + "\n" for row in rows), "utf-8")
+    lines = ["sample-id\tdays", *(f"{name}\t{counts[0, i]}" for i, name in enumerate(NAMES))]
+    (folder / "metadata.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+def test_embeddings_and_predicted_distances(odd_study: Path, tmp_path: Path) -> None:
+    table, output, distances = odd_study / "table.tsv", tmp_path / "e.tsv", tmp_path / "d.tsv"
+    arguments = ["embed", "--model", MODELS / "v2" / "encoder", "--table", table, "--output", output, "--quiet"]
+    assert run_program(cli, [*map(str, arguments), "--distances", str(distances), "--device", "cpu"]) == 0
+    theirs, frame, ours = qiime2_metadata(output), pandas_text(output), read_metadata(output, MetadataOptions())
+    assert theirs.ids == frame.index.tolist() == ours.sample_ids.tolist() == NAMES
+    assert [kind for kind, _ in theirs.columns.values()] == ["numeric"] * 8
+    np.testing.assert_array_equal(ours.numeric("D1"), frame["D1"].astype(float))
+    matrix = DistanceMatrix.read(str(distances), format="lsmat")
+    assert list(matrix.ids) == NAMES
+    np.testing.assert_allclose(matrix.data, read_distances(distances).values, rtol=1e-12)
+    assert (matrix.data[~np.eye(len(NAMES), dtype=bool)] > 0).all()
+
+
+def test_embeddings_of_asvs(odd_study: Path, tmp_path: Path) -> None:
+    table, output = odd_study / "table.tsv", tmp_path / "a.tsv"
+    arguments = ["embed", "--model", MODELS / "v2" / "encoder", "--table", table, "--output", output, "--level", "asv"]
+    assert run_program(cli, [*map(str, arguments), "--device", "cpu", "--quiet"]) == 0
+    ids = read_table(table).table.feature_ids.tolist()
+    assert sorted(qiime2_metadata(output).ids) == sorted(pandas_text(output).index) == sorted(ids)
+
+
+def test_importance(odd_study: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rf.tsv"
+    arguments = ["rf-baseline", "--table", odd_study / "table.tsv", "--metadata", odd_study / "metadata.tsv"]
+    arguments += ["--metadata-column", "days", "--output", output, "--rarefy-depth", "50", "--n-estimators", "20"]
+    assert run_program(cli, [*map(str, arguments), "--n-jobs", "1", "--quiet"]) == 0
+    file = tmp_path / "rf_importance.tsv"
+    assert file.read_text("utf-8").splitlines()[0] == "feature\timportance"
+    frame = pandas_text(file)["importance"].astype(float)
+    assert sorted(frame.index) == sorted(read_table(odd_study / "table.tsv").table.feature_ids)
+    assert frame.sum() == pytest.approx(1.0)
+    assert frame.is_monotonic_decreasing
+    assert qiime2_metadata(output).columns["prediction"][0] == "numeric"
