@@ -335,7 +335,7 @@ def test_embeddings_and_predicted_distances(odd_study: Path, tmp_path: Path) -> 
     assert theirs.ids == frame.index.tolist() == ours.sample_ids.tolist() == NAMES
     assert [kind for kind, _ in theirs.columns.values()] == ["numeric"] * 8
     np.testing.assert_array_equal(ours.numeric("D1"), frame["D1"].astype(float))
-    matrix = DistanceMatrix.read(str(distances), format="lsmat")
+    matrix = DistanceMatrix.read(str(distances), format="lsmat", delimiter="\t", verify=False)
     assert list(matrix.ids) == NAMES
     np.testing.assert_allclose(matrix.data, read_distances(distances).values, rtol=1e-12)
     assert (matrix.data[~np.eye(len(NAMES), dtype=bool)] > 0).all()

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
-from aam_cli.errors import Program
+from aam_cli.errors import Program, run_program
+from aam_cli.main import cli
 from aam_cli.options import field_help, heading
 
 T = TypeVar("T")
@@ -164,3 +165,14 @@ def test_an_absent_config_file_is_named(command: ConfigCommand, tmp_path: Path) 
     result = invoke(command, "--config", str(tmp_path / "absent.toml"))
     assert result.exit_code == 2
     assert "absent.toml" in result.output
+
+
+def test_deprecated_flags_are_taken_hidden_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in ("--no-sequence-cache", "--sync-batchnorm"):
+        assert (
+            run_program(cli, ["pretrain", "--table", "absent.biom", "--output-dir", "out", "--penalty", "0", flag]) == 2
+        )
+        first, *_ = capsys.readouterr().err.splitlines()
+        assert first.startswith(f"warning: {flag} is deprecated and does nothing: ")
+    assert run_program(cli, ["pretrain", "--help-all"]) == 0
+    assert "sequence-cache" not in capsys.readouterr().out

@@ -34,7 +34,7 @@ class ConfigCommand(click.Command):
         options = [ConfigOption(field) for field in config_fields(root_class).values()]
         super().__init__(
             name,
-            params=[*options, *program_options()],
+            params=[*options, *program_options(), *deprecated_options(name)],
             callback=function,
             help=f"{COMMANDS[name]}\n\n{inspect.getdoc(function)}",
             short_help=COMMANDS[name],
@@ -113,6 +113,28 @@ def message_options() -> list[click.Option]:
             help="Show the traceback of an error, and warnings of libraries.",
         ),
     ]
+
+
+# Options of the earlier AAM that scripts may still give: what became of them.
+_DEPRECATED = {
+    "--no-sequence-cache": "distinct sequences are always encoded once, so there is no cache to switch off",
+    "--sync-batchnorm": "there is no batch normalization",
+}
+_TAKEN_BY = {"pretrain": tuple(_DEPRECATED), "train": tuple(_DEPRECATED), "predict": ("--no-sequence-cache",)}
+
+
+def deprecated_options(command: str) -> list[click.Option]:
+    """Hidden flags that print one line and do nothing."""
+    return [
+        click.Option([flag], is_flag=True, hidden=True, expose_value=False, callback=_tell_deprecated)
+        for flag in _TAKEN_BY.get(command, ())
+    ]
+
+
+def _tell_deprecated(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    flag = param.opts[0]
+    if value and not ctx.resilient_parsing:
+        ctx.ensure_object(Program).note(f"warning: {flag} is deprecated and does nothing: {_DEPRECATED[flag]}")
 
 
 _HELP_ALL = "aam_cli.help_all"
