@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click import Context
+from click import Context, Group
 
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
@@ -59,8 +59,9 @@ def test_every_command_has_its_module_and_the_common_switches(name: str) -> None
     command = cli.get_command(Context(cli), name)
     assert command is not None
     assert command.name == name
-    options = {option for param in command.params for option in param.opts}
-    assert {"--quiet", "--debug"} <= options
+    for each in command.commands.values() if isinstance(command, Group) else [command]:
+        options = {option for param in each.params for option in param.opts}
+        assert {"--quiet", "--debug"} <= options
     assert command.help is not None
     assert command.help.splitlines()[0] == COMMANDS[name]
 

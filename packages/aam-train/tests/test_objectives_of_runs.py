@@ -203,9 +203,10 @@ def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: 
         model.zero_grad()
         term.value().backward(retain_graph=True)
         reached[name] = {n for n, p in model.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
-    # the identity of FiLM has no gradient before its last layer at the start; positions beyond the sequences have none
+    # FiLM and the embedding of sizes begin as nothing: their last layers learn first
     silent = {n for n, _ in model.named_parameters()} - set.union(*reached.values())
-    assert silent == {"encoder.sample_encoder.abundance.mlp.0.weight", "encoder.sample_encoder.abundance.mlp.0.bias"}
+    first_layers = ("abundance.mlp.0", "size.mlp.0")
+    assert silent == {f"encoder.sample_encoder.{n}.{kind}" for n in first_layers for kind in ("weight", "bias")}
     heads = {
         "encoder.distance_head": "unifrac",
         "encoder.faith_pd_head": "faith_pd",

@@ -20,24 +20,27 @@ RootT = TypeVar("RootT")
 
 
 def config_command(
-    name: str, root_class: type[RootT]
+    name: str, root_class: type[RootT], short_help: str | None = None
 ) -> Callable[[Callable[[RootT, Program], int | None]], ConfigCommand]:
-    """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help."""
-    return lambda function: ConfigCommand(name, root_class, function)
+    """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help, which is
+    that of ``COMMANDS`` unless it is given."""
+    return lambda function: ConfigCommand(name, root_class, function, short_help or COMMANDS[name])
 
 
 class ConfigCommand(click.Command):
     """A command that builds its root config from the options and ``--config`` and hands it to a function."""
 
-    def __init__(self, name: str, root_class: type, function: Callable[[Any, Program], int | None]) -> None:
+    def __init__(
+        self, name: str, root_class: type, function: Callable[[Any, Program], int | None], short_help: str
+    ) -> None:
         self.root_class: type[Any] = root_class
         options = [ConfigOption(field) for field in config_fields(root_class).values()]
         super().__init__(
             name,
             params=[*options, *program_options(), *deprecated_options(name)],
             callback=function,
-            help=f"{COMMANDS[name]}\n\n{inspect.getdoc(function)}",
-            short_help=COMMANDS[name],
+            help=f"{short_help}\n\n{inspect.getdoc(function)}",
+            short_help=short_help,
         )
 
     def invoke(self, ctx: click.Context) -> Any:

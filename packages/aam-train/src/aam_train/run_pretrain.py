@@ -9,6 +9,7 @@ import torch
 from aam_data.leaks import leak_notes
 from aam_data.pair_targets import PairTargets
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
+from aam_data.study import Study
 from aam_models.build import build_encoder
 from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records
@@ -20,6 +21,7 @@ from aam_train.fitting import Fit
 from aam_train.json_files import write_json
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
+from aam_train.prepared import Prepared
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.tensorboard import show_pictures
 from aam_train.run_data import build_data
@@ -49,8 +51,57 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
 def _pretrain(
     config: PretrainConfig, inputs: RunInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
 ) -> Path:
-    compute = build_compute(config.compute, device)
     folder, study = inputs.folder, inputs.study
+    ready = prepare_pretrain(config, study, device, stop, console, is_new=folder.resume is None)
+    splits, data, objective, step = ready.splits, ready.data, ready.objective, ready.step
+    record = TrainingRecord(
+        command="pretrain",
+        inputs=input_records(study),
+        targets=[],
+        samples={part: len(rows) for part, rows in data.rows.items()},
+        versions=versions(),
+        unifrac_metric=config.phylogeny.pair_metric,
+        unifrac_alpha=config.phylogeny.unifrac_alpha,
+    )
+    with folder.open(record.inputs, console):
+        splits.write(folder.path / "splits.tsv", ready.groups)
+        last_step = Fit(
+            folder=folder,
+            data=data,
+            step=step,
+            objective=objective,
+            validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
+            run=config.run,
+            optimizer=config.optimizer,
+            best_metric=config.objective.best_metric,
+            record=record,
+            console=console,
+            stop=stop,
+        ).execute()
+
+        results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
+        write_json(folder.report / "results.json", results)
+        draw_curves(folder.path)
+        show_pictures(folder.path, last_step)
+        for line in result_lines(results):
+            console.note(line)
+        return folder.path
+
+
+def prepare_pretrain(
+    config: PretrainConfig,
+    study: Study,
+    device: torch.device,
+    stop: StopFlag,
+    console: ConsoleReporter,
+    *,
+    is_new: bool,
+) -> Prepared:
+    """Samples, splits, batches, a calibrated encoder; what is noteworthy is said.
+
+    Args:
+        is_new: whether the weights are those to begin with; otherwise the caller loads others.
+    """
     for note in study.notes:
         console.note(note)
     depth = default_depth(
@@ -82,42 +133,10 @@ def _pretrain(
     encoder = build_encoder(encoder_config).to(device)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
     prepare_model(encoder, config.compute, console)
-    step = Step(encoder, device, compute=compute, stop=stop)
-    if folder.resume is None:
+    step = Step(encoder, device, compute=build_compute(config.compute, device), stop=stop)
+    if is_new:
         calibrate_encoder(step, data, objective, config.run.batch_size)
-
-    record = TrainingRecord(
-        command="pretrain",
-        inputs=input_records(study),
-        targets=[],
-        samples={part: len(rows) for part, rows in data.rows.items()},
-        versions=versions(),
-        unifrac_metric=config.phylogeny.pair_metric,
-        unifrac_alpha=config.phylogeny.unifrac_alpha,
-    )
-    with folder.open(record.inputs, console):
-        splits.write(folder.path / "splits.tsv", groups)
-        last_step = Fit(
-            folder=folder,
-            data=data,
-            step=step,
-            objective=objective,
-            validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
-            run=config.run,
-            optimizer=config.optimizer,
-            best_metric=config.objective.best_metric,
-            record=record,
-            console=console,
-            stop=stop,
-        ).execute()
-
-        results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
-        write_json(folder.report / "results.json", results)
-        draw_curves(folder.path)
-        show_pictures(folder.path, last_step)
-        for line in result_lines(results):
-            console.note(line)
-        return folder.path
+    return Prepared(splits, groups, data, objective, step)
 
 
 def pretrain_objective(config: PretrainConfig, pairs: PairTargets | None) -> Objective:

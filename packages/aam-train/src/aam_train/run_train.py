@@ -21,6 +21,7 @@ from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
+from aam_train.prepared import Prepared
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.tensorboard import show_pictures
@@ -100,48 +101,10 @@ def _train_once(
     console: ConsoleReporter,
 ) -> Comparison:
     """One split: fit, predict, compare."""
-    groups = groups_of(study, config.split)
-    for note in [splits.summary(groups), *small_parts(splits)]:
-        console.note(note)
-    if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
-        console.note(text)
-    max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP
-    data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
-    targets = data.maker.collator.targets
+    ready = prepare_train(config, study, splits, depth, pretrained, device, stop, console, is_new=folder.resume is None)
+    data, objective, step, groups = ready.data, ready.objective, ready.step, ready.groups
+    targets, passes = data.maker.collator.targets, config.transfer.val_prediction_passes
     assert targets is not None
-    passes = config.transfer.val_prediction_passes
-    number_of_passes("--val-prediction-passes", passes, passes, data.maker.samples)
-
-    weights = train_weights(config)
-    if pretrained is not None:
-        encoder = with_heads(pretrained.config, weights, distance_scale=data.distance_scale)
-    else:
-        encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
-    width = sum(target.spec.width for target in data.preprocessor.targets)
-    seed_weights(config.run.seed)
-    model = build_predictor(predictor_config(encoder, config.head, width))
-    start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
-    if pretrained is not None:
-        console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
-    model.to(device)
-    console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
-
-    masking = masking_for(weights, config.masking)
-    objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, device))
-    prepare_model(model, config.compute, console)
-    step = Step(
-        model,
-        device,
-        frozen=config.transfer.freeze_base,
-        compute=build_compute(config.compute, device),
-        stop=stop,
-    )
-    if folder.resume is None:
-        keep = pretrained.calibrated(config.phylogeny, data.distance_scale) if pretrained is not None else ()
-        calibrate_encoder(step, data, objective, config.run.batch_size, keep=keep)
-    if config.transfer.freeze_base:
-        fill_caches(step, data, config.run.batch_size)
-
     record = TrainingRecord(
         command="train",
         inputs=input_records(study, pretrained.weights if pretrained else None),
@@ -186,6 +149,78 @@ def _train_once(
         write_report(folder.path, comparison, console)
         show_pictures(folder.path, last_step)
         return comparison
+
+
+def prepare_first_split(
+    config: TrainConfig, study: Study, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> Prepared:
+    """What a new run would begin its (first) split with."""
+    pretrained = _read_pretrained(config)
+    depth = rarefy_depth(config, study, pretrained)
+    rows = select_samples(study, depth, config.target).rows
+    splits = make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv)
+    return prepare_train(config, study, splits[0], depth, pretrained, device, stop, console, is_new=True)
+
+
+def prepare_train(
+    config: TrainConfig,
+    study: Study,
+    splits: Splits,
+    depth: int,
+    pretrained: PretrainedEncoder | None,
+    device: torch.device,
+    stop: StopFlag,
+    console: ConsoleReporter,
+    *,
+    is_new: bool,
+) -> Prepared:
+    """Batches and a predictor that begins at the training mean; what is noteworthy is said.
+
+    Args:
+        is_new: whether the weights are those to begin with; otherwise the caller loads others.
+    """
+    groups = groups_of(study, config.split)
+    for note in [splits.summary(groups), *small_parts(splits)]:
+        console.note(note)
+    if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
+        console.note(text)
+    max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP
+    data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
+    targets = data.maker.collator.targets
+    assert targets is not None
+    passes = config.transfer.val_prediction_passes
+    number_of_passes("--val-prediction-passes", passes, passes, data.maker.samples)
+
+    weights = train_weights(config)
+    if pretrained is not None:
+        encoder = with_heads(pretrained.config, weights, distance_scale=data.distance_scale)
+    else:
+        encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
+    width = sum(target.spec.width for target in data.preprocessor.targets)
+    seed_weights(config.run.seed)
+    model = build_predictor(predictor_config(encoder, config.head, width))
+    start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
+    if pretrained is not None:
+        console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
+    model.to(device)
+    console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
+
+    masking = masking_for(weights, config.masking)
+    objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, device))
+    prepare_model(model, config.compute, console)
+    step = Step(
+        model,
+        device,
+        frozen=config.transfer.freeze_base,
+        compute=build_compute(config.compute, device),
+        stop=stop,
+    )
+    if is_new:
+        keep = pretrained.calibrated(config.phylogeny, data.distance_scale) if pretrained is not None else ()
+        calibrate_encoder(step, data, objective, config.run.batch_size, keep=keep)
+    if config.transfer.freeze_base:
+        fill_caches(step, data, config.run.batch_size)
+    return Prepared(splits, groups, data, objective, step)
 
 
 def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:

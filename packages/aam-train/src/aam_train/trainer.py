@@ -15,9 +15,10 @@ from aam_models.batch import Batch
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import RunStopped, TrainError
+from aam_train.gradients import gradients
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
-from aam_train.objective import Counts, Objective
+from aam_train.objective import Objective
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
@@ -121,7 +122,7 @@ class Trainer:
             group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
         try:
-            losses, grad_norm = self._gradients(batches)
+            losses, grad_norm = gradients(self.step, self.objective, self.update, batches)
         except torch.OutOfMemoryError as error:
             raise TrainError(f"step {number + 1}: {_out_of_memory(batches)}") from error
         skipped = self._check_finite(losses, grad_norm, batches)
@@ -143,27 +144,6 @@ class Trainer:
         )
         self._add_up(record)
         self.reporter.step(record)
-
-    def _gradients(self, batches: list[Batch]) -> tuple[dict[str, float], float]:
-        """Gradients of all micro-batches of a step, as of one mean over them; gives the losses and the norm.
-
-        Nothing waits for the device until all of them are under way: then everything comes over in one transfer.
-        """
-        true = [self.objective.look_up(batch) for batch in batches]
-        counts: Counts = {}
-        for batch, values in zip(batches, true, strict=True):
-            for name, count in self.objective.counts(batch, values).items():
-                counts[name] = counts.get(name, 0.0) + count
-        sums: dict[str, torch.Tensor] = {}
-        for batch, values in zip(batches, true, strict=True):
-            losses = self.step.losses(batch, self.objective, values, counts)
-            total = losses.total()
-            self.update.backward(total)
-            for name, value in [("total", total), *((name, term.value()) for name, term in losses.terms.items())]:
-                sums[name] = value.detach() + sums[name] if name in sums else value.detach()
-        norm = self.update.clip()
-        *on_host, grad_norm = torch.stack([*sums.values(), norm]).tolist()
-        return dict(zip(sums, on_host, strict=True)), grad_norm
 
     def _check_finite(self, loss: dict[str, float], grad_norm: float, batches: list[Batch]) -> bool:
         """Whether fp16 leaves this update out; refuses everything else that is not finite."""

@@ -5,6 +5,7 @@ COMMANDS = {
     "check": "Say what a study's files hold and all that is wrong with them.",
     "pretrain": "Learn an encoder from a table and its tree, without labels.",
     "train": "Learn to predict metadata, with or without a pretrained encoder.",
+    "lr-find": "Search for a learning rate.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Judge a model on samples whose truth is known.",
     "embed": "Write the embeddings of samples or ASVs.",

@@ -118,3 +118,15 @@ def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
     """A metric over epochs, NaN where it was undefined."""
     values = (record["validation"].get(name) for record in epochs)
     return [np.nan if value is None else value for value in values]
+
+
+def plot_search(path: Path, rates: np.ndarray, losses: np.ndarray, means: np.ndarray, suggestion: float | None) -> None:
+    """The loss over the learning rate, and the rate to begin with."""
+    with picture(path, 5, 3.5) as figure:
+        axis = figure.subplots()
+        axis.plot(rates, losses, color=FAINT, linewidth=0.8, label="loss")
+        axis.plot(rates, means, color=AAM, label="running mean")
+        if suggestion is not None:
+            axis.axvline(suggestion, color=OTHER, linestyle="--", label=f"suggestion {suggestion:.2g}")
+        axis.set(xscale="log", xlabel="learning rate", title="search for the learning rate")
+        axis.legend(frameon=False)

@@ -1,0 +1,85 @@
+"""A search for the learning rate: ever higher rates, until the loss goes up (Smith 2017, arXiv:1506.01186)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aam_train.compute import Update
+from aam_train.config import RunOptions
+from aam_train.gradients import gradients
+from aam_train.loading import TrainingPlan, default_workers, load
+from aam_train.optim import build_optimizer
+from aam_train.optimizer_config import OptimizerOptions
+from aam_train.prepared import Prepared
+from aam_train.runtime import seed_step
+
+LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
+MEMORY = 0.9  # of the running mean of the loss
+TOO_HIGH = 4.0  # times the lowest loss: the search ends
+EDGE = 5  # steps at both ends whose slopes mean little
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Rates, losses and running means of the losses, float64 [S] each; and the rate to begin with, None where the loss
+    never fell."""
+
+    rates: np.ndarray
+    losses: np.ndarray
+    means: np.ndarray
+    suggestion: float | None
+
+
+def find_rate(ready: Prepared, run: RunOptions, options: OptimizerOptions) -> Search:
+    """Train with rates from 1e-6 to 1; the model is not worth anything afterwards."""
+    step, data, objective = ready.step, ready.data, ready.objective
+    update = Update(build_optimizer(step.model, options), step.compute.scaler(), options.max_grad_norm)
+    plan = TrainingPlan(
+        data.rows["train"], run.batch_size, run.seed, objective.masking, run.gradient_accumulation_steps
+    )
+    workers = default_workers(step.device) if run.num_workers is None else run.num_workers
+    stream = itertools.islice(plan.stream(0, STEPS), STEPS)
+    rates, losses = [], []
+    for number, batches in enumerate(load(data.maker, stream, workers=workers, device=step.device)):
+        step.check_stop()
+        seed_step(run.seed, number)
+        step.train_mode()
+        rate = LOWEST * (HIGHEST / LOWEST) ** (number / (STEPS - 1))
+        for group in update.optimizer.param_groups:
+            group["lr"] = rate
+        update.optimizer.zero_grad(set_to_none=True)
+        loss, norm = gradients(step, objective, update, batches)
+        if not (math.isfinite(loss["total"]) and math.isfinite(norm)):
+            break
+        rates.append(rate)
+        losses.append(loss["total"])
+        means = running_means(np.array(losses))
+        if number > EDGE and means[-1] > TOO_HIGH * means.min():
+            break
+        update.apply()
+    found = np.array(rates), np.array(losses)
+    means = running_means(found[1])
+    return Search(*found, means, suggest(found[0], means))
+
+
+def running_means(losses: np.ndarray) -> np.ndarray:
+    """Exponential running means of losses [S], corrected for their beginning at 0."""
+    means, mean = np.empty(len(losses)), 0.0
+    for number, loss in enumerate(losses):
+        mean = MEMORY * mean + (1 - MEMORY) * loss
+        means[number] = mean / (1 - MEMORY ** (number + 1))
+    return means
+
+
+def suggest(rates: np.ndarray, means: np.ndarray) -> float | None:
+    """The rate at which the running mean falls fastest over the logarithm of the rate, before its lowest point."""
+    if len(rates) <= 2 * EDGE:
+        return None
+    slopes = np.gradient(means, np.log(rates))
+    last = max(int(means.argmin()), EDGE + 1)
+    steepest = EDGE + int(slopes[EDGE:last].argmin())
+    return float(rates[steepest]) if slopes[steepest] < 0 else None

@@ -1,0 +1,55 @@
+"""`aam lr-find`: the loss over the learning rate of a pretraining or a training, and a rate to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_train.compute import compute_settings
+from aam_train.errors import TrainError
+from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.json_files import write_json
+from aam_train.lr_finder import Search, find_rate
+from aam_train.predictions import write_table
+from aam_train.prepared import Prepared
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.run_inputs import RunInputs, read_run_inputs
+from aam_train.run_pretrain import prepare_pretrain
+from aam_train.run_train import prepare_first_split
+from aam_train.runtime import resolve_device
+from aam_train.signals import StopFlag
+
+
+def run_lr_find(config: PretrainConfig | TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
+    """Search with the settings of a run; returns the folder of the curve (``--output-dir``).
+
+    Raises:
+        DataError, ModelError, TrainError: something the user can change; nothing was written.
+        RunStopped: after a signal; nothing was written.
+    """
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
+    if config.run.resume_from is not None:
+        raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
+    inputs = inputs or read_run_inputs(config)
+    ready: Prepared
+    with StopFlag() as stop, compute_settings(config.compute, device):
+        if isinstance(config, PretrainConfig):
+            ready = prepare_pretrain(config, inputs.study, device, stop, console, is_new=True)
+        else:
+            ready = prepare_first_split(config, inputs.study, device, stop, console)
+        search = find_rate(ready, config.run, config.optimizer)
+    _write(config.run.output_dir, search)
+    if search.suggestion is None:
+        console.note("the loss did not fall at any rate: look at the curve, and at the data")
+    else:
+        console.note(f"the loss falls fastest at {search.suggestion:.2g}: try --lr {search.suggestion:.2g}")
+    return config.run.output_dir
+
+
+def _write(folder: Path, search: Search) -> None:
+    from aam_train.reporting.plots import plot_search
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = zip(search.rates, search.losses, search.means, strict=True)
+    write_table(folder / "lr-find.tsv", ["lr", "loss", "running_mean"], ([f"{x:.9g}" for x in row] for row in rows))
+    write_json(folder / "lr-find.json", {"suggestion": search.suggestion, "steps": len(search.rates)})
+    plot_search(folder / "lr-find.png", search.rates, search.losses, search.means, search.suggestion)

@@ -1,0 +1,78 @@
+"""The search for a learning rate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aam_train.errors import RunStopped, TrainError
+from aam_train.lr_finder import HIGHEST, LOWEST, running_means, suggest
+from aam_train.run_lr_find import run_lr_find
+from aam_train.signals import StopFlag
+
+Configs = Callable[..., Any]
+
+
+def test_running_means_are_unbiased_from_the_first_on() -> None:
+    losses = np.array([4.0, 2.0, 1.0])
+    second = (0.9 * 0.1 * 4 + 0.1 * 2) / (1 - 0.9**2)
+    third = (0.81 * 0.1 * 4 + 0.9 * 0.1 * 2 + 0.1 * 1) / (1 - 0.9**3)
+    assert running_means(losses) == pytest.approx([4.0, second, third])
+
+
+def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
+    rates = np.logspace(-6, 0, 100)
+    x = np.log10(rates)
+    means = 2 - 1 / (1 + np.exp(-4 * (x + 3))) + np.exp(3 * (x + 0.8))  # falls at 1e-3, rises near 1
+    assert suggest(rates, means) == pytest.approx(1e-3, rel=0.3)
+    assert suggest(rates, np.linspace(1, 2, 100)) is None
+    assert suggest(rates[:8], means[:8]) is None
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "train"])
+def test_a_search_writes_its_curve_and_no_model(
+    kind: str, pretrain_config: Configs, train_config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = pretrain_config if kind == "pretrain" else train_config
+    folder = run_lr_find(make(tmp_path / "search"))
+    assert sorted(path.name for path in folder.iterdir()) == ["lr-find.json", "lr-find.png", "lr-find.tsv"]
+    with (folder / "lr-find.tsv").open() as lines:
+        header, *rows = csv.reader(lines, "excel-tab")
+    assert header == ["lr", "loss", "running_mean"]
+    table = np.array(rows, dtype=float)
+    assert table[0, 0] == LOWEST
+    assert np.diff(np.log(table[:, 0])) == pytest.approx(np.log(HIGHEST / LOWEST) / 99)
+    assert table[:, 2] == pytest.approx(running_means(table[:, 1]), rel=1e-6)
+    found = json.loads((folder / "lr-find.json").read_text())
+    assert found["steps"] == len(table)
+    assert found["suggestion"] is None or LOWEST < found["suggestion"] < HIGHEST
+    assert "lr" in capsys.readouterr().err
+
+
+def test_the_same_search_gives_the_same_curve(pretrain_config: Configs, tmp_path: Path) -> None:
+    first, second = (run_lr_find(pretrain_config(tmp_path / name), quiet=True) for name in "ab")
+    assert (first / "lr-find.tsv").read_bytes() == (second / "lr-find.tsv").read_bytes()
+
+
+def test_a_search_is_not_resumed_and_can_be_stopped(
+    pretrain_config: Configs, changed: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = pretrain_config(tmp_path / "search")
+    with pytest.raises(TrainError, match="--resume-from is about runs"):
+        run_lr_find(changed(config, "run", resume_from="auto"), quiet=True)
+    enter = StopFlag.__enter__
+
+    def stopped(flag: StopFlag) -> StopFlag:
+        flag.received = "SIGTERM"
+        return enter(flag)
+
+    monkeypatch.setattr(StopFlag, "__enter__", stopped)
+    with pytest.raises(RunStopped, match="SIGTERM: nothing was saved"):
+        run_lr_find(config, quiet=True)
+    assert not (tmp_path / "search").exists()
