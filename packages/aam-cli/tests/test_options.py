@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aam_cli.command import ConfigCommand
-from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program, run_program
 from aam_cli.main import cli
 from aam_cli.options import field_help, heading
@@ -54,14 +53,13 @@ def built() -> list[EveryTypeConfig]:
 
 
 @pytest.fixture
-def command(built: list[EveryTypeConfig], monkeypatch: pytest.MonkeyPatch) -> ConfigCommand:
-    monkeypatch.setitem(COMMANDS, "every", "A command with every type.")
+def command(built: list[EveryTypeConfig]) -> ConfigCommand:
 
     def function(config: EveryTypeConfig, program: Program) -> None:
         """More words."""
         built.append(config)
 
-    return ConfigCommand("every", EveryTypeConfig, function)
+    return ConfigCommand("every", EveryTypeConfig, function, "A command with every type.")
 
 
 def invoke(command: click.Command, *arguments: str) -> Result:

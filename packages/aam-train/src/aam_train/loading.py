@@ -108,12 +108,14 @@ def load(
     for requests in for_sizes:
         try:
             step = list(itertools.islice(batches, len(requests)))
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # a worker that dies while it hands a batch over shows as a broken connection only
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             ids = maker.samples.study.table.sample_ids[np.concatenate([request.rows for request in requests])]
             raise TrainError(
-                f"a process that prepares batches ended ({error}) before those of {first_few(ids.tolist())}; "
+                f"a process that prepares batches ended ({str(error) or type(error).__name__}) "
+                f"before those of {first_few(ids.tolist())}; "
                 "usually memory ran out. Lower --num-workers or --batch-size"
             ) from error
         yield step
