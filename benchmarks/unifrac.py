@@ -202,7 +202,7 @@ def time_commands(results: dict[str, dict[str, Seconds]], files: dict[str, Path]
     environment["PYTHONPYCACHEPREFIX"] = str(files["table"].parent / "bytecode")
     for metric in options.metrics:
         aam = [sys.executable, "-m", "aam_cli", "unifrac", "--table", names["table"], "--tree", names["tree"]]
-        aam += ["--unifrac-metric", metric, "--output", names["output"]]
+        aam += ["--unifrac-metric", metric, "--output", names["output"], "--overwrite"]
         if metric == "generalized":
             aam += ["--unifrac-alpha", str(ALPHA)]
         commands = {"aam": aam}

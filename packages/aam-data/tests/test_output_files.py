@@ -19,6 +19,11 @@ def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> 
     check_output(tmp_path / "out", inputs, [tmp_path / "out.more"], overwrite=True)
     with pytest.raises(DataError, match=r"/out: --output exists. Name another file, or give --overwrite"):
         check_output(tmp_path / "out", inputs)
+    (tmp_path / "out").rename(tmp_path / "out.more")
+    with pytest.raises(DataError, match=r"/out.more: is written beside --output out and exists. .* give --overwrite"):
+        check_output(tmp_path / "out", inputs, [tmp_path / "out.more"])
+    check_output(tmp_path / "out", inputs, [tmp_path / "out.more"], overwrite=True)
+    check_output(tmp_path / "out", inputs, for_a_while=[tmp_path / "out.more"])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

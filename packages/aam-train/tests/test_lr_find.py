@@ -66,6 +66,12 @@ def test_a_search_is_not_resumed_and_can_be_stopped(
     config = pretrain_config(tmp_path / "search")
     with pytest.raises(TrainError, match="--resume-from is about runs"):
         run_lr_find(changed(config, "run", resume_from="auto"), quiet=True)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "mine").touch()
+    with pytest.raises(TrainError, match=r"search: the folder is not empty. Name a new one$"):
+        run_lr_find(config, quiet=True)
+    (tmp_path / "search" / "mine").unlink()
+    (tmp_path / "search").rmdir()
     enter = StopFlag.__enter__
 
     def stopped(flag: StopFlag) -> StopFlag:

@@ -105,7 +105,7 @@ def test_a_model_without_its_run_knows_no_parts(
     assert with_splits == own
     with pytest.raises(TrainError, match="--part new: none of the table's samples"):
         evaluate(files, number_run[1], tmp_path / "none", part="new")
-    with pytest.raises(TrainError, match="the folder is not empty"):
+    with pytest.raises(TrainError, match=r"the folder is not empty. Name a new one$"):
         evaluate(files, number_run[1], tmp_path / "own")
 
 
@@ -279,6 +279,10 @@ def test_an_existing_prediction_is_not_overwritten(number_run: Run, files: Path,
     with pytest.raises(DataError, match=r"--output exists\. Name another file, or give --overwrite"):
         run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert (tmp_path / "p.tsv").read_text() == "mine"
+    (tmp_path / "p.tsv").rename(tmp_path / "p_full.tsv")
+    with pytest.raises(DataError, match=r"p_full.tsv: is written beside --output p.tsv and exists\. .*--overwrite"):
+        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["p_full.tsv"]
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu", overwrite=True)
     run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert len(rows_of(tmp_path / "p.tsv")) == 25

@@ -116,21 +116,27 @@ def test_before_the_first_step_nothing_is_saved(config: PretrainConfig, forward:
     goes_on(config)
 
 
-def test_within_a_save_the_save_is_finished(
-    config: PretrainConfig, goes_on: Configs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fsync, calls = os.fsync, []
+def signals_within_a_save(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """So many SIGTERM when the third file of a checkpoint is written; gives the files written so far, as it grows."""
+    fsync, written = os.fsync, list[int]()
 
     def interrupted(descriptor: int) -> None:
         if "/checkpoints/" in os.readlink(f"/proc/self/fd/{descriptor}"):
-            calls.append(descriptor)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            written.append(descriptor)
+            for _ in range(times if len(written) == 3 else 0):
+                os.kill(os.getpid(), signal.SIGTERM)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", interrupted)
+    return written
+
+
+def test_within_a_save_the_save_is_finished(
+    config: PretrainConfig, goes_on: Configs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = signals_within_a_save(monkeypatch, 1)
     assert stopped_run(config, "SIGTERM: stopped after step 3; continue with") == ["step-3"]
-    assert len(calls) > 3
+    assert len(written) > 3
     monkeypatch.undo()
     goes_on(config)
 
@@ -148,18 +154,7 @@ def test_a_second_signal_stops_at_once(config: PretrainConfig, forward: Forward,
 def test_a_second_signal_within_a_save_leaves_no_half_of_it(
     config: PretrainConfig, goes_on: Configs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fsync, calls = os.fsync, []
-
-    def interrupted(descriptor: int) -> None:
-        if "/checkpoints/" in os.readlink(f"/proc/self/fd/{descriptor}"):
-            calls.append(descriptor)
-        if len(calls) == 3:
-            calls.append(0)
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", interrupted)
+    signals_within_a_save(monkeypatch, 2)
     with pytest.raises(Interrupted):
         run_pretrain(config, quiet=True)
     assert list((config.run.output_dir / "checkpoints").iterdir()) == []

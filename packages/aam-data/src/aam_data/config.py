@@ -299,7 +299,7 @@ class UnifracOptions:
     seed: int = 42
     """Random seed of the rarefaction."""
     overwrite: bool = False
-    """Write over an --output that exists."""
+    """Write over an --output that exists, and over the files beside it."""
 
     def __post_init__(self) -> None:
         _check_alpha(self.unifrac_alpha, self.unifrac_metric)

@@ -12,14 +12,20 @@ from aam_data.errors import DataError
 
 
 def check_output(
-    output: Path, inputs: dict[str, Path | None], also: Sequence[Path] = (), *, overwrite: bool = False
+    output: Path,
+    inputs: dict[str, Path | None],
+    also: Sequence[Path] = (),
+    *,
+    for_a_while: Sequence[Path] = (),
+    overwrite: bool = False,
 ) -> None:
     """Raise DataError when ``--output`` cannot be written, exists, or is one of the inputs (by flag).
 
     Args:
         inputs: what the command reads, by the flag it is given with.
-        also: the files beside ``output`` that are written too, if only for a while.
-        overwrite: whether ``--output`` may exist.
+        also: the files beside ``output`` that are written too.
+        for_a_while: files that an interrupted command leaves beside ``output``; they may exist.
+        overwrite: whether ``output`` and ``also`` may exist.
     """
     if output.is_dir():
         raise DataError("--output is a folder", file=output, remedy="Name a file in it")
@@ -27,7 +33,7 @@ def check_output(
         raise DataError("the folder of --output does not exist", file=output, remedy="Make it first")
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise DataError("the folder of --output may not be written to", file=output, remedy="Name another --output")
-    for written in (output, *also):
+    for written in (output, *also, *for_a_while):
         what = "--output is" if written is output else f"is written beside --output {output.name} and is"
         if not written.exists():
             continue
@@ -36,8 +42,10 @@ def check_output(
         for flag, given in inputs.items():
             if given is not None and given.exists() and written.samefile(given):
                 raise DataError(f"{what} the file given with {flag}", file=written, remedy="Name another --output")
-    if output.exists() and not overwrite:
-        raise DataError("--output exists", file=output, remedy="Name another file, or give --overwrite")
+    for written in () if overwrite else (output, *also):
+        if written.exists():
+            what = "--output exists" if written is output else f"is written beside --output {output.name} and exists"
+            raise DataError(what, file=written, remedy="Name another file, or give --overwrite")
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def run_unifrac(
         check_output(output, inputs, overwrite=options.overwrite)
         check_faith_pd_suffix(output)
     else:
-        check_output(output, inputs, written_beside(output), overwrite=options.overwrite)
+        check_output(output, inputs, for_a_while=written_beside(output), overwrite=options.overwrite)
         check_distance_suffix(output)
 
     phylogeny = PhylogenyOptions(

@@ -96,7 +96,7 @@ class PredictOptions:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
     overwrite: bool = False
-    """Write over an --output that exists."""
+    """Write over an --output that exists, and over the files beside it."""
 
     def __post_init__(self) -> None:
         _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
@@ -113,7 +113,7 @@ class EmbedOptions:
     output: Common[Path]
     """Where to write: .tsv (QIIME 2 metadata) or .npz (arrays `ids` and `embeddings`)."""
     overwrite: bool = False
-    """Write over an --output that exists."""
+    """Write over an --output that exists, and over the files beside it."""
     level: Common[Literal["sample", "asv"]] = "sample"
     """What to embed: the samples, or the ASVs of the table (by their ids in the file)."""
     distances: Path | None = None
@@ -170,7 +170,7 @@ class BaselineOptions:
     output: Common[Path]
     """Where to write predictions.tsv; importance, probabilities and figures are written beside it."""
     overwrite: bool = False
-    """Write over an --output that exists."""
+    """Write over an --output that exists, and over the files beside it."""
     classifier: Common[bool] = False
     """Predict classes instead of numbers."""
     n_estimators: int = 500

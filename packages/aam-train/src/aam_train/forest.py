@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from joblib import parallel_config
@@ -28,6 +29,15 @@ class ForestOptions:
     trees: int | None = None
     max_features: str | float | int | None = "sqrt"
     jobs: int = -1
+
+    def arguments(self) -> dict[str, Any]:
+        """For scikit-learn."""
+        return {
+            "n_estimators": self.trees or TREES,
+            "max_features": self.max_features,
+            "random_state": self.seed % 2**32,
+            "n_jobs": self.jobs,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +68,7 @@ def relative_abundances(rarefier: Rarefier, rows: np.ndarray) -> csr_array:
 def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: ForestOptions) -> Fitted:
     """Learn numbers [R'] (NaN = unknown, left out) of the samples ``known`` and predict those of ``new``."""
     have = np.isfinite(target)
-    forest = RandomForestRegressor(
-        options.trees or TREES,
-        max_features=options.max_features,
-        random_state=options.seed % 2**32,
-        n_jobs=options.jobs,
-    )
+    forest = RandomForestRegressor(**options.arguments())
     with parallel_config("threading"):
         forest.fit(known[have], target[have])
         return Fitted(forest.predict(new), forest.feature_importances_)
@@ -72,12 +77,7 @@ def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: F
 def fit_classes(known: csr_array, target: np.ndarray, new: csr_array, n_classes: int, options: ForestOptions) -> Fitted:
     """Learn class codes [R'] (NaN = unknown, left out) and give the probabilities of all classes for ``new``."""
     have = np.isfinite(target)
-    forest = RandomForestClassifier(
-        options.trees or TREES,
-        max_features=options.max_features,
-        random_state=options.seed % 2**32,
-        n_jobs=options.jobs,
-    )
+    forest = RandomForestClassifier(**options.arguments())
     with parallel_config("threading"):
         forest.fit(known[have], target[have].astype(np.int64))
         probabilities = np.zeros((new.shape[0], n_classes))

@@ -66,6 +66,23 @@ def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
     return Predictions(ids, np.concatenate([part.values for part in parts]), shares, parts[0].names, classes)
 
 
+def full_table(path: Path) -> Path:
+    """Where ``write_full`` goes beside the predictions ``path``."""
+    return path.with_name(f"{path.stem}_full{path.suffix}")
+
+
+def probability_table(path: Path) -> Path:
+    """Where ``write_predictions`` puts class probabilities."""
+    return path.with_name(f"{path.stem}_probabilities{path.suffix}")
+
+
+def target_tables(path: Path, n_targets: int) -> list[Path]:
+    """Where ``write_predictions`` puts each target: ``path`` itself when there is one."""
+    if n_targets == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{t + 1}{path.suffix}") for t in range(n_targets)]
+
+
 def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
     """``SampleID, prediction`` (QIIME 2's predictions format), one file a target, and class probabilities.
 
@@ -75,15 +92,12 @@ def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
     Returns:
         The files written.
     """
-    written = []
-    n_targets = len(predictions.names)
-    for t in range(n_targets):
-        file = path if n_targets == 1 else path.with_name(f"{path.stem}-{t + 1}{path.suffix}")
+    written = target_tables(path, len(predictions.names))
+    for t, file in enumerate(written):
         rows = zip(predictions.sample_ids, map(_text, predictions.values[:, t]), strict=True)
         write_table(file, ["SampleID", "prediction"], rows)
-        written.append(file)
     if predictions.probabilities is not None:
-        file = path.with_name(f"{path.stem}_probabilities{path.suffix}")
+        file = probability_table(path)
         shares = zip(predictions.sample_ids, predictions.probabilities, strict=True)
         write_table(file, ["SampleID", *predictions.classes], ([i, *map(_text, row)] for i, row in shares))
         written.append(file)

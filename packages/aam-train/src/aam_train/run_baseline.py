@@ -19,7 +19,15 @@ from aam_train.experiment import BaselineConfig
 from aam_train.forest import Fitted, ForestOptions, fit_classes, fit_numbers, relative_abundances
 from aam_train.json_files import write_json
 from aam_train.metrics import classification_metrics, regression_metrics
-from aam_train.predictions import Predictions, write_full, write_predictions, write_table
+from aam_train.predictions import (
+    Predictions,
+    full_table,
+    probability_table,
+    target_tables,
+    write_full,
+    write_predictions,
+    write_table,
+)
 
 
 def run_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
@@ -36,7 +44,10 @@ def run_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda te
     """
     options, target = config.baseline, config.target()
     files = {"--table": config.table.table, "--sequences": config.table.sequences}
-    beside = [options.output.with_name(f"{options.output.stem}_{name}") for name in ("importance.tsv", "metrics.json")]
+    figures = [options.output.with_name(f"{options.output.stem}_{name}") for name in ("importance.tsv", "metrics.json")]
+    full = full_table(options.output)
+    beside = [*figures, full, *target_tables(options.output, len(target.metadata_column))]
+    beside += [probability_table(options.output)] if options.classifier else []
     check_output(options.output, files | {"--metadata": config.metadata.metadata}, beside, overwrite=options.overwrite)
     study = read_study(config.table, config.metadata)
     depth = 0 if config.table.relative_abundance else options.rarefy_depth
@@ -60,19 +71,18 @@ def run_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda te
     predictions, importance, results, truth = _fit(study, config, halves, known, new, forest)
 
     results |= {"learned_from": len(known), "judged_on": len(new), "rarefy_depth": depth}
-    written = [*write_predictions(options.output, predictions), *beside]
+    written = [*write_predictions(options.output, predictions), *figures]
     columns = {"group": [(groups or {}).get(i) or "" for i in predictions.sample_ids]}
-    full = options.output.with_name(f"{options.output.stem}_full{options.output.suffix}")
     write_full(full, predictions, truth=truth, columns=columns)
     order = np.argsort(-importance, kind="stable")
     names = study.table.feature_ids
-    write_table(beside[0], ["feature", "importance"], ([names[a], f"{importance[a]:.9g}"] for a in order))
-    write_json(beside[1], results)
+    write_table(figures[0], ["feature", "importance"], ([names[a], f"{importance[a]:.9g}"] for a in order))
+    write_json(figures[1], results)
     for name, models in results["targets"].items():
         note(f"{name}, {len(new):,} judged samples:")
         for model, metrics in models.items():
-            figures = ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())
-            note(f"  {model.replace('_', ' '):<14}{figures}")
+            words = ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())
+            note(f"  {model.replace('_', ' '):<14}{words}")
     return [*written, full]
 
 

@@ -115,17 +115,16 @@ def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | N
     if resume is not None or (run.resume_from == "auto" and (path / CONFIG).is_file()):
         _check_same_run(path, config)
     else:
-        refuse_used(path, run.resume_from)
+        refuse_used(path, "" if run.resume_from else ", or give --resume-from auto to continue the run in it")
     return RunFolder(path, config, resume, within)
 
 
-def refuse_used(path: Path, resume_from: str | None = None) -> None:
-    """A new run needs a folder that is not there or is empty."""
+def refuse_used(path: Path, or_else: str = "") -> None:
+    """What is new needs a folder that is not there or is empty; ``or_else`` names another way out."""
     if path.exists() and not path.is_dir():
         raise TrainError(f"--output-dir {path}: this is a file. Name a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
-        remedy = "" if resume_from else ", or give --resume-from auto to continue the run in it"
-        raise TrainError(f"--output-dir {path}: the folder is not empty. Name a new one{remedy}")
+        raise TrainError(f"--output-dir {path}: the folder is not empty. Name a new one{or_else}")
 
 
 def find_checkpoint(path: Path, resume_from: str | None) -> Path | None:

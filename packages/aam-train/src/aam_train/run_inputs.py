@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aam_data.config import MetadataOptions, TableOptions
-from aam_data.distance_files import check_distance_suffix
+from aam_data.distance_files import check_distance_suffix, written_beside
 from aam_data.output_files import check_output
 from aam_data.preprocessor import Preprocessor
 from aam_data.study import Study, read_study
@@ -15,6 +15,7 @@ from aam_train.checkpoint import model_folder
 from aam_train.errors import TrainError
 from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.model_records import read_preprocessor, read_training
+from aam_train.predictions import full_table, probability_table, target_tables
 from aam_train.run_folder import RunFolder, check_run, refuse_used
 
 
@@ -43,8 +44,20 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
     folds = tuple(check_run(config, config.run, fold, folder) for fold in range(1, n_folds + 1))
+    return RunInputs(folder, folds, _read_files(config))
+
+
+def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
+    """The files of a run that a learning rate is searched for; its folder has to be new. Raises as above."""
+    if config.run.resume_from is not None:
+        raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
+    refuse_used(config.run.output_dir)
+    return _read_files(config)
+
+
+def _read_files(config: PretrainConfig | TrainConfig) -> Study:
     taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.taxonomy_weight() else None
-    return RunInputs(folder, folds, read_study(config.table, config.metadata, config.phylogeny, taxonomy))
+    return read_study(config.table, config.metadata, config.phylogeny, taxonomy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +89,8 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
         preprocessor = replace(preprocessor, asv_sampling=options.asv_sampling)
     if not preprocessor.targets:
         raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
-    beside = _written_beside(options.output, len(preprocessor.targets))
+    beside = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
+    beside += [probability_table(options.output)] if preprocessor.labels is not None else []
     check_output(options.output, files, beside, overwrite=options.overwrite)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
@@ -92,7 +106,8 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
     check_output(options.output, files, overwrite=options.overwrite)
     if options.distances is not None:
         check_distance_suffix(options.distances)
-        check_output(options.distances, files, overwrite=options.overwrite)
+        beside_distances = written_beside(options.distances)
+        check_output(options.distances, files, for_a_while=beside_distances, overwrite=options.overwrite)
     folder, preprocessor = _model(options.model, options.output.parent, config.table)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     return ModelInputs(folder, preprocessor, read_study(table))
@@ -130,9 +145,3 @@ def _model(path: Path, output: Path, table: TableOptions) -> tuple[Path, Preproc
         what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
         raise TrainError(f"--relative-abundance: {what}. Give the table of counts")
     return folder, preprocessor
-
-
-def _written_beside(output: Path, n_targets: int) -> list[Path]:
-    """The tables that ``run_predict`` may write beside ``output``."""
-    endings = ["_full", "_probabilities", *(f"-{t + 1}" for t in range(n_targets))]
-    return [output.with_name(f"{output.stem}{ending}{output.suffix}") for ending in endings]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aam_data.study import Study
 from aam_train.compute import compute_settings
-from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.json_files import write_json
 from aam_train.lr_finder import Search, find_rate
 from aam_train.predictions import write_table
 from aam_train.prepared import Prepared
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_inputs import RunInputs, read_run_inputs
+from aam_train.run_inputs import read_search_inputs
 from aam_train.run_pretrain import prepare_pretrain
 from aam_train.run_train import prepare_first_split
 from aam_train.runtime import resolve_device
 from aam_train.signals import StopFlag
 
 
-def run_lr_find(config: PretrainConfig | TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
+def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
     """Search with the settings of a run; returns the folder of the curve (``--output-dir``).
 
     Raises:
@@ -27,15 +27,13 @@ def run_lr_find(config: PretrainConfig | TrainConfig, inputs: RunInputs | None =
         RunStopped: after a signal; nothing was written.
     """
     console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
-    if config.run.resume_from is not None:
-        raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
-    inputs = inputs or read_run_inputs(config)
+    study = study or read_search_inputs(config)
     ready: Prepared
     with StopFlag() as stop, compute_settings(config.compute, device):
         if isinstance(config, PretrainConfig):
-            ready = prepare_pretrain(config, inputs.study, device, stop, console, is_new=True)
+            ready = prepare_pretrain(config, study, device, stop, console, is_new=True)
         else:
-            ready = prepare_first_split(config, inputs.study, device, stop, console)
+            ready = prepare_first_split(config, study, device, stop, console)
         search = find_rate(ready, config.run, config.optimizer)
     _write(config.run.output_dir, search)
     if search.suggestion is None:

@@ -15,7 +15,7 @@ from aam_train.inference import SampleOutputs, number_of_passes, run_passes
 from aam_train.metrics import probabilities
 from aam_train.model_records import read_preprocessor, read_training
 from aam_train.model_use import use_model
-from aam_train.predictions import Predictions, make_predictions, write_full, write_predictions
+from aam_train.predictions import Predictions, full_table, make_predictions, write_full, write_predictions
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.run_inputs import ModelInputs, read_predict_inputs
 from aam_train.runtime import resolve_device
@@ -67,7 +67,7 @@ def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console
     if options.output_variance:
         columns["variance"] = variance_of(passes, predictions, preprocessor, scales[rows])
     written = write_predictions(options.output, predictions)
-    full = options.output.with_name(f"{options.output.stem}_full{options.output.suffix}")
+    full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
     console.note(f"{len(rows):,} samples predicted, {len(used.skipped):,} not; {', '.join(map(str, [*written, full]))}")
     return [*written, full]

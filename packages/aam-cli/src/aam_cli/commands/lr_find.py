@@ -32,9 +32,9 @@ command = click.Group(
 
 
 def _search(config: PretrainConfig | TrainConfig, program: Program) -> None:
-    from aam_train.run_inputs import read_run_inputs
+    from aam_train.run_inputs import read_search_inputs
 
-    inputs = read_run_inputs(config)
+    study = read_search_inputs(config)
     from aam_train.run_lr_find import run_lr_find  # imports torch
 
-    program.say(f"wrote {run_lr_find(config, inputs, quiet=program.quiet)}")
+    program.say(f"wrote {run_lr_find(config, study, quiet=program.quiet)}")
