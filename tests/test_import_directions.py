@@ -18,7 +18,7 @@ IN_HOUSE = {
     "aam_data": set(),
     "aam_models": set(),
     "aam_train": {"aam_data", "aam_models"},
-    "aam_cli": {"aam_data", "aam_models", "aam_train"},
+    "aam_cli": {"aam_data", "aam_models", "aam_train", "aam_rocm_tools"},
     "aam_rocm_tools": set(),
 }
 IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tomli_w"}
@@ -42,6 +42,8 @@ LIGHT = {
     "aam_train.ranges",
     "aam_train.signals",
     "aam_cli.config",
+    "aam_rocm_tools.slurm.command",
+    "aam_rocm_tools.slurm.config",
 }
 
 

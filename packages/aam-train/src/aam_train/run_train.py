@@ -19,6 +19,7 @@ from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
+from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
 from aam_train.prepared import Prepared
@@ -53,9 +54,9 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
         DataError, ModelError, TrainError: something the user can change.
         RunStopped: after a signal.
     """
-    device = resolve_device(config.run.device)
-    with StopFlag() as stop, compute_settings(config.compute, device):
-        return _train(config, inputs or read_run_inputs(config), device, stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
+    with StopFlag() as stop, compute_settings(config.compute, device, console):
+        return _train(config, inputs or read_run_inputs(config), device, stop, console)
 
 
 def _train(
@@ -198,17 +199,21 @@ def prepare_train(
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
     width = sum(target.spec.width for target in data.preprocessor.targets)
     seed_weights(config.run.seed)
-    model = build_predictor(predictor_config(encoder, config.head, width))
+    memory = MemoryProfile(device) if config.compute.memory_profile else None
+    with creating(memory):
+        model = build_predictor(predictor_config(encoder, config.head, width))
     start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
     if pretrained is not None:
         console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
-    model.to(device)
+    with creating(memory):
+        model.to(device)
     console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
 
     masking = masking_for(weights, config.masking)
     objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, device))
     prepare_model(model, config.compute, console)
-    step = Step(
+    step = build_step(
+        memory,
         model,
         device,
         frozen=config.transfer.freeze_base,
