@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,11 @@ def cluster() -> Iterator[Cluster]:
         daemons += [_start(folder, environment, "slurmd", "-D", "-N", node) for node in ("n1", "n2")]
         running = Cluster(folder, environment)
         _wait(lambda: _idle_nodes(running) == 2, 60, "the nodes", folder)
-        yield running
+        try:
+            yield running
+        finally:
+            running.call("scancel", "--user", "root")
+            _wait(lambda: not running.call("squeue", "--noheader"), 60, "the end of all jobs", folder)
     finally:
         for daemon in reversed(daemons):
             _stop(daemon)
@@ -139,7 +143,7 @@ def _idle_nodes(running: Cluster) -> int:
     return len(re.findall(r"State=IDLE\b(?!\+)", done.stdout))
 
 
-def _wait(there, seconds: float, what: str, folder: Path) -> None:  # type: ignore[no-untyped-def]
+def _wait(there: Callable[[], bool], seconds: float, what: str, folder: Path) -> None:
     end = time.monotonic() + seconds
     while not there():
         if time.monotonic() > end:

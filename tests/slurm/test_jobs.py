@@ -30,7 +30,7 @@ SMALL = (
 PRETRAIN = ("--table", "table.biom", "--tree", "tree.nwk", *SMALL)
 TRAIN = ("--table", "table.biom", "--metadata", "metadata.tsv", "--metadata-column", "degree_days", *SMALL)
 ON_CPU = ("--gpu", "none", "--cpus-per-device", "1", "--time", "20")
-EPOCHS = 100
+EPOCHS = 60
 STEPS_PER_EPOCH = 4  # 17 training samples, 5 a step
 
 
