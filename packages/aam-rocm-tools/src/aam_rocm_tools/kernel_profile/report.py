@@ -81,6 +81,12 @@ def suggestions(profile: Profile) -> list[str]:
             f"matrix products take {share['matrix products']:.0%}, which is what a well-fed model looks like"
             + ("; they are in float32: give --mixed-precision bf16" if single and on_gpu else "")
         )
+    pointwise = sum(share.get(name, 0) for name in ("activation", "elementwise", "normalisation"))
+    if pointwise > 0.1:
+        found.append(
+            f"what is done element by element takes {pointwise:.0%}: --compile-model fuses it where it works, "
+            "which is not on ROCm"
+        )
     calls = sum(kernel.calls for kernel in profile.kernels)
     if on_gpu and calls and total / calls < 10_000:
         found.append(
