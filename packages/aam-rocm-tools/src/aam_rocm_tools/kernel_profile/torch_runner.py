@@ -11,6 +11,7 @@ import os
 import runpy
 import sys
 import time
+from typing import Any
 
 
 def main() -> None:
@@ -38,13 +39,14 @@ def main() -> None:
         write(output, recorder, wall, on_gpu)
 
 
-def write(output, recorder, wall, on_gpu):  # type: ignore[no-untyped-def]
+def write(output: str, recorder: Any, wall: int, on_gpu: bool) -> None:
     """The sums of all events as profile.json."""
-    from torch.autograd import DeviceType
+    from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
     kernels = []
     for event in recorder.key_averages():
-        if on_gpu and (event.device_type == DeviceType.CPU or event.is_user_annotation):
+        is_named = getattr(event, "is_user_annotation", False)  # older versions of PyTorch do not say so
+        if on_gpu and (event.device_type == DeviceType.CPU or is_named):
             continue  # names that people give to stretches of time would count what they hold twice
         time_us = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         if time_us > 0:
