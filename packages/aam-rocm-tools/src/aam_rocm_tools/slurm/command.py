@@ -59,9 +59,9 @@ _KINDS = "\n".join(f"{kind:16} {text}" for kind, text in ABOUT.items())
 @click.command(
     "slurm",
     short_help="Write a job script for Slurm.",
-    help=f"""Write a job script for Slurm on standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`.
+    help=f"""Write a job script for Slurm.
 
-What follows `--` goes to `aam pretrain` or `aam train`; without it the script holds an example to edit. The script
+It goes to standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`. What follows `--` goes to `aam pretrain` or `aam train`; without it the script holds an example to edit. The script
 starts a task for each device, has the run saved before its time is over, and puts itself into the queue again as long
 as the run goes forward.
 
