@@ -18,11 +18,10 @@ from torch import Tensor
 from aam_models.batch import Batch
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
-from aam_train.compute import Compute, Update
+from aam_train.compute import Update
 from aam_train.json_files import write_json
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.reporting.records import Reporter
-from aam_train.signals import StopFlag
 from aam_train.step import Step
 
 FILE = "memory.json"
@@ -120,17 +119,8 @@ class MemoryProfile:
 class MeasuredStep(Step):
     """A `Step` whose transfer and forward pass are phases of a profile."""
 
-    def __init__(
-        self,
-        memory: MemoryProfile,
-        model: Encoder | Predictor,
-        device: torch.device,
-        *,
-        frozen: bool,
-        compute: Compute,
-        stop: StopFlag,
-    ) -> None:
-        super().__init__(model, device, frozen=frozen, compute=compute, stop=stop)
+    def __init__(self, memory: MemoryProfile, model: Encoder | Predictor, device: torch.device, **options: Any) -> None:
+        super().__init__(model, device, **options)
         self.memory = memory
 
     def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
@@ -144,14 +134,8 @@ class MeasuredStep(Step):
 class MeasuredUpdate(Update):
     """An `Update` whose parts are phases of a profile."""
 
-    def __init__(
-        self,
-        memory: MemoryProfile,
-        optimizer: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler | None,
-        limit: float,
-    ) -> None:
-        super().__init__(optimizer, scaler, limit)
+    def __init__(self, memory: MemoryProfile, optimizer: torch.optim.Optimizer, *options: Any) -> None:
+        super().__init__(optimizer, *options)
         self.memory = memory
 
     def backward(self, loss: Tensor) -> None:
@@ -171,27 +155,15 @@ def creating(memory: MemoryProfile | None) -> AbstractContextManager[None]:
     return contextlib.nullcontext() if memory is None else memory.phase(CREATION)
 
 
-def build_step(
-    memory: MemoryProfile | None,
-    model: Encoder | Predictor,
-    device: torch.device,
-    *,
-    frozen: bool = False,
-    compute: Compute,
-    stop: StopFlag,
-) -> Step:
-    """A `Step`, measured where there is a profile."""
-    if memory is None:
-        return Step(model, device, frozen=frozen, compute=compute, stop=stop)
-    return MeasuredStep(memory, model, device, frozen=frozen, compute=compute, stop=stop)
+def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device: torch.device, **options: Any) -> Step:
+    """A `Step` with its options, measured where there is a profile."""
+    return Step(model, device, **options) if memory is None else MeasuredStep(memory, model, device, **options)
 
 
 def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
     """An `Update`, measured where the step is."""
-    scaler = step.compute.scaler()
-    if isinstance(step, MeasuredStep):
-        return MeasuredUpdate(step.memory, optimizer, scaler, limit)
-    return Update(optimizer, scaler, limit)
+    options = (optimizer, step.compute.scaler(), limit)
+    return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
 
 
 def suggestions(

@@ -61,9 +61,9 @@ _KINDS = "\n".join(f"{kind:16} {text}" for kind, text in ABOUT.items())
     short_help="Write a job script for Slurm.",
     help=f"""Write a job script for Slurm.
 
-It goes to standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`. What follows `--` goes to `aam pretrain` or `aam train`; without it the script holds an example to edit. The script
-starts a task for each device, has the run saved before its time is over, and puts itself into the queue again as long
-as the run goes forward.
+It goes to standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`. What follows `--` goes to `aam pretrain` or
+`aam train`; without it the script holds an example to edit. The script starts a task for each device, has the run saved
+before its time is over, and puts itself into the queue again as long as the run goes forward.
 
 \b
 {_KINDS}""",
