@@ -8,7 +8,7 @@ from importlib import resources
 from itertools import pairwise
 from string import Template
 
-from aam_rocm_tools.slurm.config import Kind, SlurmOptions
+from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind, SlurmOptions
 
 # What the script runs when nothing is given; people edit it in the script.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
@@ -23,13 +23,6 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
         *("--output-dir", "runs/search"),
     ),
     "stage-data": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "run"),
-}
-_COMMAND: dict[Kind, str] = {
-    "pretrain-single": "pretrain",
-    "pretrain-node": "pretrain",
-    "train-multi": "train",
-    "array": "train",
-    "stage-data": "pretrain",
 }
 _TEMPLATE: dict[Kind, str] = {
     "pretrain-single": "one-device",
@@ -154,7 +147,7 @@ def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
         gpu = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[options.gpu]
         binds = "".join(f" --bind {shlex.quote(path)}" for path in options.bind)
         lines.append(f'apptainer exec{gpu} --bind "$local_disk"{binds} {shlex.quote(options.container)}')
-    lines.append(f"aam {_COMMAND[kind]}")
+    lines.append(f"aam {AAM_COMMAND[kind]}")
     if kind == "array":  # each of its runs has a folder of its own, which the script names
         words = _without_output_dir(words)
     for word in words:
