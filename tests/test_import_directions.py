@@ -26,12 +26,17 @@ IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tom
 INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
 # Modules that `aam --help` may import: they import the standard library and each other only.
 LIGHT = {
+    "aam_data.category_config",
     "aam_data.config",
     "aam_data.errors",
     "aam_data.simulate_config",
     "aam_data.target_scale",
+    "aam_models.conditioning_config",
     "aam_models.config",
+    "aam_models.head_config",
     "aam_models.errors",
+    "aam_models.limits",
+    "aam_models.predictor_config",
     "aam_train.compute_config",
     "aam_train.config",
     "aam_train.config_io",

@@ -26,7 +26,8 @@ from aam_data.rarefaction import Rarefier
 from aam_data.selection import make_splits
 from aam_data.splits import read_splits
 from aam_data.study import Study
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_train.config import TransferOptions
 from aam_train.config_io import config_from_toml
 from aam_train.errors import TrainError

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.conditioning.conditions import Conditioning
+from aam_models.config import EncoderConfig
 from aam_models.encoder import Encoder
-from aam_models.predictor import Predictor, mlp_head
+from aam_models.fusion.build import build_fusion
+from aam_models.predictor import PlainLink, Predictor, mlp_head
+from aam_models.predictor_config import PredictorConfig
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
@@ -14,6 +17,12 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 def build_predictor(config: PredictorConfig) -> Predictor:
     """A predictor with freshly drawn weights (from torch's global generator)."""
-    encoder = build_encoder(config.encoder)
-    head = mlp_head(config.encoder.width, config.hidden_dims, config.dropout, config.out_width)
-    return Predictor(config, encoder, head)
+    width = config.encoder.width
+    return Predictor(
+        config,
+        build_encoder(config.encoder),
+        conditioning=Conditioning(config.conditioning),
+        fusion=build_fusion(config.conditioning, width),
+        head=mlp_head(width, config.hidden_dims, config.dropout, config.out_width),
+        link=PlainLink(),
+    )

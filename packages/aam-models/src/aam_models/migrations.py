@@ -37,4 +37,13 @@ def _methods_and_taxonomy(content: Content) -> Content:
     return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
 
 
-MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy,)
+def _conditions(content: Content) -> Content:
+    """Version 3: metadata as input of a predictor."""
+    if content["kind"] != "predictor":
+        return content
+    fusion = {"kind": "none", "heads": 8, "latents": 64, "layers": 2}
+    added = {"conditioning": {"categories": [], "covariates": 0, "embed_dim": 16, "fusion": fusion}}
+    return {**content, "model": {**content["model"], **added}}
+
+
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy, _conditions)

@@ -11,7 +11,7 @@ from torch import nn
 from aam_data.keys import Purpose, generator
 from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
-from aam_models.predictor import Predictor
+from aam_models.predictor import PlainHead, Predictor
 from aam_train.inference import run_samples
 from aam_train.loading import FIXED_DRAW
 from aam_train.losses.pairs import pair_indices
@@ -53,7 +53,7 @@ def start_at_prior(model: Predictor, targets: np.ndarray, preprocessor: Preproce
         targets: [R, T] of the training samples, transformed or codes, NaN = missing.
     """
     head = model.head
-    assert isinstance(head, nn.Sequential)
+    assert isinstance(head, PlainHead)
     last = head[-1]
     assert isinstance(last, nn.Linear)
     if preprocessor.labels is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aam_data.category_config import CategoryOptions
 from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
@@ -13,7 +14,9 @@ from aam_data.config import (
     TargetOptions,
     TaxonomyOptions,
 )
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.conditioning_config import ConditioningOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import (
     BaselineOptions,
@@ -119,6 +122,8 @@ class TrainConfig:
     sample: SampleOptions = SampleOptions()
     split: SplitOptions = SplitOptions()
     model: ModelOptions = ModelOptions()
+    category: CategoryOptions = CategoryOptions()
+    conditioning: ConditioningOptions = ConditioningOptions()
     head: HeadOptions = HeadOptions()
     objective: TrainObjective = TrainObjective()
     masking: MaskingOptions = MaskingOptions()
@@ -163,6 +168,10 @@ class TrainConfig:
             f"--best-metric {metric} does not fit: r2 and mae are for numbers; accuracy, balanced_accuracy, f1 and "
             "auc go with --classifier",
         )
+
+    def condition_columns(self) -> tuple[str, ...]:
+        """Categorical columns that the model reads, whether they are fused or a part of the head names them."""
+        return self.category.categories()
 
     def pair_weight(self) -> float:
         """Weight of the UniFrac objective: as given, else 1 where there are targets."""

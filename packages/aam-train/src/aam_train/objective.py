@@ -16,7 +16,7 @@ from aam_train.collate import Masking
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
 from aam_train.losses.pairs import count_pairs, pair_loss
 from aam_train.losses.taxa import count_taxa, taxonomy_loss
-from aam_train.losses.values import class_loss, count_hidden, count_known, hidden_count_loss, residual_loss
+from aam_train.losses.values import class_loss, count_hidden, count_known, hidden_count_loss, residual_loss, residuals
 from aam_train.objective_config import MaskingOptions
 
 Counts = dict[str, float]  # by term: what its sum is divided by, over all micro-batches of a step
@@ -48,7 +48,7 @@ class Term:
 
     def value(self) -> Tensor:
         """Mean over what was counted; 0, still connected to the graph, where nothing was."""
-        return self.sum / max(self.count, 1.0)
+        return self.sum / (self.count or 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +94,22 @@ class TargetLoss:
     spread: Tensor
     delta: Tensor | float = 1.0
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Sum over known targets, a scalar; outputs [B, W], targets [B, T]."""
+    def __call__(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Sum over known targets, each times the weight of its sample, a scalar.
+
+        Args:
+            outputs: [B, W].
+            targets: [B, T], NaN = unknown.
+            weights: [B]; None for 1.
+        """
+        values = self.values(outputs, targets)
+        return (values if weights is None else values * weights[:, None]).sum()
+
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of each target [B, T]; 0 of one that is unknown."""
         if self.kind == "classes":
-            return class_loss(outputs, targets[:, 0])
-        return residual_loss(self.kind, outputs / self.spread, targets / self.spread, self.delta)
+            return class_loss(outputs, targets[:, 0])[:, None]
+        return residual_loss(self.kind, residuals(outputs / self.spread, targets / self.spread), self.delta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +145,8 @@ class Objective:
         return torch.from_numpy(self.pairs.values(rows, draw))
 
     def counts(self, batch: Batch, true: TrueValues) -> Counts:
-        """What each term of a batch is a sum over: pairs, masked bases, hidden counts, targets; all on the host."""
+        """What each term of a batch is divided by: its pairs, masked bases, hidden counts; of targets the sum of their
+        samples' weights. All on the host."""
         found: Counts = {}
         if true.distances is not None:
             found["unifrac"] = count_pairs(true.distances)
@@ -147,7 +159,7 @@ class Objective:
         if self.weights.taxonomy:
             found["taxonomy"] = count_taxa(batch)
         if batch.targets is not None and self.target is not None:
-            found["target"] = count_known(batch.targets)
+            found["target"] = count_known(batch.targets, batch.sample_weights)
         return found
 
     def encoder_terms(
@@ -160,7 +172,7 @@ class Objective:
             terms["unifrac"] = Term(pairs, counts["unifrac"], self.weights.unifrac)
         if true.faith_pd is not None and encoded.faith_pd is not None and encoder.faith_pd_head is not None:
             target = encoder.faith_pd_head.standardize(true.faith_pd)
-            values = residual_loss("mse", encoded.faith_pd, target)
+            values = residual_loss("mse", residuals(encoded.faith_pd, target)).sum()
             terms["faith_pd"] = Term(values, counts["faith_pd"], self.weights.faith_pd)
         if self.weights.nucleotides and encoded.nucleotide_logits is not None:
             bases = nucleotide_loss(encoded.nucleotide_logits, batch)
@@ -177,7 +189,7 @@ class Objective:
         """Terms on the predictor's outputs."""
         assert self.target is not None
         assert batch.targets is not None
-        outputs = self.target(predicted.outputs, batch.targets)
+        outputs = self.target(predicted.outputs, batch.targets, batch.sample_weights)
         return {"target": Term(outputs, counts["target"], self.weights.target)}
 
 

@@ -95,7 +95,7 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    needs_metadata = bool(preprocessor.category_columns)
+    needs_metadata = bool(preprocessor.required_columns)
     return ModelInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
 
 

@@ -12,7 +12,13 @@ from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_sp
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
-from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
+from aam_train.architecture import (
+    check_same_size,
+    conditioning_config,
+    new_encoder_config,
+    predictor_config,
+    with_heads,
+)
 from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.compute import build_compute, compute_settings, prepare_model
@@ -197,8 +203,10 @@ def prepare_train(
     else:
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
     width = sum(target.spec.width for target in data.preprocessor.targets)
+    inputs, fused = data.preprocessor.inputs, config.category.categories()
+    conditioning = conditioning_config(inputs, config.conditioning, fused)
     seed_weights(config.run.seed)
-    model = build_predictor(predictor_config(encoder, config.head, width))
+    model = build_predictor(predictor_config(encoder, config.head, width, conditioning))
     start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
     if pretrained is not None:
         console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))

@@ -145,7 +145,7 @@ class EncoderValidator:
 
 @dataclass(frozen=True, eq=False)
 class PredictorValidator:
-    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units.
+    """Fine-tuning's judge: the loss, weighted as in training, and the metrics of the targets, in their own units.
 
     Attributes:
         rows: int64 [R] rows of the samples to judge on.
@@ -167,9 +167,12 @@ class PredictorValidator:
         passes = run_passes(step, self.maker, self.rows, self.batch_size, self.passes)
         outputs = mean_outputs(passes, is_classes=self.preprocessor.labels is not None)
         targets = self.maker.collator.targets[self.rows]
-        known = count_known(torch.from_numpy(targets))
-        on_device = (torch.from_numpy(values).to(step.device) for values in (outputs, targets))
-        loss = float(self.objective.target(*on_device)) / max(known, 1)
+        every_weight = self.maker.collator.sample_weights
+        weights = None if every_weight is None else torch.from_numpy(every_weight[self.rows])
+        known = count_known(torch.from_numpy(targets), weights)
+        on_device = [torch.from_numpy(values).to(step.device) for values in (outputs, targets)]
+        on_device += [] if weights is None else [weights.to(step.device)]
+        loss = float(self.objective.target(*on_device)) / (known or 1.0)
         return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
 
 

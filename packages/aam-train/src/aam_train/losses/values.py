@@ -23,34 +23,38 @@ def count_hidden(batch: Batch) -> int:
     return 0 if batch.hidden_counts is None else int(batch.hidden_counts.sum())
 
 
-def residual_loss(kind: str, predicted: Tensor, target: Tensor, delta: Tensor | float = 1.0) -> Tensor:
-    """mse, mae or huber summed over the known targets, a scalar.
+def residuals(predicted: Tensor, target: Tensor) -> Tensor:
+    """``predicted - target``, 0 where the target is unknown (NaN); the same shape."""
+    known = torch.isfinite(target)
+    return torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
+
+
+def residual_loss(kind: str, residual: Tensor, delta: Tensor | float = 1.0) -> Tensor:
+    """mse, mae or huber of each residual; the same shape.
 
     Args:
         kind: "mse", "mae" or "huber".
-        predicted, target: the same shape, in units where the training targets' standard deviation is 1; NaN targets
-            are unknown.
+        residual: in units where the training targets' standard deviation is 1.
         delta: where huber bends, in these units; it is ``r^2`` up to there, then ``delta (2 |r| - delta)``.
     """
-    known = torch.isfinite(target)
-    residual = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
     if kind == "mse":
-        loss = residual.square()
-    elif kind == "mae":
-        loss = residual.abs()
-    else:
-        size = residual.abs()
-        loss = torch.where(size <= delta, residual.square(), delta * (2 * size - delta))
-    return (loss * known).sum()
+        return residual.square()
+    if kind == "mae":
+        return residual.abs()
+    size = residual.abs()
+    return torch.where(size <= delta, residual.square(), delta * (2 * size - delta))
 
 
 def class_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy summed over the samples with a known class; logits [B, K], target float [B] of codes or NaN."""
+    """Cross-entropy of each sample [B], 0 without a known class; logits [B, K], target float [B] of codes or NaN."""
     known = torch.isfinite(target)
     codes = torch.where(known, target, 0.0).long()
-    return (F.cross_entropy(logits, codes, reduction="none") * known).sum()
+    return F.cross_entropy(logits, codes, reduction="none") * known
 
 
-def count_known(target: Tensor) -> int:
-    """Targets that are known (not NaN); ``target`` is on the host."""
-    return int(torch.isfinite(target).sum())
+def count_known(target: Tensor, weights: Tensor | None = None) -> float:
+    """Targets that are known (not NaN), or the sum of their samples' weights [B]; on the host."""
+    known = torch.isfinite(target)
+    if weights is None:
+        return int(known.sum())
+    return float((known.double() * weights.double()[:, None]).sum())
