@@ -37,6 +37,7 @@ LIGHT = {
     "aam_models.errors",
     "aam_models.limits",
     "aam_models.predictor_config",
+    "aam_train.category_rules",
     "aam_train.compute_config",
     "aam_train.config",
     "aam_train.config_io",

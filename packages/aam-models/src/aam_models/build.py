@@ -17,12 +17,15 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 def build_predictor(config: PredictorConfig) -> Predictor:
     """A predictor with freshly drawn weights (from torch's global generator)."""
-    width = config.encoder.width
+    width, heads = config.encoder.width, config.encoder.heads
+    # what conditions is drawn last, so that the rest begins as in a model without it
+    encoder = build_encoder(config.encoder)
+    head = mlp_head(width, config.hidden_dims, config.dropout, config.out_width)
     return Predictor(
         config,
-        build_encoder(config.encoder),
-        conditioning=Conditioning(config.conditioning),
-        fusion=build_fusion(config.conditioning, width),
-        head=mlp_head(width, config.hidden_dims, config.dropout, config.out_width),
+        encoder,
+        head=head,
         link=PlainLink(),
+        conditioning=Conditioning(config.conditioning),
+        fusion=build_fusion(config.conditioning, width, heads),
     )

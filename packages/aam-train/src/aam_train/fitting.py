@@ -38,6 +38,7 @@ class Fit:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
         record: what every checkpoint says of itself; step and metrics are filled in.
+        categorical_lr: see `build_optimizer`.
     """
 
     folder: RunFolder
@@ -51,6 +52,7 @@ class Fit:
     record: TrainingRecord
     console: ConsoleReporter
     stop: StopFlag
+    categorical_lr: float | None = None
 
     def execute(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
@@ -64,7 +66,8 @@ class Fit:
         model, options = self.step.model, self.optimizer
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
-        update = Update(build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm)
+        optimizer = build_optimizer(model, options, self.categorical_lr)
+        update = Update(optimizer, self.step.compute.scaler(), options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan()
         self._announce()

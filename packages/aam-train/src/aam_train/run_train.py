@@ -146,6 +146,7 @@ def _train_once(
             record=record,
             console=console,
             stop=stop,
+            categorical_lr=config.category_optimizer.categorical_lr,
         ).execute()
 
         everything = np.concatenate(list(data.rows.values()))
