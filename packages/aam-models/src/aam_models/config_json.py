@@ -13,7 +13,7 @@ from aam_models.errors import ModelError, first_few
 from aam_models.migrations import MIGRATIONS, migrate
 from aam_models.predictor_config import PredictorConfig
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KINDS: dict[str, type] = {"encoder": EncoderConfig, "predictor": PredictorConfig}
 LARGEST_INTEGER = 2**53  # in a float field: what a float holds exactly
 _C = TypeVar("_C")
