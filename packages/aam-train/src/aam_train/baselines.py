@@ -1,7 +1,7 @@
 """What a model must beat: a constant and a random forest, on the same samples of the same split.
 
-The forest sees relative abundances of the fixed rarefaction draw and learns from training and validation samples
-together: it needs nothing to stop early on.
+The forest sees relative abundances of the fixed rarefaction draw and learns from training, validation and calibration
+samples together: it needs nothing to stop early on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def baseline_outputs(data: RunData, targets: np.ndarray, seed: int) -> dict[str,
     Returns:
         "constant" and "random_forest": float [R, T] transformed values, or [R, K] class probabilities.
     """
-    learn, options = np.concatenate([data.rows["train"], data.rows["validation"]]), ForestOptions(seed)
+    learn = np.concatenate([rows for part, rows in data.rows.items() if part != "test"])
+    options = ForestOptions(seed)
     abundances = relative_abundances(data.maker.samples.rarefier, np.concatenate([learn, data.rows["test"]]))
     known, new = abundances[: len(learn)], abundances[len(learn) :]
     n_new = new.shape[0]
