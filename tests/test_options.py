@@ -17,9 +17,13 @@ from aam_train.config_io import config_fields
 PROGRAM = {"--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
 CONFIGS = (
+    "aam_data.category_config",
     "aam_data.config",
     "aam_data.simulate_config",
+    "aam_models.conditioning_config",
     "aam_models.config",
+    "aam_models.head_config",
+    "aam_models.link_config",
     "aam_train.compute_config",
     "aam_train.config",
     "aam_train.experiment",

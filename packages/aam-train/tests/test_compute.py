@@ -9,7 +9,8 @@ import torch
 
 from aam_models.batch import AsvOutput
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions, PredictorConfig
+from aam_models.config import ModelOptions
+from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking

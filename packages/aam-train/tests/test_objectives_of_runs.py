@@ -27,7 +27,8 @@ from aam_data.splits import read_splits
 from aam_data.study import Study
 from aam_data.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_models.model_folder import read_config, read_weights
 from aam_train.architecture import new_encoder_config, predictor_config
 from aam_train.collate import Masking

@@ -144,7 +144,7 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
     if version > 1:
         types["by_category"] = dict | None
     if version >= 4:
-        types |= {"quantiles": list, "widening": list}
+        types["quantiles"] = types["widening"] = list
     checked = strict_fields(values, types, place)
     if checked["kind"] not in ("regression", "classification"):
         raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)

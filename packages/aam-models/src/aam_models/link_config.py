@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_models.limits import MOST_COLUMNS, require
+from aam_models.limits import MOST_COLUMNS, require, split_columns
 
 ACTIVATIONS = ("none", "relu", "softplus", "exp")
 
@@ -31,6 +31,11 @@ class OutputOptions:
             f"--bounded-targets and --output-activation {self.output_activation} exclude each other: bounds are an "
             "activation of their own. Give one of them",
         )
+        self.scaling_columns()
+
+    def scaling_columns(self) -> tuple[str, ...]:
+        """The columns of --conditional-output-scaling, one by one."""
+        return split_columns("--conditional-output-scaling", self.conditional_output_scaling)
 
     def given(self) -> list[str]:
         """The flags of what is not as by default."""
@@ -68,13 +73,9 @@ class LinkConfig:
         require(self.activation in ACTIVATIONS, f"activation {self.activation!r}: must be one of {ACTIVATIONS}")
         require(not (self.bounded and self.activation != "none"), f"bounded and activation {self.activation}")
         require(bool(self.floors) == (self.activation != "none"), f"floors {self.floors} of {self.activation}")
-        require(
-            bool(self.low) == self.bounded and len(self.low) == len(self.high), f"bounds {self.low} to {self.high}"
-        )
-        require(
-            all(a < b for a, b in zip(self.low, self.high, strict=True)), f"bounds {self.low} that are not below "
-            f"{self.high}",
-        )
+        require(bool(self.low) == self.bounded and len(self.low) == len(self.high), f"bounds {self.low} to {self.high}")
+        ascend = all(a < b for a, b in zip(self.low, self.high, strict=True))
+        require(ascend, f"bounds {self.low} that are not below {self.high}")
         require(len(self.scaling_columns) <= MOST_COLUMNS, f"{len(self.scaling_columns)} scaling_columns")
 
     def is_identity(self) -> bool:

@@ -8,7 +8,7 @@ scales and biases, so quantiles stay in their order.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +87,8 @@ class Floor(LinkPart):
         self.kind, self.floors = activation, list(floors)
 
     def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
-        above = {"relu": F.relu, "softplus": F.softplus, "exp": torch.exp}[self.kind](outputs)
+        activations: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "softplus": F.softplus, "exp": torch.exp}
+        above = activations[self.kind](outputs)
         parts = zip(self.floors, above.split(self.widths, dim=-1), strict=True)
         return torch.cat([floor + part for floor, part in parts], dim=-1)
 

@@ -63,13 +63,13 @@ def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
-    if preprocessor.category_columns:
-        lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.category_columns)}.")
+    if preprocessor.required_columns:
+        lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.required_columns)}.")
     if record.validation:
         lines += ["", "| validation metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
     use = "aam predict --model FOLDER --table TABLE --output predictions.tsv"
-    if preprocessor.category_columns:
+    if preprocessor.required_columns:
         use += " --metadata METADATA"
     if not record.targets:
         use = "aam train --pretrained-encoder FOLDER --table TABLE --metadata METADATA --metadata-column COLUMN ..."

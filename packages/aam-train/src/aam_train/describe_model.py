@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aam_data.fitted_target import FittedTarget
-from aam_models.config import PredictorConfig
 from aam_models.model_folder import read_config
+from aam_models.predictor_config import PredictorConfig
 from aam_train.checkpoint import model_folder, run_folder_of
 from aam_train.json_files import read_json_object
 from aam_train.model_records import read_preprocessor, read_training

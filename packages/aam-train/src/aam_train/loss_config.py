@@ -152,8 +152,9 @@ def _entry(key: str, entry: Any, usual: LossSettings) -> LossSettings:
         quantiles = values["quantiles"]
         numbers = isinstance(quantiles, list) and all(isinstance(q, float | int) for q in quantiles)
         require(numbers, f"{place}: quantiles must be a list of numbers, got {quantiles!r}")
+        quantiles = tuple(map(float, quantiles))
         check_quantiles(f"{place}: quantiles", quantiles)
-        values = {**values, "quantiles": tuple(map(float, quantiles))}
+        values = {**values, "quantiles": quantiles}
     floats = {name: float(values[name]) for name in _NUMBERS if name in values}
     return replace(usual, **{**values, **floats, "type": kind})
 

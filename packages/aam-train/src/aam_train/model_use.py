@@ -11,6 +11,7 @@ import torch
 from aam_data.dataset import cut_report
 from aam_data.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
 from aam_models.model_folder import load_model
+from aam_models.predictor import Predictor
 from aam_train.architecture import dna_alphabet
 from aam_train.errors import TrainError
 from aam_train.loading import BatchMaker
@@ -47,6 +48,9 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     """
     preprocessor, study = inputs.preprocessor, inputs.study
     model = load_model(inputs.folder)
+    # without the metadata that a predictor reads (aam embed) there is its encoder alone
+    if isinstance(model, Predictor) and preprocessor.inputs and study.metadata is None:
+        model = model.encoder
     step = Step(model.to(device), device, stop=stop)
     if step.encoder.config.alphabet != dna_alphabet():
         raise TrainError(f"{source}: made with another alphabet of bases; train it again with this version")

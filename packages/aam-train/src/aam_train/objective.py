@@ -115,7 +115,8 @@ class Objective:
         return torch.from_numpy(self.pairs.values(rows, draw))
 
     def counts(self, batch: Batch, true: TrueValues) -> Counts:
-        """What each term of a batch is a sum over: pairs, masked bases, hidden counts, targets; all on the host."""
+        """What each term of a batch is divided by: its pairs, masked bases, hidden counts; of targets the sum of their
+        samples' weights. All on the host."""
         found: Counts = {}
         if true.distances is not None:
             found["unifrac"] = count_pairs(true.distances)

@@ -131,9 +131,7 @@ class TrainObjective:
         Raises:
             ValueError: what is asked for contradicts itself or the columns.
         """
-        usual = LossSettings(
-            self.loss_type, self.quantiles, self.huber_delta, self.over_penalty, self.under_penalty
-        )
+        usual = LossSettings(self.loss_type, self.quantiles, self.huber_delta, self.over_penalty, self.under_penalty)
         given = {
             "--quantiles": self.quantiles != QUANTILES,
             "--huber-delta": self.huber_delta is not None,

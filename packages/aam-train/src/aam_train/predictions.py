@@ -99,7 +99,7 @@ def point_predictions(
 
 
 def number_metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
-    """Metrics of one numeric target, and of its interval where there is one; ``truth`` [R] in its units, NaN = missing."""
+    """Metrics of a numeric target and of its interval, if it has one; ``truth`` [R] in its units, NaN = missing."""
     known = np.isfinite(truth)
     found = regression_metrics(truth[known], predictions.values[known, target])
     if (interval := predictions.interval(target)) is not None:

@@ -90,7 +90,7 @@ def _labels(data: RunData, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The categories that predictions depend on."""
     metadata = data.study.metadata
     assert metadata is not None
-    return {column: metadata.text(column)[rows] for column in data.preprocessor.category_columns}
+    return {column: metadata.text(column)[rows] for column in data.preprocessor.categorical_columns}
 
 
 def true_values(data: RunData, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:

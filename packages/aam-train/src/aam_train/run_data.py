@@ -76,7 +76,14 @@ def build_data(
         rarefy_depth=depth,
         seed=seed,
         target=target,
+        categories=config.category if isinstance(config, TrainConfig) else None,
+        further_columns=config.condition_columns() if isinstance(config, TrainConfig) else (),
     )
+    if isinstance(config, TrainConfig) and preprocessor.labels is None:
+        losses = config.objective.losses(config.target.metadata_column)
+        pairs_of = zip(preprocessor.targets, losses, strict=True)
+        targets_ = tuple(target.with_quantiles(loss.outputs()) for target, loss in pairs_of)
+        preprocessor = replace(preprocessor, targets=targets_)
     targets = _targets(study, preprocessor, np.concatenate(list(rows.values())), reporter)
     fixed = study.distances is not None  # the distances of a file belong to one draw at most
     rarefier = Rarefier(study.table, depth, seed, only_draw=FIXED_DRAW if fixed else None)
@@ -86,7 +93,9 @@ def build_data(
     if preprocessor.taxonomy is not None:
         assert study.taxonomy is not None
         taxa = preprocessor.taxonomy.encode(study.taxonomy.taxa)
-    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa)
+    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa, weighted=True)
+    for note in input_notes(maker, np.concatenate(list(rows.values())), preprocessor):
+        reporter.note(note)
     everything = np.concatenate(list(rows.values()))
     if text := cut_report(maker.samples, everything, FIXED_DRAW):
         reporter.note(text)
@@ -115,6 +124,11 @@ def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporte
     return targets
 
 
+def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor) -> list[str]:
+    """Sentences about the metadata that the model reads of the samples ``rows``."""
+    return []
+
+
 def build_maker(
     study: Study,
     rarefier: Rarefier,
@@ -122,10 +136,24 @@ def build_maker(
     chunk_size: int,
     targets: np.ndarray | None = None,
     taxa: np.ndarray | None = None,
+    *,
+    weighted: bool = False,
 ) -> BatchMaker:
-    """Batches of a study as the preprocessor treats it."""
+    """Batches of a study as the preprocessor treats it.
+
+    Args:
+        weighted: whether losses are computed, whose weights by category are then looked up.
+    """
+    metadata, weights = study.metadata, preprocessor.loss_weights
     collator = Collator(
-        study, max_bp=preprocessor.max_bp, chunk_size=chunk_size, seed=preprocessor.seed, targets=targets, taxa=taxa
+        study,
+        max_bp=preprocessor.max_bp,
+        chunk_size=chunk_size,
+        seed=preprocessor.seed,
+        targets=targets,
+        taxa=taxa,
+        inputs=preprocessor.inputs.apply(metadata) if preprocessor.inputs and metadata is not None else None,
+        sample_weights=weights.apply(metadata) if weighted and weights and metadata is not None else None,
     )
     return BatchMaker(SampleDataset(study, rarefier, preprocessor), collator)
 

@@ -99,8 +99,9 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, stop: StopFlag, conso
     _write_results(folder, results, console)
     write_predictions(folder / "predictions.tsv", predictions)
     columns = {"split": parts[rows].tolist()}
-    labels = {} if study.metadata is None else {c: study.metadata.text(c)[rows] for c in inputs.preprocessor.category_columns}
-    if covered := coverages(predictions, truth, parts[rows], labels):
+    assert study.metadata is not None
+    by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
+    if covered := coverages(predictions, truth, parts[rows], by_column):
         write_coverage(folder / "coverage.tsv", covered)
         for line in coverage_lines(covered):
             console.note(line)

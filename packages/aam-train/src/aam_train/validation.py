@@ -32,8 +32,8 @@ from aam_train.metrics import (
     probabilities,
 )
 from aam_train.objective import Objective
-from aam_train.predictions import make_predictions, number_metrics
 from aam_train.pair_samples import sample_for_pairs
+from aam_train.predictions import make_predictions, number_metrics
 from aam_train.step import Step
 
 
@@ -145,7 +145,7 @@ class EncoderValidator:
 
 @dataclass(frozen=True, eq=False)
 class PredictorValidator:
-    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units.
+    """Fine-tuning's judge: the loss, weighted as in training, and the metrics of the targets, in their own units.
 
     Attributes:
         rows: int64 [R] rows of the samples to judge on.
@@ -168,8 +168,10 @@ class PredictorValidator:
         outputs = mean_outputs(passes, is_classes=self.preprocessor.labels is not None)
         targets = self.maker.collator.targets[self.rows]
         loss = self.objective.target
-        on_device = [torch.from_numpy(values).to(step.device) for values in (outputs, targets)]
-        value = loss.sum(*on_device).item() / (loss.count(torch.from_numpy(targets)) or 1.0)
+        every_weight = self.maker.collator.sample_weights
+        on_host = [torch.from_numpy(outputs), torch.from_numpy(targets)]
+        on_host += [] if every_weight is None else [torch.from_numpy(every_weight[self.rows])]
+        value = loss.sum(*(each.to(step.device) for each in on_host)).item() / (loss.count(*on_host[1:]) or 1.0)
         found = {"val_loss": value, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
         return found | expert_use(passes)
 

@@ -38,6 +38,7 @@ class FilmHead(Head):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, hidden_dims, strict=False))
         self.films = nn.ModuleList(nn.Linear(len(columns) * embed_dim, 2 * hidden) for hidden in hidden_dims)
         for film in self.films:
+            assert isinstance(film, nn.Linear)
             nn.init.zeros_(film.weight)
             nn.init.zeros_(film.bias)
         self.dropout = nn.Dropout(dropout)

@@ -20,7 +20,7 @@ def _plain(config: PredictorConfig) -> MlpHead:
 
 def _film(config: PredictorConfig) -> FilmHead:
     sizes = config.encoder.width, config.hidden_dims, config.dropout, config.out_width
-    return FilmHead(*sizes, config.film_columns, config.category_embed_dim)
+    return FilmHead(*sizes, config.film_columns, config.conditioning.embed_dim)
 
 
 EXPERTS: dict[str, Callable[[PredictorConfig], Expert]] = {"linear": _plain, "mlp": _plain, "film": _film}
@@ -31,7 +31,7 @@ def build_head(config: PredictorConfig) -> Body | ResidualHead:
     expert = EXPERTS[config.head_kind](config)
     body: Body = expert
     if config.experts:
-        body = MixtureHead(expert, config.experts, config.routing_column, config.category_embed_dim)
+        body = MixtureHead(expert, config.experts, config.routing_column, config.conditioning.embed_dim)
     if config.residual:
         return ResidualHead(MlpHead(config.encoder.width, (), 0.0, config.out_width), body)
     return body
