@@ -14,7 +14,7 @@ from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
 from aam_train.config_io import config_fields
 
-PROGRAM = {"--config", "--quiet", "--debug", "--help", "--help-all"}
+PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
 CONFIGS = (
     "aam_data.category_config",

@@ -71,6 +71,12 @@ class MetadataInputs:
         """All columns that are read."""
         return (*self.categories.columns, *self.covariates.columns)
 
+    def describe(self) -> str:
+        """``location (3 categories), season (4 categories), age (a number)``."""
+        categories = zip(self.categories.columns, self.categories.names, strict=True)
+        texts = [f"{column} ({len(names):,} categories)" for column, names in categories]
+        return ", ".join([*texts, *(f"{column} (a number)" for column in self.covariates.columns)])
+
     def apply(self, metadata: Metadata) -> InputValues:
         """The inputs of B samples. Raises DataError for columns that are absent or not numeric."""
         found, numbers = self.categories.apply(metadata), self.covariates.apply(metadata)

@@ -22,15 +22,19 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 def build_predictor(config: PredictorConfig) -> Predictor:
     """A predictor with freshly drawn weights (from torch's global generator)."""
-    width, sizes = config.encoder.width, [category.size for category in config.conditioning.categories]
-    ascend = any(width > 1 for width in config.target_widths)
+    width, heads = config.encoder.width, config.encoder.heads
+    sizes = [category.size for category in config.conditioning.categories]
+    ascend = any(outputs > 1 for outputs in config.target_widths)
+    # what conditions is drawn last, so that the rest begins as in a model without it
+    encoder = build_encoder(config.encoder)
+    head = build_head(config)
     return Predictor(
         config,
-        build_encoder(config.encoder),
-        conditioning=Conditioning(config.conditioning),
-        fusion=build_fusion(config.conditioning, width),
+        encoder,
         norm=nn.LayerNorm(width) if config.layer_norm else nn.Identity(),
-        head=build_head(config),
+        head=head,
         quantiles=AscendingQuantiles(config.target_widths, config.anchors) if ascend else nn.Identity(),
         link=OutputLink(config.link, config.target_widths, sizes),
+        conditioning=Conditioning(config.conditioning),
+        fusion=build_fusion(config.conditioning, width, heads),
     )

@@ -16,7 +16,7 @@ from aam_train.errors import TrainError
 from aam_train.objective import Weights
 from aam_train.target_shapes import TargetShapes
 
-UNCONDITIONED = ConditioningConfig()
+UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
 def dna_alphabet() -> Alphabet:
@@ -136,8 +136,8 @@ def conditioning_config(
 def predictor_config(
     encoder: EncoderConfig,
     head: HeadOptions,
-    output: OutputOptions,
     targets: TargetShapes,
+    output: OutputOptions = NO_LINK,
     conditioning: ConditioningConfig = UNCONDITIONED,
     columns: Sequence[str] = (),
 ) -> PredictorConfig:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from aam_data.fitted_target import FittedTarget
+from aam_data.preprocessor import Preprocessor
 from aam_models.model_folder import read_config
 from aam_models.predictor_config import PredictorConfig
 from aam_train.checkpoint import model_folder, run_folder_of
 from aam_train.json_files import read_json_object
 from aam_train.model_records import read_preprocessor, read_training
+
+_MOST_CATEGORIES = 12
 
 
 def describe_model(path: Path) -> list[tuple[str, str]]:
@@ -25,6 +28,7 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     if isinstance(config, PredictorConfig):
         rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
         hidden = "-".join(map(str, config.hidden_dims))
+        rows += _metadata(config, preprocessor)
         rows.append(("head", f"hidden layers {hidden}" if hidden else "one linear layer"))
     else:
         rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
@@ -54,6 +58,30 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value == value]
     rows += _test_results(folder)
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
+    return rows
+
+
+def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> list[tuple[str, str]]:
+    """What the model reads of the metadata, how, and how categories weigh in its loss."""
+    inputs, rows = preprocessor.inputs, []
+    codec, above = inputs.categories, inputs.hierarchy.parents
+    for column, names, counts, parent in zip(codec.columns, codec.names, codec.counts, above, strict=True):
+        shown = ", ".join(f"{name} ({n:,})" for name, n in list(zip(names, counts, strict=True))[:_MOST_CATEGORIES])
+        more = f" and {len(names) - _MOST_CATEGORIES:,} more" if len(names) > _MOST_CATEGORIES else ""
+        within = f", within {codec.columns[parent]}" if parent >= 0 else ""
+        rows.append((f"category {column}", f"{len(names):,} known{within}: {shown}{more}"))
+    for column, scale in zip(inputs.covariates.columns, inputs.covariates.scales, strict=True):
+        rows.append((f"covariate {column}", f"mean {scale.mean:.4g}, standard deviation {scale.std:.4g}"))
+    if (fusion := config.conditioning.fusion).kind != "none":
+        numbers = {
+            "cross-attention": f", {fusion.heads} heads",
+            "perceiver": f", {fusion.latents} latents, {fusion.layers} layers",
+        }.get(fusion.kind, "")
+        rows.append(("fusion", f"{fusion.kind}{numbers}, categories {config.conditioning.embed_dim} wide"))
+    if inputs:
+        rows.append(("needs", f"--metadata with {', '.join(preprocessor.required_columns)} for aam predict"))
+    if preprocessor.loss_weights is not None:
+        rows.append(("loss weights", preprocessor.loss_weights.describe()))
     return rows
 
 

@@ -18,6 +18,7 @@ from aam_models.conditioning_config import ConditioningOptions
 from aam_models.config import ModelOptions
 from aam_models.head_config import HeadOptions
 from aam_models.link_config import OutputOptions
+from aam_train.category_rules import check_columns, check_needed
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import (
     BaselineOptions,
@@ -29,7 +30,7 @@ from aam_train.config import (
     TransferOptions,
 )
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
 
 
 def _require(condition: bool, message: str) -> None:
@@ -130,6 +131,7 @@ class TrainConfig:
     objective: TrainObjective = TrainObjective()
     masking: MaskingOptions = MaskingOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
+    category_optimizer: CategoryOptimizerOptions = CategoryOptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
 
     def __post_init__(self) -> None:
@@ -165,6 +167,9 @@ class TrainConfig:
             "--cv makes its own splits: leave out --train-samples and --val-samples",
         )
         self._check_targets()
+        check_columns(self.category, self.target, self.split)
+        rate = self.category_optimizer.categorical_lr
+        check_needed(self.category, self.conditioning, rate, self.condition_columns())
         metric, classifier = self.transfer.best_metric, self.target.classifier
         _require(
             metric == "val_loss" or classifier == (metric not in ("r2", "mae")),

@@ -41,6 +41,7 @@ class Fit:
         best_metric: of the validator's metrics.
         preprocessor_now: the preprocessor for the weights of now, with what is calibrated on them.
         record: what every checkpoint says of itself; step and metrics are filled in.
+        categorical_lr: see `build_optimizer`.
     """
 
     folder: RunFolder
@@ -55,6 +56,7 @@ class Fit:
     record: TrainingRecord
     console: ConsoleReporter
     stop: StopFlag
+    categorical_lr: float | None = None
 
     def execute(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
@@ -68,7 +70,8 @@ class Fit:
         model, options = self.step.model, self.optimizer
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
-        update = Update(build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm)
+        optimizer = build_optimizer(model, options, self.categorical_lr)
+        update = Update(optimizer, self.step.compute.scaler(), options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan()
         self._announce()

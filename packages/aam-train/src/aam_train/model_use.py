@@ -16,7 +16,7 @@ from aam_train.architecture import dna_alphabet
 from aam_train.errors import TrainError
 from aam_train.loading import BatchMaker
 from aam_train.reporting.records import Reporter
-from aam_train.run_data import build_maker
+from aam_train.run_data import build_maker, input_notes
 from aam_train.run_inputs import ModelInputs
 from aam_train.signals import StopFlag
 from aam_train.step import Step
@@ -63,6 +63,8 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     rarefier = Rarefier(study.table, depth, preprocessor.seed)
     maker = build_maker(study, rarefier, preprocessor, CHUNK)
     if text := cut_report(maker.samples, rows, FIXED_DRAW):
+        reporter.note(text)
+    for text in input_notes(maker, rows, preprocessor):
         reporter.note(text)
     depths = study.table.depths()
     shallow = np.setdiff1d(np.arange(study.table.n_samples), rows)

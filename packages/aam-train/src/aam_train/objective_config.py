@@ -79,6 +79,9 @@ class TrainObjective:
     loss_type: Literal["mse", "mae", "huber", "quantile", "asymmetric"] = "huber"
     """Loss of numeric targets, on residuals in standard deviations of the training targets: mse, mae, huber, quantile
     (predicts --quantiles), or asymmetric (too high and too low cost differently)."""
+    huber_delta: float | None = None
+    """Residual at which huber bends from squares to lines, in units of --target-transform. Default: the standard
+    deviation of the training targets, which are the residuals of a constant."""
     quantiles: tuple[float, ...] = QUANTILES
     """quantile: what is predicted, ascending, with 0.5, which is the prediction; the outermost are its interval."""
     over_penalty: float = 1.0
@@ -95,9 +98,6 @@ class TrainObjective:
     """quantile: calibrate intervals on training samples set apart, so that they hold the truth as often as they say."""
     calibration_size: float = _CALIBRATION
     """conformal: share of the training samples (whole groups of --group-column) that is set apart."""
-    huber_delta: float | None = None
-    """Residual at which huber bends from squares to lines, in units of --target-transform. Default: the standard
-    deviation of the training targets, which are the residuals of a constant."""
     target_penalty: float = 1.0
     """Weight of the target's loss."""
     penalty: float | None = None

@@ -94,9 +94,13 @@ def build_data(
         assert study.taxonomy is not None
         taxa = preprocessor.taxonomy.encode(study.taxonomy.taxa)
     maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa, weighted=True)
-    for note in input_notes(maker, np.concatenate(list(rows.values())), preprocessor):
-        reporter.note(note)
     everything = np.concatenate(list(rows.values()))
+    if preprocessor.inputs:
+        reporter.note(f"the model reads {preprocessor.inputs.describe()}")
+    for note in input_notes(maker, everything, preprocessor):
+        reporter.note(note)
+    if preprocessor.loss_weights is not None:
+        reporter.note(f"weights of the loss by {preprocessor.loss_weights.describe()}")
     if text := cut_report(maker.samples, everything, FIXED_DRAW):
         reporter.note(text)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
@@ -125,8 +129,11 @@ def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporte
 
 
 def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor) -> list[str]:
-    """Sentences about the metadata that the model reads of the samples ``rows``."""
-    return []
+    """Sentences about the metadata of the samples ``rows`` that the model reads."""
+    study = maker.samples.study
+    if not preprocessor.inputs or study.metadata is None:
+        return []
+    return [*preprocessor.inputs.apply(study.metadata.take(study.table.sample_ids[rows])).notes]
 
 
 def build_maker(

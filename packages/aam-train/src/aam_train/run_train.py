@@ -154,6 +154,7 @@ def _train_once(
             record=record,
             console=console,
             stop=stop,
+            categorical_lr=config.category_optimizer.categorical_lr,
         ).execute()
 
         data = replace(data, preprocessor=read_preprocessor(folder.checkpoints.folder / BEST))
@@ -216,7 +217,7 @@ def prepare_train(
     conditioning = conditioning_config(inputs, config.conditioning, fused)
     seed_weights(config.run.seed)
     columns = inputs.categories.columns
-    model = build_predictor(predictor_config(encoder, config.head, config.output, shapes, conditioning, columns))
+    model = build_predictor(predictor_config(encoder, config.head, shapes, config.output, conditioning, columns))
     by_class = class_weights_of(config, data, targets)
     if by_class:
         console.note(f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in by_class.items())}")

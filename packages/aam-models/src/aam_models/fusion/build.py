@@ -8,7 +8,11 @@ from torch import Tensor, nn
 
 from aam_models.conditioning.conditions import Conditions
 from aam_models.conditioning_config import ConditioningConfig
+from aam_models.fusion.add import AddFusion
 from aam_models.fusion.concat import ConcatFusion
+from aam_models.fusion.cross_attention import CrossAttentionFusion
+from aam_models.fusion.gmu import GmuFusion
+from aam_models.fusion.perceiver import PerceiverFusion
 
 
 class NoFusion(nn.Module):
@@ -19,12 +23,16 @@ class NoFusion(nn.Module):
         return samples
 
 
-_KINDS: dict[str, Callable[[ConditioningConfig, int], nn.Module]] = {
-    "none": lambda config, width: NoFusion(),
+_KINDS: dict[str, Callable[[ConditioningConfig, int, int], nn.Module]] = {
+    "none": lambda config, width, heads: NoFusion(),
     "concat": ConcatFusion,
+    "add": AddFusion,
+    "gmu": GmuFusion,
+    "cross-attention": CrossAttentionFusion,
+    "perceiver": PerceiverFusion,
 }
 
 
-def build_fusion(config: ConditioningConfig, width: int) -> nn.Module:
-    """The fusion of a configuration, for sample embeddings of this width, with freshly drawn weights."""
-    return _KINDS[config.fusion.kind](config, width)
+def build_fusion(config: ConditioningConfig, width: int, heads: int) -> nn.Module:
+    """The fusion of a configuration with freshly drawn weights; ``width`` and ``heads`` are the encoder's."""
+    return _KINDS[config.fusion.kind](config, width, heads)

@@ -12,7 +12,7 @@ from aam_models.conditioning_config import ConditioningConfig
 class ConcatFusion(nn.Module):
     """``x + W [x, categories, covariates]``; W starts at zero, so the model starts as the one without conditions."""
 
-    def __init__(self, config: ConditioningConfig, width: int) -> None:
+    def __init__(self, config: ConditioningConfig, width: int, heads: int) -> None:
         super().__init__()
         self.columns = config.fused
         wide = width + len(self.columns) * config.embed_dim + 2 * config.covariates
@@ -23,6 +23,6 @@ class ConcatFusion(nn.Module):
     def forward(self, samples: Tensor, conditions: Conditions) -> Tensor:
         """[B, D] -> [B, D]."""
         categories = [conditions.embedded[:, column] for column in self.columns]
-        together = torch.cat([samples, *categories, conditions.covariates.to(samples.dtype)], dim=1)
+        together = torch.cat([samples, *categories, conditions.covariates], dim=1)
         fused: Tensor = samples + self.linear(together)
         return fused
