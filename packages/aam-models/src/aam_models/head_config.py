@@ -76,6 +76,11 @@ class HeadOptions:
         )
         self.film_columns()
 
+    def columns(self) -> tuple[str, ...]:
+        """All metadata columns that the head reads."""
+        routing = () if self.moe_routing is None else (self.moe_routing,)
+        return tuple(dict.fromkeys((*self.film_columns(), *routing)))
+
     def film_columns(self) -> tuple[str, ...]:
         """The columns of --film-conditioning, one by one."""
         return split_columns("--film-conditioning", self.film_conditioning)

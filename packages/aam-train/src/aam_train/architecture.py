@@ -110,17 +110,22 @@ def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: Encod
 
 
 def conditioning_config(
-    inputs: MetadataInputs, options: ConditioningOptions, fused: Collection[str]
+    inputs: MetadataInputs, options: ConditioningOptions, fused: Collection[str], embedded: Collection[str]
 ) -> ConditioningConfig:
     """How a predictor reads these inputs.
 
     Args:
         fused: categorical columns that join the sample embedding; heads and links name the others. Covariates do.
+        embedded: categorical columns whose vectors are read, by fusion or head; their parents are read too.
     """
     codec, hierarchy = inputs.categories, inputs.hierarchy
     columns = zip(codec.columns, codec.sizes, hierarchy.parents, hierarchy.parent_codes, strict=True)
+    read = {place for place, name in enumerate(codec.columns) if name in embedded}
+    while above := {hierarchy.parents[place] for place in read if hierarchy.parents[place] >= 0} - read:
+        read |= above
     categories = tuple(
-        CategoryConfig(size, name in fused, parent, parent_codes) for name, size, parent, parent_codes in columns
+        CategoryConfig(size, name in fused, parent, parent_codes, place in read)
+        for place, (name, size, parent, parent_codes) in enumerate(columns)
     )
     covariates = len(inputs.covariates.columns)
     fuses = covariates > 0 or any(category.fused for category in categories)

@@ -179,9 +179,8 @@ class TrainConfig:
 
     def condition_columns(self) -> tuple[str, ...]:
         """Categorical columns that the model reads, whether they are fused or a part of the head names them."""
-        named = (*self.head.film_columns(), *self.output.scaling_columns())
-        routing = () if self.head.moe_routing is None else (self.head.moe_routing,)
-        return tuple(dict.fromkeys((*self.category.categories(), *named, *routing)))
+        named = (*self.head.columns(), *self.output.scaling_columns())
+        return tuple(dict.fromkeys((*self.category.categories(), *named)))
 
     def _check_targets(self) -> None:
         """Losses and outputs that fit the kind of target."""

@@ -214,7 +214,7 @@ def prepare_train(
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
     shapes = check_outputs(config, data, targets)
     inputs, fused = data.preprocessor.inputs, config.category.categories()
-    conditioning = conditioning_config(inputs, config.conditioning, fused)
+    conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
     columns = inputs.categories.columns
     model = build_predictor(predictor_config(encoder, config.head, shapes, config.output, conditioning, columns))
