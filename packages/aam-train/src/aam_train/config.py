@@ -91,6 +91,9 @@ class PredictOptions:
     Default: the --val-prediction-passes of training."""
     output_variance: bool = False
     """Write the variance of the predictions over the passes into the full table (of a class: of its probability)."""
+    category_attention: Path | None = None
+    """Where to write, as .tsv, how much each sample attends to itself and to each of the --categorical-columns; for
+    models of --categorical-fusion cross-attention."""
     batch_size: int = 32
     """Samples per step; it does not change predictions."""
     device: str = "auto"
@@ -100,6 +103,10 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
+        require(
+            self.category_attention is None or self.category_attention != self.output,
+            f"--category-attention {self.category_attention}: this is --output. Name another file",
+        )
         require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
         _check_device(self.device)
 

@@ -127,7 +127,7 @@ class TrainConfig:
     category: CategoryOptions = CategoryOptions()
     conditioning: ConditioningOptions = ConditioningOptions()
     head: HeadOptions = HeadOptions()
-    output: OutputOptions = OutputOptions()
+    link: OutputOptions = OutputOptions()
     objective: TrainObjective = TrainObjective()
     masking: MaskingOptions = MaskingOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
@@ -179,12 +179,12 @@ class TrainConfig:
 
     def condition_columns(self) -> tuple[str, ...]:
         """Categorical columns that the model reads, whether they are fused or a part of the head names them."""
-        named = (*self.head.columns(), *self.output.scaling_columns())
+        named = (*self.head.columns(), *self.link.scaling_columns())
         return tuple(dict.fromkeys((*self.category.categories(), *named)))
 
     def _check_targets(self) -> None:
         """Losses and outputs that fit the kind of target."""
-        objective, output, columns = self.objective, self.output, self.target.metadata_column
+        objective, output, columns = self.objective, self.link, self.target.metadata_column
         if self.target.classifier:
             for flag in (*objective.given(), *output.given()):
                 _require(False, f"{flag} and --classifier exclude each other: it is about numbers, not classes")

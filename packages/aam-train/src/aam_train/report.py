@@ -29,7 +29,7 @@ from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
 from aam_train.run_data import RunData
 
-NAMES = {"aam": "AAM", "random_forest": "random forest", "constant": "constant"}
+NAMES = {"aam": "AAM", "random_forest": "random forest", "metadata_forest": "metadata alone", "constant": "constant"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ def result_lines(results: dict[str, Any]) -> list[str]:
         lines.append(f"{target}, {results['samples']:,} held-out samples:")
         for model, metrics in models.items():
             figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-            lines.append(f"  {NAMES[model]:<14}{figures}")
+            lines.append(f"  {NAMES[model]:<15}{figures}")
     return lines
 
 

@@ -103,11 +103,15 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     beside = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
     beside += [probability_table(options.output)] if preprocessor.labels is not None else []
     check_output(options.output, files, beside, overwrite=options.overwrite)
+    if options.category_attention is not None:
+        check_output(options.category_attention, files, overwrite=options.overwrite)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     needs_metadata = bool(preprocessor.required_columns)
-    return ModelInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
+    study = read_study(table, config.metadata if needs_metadata else None)
+    preprocessor.require_columns(study.metadata)
+    return ModelInputs(folder, preprocessor, study)
 
 
 def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
@@ -136,7 +140,9 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
         raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")
     phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    return ModelInputs(folder, preprocessor, read_study(table, config.metadata, phylogeny))
+    study = read_study(table, config.metadata, phylogeny)
+    preprocessor.require_columns(study.metadata)
+    return ModelInputs(folder, preprocessor, study)
 
 
 def _files(table: TableOptions, metadata: MetadataOptions) -> dict[str, Path | None]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from aam_data.preprocessor import Preprocessor
 from aam_models.predictor import Predictor
+from aam_train.category_attention import category_attention, check_attends, write_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
 from aam_train.inference import SampleOutputs, number_of_passes, run_passes
@@ -59,6 +60,8 @@ def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console
     n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, maker.samples)
     if options.output_variance and n_passes == 1:
         raise TrainError("--output-variance is over several draws: give --prediction-passes 2 or more")
+    if options.category_attention is not None:
+        check_attends(used.step, options.model)
     passes = run_passes(used.step, maker, rows, options.batch_size, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
 
@@ -69,6 +72,10 @@ def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console
     written = write_predictions(options.output, predictions)
     full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
+    if options.category_attention is not None:
+        names, weights = category_attention(used.step, maker, rows, passes[0].embeddings)
+        write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
+        written.append(options.category_attention)
     console.note(f"{len(rows):,} samples predicted, {len(used.skipped):,} not; {', '.join(map(str, [*written, full]))}")
     return [*written, full]
 

@@ -217,7 +217,7 @@ def prepare_train(
     conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
     columns = inputs.categories.columns
-    model = build_predictor(predictor_config(encoder, config.head, shapes, config.output, conditioning, columns))
+    model = build_predictor(predictor_config(encoder, config.head, shapes, config.link, conditioning, columns))
     by_class = class_weights_of(config, data, targets)
     if by_class:
         console.note(f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in by_class.items())}")

@@ -28,7 +28,7 @@ def check_outputs(config: TrainConfig, data: RunData, targets: np.ndarray) -> Ta
     check_out_dim(config.target.out_dim, data.preprocessor)
     if data.preprocessor.labels is None:
         values = {name: metadata.numeric(name)[train] for name in config.target.metadata_column}
-        check_signs(data.preprocessor, values, config.output.output_activation)
+        check_signs(data.preprocessor, values, config.link.output_activation)
     return TargetShapes.of(data.preprocessor, targets[train])
 
 

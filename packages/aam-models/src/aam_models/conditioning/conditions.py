@@ -42,9 +42,14 @@ class Conditioning(nn.Module):
         rows = batch.n_samples
         codes = batch.sample_keys.new_zeros((rows, 0)) if batch.categories is None else batch.categories
         covariates = batch.counts.new_zeros((rows, 0)) if batch.covariates is None else batch.covariates
+        return self.of(codes, covariates)
+
+    def of(self, codes: Tensor, covariates: Tensor) -> Conditions:
+        """The same of codes [B, C] and covariates [B, 2 K]."""
         wanted = (len(self.config.categories), 2 * self.config.covariates)
         if (codes.shape[1], covariates.shape[1]) != wanted:
             found = f"{codes.shape[1]} categories and {covariates.shape[1]} covariate values"
             raise RuntimeError(f"a batch with {found}, the predictor reads {wanted[0]} and {wanted[1]}")
-        embedded = self.embedding(codes) if wanted[0] else batch.counts.new_zeros((rows, 0, self.config.embed_dim))
+        no_column = covariates.new_zeros((len(codes), 0, self.config.embed_dim))
+        embedded = self.embedding(codes) if wanted[0] else no_column
         return Conditions(codes, embedded, covariates)
