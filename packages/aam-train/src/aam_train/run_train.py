@@ -213,14 +213,14 @@ def prepare_train(
     else:
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
     shapes = check_outputs(config, data, targets)
+    by_class = class_weights_of(config, data, targets)
+    if by_class:
+        console.note(f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in by_class.items())}")
     inputs, fused = data.preprocessor.inputs, config.category.categories()
     conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
     columns = inputs.categories.columns
     model = build_predictor(predictor_config(encoder, config.head, shapes, config.link, conditioning, columns))
-    by_class = class_weights_of(config, data, targets)
-    if by_class:
-        console.note(f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in by_class.items())}")
     start_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
         console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
