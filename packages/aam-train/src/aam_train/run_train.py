@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.calibration_split import with_calibration, without_calibration
 from aam_data.leaks import leak_notes
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits import Splits
@@ -247,12 +246,8 @@ def prepare_train(
 
 def splits_of(config: TrainConfig, study: Study, rows: np.ndarray) -> list[Splits]:
     """One split, or one a fold; with --conformal a part of the training samples calibrates."""
-    seed = config.run.seed
-    splits = make_splits(study, rows, config.split, seed, config.target, config.transfer.cv)
-    if not config.objective.conformal:
-        return [without_calibration(split) for split in splits]
-    groups, share = groups_of(study, config.split), config.objective.calibration_size
-    return [with_calibration(split, share, seed, groups) for split in splits]
+    size = config.objective.calibration_size if config.objective.conformal else None
+    return make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv, size)
 
 
 def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:
