@@ -264,3 +264,35 @@ def test_heads_must_divide_the_width(config: EncoderConfig) -> None:
     made = replace(conditioning("cross-attention"), fusion=FusionConfig("cross-attention", heads=8))
     with pytest.raises(ModelError, match=r"--cross-attn-heads 8 does not divide .* 12 \(--embedding-dim\)"):
         PredictorConfig(config, 2, conditioning=made)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_the_columns_does_not_matter(
+    kind: str, config: EncoderConfig, batch: Batch, model_of: Callable[..., Predictor]
+) -> None:
+    """The same columns in another order, each with its own weights, give the same predictions."""
+    order = [2, 0, 1]  # country, city, state
+    place = {old: new for new, old in enumerate(order)}
+    turned = tuple(replace(c, parent=place.get(c.parent, -1)) for c in (COUNTRY, CITY, STATE))
+    made = predictor_config(config, kind)
+    predictor = model_of(made)
+    other = model_of(replace(made, conditioning=replace(made.conditioning, categories=turned)), seed=1)
+    weights = other.state_dict()
+    for name, tensor in predictor.state_dict().items():
+        parts = name.split(".")
+        for prefix in ("conditioning.embedding.tables", "fusion.tokens.categories"):
+            if name.startswith(prefix):
+                parts[3] = str(place[int(parts[3])])
+        if parts[-1].startswith("parent_codes_"):
+            parts[-1] = f"parent_codes_{place[int(parts[-1][-1])]}"
+        weights[".".join(parts)] = tensor
+    if kind in ("concat", "gmu"):  # columns of one matrix, 6 a category
+        first = config.width
+        for name, start in (("linear", first),) if kind == "concat" else (("gate", first), ("metadata", 0)):
+            old = predictor.state_dict()[f"fusion.{name}.weight"]
+            blocks = [old[:, start + 6 * column : start + 6 * column + 6] for column in order]
+            weights[f"fusion.{name}.weight"] = torch.cat([old[:, :start], *blocks, old[:, start + 18 :]], dim=1)
+    other.load_state_dict(weights)
+    assert batch.categories is not None
+    found = other(replace(batch, categories=batch.categories[:, order]))[0].outputs
+    torch.testing.assert_close(found, predictor(batch)[0].outputs, rtol=1e-10, atol=1e-12)

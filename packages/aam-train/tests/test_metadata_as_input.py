@@ -370,6 +370,28 @@ def test_only_what_is_new_moves_beside_a_frozen_encoder(
     assert all((table.weight[0] == 0).all() for table in after.conditioning.embedding.tables)
 
 
+def test_the_encoder_of_a_predictor_comes_without_what_it_read(
+    conditioned: tuple[TrainConfig, Path], train_config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = train_config(
+        tmp_path / "run",
+        conditioned[1],
+        run={"epochs": 1},
+        category=CategoryOptions(("season",)),
+        transfer=TransferOptions(conditioned[1], freeze_base=True),
+    )
+    run = run_train(config)
+    assert "new: conditioning.embedding.tables.0, fusion.linear, head." in capsys.readouterr().err
+    before, after = (load_model(folder / "checkpoints" / "best") for folder in (conditioned[1], run))
+    assert isinstance(before, Predictor)
+    assert isinstance(after, Predictor)
+    kept = before.encoder.state_dict()
+    assert {name: bits(tensor) for name, tensor in after.encoder.state_dict().items()} == {
+        name: bits(tensor) for name, tensor in kept.items()
+    }
+    assert len(after.conditioning.embedding.tables) == 1
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [

@@ -84,7 +84,8 @@ def _train(
         console.note(note)
     splits = splits_of(config, study, selection.rows)
     group_column = config.split.group_column
-    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth))
+    given = config.condition_columns()
+    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth, given))
     for note in dict.fromkeys(leaks):  # what is true of several folds is said once
         console.note(note)
 
