@@ -23,6 +23,7 @@ CONFIGS = (
     "aam_models.conditioning_config",
     "aam_models.config",
     "aam_models.head_config",
+    "aam_models.link_config",
     "aam_train.compute_config",
     "aam_train.config",
     "aam_train.experiment",

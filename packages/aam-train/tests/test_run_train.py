@@ -246,7 +246,7 @@ def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     assert set(found["aam"]) == {"accuracy", "balanced_accuracy", "f1", "auc"}
     assert found["constant"]["auc"] == 0.5
     names = {path.name for path in (run / "report").iterdir()}
-    assert names == {"comparison.png", "confusion.png", "curves.png", "results.json"}
+    assert names == {"comparison.png", "confusion.png", "confusion.tsv", "curves.png", "results.json"}
     shares, named = rows_of(run / "predictions_probabilities.tsv"), rows_of(run / "predictions.tsv")
     assert list(shares[0]) == ["SampleID", "healthy", "stressed"]
     for row, prediction in zip(shares, named, strict=True):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from aam_data.readers.metadata import Metadata
     from aam_data.study import Study
 
-FORMAT_VERSION = 4  # 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input
+# 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
+FORMAT_VERSION = 4
 _SAMPLINGS = ("abundance", "first", "random")
 _LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "token_limit": 1}
 
@@ -151,6 +152,11 @@ class Preprocessor:
         return tuple(dict.fromkeys(column for columns in found for column in columns))
 
     @property
+    def categorical_columns(self) -> tuple[str, ...]:
+        """Metadata columns whose categories predictions depend on."""
+        return tuple(dict.fromkeys((*self.inputs.categories.columns, *self.category_columns)))
+
+    @property
     def required_columns(self) -> tuple[str, ...]:
         """Metadata columns that predictions depend on besides the reads; empty when none does."""
         return tuple(dict.fromkeys((*self.inputs.columns, *self.category_columns)))
@@ -195,11 +201,32 @@ class Preprocessor:
         fitted = [(target.spec.name, target.by_category) for target in self.targets]
         return [scales.describe(name, metadata, rows) for name, scales in fitted if scales is not None]
 
+    def points(self, outputs: np.ndarray) -> np.ndarray:
+        """The predictions among the outputs of numeric targets, [B, W] -> [B, T], in transformed units."""
+        return np.stack([target.point(part) for target, part in self._parts(outputs)], axis=1)
+
+    def quantiles(self, outputs: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        """Of each target its quantiles in the column's units, float64 [B, Q], calibrated; None where it has none.
+
+        Args:
+            outputs: [B, W] of the model in transformed units.
+            scales: int64 [B, T], see ``scales_of``.
+        """
+        return tuple(
+            target.invert_quantiles(part, scales[:, t]) if target.quantiles else None
+            for t, (target, part) in enumerate(self._parts(outputs))
+        )
+
+    def _parts(self, outputs: np.ndarray) -> list[tuple[FittedTarget, np.ndarray]]:
+        """Each target with its outputs [B, width]."""
+        ends = np.cumsum([target.spec.width for target in self.targets])[:-1]
+        return list(zip(self.targets, np.split(outputs, ends, axis=1), strict=True))
+
     def invert(self, outputs: np.ndarray, scales: np.ndarray | None = None) -> np.ndarray:
         """Predictions in the targets' own terms.
 
         Args:
-            outputs: [B, W] of the model: numbers in transformed units, or the probabilities of the classes.
+            outputs: [B, T] numbers in transformed units, or [B, K] probabilities of the classes.
             scales: int64 [B, T] of the samples, see ``scales_of``; None will do when there are no
                 ``category_columns``.
 

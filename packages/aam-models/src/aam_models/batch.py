@@ -128,5 +128,6 @@ class EncoderOutput(NamedTuple):
 class PredictorOutput(NamedTuple):
     """Of the predictor: ``outputs`` in transformed units, or class logits."""
 
-    outputs: Tensor  # [B, T]
+    outputs: Tensor  # [B, W]
     sample_embeddings: Tensor  # [B, D]
+    routing: Tensor | None = None  # [B, K] share of each expert of a mixture

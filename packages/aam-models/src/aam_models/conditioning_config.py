@@ -67,12 +67,14 @@ class CategoryConfig:
         fused: whether the fusion reads it; otherwise it is there for a head or a link that names it.
         parent: place of the column whose embedding is added to this one's; -1 = none.
         parent_codes: of each code the code of its parent, 0 where it is not known; empty without a parent.
+        embedded: whether its categories have vectors; those that only a link reads, by their codes, have none.
     """
 
     size: int
     fused: bool = True
     parent: int = -1
     parent_codes: tuple[int, ...] = ()
+    embedded: bool = True
 
     def __post_init__(self) -> None:
         require(1 <= self.size <= MOST_CATEGORIES, f"a category column of {self.size} codes: 1 to {MOST_CATEGORIES:,}")
@@ -80,6 +82,7 @@ class CategoryConfig:
             len(self.parent_codes) == (self.size if self.parent >= 0 else 0),
             f"{len(self.parent_codes)} parent_codes for {self.size} codes with parent {self.parent}",
         )
+        require(self.embedded or not self.fused, "a category column that is fused without vectors")
 
 
 @dataclass(frozen=True)
@@ -143,5 +146,7 @@ class ConditioningConfig:
             require(category.parent < len(self.categories), f"category {place}: there is no parent {category.parent}")
             require(category.parent not in seen, f"category {place}: its parents go round in a circle")
             seen.add(category.parent)
-            codes, category = category.parent_codes, self.categories[category.parent]
+            above = self.categories[category.parent]
+            require(above.embedded or not category.embedded, f"category {place}: its parent has no vectors")
+            codes, category = category.parent_codes, above
             require(all(0 <= code < category.size for code in codes), f"category {place}: parent_codes out of range")

@@ -7,29 +7,14 @@ from torch import Tensor, nn
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.conditioning.conditions import Conditioning, Conditions
 from aam_models.encoder import Encoder
+from aam_models.heads.base import Head, HeadOutput
+from aam_models.heads.quantiles import AscendingQuantiles
+from aam_models.output_link import OutputLink
 from aam_models.predictor_config import PredictorConfig
 
 
-class PlainHead(nn.ModuleList):
-    """Layers one after the other, which look at the sample alone."""
-
-    def forward(self, pooled: Tensor, conditions: Conditions) -> Tensor:
-        """[B, D] -> [B, T]."""
-        for layer in self:
-            pooled = layer(pooled)
-        return pooled
-
-
-class PlainLink(nn.Module):
-    """Outputs as they are."""
-
-    def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
-        """[B, T] -> [B, T]."""
-        return outputs
-
-
 class Predictor(nn.Module):
-    """Sample embedding -> fusion with the conditions -> LayerNorm -> head -> link.
+    """Sample embedding -> fusion with the conditions -> LayerNorm -> head -> ascending quantiles -> link.
 
     Outputs are in transformed units, or class logits. Fusion, head and link are given the conditions too; those that
     do not look at them ignore them.
@@ -42,16 +27,19 @@ class Predictor(nn.Module):
         *,
         conditioning: Conditioning,
         fusion: nn.Module,
-        head: nn.Module,
-        link: nn.Module,
+        norm: nn.Module,
+        head: Head,
+        quantiles: nn.Module,
+        link: OutputLink,
     ) -> None:
         super().__init__()
         self.config = config
         self.encoder = encoder
         self.conditioning = conditioning
         self.fusion = fusion
-        self.norm = nn.LayerNorm(config.encoder.width)
+        self.norm = norm
         self.head = head
+        self.quantiles = quantiles
         self.link = link
 
     def forward(self, batch: Batch, encoded: EncoderOutput | None = None) -> tuple[PredictorOutput, EncoderOutput]:
@@ -62,14 +50,13 @@ class Predictor(nn.Module):
     def predict_from(self, sample_embeddings: Tensor, conditions: Conditions) -> PredictorOutput:
         """The part after the encoder: [B, D] and conditions of the same samples -> [B, T]."""
         pooled = self.norm(self.fusion(sample_embeddings, conditions))
-        outputs = self.link(self.head(pooled, conditions), conditions)
-        return PredictorOutput(outputs, sample_embeddings)
+        found: HeadOutput = self.head(pooled, conditions)
+        outputs = self.link(self.quantiles(found.outputs), conditions)
+        return PredictorOutput(outputs, sample_embeddings, found.routing)
 
-
-def mlp_head(width: int, hidden_dims: tuple[int, ...], dropout: float, out_width: int) -> PlainHead:
-    """Linear layers with GELU and dropout between; without hidden layers one linear map."""
-    layers: list[nn.Module] = []
-    for hidden in hidden_dims:
-        layers += [nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout)]
-        width = hidden
-    return PlainHead([*layers, nn.Linear(width, out_width)])
+    def start_at(self, values: Tensor) -> None:
+        """Let a new predictor begin around these values [W]: transformed units, or class logits."""
+        values = self.link.invert_at_start(values)
+        if isinstance(self.quantiles, AscendingQuantiles):
+            values = self.quantiles.invert(values)
+        self.head.start_at(values)

@@ -63,6 +63,11 @@ def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
+    for target in preprocessor.targets:
+        if target.quantiles:
+            calibrated = ", calibrated" if target.widening else ""
+            shown = ", ".join(f"{q:g}" for q in target.quantiles)
+            lines.append(f"Quantiles of {target.spec.name}: {shown}{calibrated}; 0.5 is the prediction.")
     if preprocessor.required_columns:
         lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.required_columns)}.")
     if record.validation:

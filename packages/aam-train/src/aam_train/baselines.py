@@ -1,8 +1,8 @@
 """What a model must beat: a constant and a random forest, on the same samples of the same split.
 
 The forest sees relative abundances of the fixed rarefaction draw, and the metadata that the model reads, and learns
-from training and validation samples together: it needs nothing to stop early on. Where the model reads metadata, a
-second forest sees these alone: what it knows is no merit of the microbes.
+from training, validation and calibration samples together: it needs nothing to stop early on. Where the model reads
+metadata, a second forest sees these alone: what it knows is no merit of the microbes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def baseline_outputs(data: RunData, targets: np.ndarray, seed: int) -> dict[str,
         "constant", "random_forest" and, where the model reads metadata, "metadata_forest": float [R, T] transformed
         values, or [R, K] class probabilities.
     """
-    learn, options = np.concatenate([data.rows["train"], data.rows["validation"]]), ForestOptions(seed)
+    learn = np.concatenate([rows for part, rows in data.rows.items() if part != "test"])
+    options = ForestOptions(seed)
     rows = np.concatenate([learn, data.rows["test"]])
     seen = {"random_forest": relative_abundances(data.maker.samples.rarefier, rows)}
     if data.maker.collator.inputs is not None:

@@ -153,7 +153,7 @@ class EvaluateOptions:
     """Folder for the figures, tables and pictures; must not exist or be empty."""
     splits_from: Path | None = None
     """Run folder (or its splits.tsv) that says which samples the model trained on. Default: the model's own run."""
-    part: Common[Literal["all", "train", "validation", "test", "new"]] = "all"
+    part: Common[Literal["all", "train", "validation", "calibration", "test", "new"]] = "all"
     """Samples to judge: all, those of one part of the model's run, or those that its run does not know."""
     prediction_passes: int | None = None
     """Fixed draws of every sample whose outputs are averaged. Default: as in training."""

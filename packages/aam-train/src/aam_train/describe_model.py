@@ -9,6 +9,7 @@ from aam_data.preprocessor import Preprocessor
 from aam_models.model_folder import read_config
 from aam_models.predictor_config import PredictorConfig
 from aam_train.checkpoint import model_folder, run_folder_of
+from aam_train.describe_head import describe_head
 from aam_train.json_files import read_json_object
 from aam_train.model_records import read_preprocessor, read_training
 
@@ -27,9 +28,8 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     rows = [("model", str(folder)), ("made by", f"aam {record.command}, step {record.step}")]
     if isinstance(config, PredictorConfig):
         rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
-        hidden = "-".join(map(str, config.hidden_dims))
         rows += _metadata(config, preprocessor)
-        rows.append(("head", f"hidden layers {hidden}" if hidden else "one linear layer"))
+        rows += describe_head(config, preprocessor, record)
     else:
         rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
     rows += [
@@ -111,7 +111,8 @@ def _target(target: FittedTarget) -> str:
         return f"{spec.name} (classes {', '.join(labels.names)})"
     by_category = target.by_category
     needs = f", scaled by {', '.join(by_category.columns)}: aam predict needs --metadata" if by_category else ""
-    return f"{spec.name} (number{needs})"
+    quantiles = f", quantiles {', '.join(f'{q:g}' for q in target.quantiles)}" if target.quantiles else ""
+    return f"{spec.name} (number{quantiles}{needs})"
 
 
 def _trim(length: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
@@ -37,6 +39,7 @@ class Fit:
     Attributes:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
+        preprocessor_now: the preprocessor for the weights of now, with what is calibrated on them.
         record: what every checkpoint says of itself; step and metrics are filled in.
         categorical_lr: see `build_optimizer`.
     """
@@ -49,6 +52,7 @@ class Fit:
     run: RunOptions
     optimizer: OptimizerOptions
     best_metric: str
+    preprocessor_now: Callable[[], Preprocessor]
     record: TrainingRecord
     console: ConsoleReporter
     stop: StopFlag
@@ -142,10 +146,11 @@ class Fit:
                 best_metric=self.best_metric,
                 best_value=progress.best_value,
             )
+            preprocessor = self.preprocessor_now()
             name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
             checkpoints.save(
                 name,
-                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, update.optimizer, progress),
+                lambda path: write_checkpoint(path, model, preprocessor, record, update.optimizer, progress),
             )
             checkpoints.point(pointer, name)
 

@@ -11,7 +11,7 @@ from aam_data.dataset import SampleDataset, cut_report
 from aam_data.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier
-from aam_data.splits import Splits
+from aam_data.splits import PARTS, Splits
 from aam_data.study import Study
 from aam_train.collate import Collator
 from aam_train.experiment import PretrainConfig, TrainConfig
@@ -25,7 +25,8 @@ class RunData:
     """One split of one study, ready to train on.
 
     Attributes:
-        rows: int64 rows of the study by part: "train", "validation", "test"; in the order of the sorted ids.
+        rows: int64 rows of the study by part: "train", "validation", "test" and, where there is one, "calibration"; in
+            the order of the sorted ids.
         pairs: true distances, when a tree or a matrix was given.
         scales: int64 [B of the study, T] which fitted scale each target of a sample has.
         distance_scale: what true distances were divided by: the largest training distance where a metric has no bound.
@@ -63,7 +64,8 @@ def build_data(
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     rows = {
         part: np.array([row_of[i] for i in getattr(splits, part)], dtype=np.int64)
-        for part in ("train", "validation", "test")
+        for part in PARTS
+        if part != "calibration" or splits.calibration
     }
     target = config.target if isinstance(config, TrainConfig) else None
     preprocessor = Preprocessor.fit(
@@ -77,6 +79,11 @@ def build_data(
         categories=config.category if isinstance(config, TrainConfig) else None,
         further_columns=config.condition_columns() if isinstance(config, TrainConfig) else (),
     )
+    if isinstance(config, TrainConfig) and preprocessor.labels is None:
+        losses = config.objective.losses(config.target.metadata_column)
+        pairs_of = zip(preprocessor.targets, losses, strict=True)
+        targets_ = tuple(target.with_quantiles(loss.outputs()) for target, loss in pairs_of)
+        preprocessor = replace(preprocessor, targets=targets_)
     targets = _targets(study, preprocessor, np.concatenate(list(rows.values())), reporter)
     fixed = study.distances is not None  # the distances of a file belong to one draw at most
     rarefier = Rarefier(study.table, depth, seed, only_draw=FIXED_DRAW if fixed else None)

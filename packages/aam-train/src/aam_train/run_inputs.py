@@ -41,6 +41,7 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
         TrainError: the folder holds something else, or another run.
         DataError: everything that is wrong with the files.
     """
+    _check_losses(config)
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
     folds = tuple(check_run(config, config.run, fold, folder) for fold in range(1, n_folds + 1))
@@ -52,7 +53,17 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
     if config.run.resume_from is not None:
         raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
     refuse_used(config.run.output_dir)
+    _check_losses(config)
     return _read_files(config)
+
+
+def _check_losses(config: PretrainConfig | TrainConfig) -> None:
+    """Read the file of --loss-config, if there is one, and hold it against the targets."""
+    if isinstance(config, TrainConfig) and not config.target.classifier:
+        try:
+            config.objective.losses(config.target.metadata_column)
+        except ValueError as error:
+            raise TrainError(str(error)) from error
 
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:

@@ -87,7 +87,7 @@ def variance_of(
     its probability."""
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:
-        found = np.stack([preprocessor.invert(one, scales) for one in outputs])
+        found = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])
         return found.var(axis=0)
     assert predictions.probabilities is not None
     likeliest = predictions.probabilities.argmax(axis=1)[:, None]

@@ -12,6 +12,18 @@ from aam_models.conditioning_config import CategoryConfig
 STD = 0.3  # of a new table, as of the encoder's embeddings
 
 
+class NoVectors(nn.Module):
+    """In place of a table that nothing reads: it would never learn."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, code: Tensor) -> Tensor:
+        """int64 [B] -> zeros [B, E]."""
+        return torch.zeros((len(code), self.width), device=code.device)
+
+
 class CategoryEmbedding(nn.Module):
     """Codes -> vectors. A child's vector is its own plus that of its parent.
 
@@ -23,11 +35,13 @@ class CategoryEmbedding(nn.Module):
     def __init__(self, categories: Sequence[CategoryConfig], width: int) -> None:
         super().__init__()
         self.parents = tuple(category.parent for category in categories)
-        self.tables = nn.ModuleList(nn.Embedding(category.size, width) for category in categories)
+        self.tables = nn.ModuleList(
+            nn.Embedding(category.size, width) if category.embedded else NoVectors(width) for category in categories
+        )
         for table in self.tables:
-            assert isinstance(table, nn.Embedding)
-            nn.init.normal_(table.weight, std=STD)
-            nn.init.zeros_(table.weight[0])
+            if isinstance(table, nn.Embedding):
+                nn.init.normal_(table.weight, std=STD)
+                nn.init.zeros_(table.weight[0])
         for place, category in enumerate(categories):
             if category.parent >= 0:
                 self.register_buffer(f"parent_codes_{place}", torch.tensor(category.parent_codes))
