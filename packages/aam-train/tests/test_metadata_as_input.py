@@ -27,8 +27,9 @@ from aam_train.describe import describe
 from aam_train.errors import TrainError
 from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
 from aam_train.loading import BatchRequest
+from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.model_records import read_preprocessor
-from aam_train.objective import Objective, TargetLoss, Term, Weights
+from aam_train.objective import Objective, Term, Weights
 from aam_train.optim import build_optimizer, set_rate
 from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
@@ -291,7 +292,8 @@ def test_weights_are_applied_once_and_divided_by_their_sum(study: Study, train_c
     targets = data.maker.collator.targets
     assert targets is not None
     targets[3, 1] = np.nan
-    objective = Objective(Weights(target=1.0), Masking(), None, TargetLoss("mse", torch.tensor([0.5, 2.0])))
+    loss = NumberLosses((NumberLoss("mse", 0.5), NumberLoss("mse", 2.0)))
+    objective = Objective(Weights(target=1.0), Masking(), None, loss)
     batches = [data.maker[BatchRequest(np.array(rows), 0, Masking())] for rows in ([3, 8, 1], [12, 0])]
     counts = [objective.counts(batch, objective.look_up(batch))["target"] for batch in batches]
     outputs = torch.arange(10.0).reshape(5, 2) / 10
@@ -308,7 +310,7 @@ def test_weights_are_applied_once_and_divided_by_their_sum(study: Study, train_c
     found = 0.0
     for batch, part in zip(batches, (outputs[:3], outputs[3:]), strict=True):
         assert objective.target is not None
-        total = objective.target(part, batch.targets, batch.sample_weights)
+        total = objective.target.sum(part, batch.targets, batch.sample_weights)
         found += Term(total, sum(counts), 1.0).value().item()
     assert found == pytest.approx(numerator / denominator)
 
