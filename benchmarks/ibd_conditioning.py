@@ -1,7 +1,7 @@
 """Metadata as input on a real study: `ibd` of the ibd study, with and without sex and body mass index.
 
 Pretrains a small encoder on unweighted UniFrac without labels, freezes it, and trains classifiers of Crohns against
-Control over five folds of whole hosts, of the samples of at least 5,000 reads: of the microbes alone, with `sex` as
+Control over five folds of whole hosts, of the samples of at least 1,000 reads: of the microbes alone, with `sex` as
 category and `body_mass_index` as covariate, and the same with each fusion that is asked for. Beside them, on the same
 folds: a random forest that sees the same, and one on the metadata alone. About five minutes on two idle cores.
 
@@ -38,7 +38,7 @@ from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOption
 from aam_train.run_pretrain import run_pretrain
 from aam_train.run_train import run_train
 
-DEPTH, HOSTS, FOLDS = 5000, "host_subject_id", 5
+DEPTH, HOSTS, FOLDS = 1000, "host_subject_id", 5
 TABLE = TableOptions(DATA / "ibd" / "table.biom")
 METADATA = MetadataOptions(DATA / "ibd" / "metadata.tsv")
 READS = CategoryOptions(("sex",), ("body_mass_index",))
@@ -79,7 +79,7 @@ def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fusions", nargs="+", default=["concat"], help="see --categorical-fusion")
-    parser.add_argument("--pretrain-epochs", type=int, default=4)
+    parser.add_argument("--pretrain-epochs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20, help="of each fold")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
