@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from aam_cli.categorical_help import HELP
 from aam_cli.command import ConfigCommand
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
@@ -119,6 +120,10 @@ def test_readme_shows_the_real_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = subprocess.run([sys.executable, "-m", "aam_cli", "--help"], capture_output=True, text=True, check=True)
     assert f"$ aam --help\n{done.stdout}" in blocks(ROOT / "README.md", "text")
+
+
+def test_the_page_about_metadata_has_the_text_that_the_program_prints() -> None:
+    assert HELP in blocks(ROOT / "docs" / "conditioning.md", "text")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

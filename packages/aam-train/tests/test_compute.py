@@ -9,7 +9,8 @@ import torch
 
 from aam_models.batch import AsvOutput
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions, PredictorConfig
+from aam_models.config import ModelOptions
+from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
@@ -17,7 +18,8 @@ from aam_train.compute import Compute, Update, build_compute, compute_settings, 
 from aam_train.compute_config import ComputeOptions
 from aam_train.errors import TrainError
 from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objective import Objective, Weights
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData
 from aam_train.step import Step
@@ -138,7 +140,7 @@ def test_nothing_in_a_micro_step_waits_for_the_device(data: RunData, predictor: 
         batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
         data.maker.collator.targets = None
         model = build_predictor(PredictorConfig(config, 2, (8,), 0.1))
-        objective = Objective(WEIGHTS, MASKING, data.pairs, TargetLoss("huber", torch.ones(2, device=meta)))
+        objective = Objective(WEIGHTS, MASKING, data.pairs, NumberLosses((NumberLoss("huber"),) * 2))
     step = Step(model.to(meta), meta)
     step.train_mode()
     true = objective.look_up(batch)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
@@ -38,7 +40,9 @@ class Fit:
     Attributes:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
+        preprocessor_now: the preprocessor for the weights of now, with what is calibrated on them.
         record: what every checkpoint says of itself; step and metrics are filled in.
+        categorical_lr: see `build_optimizer`.
     """
 
     folder: RunFolder
@@ -49,9 +53,11 @@ class Fit:
     run: RunOptions
     optimizer: OptimizerOptions
     best_metric: str
+    preprocessor_now: Callable[[], Preprocessor]
     record: TrainingRecord
     console: ConsoleReporter
     stop: StopFlag
+    categorical_lr: float | None = None
 
     def execute(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
@@ -65,7 +71,8 @@ class Fit:
         model, options = self.step.model, self.optimizer
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
-        update = build_update(self.step, build_optimizer(model, options), options.max_grad_norm)
+        optimizer = build_optimizer(model, options, self.categorical_lr)
+        update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan()
         self._announce()
@@ -142,10 +149,11 @@ class Fit:
                 best_metric=self.best_metric,
                 best_value=progress.best_value,
             )
+            preprocessor = self.preprocessor_now()
             name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
             checkpoints.save(
                 name,
-                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, update.optimizer, progress),
+                lambda path: write_checkpoint(path, model, preprocessor, record, update.optimizer, progress),
             )
             checkpoints.point(pointer, name)
 

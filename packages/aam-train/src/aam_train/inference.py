@@ -27,11 +27,13 @@ class SampleOutputs:
         embeddings: float32 [R, D].
         outputs: float32 [R, W] in transformed units or logits; None without a head.
         faith_pd: float32 [R] in its own units; None without a head.
+        routing: float32 [R, K] share of each expert; None without a mixture of experts.
     """
 
     embeddings: np.ndarray
     outputs: np.ndarray | None
     faith_pd: np.ndarray | None
+    routing: np.ndarray | None = None
 
 
 @contextlib.contextmanager
@@ -95,7 +97,7 @@ def run_samples(
     step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, draw: int = FIXED_DRAW
 ) -> SampleOutputs:
     """Embeddings and outputs of a fixed draw of these samples, nothing masked."""
-    embeddings, outputs, faith_pd = [], [], []
+    embeddings, outputs, faith_pd, routing = [], [], [], []
     if step.asv_table is None and step.sample_table is None:
         asv_table = embed_drawn_asvs(step, maker, rows, draw)
     else:
@@ -109,12 +111,15 @@ def run_samples(
             embeddings.append(result.encoded.sample_embeddings.cpu())
             if result.predicted is not None:
                 outputs.append(result.predicted.outputs.cpu())
+                if result.predicted.routing is not None:
+                    routing.append(result.predicted.routing.cpu())
             if head is not None and result.encoded.faith_pd is not None:
                 faith_pd.append(head.restore(result.encoded.faith_pd).cpu())
     return SampleOutputs(
         embeddings=torch.cat(embeddings).numpy(),
         outputs=torch.cat(outputs).numpy() if outputs else None,
         faith_pd=torch.cat(faith_pd).numpy() if faith_pd else None,
+        routing=torch.cat(routing).numpy() if routing else None,
     )
 
 

@@ -17,6 +17,7 @@ from aam_data.study import Study
 from aam_models.encoder import Encoder
 from aam_train.checkpoint import run_folder_of
 from aam_train.compute import Compute, trusted_attention
+from aam_train.coverage import coverage_lines, coverages, write_coverage
 from aam_train.encoder_report import METRIC_NAMES
 from aam_train.errors import TrainError
 from aam_train.experiment import EvaluateConfig
@@ -40,6 +41,7 @@ _WORDS = {
     "test": "held out from training",
     "new": "unknown to the model's run",
     "validation": "that chose the model",
+    "calibration": "that calibrated its intervals",
     "train": "that the model TRAINED on",
 }
 
@@ -103,6 +105,12 @@ def _evaluate(
     _write_results(folder, results, console)
     write_predictions(folder / "predictions.tsv", predictions)
     columns = {"split": parts[rows].tolist()}
+    assert study.metadata is not None
+    by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
+    if covered := coverages(predictions, truth, parts[rows], by_column):
+        write_coverage(folder / "coverage.tsv", covered)
+        for line in coverage_lines(covered):
+            console.note(line)
     write_full(folder / "predictions_full.tsv", predictions, truth=truth, columns=columns, not_predicted=used.skipped)
     _draw(folder, predictions, truth, parts[rows])
     return folder
@@ -132,7 +140,8 @@ def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions |
     if not constant:
         return None
     if not predictions.classes:
-        return replace(predictions, values=np.tile([constant[name] for name in predictions.names], (n, 1)))
+        values = np.tile([constant[name] for name in predictions.names], (n, 1))
+        return replace(predictions, values=values, levels=(), quantiles=())
     shares = np.array([constant[name] for name in predictions.classes])
     names = np.array(predictions.classes, dtype=object)[np.full(n, shares.argmax())]
     return replace(predictions, values=names[:, None], probabilities=np.tile(shares, (n, 1)))
@@ -200,4 +209,5 @@ def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.n
             known = judged & np.isfinite(truth[:, t].astype(np.float64))
             suffix = "" if len(predictions.names) == 1 else f"-{t + 1}"
             pair = truth[known, t], predictions.values[known, t]
-            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "judged samples", name)
+            interval = predictions.take(known).interval(t)
+            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "judged samples", name, interval)

@@ -34,7 +34,8 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
             ready = prepare_pretrain(config, study, device, stop, console, is_new=True)
         else:
             ready = prepare_first_split(config, study, device, stop, console)
-        search = find_rate(ready, config.run, config.optimizer)
+        rate = config.category_optimizer.categorical_lr if isinstance(config, TrainConfig) else None
+        search = find_rate(ready, config.run, config.optimizer, rate)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
         console.note("the loss did not fall at any rate: look at the curve, and at the data")

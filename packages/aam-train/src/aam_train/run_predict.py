@@ -10,6 +10,7 @@ import torch
 
 from aam_data.preprocessor import Preprocessor
 from aam_models.predictor import Predictor
+from aam_train.category_attention import category_attention, check_attends, write_attention
 from aam_train.compute import Compute, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
@@ -63,6 +64,8 @@ def _predict(
     n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, maker.samples)
     if options.output_variance and n_passes == 1:
         raise TrainError("--output-variance is over several draws: give --prediction-passes 2 or more")
+    if options.category_attention is not None:
+        check_attends(used.step, options.model)
     passes = run_passes(used.step, maker, rows, options.batch_size, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
 
@@ -73,6 +76,10 @@ def _predict(
     written = write_predictions(options.output, predictions)
     full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
+    if options.category_attention is not None:
+        names, weights = category_attention(used.step, maker, rows, passes[0].embeddings)
+        write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
+        written.append(options.category_attention)
     console.note(f"{len(rows):,} samples predicted, {len(used.skipped):,} not; {', '.join(map(str, [*written, full]))}")
     return [*written, full]
 
@@ -84,7 +91,7 @@ def variance_of(
     its probability."""
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:
-        found = np.stack([preprocessor.invert(one, scales) for one in outputs])
+        found = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])
         return found.var(axis=0)
     assert predictions.probabilities is not None
     likeliest = predictions.probabilities.argmax(axis=1)[:, None]

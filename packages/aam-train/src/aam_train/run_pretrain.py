@@ -73,6 +73,7 @@ def _pretrain(
             validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
             run=config.run,
             optimizer=config.optimizer,
+            preprocessor_now=lambda: data.preprocessor,
             best_metric=config.objective.best_metric,
             record=record,
             console=console,
