@@ -24,13 +24,7 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
     ),
     "stage-data": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "run"),
 }
-_TEMPLATE: dict[Kind, str] = {
-    "pretrain-single": "one-device",
-    "pretrain-node": "several-devices",
-    "train-multi": "several-devices",
-    "array": "array",
-    "stage-data": "stage-data",
-}
+_SEVERAL = {"pretrain-node", "train-multi"}  # kinds with a task for each of several devices
 _CACHES = {
     "TRITON_CACHE_DIR": "triton",
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
@@ -96,7 +90,8 @@ def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
         "signal_seconds": str(options.signal_seconds),
     }
     parts = {name: _read(name).substitute(blocks).rstrip("\n") for name in ("prepare", "steps", "launch", "requeue")}
-    return _read(_TEMPLATE[kind]).substitute(blocks | parts)
+    parts["meeting"] = _read("meeting").template if kind in _SEVERAL else ""
+    return _read(kind if kind in ("array", "stage-data") else "run").substitute(blocks | parts)
 
 
 def _read(name: str) -> Script:
@@ -155,7 +150,7 @@ def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
             lines.append(shlex.quote(word))
         else:
             lines[-1] += f" {shlex.quote(word)}"
-    if _TEMPLATE[kind] == "several-devices" and "--fsdp" not in words:
+    if kind in _SEVERAL and "--fsdp" not in words:
         lines.append("--distributed")
     lines.append("--resume-from auto")
     return "\n".join(f"  {line}" for line in lines)
