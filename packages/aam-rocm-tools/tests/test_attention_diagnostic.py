@@ -113,7 +113,7 @@ def test_every_backend_of_this_machine_is_right() -> None:
     assert {r.backend for r in found.results if r.missing is None} == {"sdpa", "math", "flash"}
     reasons = {r.missing for r in found.results if r.backend == "mem_efficient"}
     assert None not in reasons
-    assert advice(found)[0] == "Attention is right here: no flag is needed."
+    assert advice(found)[0] == "Attention is right here for AAM: no flag is needed."
 
 
 def broken(query, key, value, attn_mask=None, **rest):
@@ -147,6 +147,14 @@ def test_a_backend_that_raises_is_told_and_fails(monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_backend_beside_the_default_is_only_to_be_avoided() -> None:
     found = Diagnosis("cuda", Build("2.7.1"), [Result("sdpa", case(), 0, 0), Result("mem_efficient", case(), 1.7, 0)])
     assert advice(found) == ["Right by default; do not give --attn-implementation mem_efficient."]
+
+
+def test_what_is_wrong_at_empty_rows_alone_needs_no_flag_but_fails() -> None:
+    found = Diagnosis("cuda", Build("2.7.1"), [Result("sdpa", case(), 0, 0), Result("sdpa", case("empty rows"))])
+    assert len(found.wrong) == 1
+    first, second = advice(found)
+    assert first == "Attention is right here for AAM: no flag is needed."
+    assert second.startswith("sdpa: wrong at sequences that are padding alone, of which AAM makes none")
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,11 @@ class Diagnosis:
     def wrong(self) -> list[Result]:
         return [result for result in self.results if not result.passed]
 
-    def wrong_backends(self) -> list[str]:
-        """Names, in the order of ``BACKENDS``."""
-        found = {result.backend for result in self.wrong}
+    def wrong_backends(self, *, at_empty_rows: bool = False) -> list[str]:
+        """Names, in the order of ``BACKENDS``, of those that are wrong where AAM uses attention (or elsewhere only: at
+        sequences that are padding alone, of which it makes none)."""
+        used = {result.backend for result in self.wrong if result.case.mask != "empty rows"}
+        found = {result.backend for result in self.wrong} - used if at_empty_rows else used
         return [name for name in BACKENDS if name in found]
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,13 +138,18 @@ def advice(diagnosis: Diagnosis) -> list[str]:
     wrong = diagnosis.wrong_backends()
     lines = []
     if not wrong:
-        lines.append("Attention is right here: no flag is needed.")
+        lines.append("Attention is right here for AAM: no flag is needed.")
     elif "math" in wrong:
         lines.append("Even plain attention is wrong: do not train with this PyTorch on this device.")
     elif "sdpa" in wrong:
         lines.append("What PyTorch chooses by itself is wrong: give --attn-implementation math to every aam command.")
     else:
         lines.append(f"Right by default; do not give --attn-implementation {' or '.join(wrong)}.")
+    if at_empty := diagnosis.wrong_backends(at_empty_rows=True):
+        lines.append(
+            f"{' and '.join(at_empty)}: wrong at sequences that are padding alone, of which AAM makes none; mind it in "
+            "other programs."
+        )
     return lines + known_facts(diagnosis.build)
 
 
