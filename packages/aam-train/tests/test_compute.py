@@ -77,7 +77,7 @@ def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
 @pytest.mark.parametrize("kernel", ["math", "flash"])
 def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
     expected, gradients = loss_and_gradients(data, *encoder_step(data))
-    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU):  # type: ignore[arg-type]
+    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU, Reporters()):  # type: ignore[arg-type]
         loss, others = loss_and_gradients(data, *encoder_step(data))
     assert loss == pytest.approx(expected, rel=1e-5)
     assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
@@ -86,7 +86,7 @@ def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
 def test_a_kernel_that_the_device_lacks_is_refused() -> None:
     options = ComputeOptions(attn_implementation="mem_efficient")
     message = r"--attn-implementation mem_efficient: cpu has no such kernel for float32\. Leave the option out"
-    with pytest.raises(TrainError, match=message), compute_settings(options, CPU):
+    with pytest.raises(TrainError, match=message), compute_settings(options, CPU, Reporters()):
         pass
 
 
@@ -95,10 +95,10 @@ def test_settings_of_the_process_hold_for_the_run_alone() -> None:
         return torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
 
     before = settings()
-    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU):
+    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU, Reporters()):
         assert settings() == ("high", True)
     assert settings() == before
-    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU):
+    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU, Reporters()):
         raise RuntimeError("the run")
     assert settings() == before
 

@@ -15,6 +15,7 @@ from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
+from aam_train.memory import MeasuredStep, build_update
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
@@ -71,7 +72,7 @@ class Fit:
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
         optimizer = build_optimizer(model, options, self.categorical_lr)
-        update = Update(optimizer, self.step.compute.scaler(), options.max_grad_norm)
+        update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan()
         self._announce()
@@ -96,6 +97,8 @@ class Fit:
             ).fit()
         finally:
             reporter.close()
+            if isinstance(self.step, MeasuredStep):
+                self.step.memory.report(self.folder.path, self.folder.config, self.console)
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
             checkpoints.point(BEST, checkpoint_name(progress.step))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from aam_data.config import PhylogenyOptions
 from aam_data.pair_targets import ScaledTargets
@@ -15,6 +16,7 @@ from aam_data.splits import read_splits, splits_file
 from aam_data.study import Study
 from aam_models.encoder import Encoder
 from aam_train.checkpoint import run_folder_of
+from aam_train.compute import Compute, trusted_attention
 from aam_train.coverage import coverage_lines, coverages, write_coverage
 from aam_train.encoder_report import METRIC_NAMES
 from aam_train.errors import TrainError
@@ -56,16 +58,19 @@ def run_evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, q
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    with StopFlag() as stop:
-        return _evaluate(config, inputs or read_evaluate_inputs(config), stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.evaluate.device)
+    with StopFlag() as stop, trusted_attention(Compute(device), console):
+        return _evaluate(config, inputs or read_evaluate_inputs(config), device, stop, console)
 
 
-def _evaluate(config: EvaluateConfig, inputs: ModelInputs, stop: StopFlag, console: ConsoleReporter) -> Path:
+def _evaluate(
+    config: EvaluateConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> Path:
     options, folder = config.evaluate, config.evaluate.output_dir
     part_of = known_parts(inputs.folder, options.splits_from)
     if part_of is None:
         console.note("warning: which samples the model trained on is not known (no splits.tsv): see --splits-from")
-    used = use_model(inputs, options.model, resolve_device(options.device), stop, console)
+    used = use_model(inputs, options.model, device, stop, console)
     parts = np.array([(part_of or {}).get(i, "new") for i in inputs.study.table.sample_ids], dtype=object)
     rows = used.rows if options.part == "all" else used.rows[parts[used.rows] == options.part]
     if len(rows) == 0:

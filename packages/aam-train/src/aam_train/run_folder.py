@@ -20,7 +20,7 @@ from aam_train.run_lock import locked, record_start
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.
-FREE_TO_CHANGE = {"resume_from", "lr", "epochs", "patience", "device", "num_workers", "output_dir"}
+FREE_TO_CHANGE = {"resume_from", "lr", "epochs", "patience", "device", "num_workers", "output_dir", "memory_profile"}
 
 
 @dataclass(frozen=True)

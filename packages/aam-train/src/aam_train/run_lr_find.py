@@ -29,7 +29,7 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
     console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
     study = study or read_search_inputs(config)
     ready: Prepared
-    with StopFlag() as stop, compute_settings(config.compute, device):
+    with StopFlag() as stop, compute_settings(config.compute, device, console):
         if isinstance(config, PretrainConfig):
             ready = prepare_pretrain(config, study, device, stop, console, is_new=True)
         else:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from aam_data.preprocessor import Preprocessor
 from aam_models.predictor import Predictor
 from aam_train.category_attention import category_attention, check_attends, write_attention
+from aam_train.compute import Compute, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
 from aam_train.inference import SampleOutputs, number_of_passes, run_passes
@@ -36,13 +38,15 @@ def run_predict(config: PredictConfig, inputs: ModelInputs | None = None, *, qui
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    with StopFlag() as stop:
-        return _predict(config, inputs or read_predict_inputs(config), stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.predict.device)
+    with StopFlag() as stop, trusted_attention(Compute(device), console):
+        return _predict(config, inputs or read_predict_inputs(config), device, stop, console)
 
 
-def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console: ConsoleReporter) -> list[Path]:
+def _predict(
+    config: PredictConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> list[Path]:
     options = config.predict
-    device = resolve_device(options.device)
     preprocessor, study = inputs.preprocessor, inputs.study
     used = use_model(inputs, options.model, device, stop, console)
     if not isinstance(used.step.model, Predictor):

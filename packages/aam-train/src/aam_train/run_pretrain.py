@@ -19,6 +19,7 @@ from aam_train.encoder_report import draw_curves, judge, result_lines, validator
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.json_files import write_json
+from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.prepared import Prepared
@@ -28,7 +29,6 @@ from aam_train.run_data import build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import resolve_device, seed_weights
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 
 
 def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
@@ -43,9 +43,9 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
         DataError, ModelError, TrainError: something the user can change.
         RunStopped: after a signal.
     """
-    device = resolve_device(config.run.device)
-    with StopFlag() as stop, compute_settings(config.compute, device):
-        return _pretrain(config, inputs or read_run_inputs(config), device, stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
+    with StopFlag() as stop, compute_settings(config.compute, device, console):
+        return _pretrain(config, inputs or read_run_inputs(config), device, stop, console)
 
 
 def _pretrain(
@@ -131,10 +131,12 @@ def prepare_pretrain(
         taxonomy_classes=data.taxonomy_classes,
         distance_scale=data.distance_scale,
     )
-    encoder = build_encoder(encoder_config).to(device)
+    memory = MemoryProfile(device) if config.compute.memory_profile else None
+    with creating(memory):
+        encoder = build_encoder(encoder_config).to(device)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
     prepare_model(encoder, config.compute, console)
-    step = Step(encoder, device, compute=build_compute(config.compute, device), stop=stop)
+    step = build_step(memory, encoder, device, compute=build_compute(config.compute, device), stop=stop)
     if is_new:
         calibrate_encoder(step, data, objective, config.run.batch_size)
     return Prepared(splits, groups, data, objective, step)

@@ -28,6 +28,7 @@ from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
 from aam_train.interval_calibration import calibrated
+from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, read_preprocessor, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.prepared import Prepared
@@ -63,9 +64,9 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
         DataError, ModelError, TrainError: something the user can change.
         RunStopped: after a signal.
     """
-    device = resolve_device(config.run.device)
-    with StopFlag() as stop, compute_settings(config.compute, device):
-        return _train(config, inputs or read_run_inputs(config), device, stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
+    with StopFlag() as stop, compute_settings(config.compute, device, console):
+        return _train(config, inputs or read_run_inputs(config), device, stop, console)
 
 
 def _train(
@@ -219,18 +220,22 @@ def prepare_train(
     inputs, fused = data.preprocessor.inputs, config.category.categories()
     conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
+    memory = MemoryProfile(device) if config.compute.memory_profile else None
     columns = inputs.categories.columns
-    model = build_predictor(predictor_config(encoder, config.head, shapes, config.link, conditioning, columns))
+    with creating(memory):
+        model = build_predictor(predictor_config(encoder, config.head, shapes, config.link, conditioning, columns))
     start_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
         console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
-    model.to(device)
+    with creating(memory):
+        model.to(device)
     console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
 
     masking = masking_for(weights, config.masking)
     objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, by_class, device))
     prepare_model(model, config.compute, console)
-    step = Step(
+    step = build_step(
+        memory,
         model,
         device,
         frozen=config.transfer.freeze_base,
