@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,10 +29,14 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
 
-def save_model(folder: Path, model: Encoder | Predictor) -> None:
-    """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`)."""
+def save_model(folder: Path, model: Encoder | Predictor, weights: dict[str, Tensor] | None = None) -> None:
+    """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`).
+
+    Args:
+        weights: of the model, where it has only a part of them; its own by default.
+    """
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
-    write_tensors(folder / WEIGHTS, model.state_dict())
+    write_tensors(folder / WEIGHTS, model.state_dict() if weights is None else weights)
 
 
 def load_model(folder: Path) -> Encoder | Predictor:
@@ -63,10 +68,19 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return read_tensors(folder / WEIGHTS)
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
-    """Load weights strictly: the same names, shapes and types, finite values; ``file`` is named in errors."""
+def load_weights(
+    model: nn.Module, weights: dict[str, Tensor], file: str, fill: Callable[[Tensor, Tensor], object] = Tensor.copy_
+) -> None:
+    """Load weights strictly: the same names, shapes and types, finite values.
+
+    Args:
+        file: named in errors.
+        fill: puts the second tensor into the first, which may hold a part of it.
+    """
     _check_weights(model, weights, file)
-    model.load_state_dict(weights)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            fill(tensor, weights[name])
 
 
 def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:

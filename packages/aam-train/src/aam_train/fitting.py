@@ -15,8 +15,9 @@ from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
-from aam_train.optim import build_optimizer
+from aam_train.optim import build_optimizer, optimizer_tensors
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.parallel.strategy import whole_tensors
 from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
@@ -64,9 +65,13 @@ class Fit:
         model, options = self.step.model, self.optimizer
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
-        update = Update(build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm)
+        strategy = self.step.strategy
+        update = Update(
+            build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm, strategy.clip
+        )
         progress = self._restore(model, update)
-        plan = self._plan()
+        plan = self._plan(progress)
+        self.step.begin_training()
         self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
@@ -91,44 +96,54 @@ class Fit:
             reporter.close()
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
-            checkpoints.point(BEST, checkpoint_name(progress.step))
+            strategy.ranks.first(lambda: checkpoints.point(BEST, checkpoint_name(progress.step)))
         best = checkpoints.folder / BEST
-        load_weights(model, read_weights(best), str(best / WEIGHTS))
+        load_weights(model, read_weights(best), str(best / WEIGHTS), strategy.fill)
         return progress.step
 
-    def _plan(self) -> TrainingPlan:
-        run = self.run
+    def _plan(self, progress: Progress) -> TrainingPlan:
+        run, ranks = self.run, self.step.strategy.ranks
         rows, masking = self.data.rows["train"], self.objective.masking
-        return TrainingPlan(rows, run.batch_size, run.seed, masking, run.gradient_accumulation_steps)
+        of_all = run.batch_size * progress.processes
+        part = ranks.rank, ranks.size
+        return TrainingPlan(rows, of_all, run.seed, masking, run.gradient_accumulation_steps, part)
 
     def _announce(self) -> None:
-        n_train = len(self.data.rows["train"])
+        n_train, strategy = len(self.data.rows["train"]), self.step.strategy
+        if strategy.ranks.size > 1:
+            self.console.note(f"{strategy.ranks.size} processes ({strategy.name})")
         if self.run.batch_size > n_train:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
 
     def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
-        checkpoint, checkpoints = self.folder.resume, self.folder.checkpoints
+        checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.step.strategy
+        first, now = strategy.ranks.first, f"{strategy.name}, {strategy.ranks.size}"
         if checkpoint is None:
-            checkpoints.rewind(None, None)
-            return Progress()
-        load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
-        progress = load_state(checkpoint, model, update.optimizer)
+            first(lambda: checkpoints.rewind(None, None))
+            return Progress(processes=strategy.ranks.size, saved_by=now)
+        load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS), strategy.fill)
+        progress = load_state(checkpoint, model, update.optimizer, strategy)
         update.restore(progress.scaler)
         later = checkpoints.later_than(checkpoint.name)
         if later and self.run.resume_from == "auto":
             self.console.note(f"warning: damaged, so the run continues from {checkpoint.name}: {', '.join(later)}")
         else:
             self.console.note(f"the run continues from {checkpoint.name}")
-        if progress.best_step is not None and not checkpoints.is_complete(checkpoint_name(progress.best_step)):
-            self.console.note(f"warning: the best checkpoint so far, {checkpoint_name(progress.best_step)}, is gone")
+        if progress.saved_by != now:
+            batch = f"micro-batches stay those of {progress.processes * self.run.batch_size} samples"
+            self.console.note(f"not bit-exact: saved on ({progress.saved_by}), continued on ({now}); {batch}")
+            progress.saved_by = now
+        best = None if progress.best_step is None else checkpoint_name(progress.best_step)
+        if best is not None and not first(lambda: checkpoints.is_complete(best)):
+            self.console.note(f"warning: the best checkpoint so far, {best}, is gone")
             progress.best_value = progress.best_step = None
-        checkpoints.rewind(checkpoint.name, progress.best_step)
+        first(lambda: checkpoints.rewind(checkpoint.name, progress.best_step))
         return progress
 
     def _keeper(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Keeper:
-        checkpoints = self.folder.checkpoints
+        checkpoints, strategy = self.folder.checkpoints, self.step.strategy
 
         def save(progress: Progress, pointer: str) -> None:
             progress.scaler = update.state()
@@ -140,15 +155,23 @@ class Fit:
                 best_value=progress.best_value,
             )
             name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
-            checkpoints.save(
-                name,
-                lambda path: write_checkpoint(path, model, self.data.preprocessor, record, update.optimizer, progress),
-            )
-            checkpoints.point(pointer, name)
+            weights = whole_tensors(strategy, model.state_dict())
+            state = whole_tensors(strategy, optimizer_tensors(model, update.optimizer))
+            preprocessor = self.data.preprocessor
+
+            def publish() -> None:
+                checkpoints.save(
+                    name, lambda path: write_checkpoint(path, model, weights, preprocessor, record, state, progress)
+                )
+                checkpoints.point(pointer, name)
+
+            strategy.ranks.first(publish)
 
         return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
 
     def _reporter(self, total_steps: int, progress: Progress) -> Reporters:
+        if not self.step.strategy.ranks.is_first:
+            return Reporters()
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
         metrics = JsonlReporter(self.folder.path / "metrics.jsonl", progress.step, progress.judged)
