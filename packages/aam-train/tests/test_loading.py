@@ -22,7 +22,7 @@ from aam_data.study import Study
 from aam_models.batch import Batch
 from aam_train.collate import Masking
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW, BatchMaker, TrainingPlan, default_workers, load
+from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.run_data import build_maker
 
 BOTH = Masking(0.15, 0.15)

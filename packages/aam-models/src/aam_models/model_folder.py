@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -69,7 +69,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def load_weights(
-    model: nn.Module, weights: dict[str, Tensor], file: str, fill: Callable[[Tensor, Tensor], object] = Tensor.copy_
+    model: nn.Module, weights: Mapping[str, Tensor], file: str, fill: Callable[[Tensor, Tensor], object] = Tensor.copy_
 ) -> None:
     """Load weights strictly: the same names, shapes and types, finite values.
 
@@ -110,7 +110,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file}: not a readable safetensors file ({error})") from error
 
 
-def _check_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
+def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], file: str) -> None:
     expected = model.state_dict()
     if missing := sorted(expected.keys() - weights.keys()):
         raise ModelError(f"{file}: missing tensors: {first_few(missing)}")

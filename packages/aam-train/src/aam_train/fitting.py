@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
-from aam_train.artifacts import load_state, write_checkpoint
-from aam_train.checkpoint import BEST, LAST, checkpoint_name
+from aam_train.checkpoint import BEST, checkpoint_name
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
-from aam_train.optim import build_optimizer, optimizer_tensors
+from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
-from aam_train.parallel.strategy import whole_tensors
 from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData
 from aam_train.run_folder import RunFolder
+from aam_train.saving import Saver, restore
 from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
 from aam_train.step import Step
@@ -75,6 +74,7 @@ class Fit:
         self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
+        saver = self._saver(model, update, plan.steps_per_epoch)
         try:
             Trainer(
                 step=self.step,
@@ -87,7 +87,7 @@ class Fit:
                 run=self.run,
                 optimizer_options=options,
                 best_metric=self.best_metric,
-                keeper=self._keeper(model, update, plan.steps_per_epoch),
+                keeper=Keeper(saver.save_last, saver.save_best),
                 reporter=reporter,
                 stop=self.stop,
                 progress=progress,
@@ -96,7 +96,7 @@ class Fit:
             reporter.close()
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
-            strategy.ranks.first(lambda: checkpoints.point(BEST, checkpoint_name(progress.step)))
+            saver.save_best(progress)
         best = checkpoints.folder / BEST
         load_weights(model, read_weights(best), str(best / WEIGHTS), strategy.fill)
         return progress.step
@@ -123,8 +123,7 @@ class Fit:
         if checkpoint is None:
             first(lambda: checkpoints.rewind(None, None))
             return Progress(processes=strategy.ranks.size, saved_by=now)
-        load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS), strategy.fill)
-        progress = load_state(checkpoint, model, update.optimizer, strategy)
+        progress = restore(checkpoint, model, update.optimizer, strategy)
         update.restore(progress.scaler)
         later = checkpoints.later_than(checkpoint.name)
         if later and self.run.resume_from == "auto":
@@ -142,32 +141,17 @@ class Fit:
         first(lambda: checkpoints.rewind(checkpoint.name, progress.best_step))
         return progress
 
-    def _keeper(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Keeper:
-        checkpoints, strategy = self.folder.checkpoints, self.step.strategy
-
-        def save(progress: Progress, pointer: str) -> None:
-            progress.scaler = update.state()
-            record = replace(
-                self.record,
-                step=progress.step,
-                validation=progress.validation,
-                best_metric=self.best_metric,
-                best_value=progress.best_value,
-            )
-            name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
-            weights = whole_tensors(strategy, model.state_dict())
-            state = whole_tensors(strategy, optimizer_tensors(model, update.optimizer))
-            preprocessor = self.data.preprocessor
-
-            def publish() -> None:
-                checkpoints.save(
-                    name, lambda path: write_checkpoint(path, model, weights, preprocessor, record, state, progress)
-                )
-                checkpoints.point(pointer, name)
-
-            strategy.ranks.first(publish)
-
-        return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
+    def _saver(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Saver:
+        return Saver(
+            checkpoints=self.folder.checkpoints,
+            strategy=self.step.strategy,
+            model=model,
+            update=update,
+            preprocessor=self.data.preprocessor,
+            record=self.record,
+            best_metric=self.best_metric,
+            steps_per_epoch=steps_per_epoch,
+        )
 
     def _reporter(self, total_steps: int, progress: Progress) -> Reporters:
         if not self.step.strategy.ranks.is_first:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def load_optimizer_tensors(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    tensors: dict[str, Tensor],
+    tensors: Mapping[str, Tensor],
     like: Callable[[Tensor, Tensor], Tensor] = lambda parameter, whole: whole.to(parameter.device),
 ) -> None:
     """Put back what `optimizer_tensors` of the same kind of optimizer gave.

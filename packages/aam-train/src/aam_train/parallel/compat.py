@@ -25,7 +25,8 @@ def check_version(version: str = torch.__version__) -> None:
 def ddp(module: nn.Module) -> DistributedDataParallel:
     """DDP whose buffers, constants of the training samples, are sent once, now, and not at every step."""
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    return DistributedDataParallel(module, **{"forward_sync_buffers" if renamed else "broadcast_buffers": False})
+    never: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    return DistributedDataParallel(module, **never)
 
 
 def fsdp_settings(device: torch.device, size: int, *, precision: str, cpu_offload: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One of several processes: gradients of a step, and what one process has on the union of their micro-batches.
 
-``python gradients.py STUDY RESULTS``; the process's number and the others come from the environment, as under torchrun.
+``python gradient_cases.py STUDY RESULTS``; the process's number and the others come from the environment, as under torchrun.
 """
 
 from __future__ import annotations
