@@ -39,6 +39,7 @@ LIGHT = {
     "aam_train.experiment",
     "aam_train.objective_config",
     "aam_train.optimizer_config",
+    "aam_train.parallel_config",
     "aam_train.ranges",
     "aam_train.signals",
     "aam_cli.config",
