@@ -20,7 +20,7 @@ class StepResult:
     Attributes:
         losses: the total and each term, of all processes.
         grad_norm: before clipping.
-        not_finite: bool [R], whether each process's own part of the total is not finite.
+        not_finite: bool [R], the processes where something is not finite that others have no part in.
         rows: the samples of each process, in all its micro-batches.
         sizes: samples, distinct ASVs of each micro-batch, occurrences; of all processes.
     """
@@ -53,7 +53,8 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
             losses = step.losses(batch, objective, values, counts)
             total = losses.total()
             update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
-        for name, value in [("total", total), *((name, term.value()) for name, term in losses.terms.items())]:
+        each = [("total", total), *((name, term.value()) for name, term in losses.terms.items())]
+        for name, value in [*each, ("unsound", (~losses.sound).to(total.dtype))]:
             sums[name] = value.detach() + sums[name] if name in sums else value.detach()
     strategy.finish(step.model)
     norm = update.clip()
@@ -61,8 +62,11 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
     sizes = [sum(of) for of in zip(*((b.n_samples, b.n_asvs, b.n_occurrences) for b in batches), strict=True)]
     found = ranks.numbers([*own, *sizes])
     losses_of_all = dict(zip(sums, found[:, : len(sums)].sum(axis=0).tolist(), strict=True))
+    del losses_of_all["unsound"]
     samples, asvs, occurrences = (int(number) for number in found[:, len(sums) :].sum(axis=0))
-    not_finite = ~np.isfinite(found[:, : len(sums)]).all(axis=1)
+    by_name = dict(zip(sums, found.T, strict=False))
+    alone = [values for name, values in by_name.items() if name not in ("total", "unifrac")]
+    not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
     return StepResult(losses_of_all, grad_norm, not_finite, rows, (samples, asvs, occurrences))
 
 

@@ -54,9 +54,15 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class LossBreakdown:
-    """The terms that a batch had. Absent terms are absent."""
+    """The terms that a batch had. Absent terms are absent.
+
+    Attributes:
+        sound: bool scalar on the device, whether this process's own embeddings are finite: distances to another's that
+            are not say nothing about its own.
+    """
 
     terms: dict[str, Term] = field(default_factory=dict)
+    sound: Tensor = field(default_factory=lambda: torch.tensor(True))
 
     def total(self) -> Tensor:
         return torch.stack([term.weight * term.value() for term in self.terms.values()]).sum()

@@ -99,7 +99,7 @@ class Step:
         terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts, gather)
         if output.predicted is not None:
             terms |= objective.target_terms(output.predicted, batch, counts)
-        return LossBreakdown(terms)
+        return LossBreakdown(terms, output.encoded.sample_embeddings.detach().isfinite().all())
 
     def check_stop(self) -> None:
         """Raises `RunStopped` when a signal asked for it; entered by all processes."""

@@ -161,9 +161,10 @@ class Trainer:
             progress.skips += 1
             return True
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        where = np.flatnonzero(result.not_finite) if bad else np.arange(self.ranks.size)
+        where = np.flatnonzero(result.not_finite)
+        where = where if len(where) else np.arange(self.ranks.size)
         rows = np.concatenate([result.rows[rank] for rank in where])
-        if self.ranks.size > 1 and bad:
+        if self.ranks.size > 1:
             what += f" on process {', '.join(map(str, where))}"
         ids = first_few(self.maker.samples.study.table.sample_ids[rows].tolist())
         remedy = "Lower --lr"

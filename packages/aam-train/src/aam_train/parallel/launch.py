@@ -106,7 +106,10 @@ def _raise_first(folder: Path, failed: ProcessException | None, signalled: str |
         raise RunStopped(f"{signalled}: nothing more was saved", EXIT_CODES[signalled])
     if failed is not None:
         rank = failed.error_index
-        raise TrainError(f"process {rank} ended: {_words(failed)}. Continue with --resume-from auto") from failed
+        raise TrainError(
+            f"process {rank} ended ({_words(failed)}); if it said why, that stands above. Continue with "
+            "--resume-from auto"
+        ) from failed
 
 
 def _words(failed: ProcessException) -> str:
