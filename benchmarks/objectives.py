@@ -2,7 +2,9 @@
 
 Every figure is of samples of other hosts (or of a random fifth, in the study of shifts), beside what a constant gives:
 
-- Faith's PD (of 1,000 reads a sample, and of all), unweighted and generalized UniFrac: Pearson r with the true values;
+- Faith's PD, of the simulated hosts (1,000 reads a sample) and of a study of gatherings, whose samples hold 10 to 60
+  ASVs of more or less related kinds: Pearson r with the true values, beside that of the number of ASVs;
+- unweighted and generalized UniFrac: Pearson r with the true distances;
 - masked bases of ASVs that training never saw, beside the commonest base of each position;
 - hidden abundances: mean squared error, beside the training mean's;
 - taxonomy (the simulated clades) of ASVs that training never saw, beside the commonest clade;
@@ -37,7 +39,8 @@ from aam_data.config import (
     TableOptions,
     TaxonomyOptions,
 )
-from aam_data.rarefaction import Rarefier
+from aam_data.pair_targets import TreeTargets
+from aam_data.rarefaction import FIXED_DRAW, Rarefier
 from aam_data.readers.distances import read_distances
 from aam_data.simulate import simulate_study, write_simulated_study
 from aam_data.simulate_config import SimulateOptions
@@ -123,6 +126,34 @@ def shifted_study(folder: Path, seed: int) -> np.ndarray:
     return group
 
 
+def gathered_study(folder: Path, seed: int) -> None:
+    """Samples of 10 to 60 ASVs, each from a stretch of the tree's tips that is as long as that or longer, up to all."""
+    simulated = simulate_study(SimulateOptions(samples=40, asvs=400, hosts=10, depth=2000, seed=seed))
+    write_simulated_study(simulated, folder)
+    random = np.random.default_rng(seed)
+    names = [str(name) for name in simulated.tree.tip_names]
+    counts = np.zeros((240, len(names)), dtype=np.int64)
+    for row in counts:
+        size = int(np.exp(random.uniform(np.log(10), np.log(60))))
+        stretch = int(np.exp(random.uniform(np.log(size), np.log(len(names)))))
+        tips = (random.integers(len(names)) + np.arange(max(size, stretch))) % len(names)
+        row[random.choice(tips, size, replace=False)] = 1 + random.multinomial(3000, random.dirichlet(np.ones(size)))
+    with h5py.File(folder / "table.biom", "w") as file:
+        ids = [f"S{number:03d}" for number in range(len(counts))]
+        Table(counts.T.astype(float), names, ids).to_hdf5(file, "aam benchmarks")
+
+
+def richness_r(study: Path, run: Path, depth: int) -> float:
+    """Pearson r of Faith's PD of the held-out samples with the logarithm of their number of ASVs."""
+    read = read_study(TableOptions(study / "table.biom"), phylogeny=PhylogenyOptions(tree=study / "tree.nwk"))
+    assert read.phylogeny is not None
+    row_of = {sample_id: row for row, sample_id in enumerate(read.table.sample_ids)}
+    rows = np.array([row_of[i] for i in read_splits(run / "splits.tsv").test])
+    reads = Rarefier(read.table, depth, read_preprocessor(run / "checkpoints" / "best").seed)
+    sizes = np.diff(reads.draw(rows, FIXED_DRAW).indptr)
+    return float(np.corrcoef(np.log(sizes), TreeTargets(read.phylogeny, reads).values(rows, FIXED_DRAW))[0, 1])
+
+
 def separation(study: Path, output: Path, seed: int, epochs: int, group: np.ndarray, metric: str) -> float:
     """AUC of predicted distances of held-out samples: pairs between the groups against pairs within."""
     pretrain(
@@ -159,7 +190,13 @@ def figures(seed: int, epochs: int, work: Path) -> dict[str, float]:
 
     distances = PretrainObjective(1.0, 0.0, 0.0)
     faith_pd = alone("faith_pd", distances, "faith_pd")
-    whole = alone("faith_pd_whole", distances, "faith_pd", sample=SampleOptions(rarefy_depth=0))
+    gatherings = work / "gatherings"
+    gathered_study(gatherings, seed)
+    gathered = pretrain(
+        gatherings, work / "gathered", seed, epochs, objective=distances,
+        phylogeny=PhylogenyOptions(tree=gatherings / "tree.nwk", unifrac_metric="faith_pd"),
+        metadata=MetadataOptions(), split=SplitOptions(), sample=SampleOptions(rarefy_depth=0),
+    )  # fmt: skip
     unweighted = alone("unifrac", distances)
     generalized = alone("generalized", distances, "generalized")
     counts = alone("counts", PretrainObjective(0.0, 0.0, 1.0))
@@ -168,8 +205,10 @@ def figures(seed: int, epochs: int, work: Path) -> dict[str, float]:
     group = shifted_study(shifts, seed)
     genus = next(rank for rank in sequences["taxonomy"] if rank["rank"] == 2)
     return {
-        "faith_pd_r": faith_pd["aam"]["faith_pd_r"],
-        "faith_pd_r_all_reads": whole["aam"]["faith_pd_r"],
+        "faith_pd_r": gathered["aam"]["faith_pd_r"],
+        "faith_pd_r_of_richness": richness_r(gatherings, work / "gathered", 0),
+        "faith_pd_r_hosts": faith_pd["aam"]["faith_pd_r"],
+        "faith_pd_r_hosts_of_richness": richness_r(study, work / "faith_pd", DEPTH),
         "unifrac_r": unweighted["aam"]["unifrac_r"],
         "generalized_r": generalized["aam"]["unifrac_r"],
         "bases": sequences["novel_asvs"]["nucleotide_accuracy"],
@@ -195,10 +234,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows[seed] = figures(seed, options.epochs, Path(folder))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
-    print(f"{'':22}" + "".join(f"seed {seed:>4} " for seed in rows) + "  median")
+    print(f"{'':28}" + "".join(f"seed {seed:>4} " for seed in rows) + "  median")
     for name in next(iter(rows.values())):
         values = [row[name] for row in rows.values()]
-        print(f"{name:22}" + "".join(f"{value:9.3f} " for value in values) + f"{median(values):8.3f}")
+        print(f"{name:28}" + "".join(f"{value:9.3f} " for value in values) + f"{median(values):8.3f}")
     finish({"benchmark": "objectives", "epochs": options.epochs, "seeds": rows}, options.json)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+
+from aam_models.build import build_encoder
 
 MIXED, EQUAL = (8, 11, 15, 20), (14,)
 WAYS = {
@@ -43,6 +46,46 @@ def test_an_asv_alone_is_its_transformed_tokens_pooled(config, model_of, batch_o
     beside_longer = encoder(batch_of([{"ACNT": 1.0, "ACGTACGTACGT": 2.0}])).embeddings[:1]
     torch.testing.assert_close(alone, expected, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(beside_longer, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("beside", [{}, {"ACGTACGTACGT": 2.0}], ids=["alone", "beside a longer one"])
+def test_the_sum_of_sites_is_added_with_unit_variance(beside, config, model_of, batch_of) -> None:
+    encoder = model_of(replace(config, site_sum=True)).asv_encoder
+    batch = batch_of([{"ACNT": 1.0} | beside])
+    with_sum = encoder(batch).embeddings[0]
+    encoder.site_sum = False
+    sites = torch.tensor([5, 1, 2, 7, 4]) + config.alphabet.size * torch.arange(5)
+    total = encoder.site_embedding.weight[sites].sum(dim=0) / (0.3 * 5**0.5)
+    torch.testing.assert_close(with_sum, encoder(batch).embeddings[0] + total, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [MIXED, EQUAL], ids=["mixed", "equal"])
+def test_sums_do_not_depend_on_chunks(
+    lengths, config, model_of, batch_of, random_samples, outputs_and_gradients, assert_same
+) -> None:
+    encoder, samples = model_of(replace(config, site_sum=True)), random_samples((5, 3, 8), lengths)
+    whole = outputs_and_gradients(encoder, batch_of(samples, always_masked=True))
+    chunked = outputs_and_gradients(encoder, batch_of(samples, by_length=True, chunk_size=2))
+    assert_same(chunked[0], whole[0])
+    assert_same(chunked[1], whole[1])
+
+
+def test_relatives_are_told_apart_from_the_start(config, model_of, batch_of, random_samples) -> None:
+    """Sequences that differ at a tenth of their positions: the spread of embeddings over the size of their mean."""
+    ratio = {}
+    for site_sum in (False, True):
+        torch.manual_seed(0)
+        encoder = build_encoder(replace(config, site_sum=site_sum, max_bp=100)).double().asv_encoder
+        generator = np.random.default_rng(0)
+        ancestor = generator.choice(list("ACGT"), 100)
+        kin = {
+            "".join(np.where(generator.random(100) < 0.1, generator.permutation(ancestor), ancestor)): 1.0
+            for _ in range(40)
+        }
+        with torch.no_grad():
+            embeddings = encoder(batch_of([kin])).embeddings
+        ratio[site_sum] = float((embeddings - embeddings.mean(0)).norm(dim=1).mean() / embeddings.mean(0).norm())
+    assert ratio[True] > 2 * ratio[False]
 
 
 def test_codes_behind_the_end_of_a_sequence_do_not_matter(config, model_of, batch_of) -> None:

@@ -62,7 +62,7 @@ def test_version_1_knew_one_way_to_tell_abundances_and_no_taxonomy(config) -> No
     for present in (config, PredictorConfig(config, 2, (8,), 0.1)):
         content = json.loads(config_to_json(present))
         encoder = content["model"].get("encoder", content["model"])
-        for name in ("count_embedding_method", "taxonomy_classes", "distance_scale", "size_embedding"):
+        for name in ("count_embedding_method", "taxonomy_classes", "distance_scale", "size_embedding", "site_sum"):
             del encoder[name]
         assert config_from_json(json.dumps(content | {"format_version": 1}), "config.json") == present
     with pytest.raises(ModelError, match=r"config.json: not a configuration of format version 1"):
@@ -79,10 +79,10 @@ def test_version_1_knew_one_way_to_tell_abundances_and_no_taxonomy(config) -> No
         (set_at("format_version", "1"), "'1' is not a format version"),
         (set_at("format_version", 0), "0 is not a format version"),
         (set_at("format_version", 1.0), "1.0 is not a format version"),
-        (set_at("format_version", 3), "format version 3 is newer than this program reads .* pip install -U aam-cli"),
+        (set_at("format_version", 4), "format version 4 is newer than this program reads .* pip install -U aam-cli"),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
-        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 10 more"),
+        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 11 more"),
         (set_at("model", []), "model: expected a JSON object"),
         (remove("model.out_width"), "model: missing keys: out_width"),
         (set_at("model.colour", 1), "model: unknown keys: colour"),

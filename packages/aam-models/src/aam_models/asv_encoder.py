@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -19,11 +21,17 @@ class AsvEncoder(nn.Module):
     A base is embedded three times: as such, by its position, and as this base at this position. Amplicons begin at a
     primer, so the last says at once what attention would have to find out: which of their common positions differ.
 
+    With ``site_sum`` the sum of the last over an ASV's bases stands in its embedding beside what attention makes of
+    them, scaled to a variance of about 1. ASVs of one gene differ at few positions: in a mean over transformed bases
+    their differences are a tenth of what they have in common, in this sum about half, so that the sample level can
+    tell them apart from the first step.
+
     The chunk loop is inside, so the module is entered once per batch whatever the batch holds.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
+        self.site_sum = config.site_sum
         self.token_embedding = nn.Embedding(config.alphabet.size, config.width)
         self.position_embedding = nn.Embedding(config.max_bp + 1, config.width)
         self.site_embedding = nn.Embedding((config.max_bp + 1) * config.alphabet.size, config.width)
@@ -42,8 +50,10 @@ class AsvEncoder(nn.Module):
         embeddings, logits = [], []
         for chunk in batch.chunks:
             mask = self._mask(batch, chunk)
-            x = self._attend(batch, chunk, mask)
-            embeddings.append(self.pooling(x, mask))
+            tokens, sites = self._embed(batch, chunk)
+            x = self.transformer(tokens, mask)
+            pooled = self.pooling(x, mask)
+            embeddings.append(pooled + scaled_sum(sites, mask) if self.site_sum else pooled)
             if self.nucleotide_head is not None and chunk.last_masked > chunk.first_masked:
                 masked = slice(chunk.first_masked, chunk.last_masked)
                 logits.append(
@@ -53,11 +63,12 @@ class AsvEncoder(nn.Module):
             logits.append(self.nucleotide_head(x[:0, 0]))
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
-    def _attend(self, batch: Batch, chunk: Chunk, mask: Tensor | None) -> Tensor:
+    def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:
+        """Embeddings of tokens, and the part of them that is of sites, [U of the chunk, L of the chunk, D] each."""
         tokens = batch.tokens[chunk.start : chunk.stop, : chunk.length].long()
         sites = tokens + torch.arange(chunk.length, device=tokens.device) * self.token_embedding.num_embeddings
-        x = self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length] + self.site_embedding(sites)
-        return self.transformer(x, mask)
+        of_sites = self.site_embedding(sites)
+        return self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length] + of_sites, of_sites
 
     @staticmethod
     def _mask(batch: Batch, chunk: Chunk) -> Tensor | None:
@@ -66,3 +77,16 @@ class AsvEncoder(nn.Module):
             return None
         positions = torch.arange(chunk.length, device=batch.tokens.device)
         return positions < batch.lengths[chunk.start : chunk.stop, None]
+
+
+def scaled_sum(sites: Tensor, mask: Tensor | None) -> Tensor:
+    """Sum over positions, [U, L, D] -> [U, D], of variance 1 where the embeddings have that of their first draw.
+
+    Args:
+        sites: embeddings of sites.
+        mask: bool [U, L], True = real; None where all are.
+    """
+    if mask is None:
+        return sites.sum(dim=1) / (EMBEDDING_STD * math.sqrt(sites.shape[1]))
+    real = mask[:, :, None].to(sites.dtype)
+    return (sites * real).sum(dim=1) / (EMBEDDING_STD * real.sum(dim=1).sqrt())

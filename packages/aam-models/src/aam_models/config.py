@@ -157,6 +157,7 @@ class EncoderConfig:
         distance_head, faith_pd_head, nucleotide_head, count_head: which pretraining heads exist.
         taxonomy_classes: number of taxa at each rank that the taxonomy head predicts; none = no such head.
         size_embedding: whether the number of a sample's ASVs is an input; attention, a mean, does not see it.
+        site_sum: whether an ASV's embedding holds the sum of its bases' site embeddings, see `AsvEncoder`.
         distance_scale: what a distance of 1 of the distance head means; 1 for metrics that are at most 1.
     """
 
@@ -175,6 +176,7 @@ class EncoderConfig:
     taxonomy_classes: tuple[int, ...] = ()
     distance_scale: float = 1.0
     size_embedding: bool = False
+    site_sum: bool = False
 
     def __post_init__(self) -> None:
         _require(

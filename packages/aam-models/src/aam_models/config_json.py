@@ -12,7 +12,7 @@ from aam_models.config import EncoderConfig, PredictorConfig
 from aam_models.errors import ModelError, first_few
 from aam_models.migrations import MIGRATIONS, migrate
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KINDS: dict[str, type] = {"encoder": EncoderConfig, "predictor": PredictorConfig}
 LARGEST_INTEGER = 2**53  # in a float field: what a float holds exactly
 _C = TypeVar("_C")

@@ -30,11 +30,19 @@ def migrate(content: Content, version: int, steps: Sequence[Callable[[Content], 
 
 def _methods_and_taxonomy(content: Content) -> Content:
     """Version 2: how abundances are told, the taxonomy head, distances above 1, the number of ASVs."""
-    model = content["model"]
     added = {"count_embedding_method": "add", "taxonomy_classes": [], "distance_scale": 1.0}
-    added["size_embedding"] = False
+    return _of_encoder(content, added | {"size_embedding": False})
+
+
+def _site_sums(content: Content) -> Content:
+    """Version 3: the sum of site embeddings in those of ASVs."""
+    return _of_encoder(content, {"site_sum": False})
+
+
+def _of_encoder(content: Content, added: Content) -> Content:
+    model = content["model"]
     encoder = {**model.get("encoder", model), **added}
     return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
 
 
-MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy,)
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy, _site_sums)

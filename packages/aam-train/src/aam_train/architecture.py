@@ -42,6 +42,7 @@ def new_encoder_config(
         count_embedding=options.count_embedding is not False,
         count_embedding_method=options.count_embedding_method or "add",
         size_embedding=weights.faith_pd > 0,  # the objective that cannot do without
+        site_sum=True,
     )
     return with_heads(config, weights, taxonomy_classes=taxonomy_classes, distance_scale=distance_scale)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,7 @@ def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReport
         console.note(f"{judged['samples']:,} samples {_WORDS[part]}:")
         for target, models in judged["targets"].items():
             for model, metrics in models.items():
-                figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+                figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
                 console.note(f"  {target}, {NAMES[model]:<9} {figures}")
 
 
