@@ -25,8 +25,9 @@ def check_version(version: str = torch.__version__) -> None:
 def ddp(module: nn.Module) -> DistributedDataParallel:
     """DDP whose buffers, constants of the training samples, are sent once, now, and not at every step."""
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    never: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
-    return DistributedDataParallel(module, **never)
+    buffers: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    # gradients lie in the memory that is sent: otherwise it would be there twice
+    return DistributedDataParallel(module, gradient_as_bucket_view=True, **buffers)
 
 
 def fsdp_settings(device: torch.device, size: int, *, precision: str, cpu_offload: bool) -> dict[str, Any]:
