@@ -53,7 +53,9 @@ def joined(
         raise TrainError("--distributed-backend nccl is for GPUs: leave it out on the CPU")
     kept_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store = _meet(place, options, keeps=place.rank == 0 and not kept_by_agent)
-    with Watch(_meet(place, options, keeps=False), place, options.distributed_timeout), _lost_processes_told(options):
+    keeper = "torchrun" if kept_by_agent else "process 0"
+    watch = Watch(_meet(place, options, keeps=False), place, keeper, options.distributed_timeout)
+    with watch, _lost_processes_told(options):
         timeout = timedelta(seconds=options.distributed_timeout)
         kinds = f"cpu:gloo,cuda:{backend}" if where.type == "cuda" else "gloo"
         shared = PrefixStore("group", store)
