@@ -6,7 +6,9 @@ the rest. Arguments after ``--`` go to the session's tool: ``python -m nox -s te
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -58,7 +60,28 @@ def tests(session: nox.Session) -> None:
 def tests_slow(session: nox.Session) -> None:
     """Run the tests that need minutes."""
     sync(session, "test")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow and not slurm", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def slurm(session: nox.Session) -> None:
+    """Run job scripts on a Slurm of two nodes on this machine; installs Debian's packages as root, else is skipped."""
+    needed = {"sbatch": "slurm-wlm", "munged": "munge", "shellcheck": "shellcheck"}
+    missing = [package for program, package in needed.items() if shutil.which(program) is None]
+    if os.geteuid() or (missing and shutil.which("apt-get") is None):
+        session.skip("needs root on Debian")
+    if missing:
+        try:
+            session.run("apt-get", "update", "-qq", external=True)
+            session.run(
+                *("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing),
+                external=True,
+                env={"DEBIAN_FRONTEND": "noninteractive"},
+            )
+        except CommandFailed:
+            session.skip(f"{', '.join(missing)} cannot be installed here")
+    sync(session, "test")
+    session.run("pytest", "-m", "slurm", *(session.posargs or ["tests/slurm"]))
 
 
 @nox.session(reuse_venv=True)

@@ -11,10 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
+from aam_cli.categorical_help import HELP
 from aam_cli.command import ConfigCommand
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.main import cli
+from aam_rocm_tools.main import main as rocm
 from aam_train import run_demo
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +45,7 @@ def aam_commands() -> list[str]:
     found = set()
     for document in DOCUMENTS:
         for line in commands(document):
-            if match := re.search(r"(?:^|\buv run )(aam\b.*)", line):
+            if match := re.search(r"(?:^|\buv run )(aam(?: .*)?)$", line):
                 found.add(match[1])
     return sorted(found)
 
@@ -62,6 +64,26 @@ def test_documented_commands_parse_and_their_values_are_accepted(line: str) -> N
     parsed = command.make_context(name, rest, parent=context)
     if isinstance(command, ConfigCommand) and parsed.params["config"] is None:
         read_config(command.root_class, parsed, None)
+
+
+def rocm_commands() -> list[str]:
+    found = {line for document in DOCUMENTS for line in commands(document) if line.startswith("aam-rocm ")}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", rocm_commands())
+def test_documented_commands_of_the_rocm_tools_parse(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = shlex.split(line.split(" > ")[0])[1:]
+    monkeypatch.chdir(tmp_path)
+    for word in words:  # files that a command reads have to be there
+        if re.fullmatch(r"profile-\w+|runs/\w+|.*\.csv", word):
+            (tmp_path / word).mkdir(parents=True, exist_ok=True)
+    context = click.Context(rocm, info_name="aam-rocm")
+    name, command, rest = rocm.resolve_command(context, words)
+    assert command is not None
+    command.make_context(name, rest, parent=context)
 
 
 def test_the_steps_of_the_quickstart_are_those_of_the_demo() -> None:
@@ -98,6 +120,10 @@ def test_readme_shows_the_real_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     done = subprocess.run([sys.executable, "-m", "aam_cli", "--help"], capture_output=True, text=True, check=True)
     assert f"$ aam --help\n{done.stdout}" in blocks(ROOT / "README.md", "text")
+
+
+def test_the_page_about_metadata_has_the_text_that_the_program_prints() -> None:
+    assert HELP in blocks(ROOT / "docs" / "conditioning.md", "text")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -14,12 +14,16 @@ from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
 from aam_train.config_io import config_fields
 
-PROGRAM = {"--config", "--quiet", "--debug", "--help", "--help-all"}
+PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
 CONFIGS = (
+    "aam_data.category_config",
     "aam_data.config",
     "aam_data.simulate_config",
+    "aam_models.conditioning_config",
     "aam_models.config",
+    "aam_models.head_config",
+    "aam_models.link_config",
     "aam_train.compute_config",
     "aam_train.config",
     "aam_train.experiment",

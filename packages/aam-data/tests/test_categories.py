@@ -35,7 +35,7 @@ def metadata(tmp_path: Path) -> Metadata:
 
 def test_codes_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
     codec = CategoryCodec.fit(metadata, TRAIN, ["site", "season"])
-    assert codec == CategoryCodec(("site", "season"), (("a", "b"), ("summer", "winter")))
+    assert codec == CategoryCodec(("site", "season"), (("a", "b"), ("summer", "winter")), ((1, 2), (1, 1)))
     assert codec.sizes == (3, 3)
     found = codec.apply(metadata)
     assert found.codes.tolist() == [[2, 2], [1, 1], [2, 0], [0, 1], [0, 0], [0, 1]]
@@ -74,13 +74,16 @@ def test_saved_categories_are_the_same(metadata: Metadata) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"columns": ["a"]}, r"categories: missing keys \(names\)"),
-        ({"columns": ["a"], "names": [["y", "x"]]}, "not sorted and distinct"),
-        ({"columns": ["a"], "names": [["x", "x"]]}, "not sorted and distinct"),
-        ({"columns": ["a"], "names": [[]]}, "not sorted and distinct"),
-        ({"columns": ["a"], "names": ["xy"]}, "not texts"),
-        ({"columns": ["a"], "names": [[1]]}, "not texts"),
-        ({"columns": ["a", "b"], "names": [["x"]]}, "not those of distinct columns"),
+        ({"columns": ["a"]}, r"categories: missing keys \(names, counts\)"),
+        ({"columns": ["a"], "names": [["y", "x"]], "counts": [[1, 1]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": [["x", "x"]], "counts": [[1, 1]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": [[]], "counts": [[]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": ["xy"], "counts": [[1]]}, "not texts"),
+        ({"columns": ["a"], "names": [[1]], "counts": [[1]]}, "not texts"),
+        ({"columns": ["a", "b"], "names": [["x"]], "counts": [[1]]}, "not those of distinct columns"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[1, 2]]}, "do not go with the numbers"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[0]]}, "not above 0"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[True]]}, "not above 0"),
     ],
 )
 def test_other_saved_categories_are_refused(values: object, message: str) -> None:

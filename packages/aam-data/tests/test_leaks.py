@@ -18,6 +18,7 @@ from aam_data.leaks import (
     SharedGroups,
     TargetFollowsColumn,
     TargetFollowsDepth,
+    TargetFollowsInput,
     find_leaks,
     leak_notes,
     suspicious_columns,
@@ -235,3 +236,26 @@ def test_reads_per_sample_tell_the_patients_of_a_real_study() -> None:
     (splits,) = make_splits(study, rows, SplitOptions(), 42, target)
     kinds = [type(leak) for leak in find_leaks(study, splits, target, None, 5000)]
     assert kinds == [SharedGroups, SharedCommunities, TargetFollowsColumn, TargetFollowsDepth]
+
+
+def test_a_category_that_the_model_is_given_and_that_tells_the_target(tmp_path: Path) -> None:
+    study = simulated(tmp_path)
+    assert study.metadata is not None
+    rows = np.arange(160)
+    (splits,) = make_splits(study, rows, SplitOptions(group_column="host"), 42, DEGREE_DAYS)
+    assert find_leaks(study, splits, DEGREE_DAYS, "host", 1000) == []
+    (found,) = find_leaks(study, splits, DEGREE_DAYS, "host", 1000, ("season", "location"))
+    assert isinstance(found, TargetFollowsInput)
+    assert (found.column, found.level) == ("season", "note")
+    truth, season, host = (
+        study.metadata.numeric("degree_days"),
+        study.metadata.text("season"),
+        study.metadata.text("host"),
+    )
+    predicted = [truth[(season == season[i]) & (host != host[i])].mean() for i in rows]
+    expected = 1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+    assert found.explained == pytest.approx(expected)
+    assert found.text == (
+        f"degree_days follows season, which the model is given and which alone explains {expected:.0%} of its "
+        "variance: compare with what the report says of the metadata alone"
+    )

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from aam_models.batch import Batch, Chunk
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import Alphabet, EncoderConfig, PredictorConfig
+from aam_models.config import Alphabet, EncoderConfig
 from aam_models.encoder import Encoder
 from aam_models.masking import hidden_occurrences, masked_positions
 from aam_models.predictor import Predictor
+from aam_models.predictor_config import PredictorConfig
 
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
 START, MASK = 5, 6

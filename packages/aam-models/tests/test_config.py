@@ -12,12 +12,12 @@ from aam_models.config import (
     PRESETS,
     Alphabet,
     EncoderConfig,
-    HeadOptions,
     ModelOptions,
-    PredictorConfig,
     Size,
 )
 from aam_models.errors import ModelError
+from aam_models.head_config import HeadOptions
+from aam_models.predictor_config import PredictorConfig
 
 
 def test_sizes_come_from_the_preset_unless_given() -> None:

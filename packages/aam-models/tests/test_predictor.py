@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from aam_models.build import build_predictor
-from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.config import EncoderConfig
+from aam_models.predictor_config import PredictorConfig
 
 LENGTHS = (6, 9, 14)
 
@@ -39,7 +40,8 @@ def test_known_embeddings_replace_the_encoder(config, model_of, batch_of, random
     again, same = predictor(batch, encoded)
     assert same is encoded
     assert torch.equal(again.outputs, predicted.outputs)
-    assert torch.equal(predictor.predict_from(encoded.sample_embeddings).outputs, predicted.outputs)
+    conditions = predictor.conditioning(batch)
+    assert torch.equal(predictor.predict_from(encoded.sample_embeddings, conditions).outputs, predicted.outputs)
 
 
 def test_gradients_reach_every_parameter(config, batch_of, random_samples) -> None:
@@ -57,8 +59,8 @@ def test_gradients_reach_every_parameter(config, batch_of, random_samples) -> No
 
 def test_dropout_acts_in_training_only(config, model_of, batch_of, random_samples) -> None:
     predictor = model_of(PredictorConfig(bare(config), out_width=2, hidden_dims=(50,), dropout=0.5))
-    embeddings = torch.randn(4, config.width, dtype=torch.float64)
+    batch = batch_of(random_samples((5, 3), LENGTHS))
     predictor.train()
-    assert not torch.equal(predictor.predict_from(embeddings).outputs, predictor.predict_from(embeddings).outputs)
+    assert not torch.equal(predictor(batch)[0].outputs, predictor(batch)[0].outputs)
     predictor.eval()
-    assert torch.equal(predictor.predict_from(embeddings).outputs, predictor.predict_from(embeddings).outputs)
+    assert torch.equal(predictor(batch)[0].outputs, predictor(batch)[0].outputs)

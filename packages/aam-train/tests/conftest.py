@@ -30,7 +30,8 @@ from aam_data.selection import make_splits
 from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
 from aam_data.simulate_config import SimulateOptions
 from aam_data.study import Study, read_study
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_train import forest
 from aam_train.config import RunOptions, TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig

@@ -9,7 +9,8 @@ import torch
 
 from aam_models.batch import AsvOutput
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions, PredictorConfig
+from aam_models.config import ModelOptions
+from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
@@ -17,7 +18,8 @@ from aam_train.compute import Compute, Update, build_compute, compute_settings, 
 from aam_train.compute_config import ComputeOptions
 from aam_train.errors import TrainError
 from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objective import Objective, Weights
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData
 from aam_train.step import Step
@@ -75,7 +77,7 @@ def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
 @pytest.mark.parametrize("kernel", ["math", "flash"])
 def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
     expected, gradients = loss_and_gradients(data, *encoder_step(data))
-    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU):  # type: ignore[arg-type]
+    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU, Reporters()):  # type: ignore[arg-type]
         loss, others = loss_and_gradients(data, *encoder_step(data))
     assert loss == pytest.approx(expected, rel=1e-5)
     assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
@@ -84,7 +86,7 @@ def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
 def test_a_kernel_that_the_device_lacks_is_refused() -> None:
     options = ComputeOptions(attn_implementation="mem_efficient")
     message = r"--attn-implementation mem_efficient: cpu has no such kernel for float32\. Leave the option out"
-    with pytest.raises(TrainError, match=message), compute_settings(options, CPU):
+    with pytest.raises(TrainError, match=message), compute_settings(options, CPU, Reporters()):
         pass
 
 
@@ -93,10 +95,10 @@ def test_settings_of_the_process_hold_for_the_run_alone() -> None:
         return torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
 
     before = settings()
-    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU):
+    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU, Reporters()):
         assert settings() == ("high", True)
     assert settings() == before
-    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU):
+    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU, Reporters()):
         raise RuntimeError("the run")
     assert settings() == before
 
@@ -138,7 +140,7 @@ def test_nothing_in_a_micro_step_waits_for_the_device(data: RunData, predictor: 
         batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
         data.maker.collator.targets = None
         model = build_predictor(PredictorConfig(config, 2, (8,), 0.1))
-        objective = Objective(WEIGHTS, MASKING, data.pairs, TargetLoss("huber", torch.ones(2, device=meta)))
+        objective = Objective(WEIGHTS, MASKING, data.pairs, NumberLosses((NumberLoss("huber"),) * 2))
     step = Step(model.to(meta), meta)
     step.train_mode()
     true = objective.look_up(batch)

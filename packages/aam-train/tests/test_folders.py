@@ -35,7 +35,9 @@ def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:
 
 def test_records_of_another_form_are_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "training.json", {"command": "train", "colour": "blue"})
-    with pytest.raises(ModelError, match=r"training.json: missing or unknown keys: best_metric, best_value, colour"):
+    with pytest.raises(
+        ModelError, match=r"training.json: missing or unknown keys: best_metric, best_value, class_weights, colour"
+    ):
         read_record(tmp_path / "training.json", TrainingRecord)
     with pytest.raises(ModelError, match=r"not a folder of AAM \(it has no absent.json\)"):
         read_json_object(tmp_path / "absent.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,7 +12,7 @@ from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, TargetLoss, Term, Weights, masking_for
+from aam_train.objective import Objective, Term, Weights, masking_for
 from aam_train.objective_config import MaskingOptions
 from aam_train.run_data import RunData
 from aam_train.step import Step
@@ -81,15 +80,6 @@ def test_a_term_without_anything_to_count_is_0_and_connected() -> None:
     term.value().backward()
     assert term.value().item() == 0
     assert x.grad is not None
-
-
-def test_targets_are_compared_in_standard_deviations() -> None:
-    loss = TargetLoss("mse", torch.tensor([2.0, 0.5]))
-    outputs, targets = torch.tensor([[4.0, 1.0]]), torch.tensor([[0.0, 2.0]])
-    assert loss(outputs, targets).item() == 4.0 + 4.0
-    classes = TargetLoss("classes", torch.ones(1))
-    total = classes(torch.zeros(2, 4), torch.tensor([[3.0], [np.nan]]))
-    assert total.item() == pytest.approx(np.log(4))
 
 
 def test_distances_are_those_of_the_draw(data: RunData) -> None:

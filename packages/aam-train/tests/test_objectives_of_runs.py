@@ -27,7 +27,8 @@ from aam_data.splits import read_splits
 from aam_data.study import Study
 from aam_data.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_models.model_folder import read_config, read_weights
 from aam_train.architecture import new_encoder_config, predictor_config
 from aam_train.collate import Masking
@@ -36,8 +37,9 @@ from aam_train.describe import describe
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
 from aam_train.loading import BatchRequest
+from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.model_records import read_preprocessor, read_training
-from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.objective import Objective, Weights
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters
@@ -46,6 +48,7 @@ from aam_train.run_predict import run_predict
 from aam_train.run_pretrain import run_pretrain
 from aam_train.run_train import fill_caches, run_train
 from aam_train.step import Step
+from aam_train.target_shapes import TargetShapes
 
 Configs = Callable[..., Any]
 NO_BASES = PretrainObjective(nuc_penalty=0.0, count_penalty=0.0)
@@ -185,7 +188,7 @@ def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: 
                            count_embedding_method="film")  # fmt: skip
     config = new_encoder_config(options, 150, weights, taxonomy_classes=(1, 3))
     torch.manual_seed(0)
-    model = build_predictor(predictor_config(config, HeadOptions((8,)), 2))
+    model = build_predictor(predictor_config(config, HeadOptions((8,)), TargetShapes(2)))
     collator = data.maker.collator
     collator.taxa, collator.targets = taxa, np.random.default_rng(0).random((24, 2), dtype=np.float32)
     try:
@@ -193,7 +196,7 @@ def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: 
         batch = data.maker[BatchRequest(data.rows["train"], 0, masking)]
     finally:
         collator.taxa = collator.targets = None
-    objective = Objective(weights, masking, data.pairs, TargetLoss("huber", torch.ones(2)))
+    objective = Objective(weights, masking, data.pairs, NumberLosses((NumberLoss("huber"),) * 2))
     step = Step(model, torch.device("cpu"))
     true = objective.look_up(batch)
     found = step.losses(batch, objective, true, objective.counts(batch, true))

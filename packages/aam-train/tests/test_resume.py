@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from aam_data.category_config import CategoryOptions
+from aam_models.conditioning_config import ConditioningOptions
 from aam_train import run_pretrain as pretraining
 from aam_train import run_train as training
 from aam_train.checkpoint import Checkpoints
 from aam_train.errors import RunStopped, TrainError
 from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.optimizer_config import CategoryOptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import StepRecord
@@ -347,3 +350,23 @@ def test_cross_validation_keeps_its_finished_folds(
         assert_same_run(run / fold, expected / fold)
     for name in ("predictions.tsv", "predictions_full.tsv", "report/results.json"):
         assert (run / name).read_bytes() == (expected / name).read_bytes()
+
+
+def test_training_with_metadata_as_input_stopped_in_between(
+    train_config: Configs, interrupt: Callable[[int], None], tmp_path: Path
+) -> None:
+    """Embeddings of categories, a fusion, weights of the loss and a learning rate of their own."""
+    sections = {
+        "category": CategoryOptions(("location,season",), ("age",), None, "auto", "location"),
+        "conditioning": ConditioningOptions(categorical_fusion="gmu"),
+        "category_optimizer": CategoryOptimizerOptions(1e-2),
+    }
+    interrupt(0)
+    expected = run_train(train_config(tmp_path / "whole", **sections), quiet=True)
+    config = train_config(tmp_path / "run", run={"resume_from": "auto"}, **sections)
+    for step in (1, 4):
+        interrupt(step)
+        with pytest.raises(RunStopped):
+            run_train(config, quiet=True)
+    interrupt(0)
+    assert_same_run(run_train(config, quiet=True), expected)

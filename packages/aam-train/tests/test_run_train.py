@@ -26,7 +26,8 @@ from aam_data.rarefaction import Rarefier
 from aam_data.selection import make_splits
 from aam_data.splits import read_splits
 from aam_data.study import Study
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_train.config import TransferOptions
 from aam_train.config_io import config_from_toml
 from aam_train.errors import TrainError
@@ -245,7 +246,7 @@ def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     assert set(found["aam"]) == {"accuracy", "balanced_accuracy", "f1", "auc"}
     assert found["constant"]["auc"] == 0.5
     names = {path.name for path in (run / "report").iterdir()}
-    assert names == {"comparison.png", "confusion.png", "curves.png", "results.json"}
+    assert names == {"comparison.png", "confusion.png", "confusion.tsv", "curves.png", "results.json"}
     shares, named = rows_of(run / "predictions_probabilities.tsv"), rows_of(run / "predictions.tsv")
     assert list(shares[0]) == ["SampleID", "healthy", "stressed"]
     for row, prediction in zip(shares, named, strict=True):

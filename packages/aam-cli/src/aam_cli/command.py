@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,24 +20,29 @@ RootT = TypeVar("RootT")
 
 
 def config_command(
-    name: str, root_class: type[RootT], short_help: str | None = None
+    name: str, root_class: type[RootT], short_help: str | None = None, *further: click.Option
 ) -> Callable[[Callable[[RootT, Program], int | None]], ConfigCommand]:
     """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help, which is
-    that of ``COMMANDS`` unless it is given."""
-    return lambda function: ConfigCommand(name, root_class, function, short_help or COMMANDS[name])
+    that of ``COMMANDS`` unless it is given, and ``further`` are options beyond the config's."""
+    return lambda function: ConfigCommand(name, root_class, function, short_help or COMMANDS[name], further)
 
 
 class ConfigCommand(click.Command):
     """A command that builds its root config from the options and ``--config`` and hands it to a function."""
 
     def __init__(
-        self, name: str, root_class: type, function: Callable[[Any, Program], int | None], short_help: str
+        self,
+        name: str,
+        root_class: type,
+        function: Callable[[Any, Program], int | None],
+        short_help: str,
+        further: Sequence[click.Option] = (),
     ) -> None:
         self.root_class: type[Any] = root_class
         options = [ConfigOption(field) for field in config_fields(root_class).values()]
         super().__init__(
             name,
-            params=[*options, *program_options(), *deprecated_options(name)],
+            params=[*options, *further, *program_options(), *deprecated_options(name)],
             callback=function,
             help=f"{short_help}\n\n{inspect.getdoc(function)}",
             short_help=short_help,

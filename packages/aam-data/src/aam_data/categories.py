@@ -38,15 +38,19 @@ class CategoryCodec:
     Attributes:
         columns: of the metadata.
         names: of each column the categories, sorted; the number of the k-th is k, from 1.
+        counts: of each category the training samples that have it.
     """
 
-    columns: tuple[str, ...]
-    names: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...] = ()
+    names: tuple[tuple[str, ...], ...] = ()
+    counts: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         ordered = all(list(names) == sorted(set(names)) and names for names in self.names)
         if len(self.columns) != len(self.names) or len({*self.columns}) != len(self.columns) or not ordered:
             raise DataError("categories that are not sorted and distinct, or not those of distinct columns")
+        if [len(counts) for counts in self.counts] != [len(names) for names in self.names]:
+            raise DataError("categories that do not go with the numbers of their training samples")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -60,14 +64,15 @@ class CategoryCodec:
         Raises:
             DataError: a column is absent, or has no value among the training samples.
         """
-        names = []
+        names, counts = [], []
         for column in columns:
-            present = {value for value in metadata.text(column)[rows] if value is not None}
+            present = Counter(value for value in metadata.text(column)[rows] if value is not None)
             if not present:
                 problem = "no training sample has a value"
                 raise DataError(problem, file=metadata.path, place=f"column {column}", remedy="Choose another column")
             names.append(tuple(sorted(present)))
-        return cls(tuple(columns), tuple(names))
+            counts.append(tuple(present[name] for name in names[-1]))
+        return cls(tuple(columns), tuple(names), tuple(counts))
 
     def apply(self, metadata: Metadata, unseen: Literal["error", "unknown"] = "unknown") -> CategoryCodes:
         """The categories of samples as numbers.
@@ -105,14 +110,17 @@ class CategoryCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"columns": list(self.columns), "names": [list(names) for names in self.names]}
+        names, counts = map(list, self.names), map(list, self.counts)
+        return {"columns": list(self.columns), "names": [*names], "counts": [*counts]}
 
     @classmethod
     def from_dict(cls, values: object, place: str = "categories") -> Self:
         """What ``to_dict`` gave. Raises DataError for anything else."""
-        checked = strict_fields(values, {"columns": list, "names": list}, place)
-        columns, names = checked["columns"], checked["names"]
-        lists = all(isinstance(each, list) for each in names)
+        checked = strict_fields(values, {"columns": list, "names": list, "counts": list}, place)
+        columns, names, counts = checked["columns"], checked["names"], checked["counts"]
+        lists = all(isinstance(each, list) for each in (*names, *counts))
         if not lists or not all(isinstance(text, str) for texts in (columns, *names) for text in texts):
             raise DataError("columns or categories that are not texts", place=place)
-        return cls(tuple(columns), tuple(map(tuple, names)))
+        if not all(type(count) is int and count > 0 for each in counts for count in each):
+            raise DataError("numbers of training samples that are not above 0", place=place)
+        return cls(tuple(columns), tuple(map(tuple, names)), tuple(map(tuple, counts)))

@@ -236,6 +236,9 @@ class TargetOptions:
     """Older spelling of --normalize-by."""
     log_transform_targets: bool = False
     """Older spelling of --target-transform log-minmax, and beside --normalize-by of log-zscore."""
+    out_dim: int | None = None
+    """Outputs of the model, to be held against the data: classes, or numbers (times quantiles). Default: what they
+    say."""
 
     def __post_init__(self) -> None:
         _require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
@@ -247,6 +250,7 @@ class TargetOptions:
             not (self.classifier and len(self.metadata_column) > 1),
             "--classifier takes one --metadata-column; train one model per class column",
         )
+        _require(self.out_dim is None or self.out_dim >= 1, f"--out-dim {self.out_dim}: must be 1 or more")
         scaled = self.target_transform or self.normalize_by or self.older_spellings()
         _require(
             not (self.classifier and scaled),

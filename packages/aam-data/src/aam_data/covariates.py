@@ -37,8 +37,8 @@ class CovariateScaler:
         scales: of each column, see ``transforms.ZScore``.
     """
 
-    columns: tuple[str, ...]
-    scales: tuple[ZScore, ...]
+    columns: tuple[str, ...] = ()
+    scales: tuple[ZScore, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.scales) or len({*self.columns}) != len(self.columns):

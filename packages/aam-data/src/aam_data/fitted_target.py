@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from aam_data.category_scales import CategoryScales
 from aam_data.config import TargetOptions
+from aam_data.conformal import ascending, widen
 from aam_data.errors import DataError
 from aam_data.labels import ClassLabels
 from aam_data.strict_json import strict_fields
@@ -31,7 +32,7 @@ class TargetSpec:
     Attributes:
         name: the column.
         kind: a number, or one of several classes.
-        width: model outputs for it: 1, or the number of classes.
+        width: model outputs for it: 1, the number of its quantiles, or the number of classes.
     """
 
     name: str
@@ -46,18 +47,26 @@ class FittedTarget:
     Attributes:
         transform: of all samples.
         by_category: transforms that take its place in some categories.
+        quantiles: what its outputs are, ascending, the median among them; empty when its output is the prediction.
+        widening: of each pair of quantiles, from the outermost in, what calibration adds to either side in transformed
+            units; empty without calibration.
     """
 
     spec: TargetSpec
     transform: TargetTransform | None = None
     labels: ClassLabels | None = None
     by_category: CategoryScales | None = None
+    quantiles: tuple[float, ...] = ()
+    widening: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         classes = len(self.labels.names) if self.labels else 0
-        fits = self.transform is not None and self.labels is None and self.spec.width == 1
+        fits = self.transform is not None and self.labels is None and self.spec.width == max(len(self.quantiles), 1)
+        fits = fits and (not self.quantiles or (0.5 in self.quantiles and ascending(self.quantiles)))
+        fits = fits and len(self.widening) in (0, len(self.quantiles) // 2)
         if self.spec.kind == "classification":
-            fits = self.transform is None and self.by_category is None and classes == self.spec.width >= 2
+            fits = self.transform is None and self.by_category is None and not self.quantiles
+            fits = fits and classes == self.spec.width >= 2
         if not fits:
             problem = f"{self.spec.kind} does not go with its transform, labels or width"
             raise DataError(problem, place=f"target {self.spec.name}", offenders=[self])
@@ -73,6 +82,20 @@ class FittedTarget:
         transform = fit_transform(scale.kind, values[rows], column, metadata.path)
         by_category = CategoryScales.fit(scale.kind, values, metadata, rows, scale.by) if scale.by else None
         return cls(TargetSpec(column, "regression", 1), transform=transform, by_category=by_category)
+
+    def with_quantiles(self, quantiles: tuple[float, ...]) -> Self:
+        """The same target when these quantiles of it are predicted; none = one number."""
+        return replace(self, spec=replace(self.spec, width=max(len(quantiles), 1)), quantiles=quantiles, widening=())
+
+    def point(self, outputs: np.ndarray) -> np.ndarray:
+        """The prediction [B] among a number's outputs [B, width]: the median where they are quantiles."""
+        median: np.ndarray = outputs[:, self.quantiles.index(0.5) if self.quantiles else 0]
+        return median
+
+    def invert_quantiles(self, outputs: np.ndarray, scales: np.ndarray) -> np.ndarray:
+        """Calibrated quantiles in the column's units, float64 [B, Q], of outputs [B, Q] and the samples' scales [B]."""
+        widened = widen(outputs.astype(np.float64), self.widening, self.quantiles.index(0.5))
+        return np.stack([self.invert(column, scales) for column in widened.T], axis=1)
 
     def apply(self, metadata: Metadata, unseen: Literal["error", "missing"]) -> np.ndarray:
         """Transformed values or class numbers of all samples, float64 [B], NaN where missing."""
@@ -103,6 +126,8 @@ def target_to_dict(target: FittedTarget) -> dict[str, Any]:
         "transform": transform_to_dict(target.transform) if target.transform else None,
         "labels": list(target.labels.names) if target.labels else None,
         "by_category": target.by_category.to_dict() if target.by_category else None,
+        "quantiles": list(target.quantiles),
+        "widening": list(target.widening),
     }
 
 
@@ -111,18 +136,25 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
 
     Args:
         values: the saved form.
-        version: format version of the preprocessor that the target belongs to; 1 had no scales by category.
+        version: format version of the preprocessor that the target belongs to; 1 had no scales by category, those
+            before 4 no quantiles.
         place: for messages.
     """
     types = {"name": str, "kind": str, "width": int, "transform": dict | None, "labels": list | None}
     if version > 1:
         types["by_category"] = dict | None
+    if version >= 4:
+        types["quantiles"] = types["widening"] = list
     checked = strict_fields(values, types, place)
     if checked["kind"] not in ("regression", "classification"):
         raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
     transform, names = checked["transform"], checked["labels"]
     if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
         raise DataError("class labels that are not distinct texts", place=place, offenders=names)
+    numbers = {name: tuple(checked.get(name, ())) for name in ("quantiles", "widening")}
+    for name, values_of in numbers.items():
+        if not all(type(value) is float for value in values_of):
+            raise DataError(f"{name} that are not numbers", place=place, offenders=list(values_of))
     fitted = transform_from_dict(transform, f"{place}: transform") if transform is not None else None
     by_category, kind = checked.get("by_category"), fitted.kind if fitted is not None else ""
     return FittedTarget(
@@ -132,4 +164,5 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
         by_category=None
         if by_category is None
         else CategoryScales.from_dict(by_category, kind, f"{place}: by category"),
+        **numbers,
     )

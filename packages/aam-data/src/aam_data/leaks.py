@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,6 +122,28 @@ class TargetFollowsColumn(Leak):
 
 
 @dataclass(frozen=True)
+class TargetFollowsInput(Leak):
+    """A category that the model is given tells the target; the attributes are those of `TargetFollowsColumn`."""
+
+    target: str
+    column: str
+    explained: float
+    classes: bool
+
+    @property
+    def level(self) -> Literal["warning", "note"]:
+        return "note"
+
+    @property
+    def text(self) -> str:
+        what = "the errors of guessing it" if self.classes else "its variance"
+        return (
+            f"{self.target} follows {self.column}, which the model is given and which alone explains "
+            f"{self.explained:.0%} of {what}: compare with what the report says of the metadata alone"
+        )
+
+
+@dataclass(frozen=True)
 class TargetFollowsDepth(Leak):
     """The number of reads of a sample tells the target."""
 
@@ -144,7 +167,12 @@ class TargetFollowsDepth(Leak):
 
 
 def find_leaks(
-    study: Study, splits: Splits, target: TargetOptions | None, group_column: str | None, rarefy_depth: int
+    study: Study,
+    splits: Splits,
+    target: TargetOptions | None,
+    group_column: str | None,
+    rarefy_depth: int,
+    inputs: Sequence[str] = (),
 ) -> list[Leak]:
     """Everything worth a warning about one split of a study.
 
@@ -154,6 +182,7 @@ def find_leaks(
         target: columns to predict; None for pretraining, which looks at shared groups and communities only.
         group_column: whose values stay together; it is not suspected itself.
         rarefy_depth: reads drawn per sample; 0 = counts as they are. Communities are compared by all their reads.
+        inputs: categorical columns that the model is given.
     """
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     train, held_out = (
@@ -170,15 +199,20 @@ def find_leaks(
     if study.metadata is not None and target is not None:
         rows = np.sort(np.concatenate([train, held_out]))  # so that all folds of the same samples say the same
         for name in target.metadata_column:
-            leaks += _follows(study, rows, name, target.classifier, columns, group_column, rarefy_depth)
+            leaks += _follows(study, rows, name, target.classifier, columns, inputs, group_column, rarefy_depth)
     return leaks
 
 
 def leak_notes(
-    study: Study, splits: Splits, target: TargetOptions | None, group_column: str | None, rarefy_depth: int
+    study: Study,
+    splits: Splits,
+    target: TargetOptions | None,
+    group_column: str | None,
+    rarefy_depth: int,
+    inputs: Sequence[str] = (),
 ) -> list[str]:
     """What ``find_leaks`` finds, as lines to print."""
-    leaks = find_leaks(study, splits, target, group_column, rarefy_depth)
+    leaks = find_leaks(study, splits, target, group_column, rarefy_depth, inputs)
     return [f"warning: {leak.text}" if leak.level == "warning" else leak.text for leak in leaks]
 
 
@@ -219,6 +253,7 @@ def _follows(
     name: str,
     classifier: bool,
     columns: list[str],
+    inputs: Sequence[str],
     group_column: str | None,
     rarefy_depth: int,
 ) -> list[Leak]:
@@ -236,14 +271,15 @@ def _follows(
         return []
     leaks: list[Leak] = []
     together = np.arange(len(rows)) if group_column is None else group_codes(metadata.text(group_column)[rows])
-    for column in columns:
+    for column in dict.fromkeys([*columns, *inputs]):
         groups = label_codes(metadata.text(column)[rows])[1]
         known = groups >= 0
         if column == name or known.sum() < FEWEST_SAMPLES:
             continue
         explained = explained_by(target[known], groups[known], together[known])
         if explained >= MOST_EXPLAINED:
-            leaks.append(TargetFollowsColumn(name, column, explained, classifier))
+            kind = TargetFollowsInput if column in inputs else TargetFollowsColumn
+            leaks.append(kind(name, column, explained, classifier))
     if study.table.is_integer:
         found = association(study.table.depths()[rows].astype(np.float64), target, classes)
         if found is not None and found.strength >= LEAST_ASSOCIATION:

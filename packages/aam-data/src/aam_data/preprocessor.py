@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from aam_data.category_config import CategoryOptions
+from aam_data.category_weights import CategoryWeights
 from aam_data.config import SampleOptions, TargetOptions
 from aam_data.errors import DataError
 from aam_data.fitted_target import FittedTarget, target_from_dict, target_to_dict
 from aam_data.labels import ClassLabels
+from aam_data.metadata_inputs import MetadataInputs
 from aam_data.strict_json import strict_fields
 from aam_data.taxon_ranks import TaxonRanks
 
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from aam_data.readers.metadata import Metadata
     from aam_data.study import Study
 
-FORMAT_VERSION = 3  # 1 had no scales by category, 2 no choice of ASVs and no taxonomy
+# 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
+FORMAT_VERSION = 4
 _SAMPLINGS = ("abundance", "first", "random")
 _LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "token_limit": 1}
 
@@ -37,6 +41,8 @@ class Preprocessor:
         asv_sampling: which those are: "abundance", "first" or "random".
         taxonomy: taxa that the encoder learned to tell; None when it did not.
         targets: in the order of the model's outputs; empty after pretraining.
+        inputs: metadata that the model reads besides.
+        loss_weights: of categories; None without any. Prediction does not need them.
     """
 
     max_bp: int
@@ -47,6 +53,8 @@ class Preprocessor:
     targets: tuple[FittedTarget, ...] = ()
     asv_sampling: str = "abundance"
     taxonomy: TaxonRanks | None = None
+    inputs: MetadataInputs = MetadataInputs()
+    loss_weights: CategoryWeights | None = None
 
     def __post_init__(self) -> None:
         wrong = [name for name, least in _LEAST.items() if getattr(self, name) < least]
@@ -68,8 +76,10 @@ class Preprocessor:
         rarefy_depth: int,
         seed: int,
         target: TargetOptions | None = None,
+        categories: CategoryOptions | None = None,
+        further_columns: Sequence[str] = (),
     ) -> Self:
-        """Fit the targets on training samples and on no others.
+        """Fit targets and inputs on training samples and on no others.
 
         Args:
             study: where the samples come from.
@@ -77,15 +87,25 @@ class Preprocessor:
             sample_options: token limit and longest sequence, which the caller has settled (not None).
             trim_length, rarefy_depth, seed: as the attributes.
             target: the columns to predict; None for pretraining.
+            categories: metadata that the model reads; None for none.
+            further_columns: categorical ones that a part of the model names; those of ``categories`` may be among
+                them.
 
         Raises:
             DataError: targets without metadata, or training values that cannot be learned from.
         """
         targets: tuple[FittedTarget, ...] = ()
+        inputs, weights = MetadataInputs(), None
         if target is not None:
             if study.metadata is None:
                 raise DataError("targets are metadata columns", remedy="Give the file with --metadata")
             metadata = study.metadata
+            chosen = categories or CategoryOptions()
+            columns = tuple(dict.fromkeys([*chosen.categories(), *further_columns]))
+            inputs = MetadataInputs.fit(metadata, train_rows, columns, chosen.numbers(), chosen.parents())
+            column, method = chosen.weight_column(), chosen.weights()
+            if column is not None and method is not None:
+                weights = CategoryWeights.fit(metadata, train_rows, column, method)
             targets = tuple(FittedTarget.fit(metadata, train_rows, column, target) for column in target.metadata_column)
         options, taxonomy = sample_options, None
         if study.taxonomy is not None:
@@ -101,6 +121,8 @@ class Preprocessor:
             targets,
             options.asv_sampling,
             taxonomy,
+            inputs,
+            weights,
         )
 
     @property
@@ -125,18 +147,35 @@ class Preprocessor:
 
     @property
     def category_columns(self) -> tuple[str, ...]:
-        """Metadata columns that predictions depend on besides the reads; empty when none does."""
+        """Metadata columns whose categories have scales of the target."""
         found = [target.by_category.columns for target in self.targets if target.by_category is not None]
         return tuple(dict.fromkeys(column for columns in found for column in columns))
 
+    @property
+    def categorical_columns(self) -> tuple[str, ...]:
+        """Metadata columns whose categories predictions depend on."""
+        return tuple(dict.fromkeys((*self.inputs.categories.columns, *self.category_columns)))
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Metadata columns that predictions depend on besides the reads; empty when none does."""
+        return tuple(dict.fromkeys((*self.inputs.columns, *self.category_columns)))
+
     def require_columns(self, metadata: Metadata | None) -> None:
-        """Raise DataError naming the ``category_columns`` that the metadata (None: no file) do not have."""
-        absent = [name for name in self.category_columns if metadata is None or name not in metadata.columns]
+        """Raise DataError naming the ``required_columns`` that the metadata (None: no file) do not have, and why the
+        model needs them."""
+        why = {
+            "a category that it reads": self.inputs.categories.columns,
+            "a number that it reads": self.inputs.covariates.columns,
+            "its target has a scale for each category": self.category_columns,
+        }
+        absent = [name for name in self.required_columns if metadata is None or name not in metadata.columns]
         if absent:
+            reasons = ((name, [text for text, columns in why.items() if name in columns]) for name in absent)
             raise DataError(
-                "the model needs these metadata columns, since its target has a scale for each of their categories",
+                "the model needs these metadata columns",
                 file=metadata.path if metadata is not None else None,
-                offenders=absent,
+                offenders=[f"{name} ({'; '.join(texts)})" for name, texts in reasons],
                 remedy="Give a file that has them with --metadata",
             )
 
@@ -162,11 +201,32 @@ class Preprocessor:
         fitted = [(target.spec.name, target.by_category) for target in self.targets]
         return [scales.describe(name, metadata, rows) for name, scales in fitted if scales is not None]
 
+    def points(self, outputs: np.ndarray) -> np.ndarray:
+        """The predictions among the outputs of numeric targets, [B, W] -> [B, T], in transformed units."""
+        return np.stack([target.point(part) for target, part in self._parts(outputs)], axis=1)
+
+    def quantiles(self, outputs: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        """Of each target its quantiles in the column's units, float64 [B, Q], calibrated; None where it has none.
+
+        Args:
+            outputs: [B, W] of the model in transformed units.
+            scales: int64 [B, T], see ``scales_of``.
+        """
+        return tuple(
+            target.invert_quantiles(part, scales[:, t]) if target.quantiles else None
+            for t, (target, part) in enumerate(self._parts(outputs))
+        )
+
+    def _parts(self, outputs: np.ndarray) -> list[tuple[FittedTarget, np.ndarray]]:
+        """Each target with its outputs [B, width]."""
+        ends = np.cumsum([target.spec.width for target in self.targets])[:-1]
+        return list(zip(self.targets, np.split(outputs, ends, axis=1), strict=True))
+
     def invert(self, outputs: np.ndarray, scales: np.ndarray | None = None) -> np.ndarray:
         """Predictions in the targets' own terms.
 
         Args:
-            outputs: [B, W] of the model: numbers in transformed units, or the probabilities of the classes.
+            outputs: [B, T] numbers in transformed units, or [B, K] probabilities of the classes.
             scales: int64 [B, T] of the samples, see ``scales_of``; None will do when there are no
                 ``category_columns``.
 
@@ -188,6 +248,8 @@ class Preprocessor:
             "targets": [target_to_dict(target) for target in self.targets],
             "asv_sampling": self.asv_sampling,
             "taxonomy": None if self.taxonomy is None else self.taxonomy.to_list(),
+            "inputs": self.inputs.to_dict(),
+            "loss_weights": None if self.loss_weights is None else self.loss_weights.to_dict(),
         }
 
     @classmethod
@@ -202,12 +264,20 @@ class Preprocessor:
         types: dict[str, Any] = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
         if version >= 3:
             types |= {"asv_sampling": str, "taxonomy": list | None}
-        checked: dict[str, Any] = {"asv_sampling": "abundance", "taxonomy": None}
+        if version >= 4:
+            types |= {"inputs": dict, "loss_weights": dict | None}
+        checked: dict[str, Any] = {"asv_sampling": "abundance", "taxonomy": None, "loss_weights": None}
         checked |= strict_fields(dict(values), types, "preprocessor")
         targets = tuple(
             target_from_dict(target, version, f"preprocessor: target {number}")
             for number, target in enumerate(checked["targets"], 1)
         )
-        taxonomy = None if checked["taxonomy"] is None else TaxonRanks.from_list(checked["taxonomy"])
-        numbers = {name: checked[name] for name in _LEAST}
-        return cls(**numbers, targets=targets, asv_sampling=checked["asv_sampling"], taxonomy=taxonomy)
+        taxonomy, weights = checked["taxonomy"], checked["loss_weights"]
+        return cls(
+            **{name: checked[name] for name in _LEAST},
+            targets=targets,
+            asv_sampling=checked["asv_sampling"],
+            taxonomy=None if taxonomy is None else TaxonRanks.from_list(taxonomy),
+            inputs=MetadataInputs.from_dict(checked["inputs"]) if version >= 4 else MetadataInputs(),
+            loss_weights=None if weights is None else CategoryWeights.from_dict(weights),
+        )

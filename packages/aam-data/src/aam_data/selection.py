@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aam_data.calibration_split import with_calibration, without_calibration
 from aam_data.config import SplitOptions, TargetOptions
 from aam_data.errors import DataError, Problems
 from aam_data.labels import check_classes
@@ -118,9 +119,30 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
 
 
 def make_splits(
-    study: Study, rows: np.ndarray, options: SplitOptions, seed: int, target: TargetOptions | None, folds: int = 0
+    study: Study,
+    rows: np.ndarray,
+    options: SplitOptions,
+    seed: int,
+    target: TargetOptions | None,
+    folds: int = 0,
+    calibration_size: float | None = None,
 ) -> list[Splits]:
-    """One split, or one a fold; groups stay together, targets (and a column to stratify by) are spread evenly."""
+    """One split, or one a fold; groups stay together, targets (and a column to stratify by) are spread evenly.
+
+    Args:
+        folds: 0 for one split.
+        calibration_size: share of the training samples that calibrates intervals; None = all of them train.
+    """
+    splits = _divide(study, rows, options, seed, target, folds)
+    if calibration_size is None:
+        return [without_calibration(split) for split in splits]
+    groups = groups_of(study, options)
+    return [with_calibration(split, calibration_size, seed, groups) for split in splits]
+
+
+def _divide(
+    study: Study, rows: np.ndarray, options: SplitOptions, seed: int, target: TargetOptions | None, folds: int
+) -> list[Splits]:
     groups = _column(study, rows, options.group_column)
     strata = strata_of(study.metadata, rows, target, options.stratify_column)
     ids = study.table.sample_ids[rows]

@@ -22,7 +22,7 @@ from aam_data.overlap import refuse_disjoint
 from aam_data.partition import partition
 from aam_data.strata import group_codes, label_codes
 
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", "calibration")
 _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata
 
 
@@ -31,12 +31,14 @@ class Splits:
     """Ids of the samples of each part, sorted; no sample is in two parts.
 
     Attributes:
+        calibration: those that make intervals honest; mostly none.
         notes: sentences about samples that are in no part.
     """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    calibration: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def part_of(self) -> dict[str, str]:
@@ -45,8 +47,9 @@ class Splits:
 
     def summary(self, groups: Mapping[str, str | None] | None = None) -> str:
         """``"329 samples train, 47 validate, 94 are held out"``, with the number of groups of each part."""
-        words = zip(("train", "validate", "are held out"), PARTS, strict=True)
-        text = ", ".join(f"{_count(getattr(self, part), groups)} {verb}" for verb, part in words)
+        words = zip(("train", "validate", "are held out", "calibrate"), PARTS, strict=True)
+        said = [(verb, part) for verb, part in words if part != "calibration" or self.calibration]
+        text = ", ".join(f"{_count(getattr(self, part), groups)} {verb}" for verb, part in said)
         alone = sum(groups[sample_id] is None for sample_id in self.part_of()) if groups else 0
         return f"{text}; {alone:,} samples without a group count as one each" if alone else text
 

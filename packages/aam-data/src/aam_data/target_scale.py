@@ -43,7 +43,7 @@ def target_scale(
     by_flag = "--normalize-targets-by" if normalize_targets_by else "--normalize-by"
     if normalize_by and normalize_targets_by:
         raise ValueError("--normalize-targets-by is the older spelling of --normalize-by: give one of them")
-    by = _columns(by_flag, normalize_by or normalize_targets_by)
+    by = split_columns(by_flag, normalize_by or normalize_targets_by)
     flag, kind = f"--target-transform {transform}", transform
     older = (
         ("--no-normalize-targets", normalize_targets is False, "none"),
@@ -64,7 +64,8 @@ def target_scale(
     return TargetScale("zscore" if kind == "zscore-category" else kind, by)
 
 
-def _columns(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
+def split_columns(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of columns that were given one by one or with commas between them; ``flag`` is named in errors."""
     names = tuple(name.strip() for value in values for name in value.split(","))
     if not all(names):
         raise ValueError(f"{flag} {','.join(values)}: the name of a column is empty")

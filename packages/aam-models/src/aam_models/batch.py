@@ -1,7 +1,8 @@
 """The contract between data and models: what goes into a forward pass and what comes out.
 
 Axes: B samples, N ASV occurrences of all samples in a row, U distinct ASVs of the batch, L tokens per ASV,
-S slots per sample (the batch's longest), D width, M masked bases, T outputs per sample, C chunks.
+S slots per sample (the batch's longest), D width, M masked bases, T outputs per sample, C categorical columns, K
+numeric ones.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class Batch:
         hidden_counts: bool [N], occurrences whose abundance the model may not see; None when all are shown.
         targets: float32 [B, T] in transformed units or class codes, NaN = missing; None without targets.
         taxa: int64 [U, R], taxon of each distinct ASV at R ranks, -1 = unknown; None when they are not predicted.
+        categories: int64 [B, C], categories of each sample, 0 = unknown; None when the model reads none.
+        covariates: float32 [B, 2 K], standardized numbers (0 where missing), then 1 where one is missing; None when
+            the model reads none.
+        sample_weights: float32 [B], what each sample's target loss is multiplied by; None for 1.
     """
 
     tokens: Tensor
@@ -68,6 +73,9 @@ class Batch:
     hidden_counts: Tensor | None = None
     targets: Tensor | None = None
     taxa: Tensor | None = None
+    categories: Tensor | None = None
+    covariates: Tensor | None = None
+    sample_weights: Tensor | None = None
 
     @property
     def n_samples(self) -> int:
@@ -121,5 +129,6 @@ class EncoderOutput(NamedTuple):
 class PredictorOutput(NamedTuple):
     """Of the predictor: ``outputs`` in transformed units, or class logits."""
 
-    outputs: Tensor  # [B, T]
+    outputs: Tensor  # [B, W]
     sample_embeddings: Tensor  # [B, D]
+    routing: Tensor | None = None  # [B, K] share of each expert of a mixture

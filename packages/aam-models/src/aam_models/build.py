@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from aam_models.config import EncoderConfig, PredictorConfig
+from torch import nn
+
+from aam_models.conditioning.conditions import Conditioning
+from aam_models.config import EncoderConfig
 from aam_models.encoder import Encoder
-from aam_models.predictor import Predictor, mlp_head
+from aam_models.fusion.build import build_fusion
+from aam_models.heads.quantiles import AscendingQuantiles
+from aam_models.heads.registry import build_head
+from aam_models.output_link import OutputLink
+from aam_models.predictor import Predictor
+from aam_models.predictor_config import PredictorConfig
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
@@ -14,6 +22,19 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 def build_predictor(config: PredictorConfig) -> Predictor:
     """A predictor with freshly drawn weights (from torch's global generator)."""
+    width, heads = config.encoder.width, config.encoder.heads
+    sizes = [category.size for category in config.conditioning.categories]
+    ascend = any(outputs > 1 for outputs in config.target_widths)
+    # what conditions is drawn last, so that the rest begins as in a model without it
     encoder = build_encoder(config.encoder)
-    head = mlp_head(config.encoder.width, config.hidden_dims, config.dropout, config.out_width)
-    return Predictor(config, encoder, head)
+    head = build_head(config)
+    return Predictor(
+        config,
+        encoder,
+        norm=nn.LayerNorm(width) if config.layer_norm else nn.Identity(),
+        head=head,
+        quantiles=AscendingQuantiles(config.target_widths, config.anchors) if ascend else nn.Identity(),
+        link=OutputLink(config.link, config.target_widths, sizes),
+        conditioning=Conditioning(config.conditioning),
+        fusion=build_fusion(config.conditioning, width, heads),
+    )

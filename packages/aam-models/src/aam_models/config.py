@@ -1,26 +1,15 @@
-"""What a model is made of. Standard library only.
+"""What an encoder is made of. Standard library only.
 
-``ModelOptions`` and ``HeadOptions`` are what people choose on the command line; ``EncoderConfig`` and
-``PredictorConfig`` are what a model folder stores and what ``build_encoder`` and ``build_predictor`` read.
+``ModelOptions`` is what people choose on the command line; ``EncoderConfig`` is what a model folder stores and what
+``build_encoder`` reads. Predictors have ``head_config``, ``conditioning_config`` and ``predictor_config``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
-from aam_models.errors import ModelError
-
-_T = TypeVar("_T")
-Common = Annotated[_T, "common"]
-
-LARGEST_WIDTH, MOST_LAYERS, LONGEST_SEQUENCE = 16_384, 256, 65_536
-MOST_RANKS, MOST_TAXA = 32, 1_000_000
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ModelError(message)
+from aam_models.limits import LARGEST_WIDTH, LONGEST_SEQUENCE, MOST_LAYERS, MOST_RANKS, MOST_TAXA, Common, require
 
 
 @dataclass(frozen=True)
@@ -67,16 +56,16 @@ class ModelOptions:
             ("--attention-heads", self.attention_heads),
             ("--attention-layers", self.attention_layers),
         ):
-            _require(value is None or value >= 1, f"{flag} {value}: must be 1 or more")
-        _require(
+            require(value is None or value >= 1, f"{flag} {value}: must be 1 or more")
+        require(
             self.count_embedding is not False or self.count_embedding_method is None,
             f"--count-embedding-method {self.count_embedding_method} and --no-count-embedding exclude each other",
         )
-        _require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
+        require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
         size = self.size()
-        _require(size.width <= LARGEST_WIDTH, f"--embedding-dim {size.width}: must be at most {LARGEST_WIDTH}")
-        _require(size.layers <= MOST_LAYERS, f"--attention-layers {size.layers}: must be at most {MOST_LAYERS}")
-        _require(
+        require(size.width <= LARGEST_WIDTH, f"--embedding-dim {size.width}: must be at most {LARGEST_WIDTH}")
+        require(size.layers <= MOST_LAYERS, f"--attention-layers {size.layers}: must be at most {MOST_LAYERS}")
+        require(
             size.width % size.heads == 0,
             f"--embedding-dim {size.width} is not a multiple of --attention-heads {size.heads}: change one",
         )
@@ -88,35 +77,6 @@ class ModelOptions:
             width=self.embedding_dim or preset.width,
             heads=self.attention_heads or preset.heads,
             layers=self.attention_layers or preset.layers,
-        )
-
-
-@dataclass(frozen=True)
-class HeadOptions:
-    """The head that turns a sample embedding into the target."""
-
-    regressor_hidden_dims: tuple[int, ...] = ()
-    """Widths of the head's hidden layers, like 64,32; default: one linear layer."""
-    regressor_dropout: float = 0.0
-    """Dropout in the head's hidden layers."""
-
-    def __post_init__(self) -> None:
-        _require(
-            len(self.regressor_hidden_dims) <= MOST_LAYERS,
-            f"--regressor-hidden-dims has {len(self.regressor_hidden_dims)} layers: must be at most {MOST_LAYERS}",
-        )
-        _require(
-            all(1 <= width <= LARGEST_WIDTH for width in self.regressor_hidden_dims),
-            f"--regressor-hidden-dims {','.join(map(str, self.regressor_hidden_dims))}: "
-            f"each must be between 1 and {LARGEST_WIDTH}",
-        )
-        _require(
-            0 <= self.regressor_dropout < 1,
-            f"--regressor-dropout {self.regressor_dropout}: must be at least 0 and below 1",
-        )
-        _require(
-            self.regressor_dropout == 0 or bool(self.regressor_hidden_dims),
-            "--regressor-dropout acts in hidden layers: give --regressor-hidden-dims too",
         )
 
 
@@ -135,10 +95,10 @@ class Alphabet:
     size: int
 
     def __post_init__(self) -> None:
-        _require(1 <= self.size <= 256, f"alphabet size {self.size}: must be 1 to 256, tokens are single bytes")
-        _require(1 <= self.n_bases <= self.size, f"{self.n_bases} bases in an alphabet of {self.size} tokens")
+        require(1 <= self.size <= 256, f"alphabet size {self.size}: must be 1 to 256, tokens are single bytes")
+        require(1 <= self.n_bases <= self.size, f"{self.n_bases} bases in an alphabet of {self.size} tokens")
         codes = {self.pad, self.start, self.mask, *range(self.first_base, self.first_base + self.n_bases)}
-        _require(
+        require(
             len(codes) == 3 + self.n_bases and min(codes) >= 0 and max(codes) < self.size,
             f"alphabet {self}: every code must be its own number from 0 to {self.size - 1}",
         )
@@ -179,43 +139,18 @@ class EncoderConfig:
     site_sum: bool = False
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.count_embedding_method in ("add", "concat", "film"),
             f"count_embedding_method {self.count_embedding_method!r}: must be add, concat or film",
         )
-        _require(
+        require(
             len(self.taxonomy_classes) <= MOST_RANKS
             and all(1 <= classes <= MOST_TAXA for classes in self.taxonomy_classes),
             f"taxonomy_classes {self.taxonomy_classes}: at most {MOST_RANKS} ranks of 1 to {MOST_TAXA:,} taxa",
         )
-        _require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
-        _require(1 <= self.max_bp <= LONGEST_SEQUENCE, f"max_bp {self.max_bp}: must be 1 to {LONGEST_SEQUENCE}")
-        _require(1 <= self.width <= LARGEST_WIDTH, f"width {self.width}: must be 1 to {LARGEST_WIDTH}")
-        _require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
+        require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
+        require(1 <= self.max_bp <= LONGEST_SEQUENCE, f"max_bp {self.max_bp}: must be 1 to {LONGEST_SEQUENCE}")
+        require(1 <= self.width <= LARGEST_WIDTH, f"width {self.width}: must be 1 to {LARGEST_WIDTH}")
+        require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
         for name, layers in (("asv_layers", self.asv_layers), ("sample_layers", self.sample_layers)):
-            _require(1 <= layers <= MOST_LAYERS, f"{name} {layers}: must be 1 to {MOST_LAYERS}")
-
-
-@dataclass(frozen=True)
-class PredictorConfig:
-    """An encoder and the head on its sample embeddings.
-
-    Attributes:
-        out_width: outputs per sample: targets, or classes.
-        hidden_dims: widths of the head's hidden layers; none = one linear layer.
-        dropout: in the head's hidden layers.
-    """
-
-    encoder: EncoderConfig
-    out_width: int
-    hidden_dims: tuple[int, ...] = ()
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(1 <= self.out_width <= 1_000_000, f"out_width {self.out_width}: must be 1 to 1,000,000")
-        _require(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
-        _require(len(self.hidden_dims) <= MOST_LAYERS, f"{len(self.hidden_dims)} hidden_dims: at most {MOST_LAYERS}")
-        _require(
-            all(1 <= width <= LARGEST_WIDTH for width in self.hidden_dims),
-            f"hidden_dims {self.hidden_dims}: each must be 1 to {LARGEST_WIDTH}",
-        )
+            require(1 <= layers <= MOST_LAYERS, f"{name} {layers}: must be 1 to {MOST_LAYERS}")

@@ -8,11 +8,12 @@ import math
 from reprlib import repr as short
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.config import EncoderConfig
 from aam_models.errors import ModelError, first_few
 from aam_models.migrations import MIGRATIONS, migrate
+from aam_models.predictor_config import PredictorConfig
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KINDS: dict[str, type] = {"encoder": EncoderConfig, "predictor": PredictorConfig}
 LARGEST_INTEGER = 2**53  # in a float field: what a float holds exactly
 _C = TypeVar("_C")

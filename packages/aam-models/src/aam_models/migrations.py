@@ -45,4 +45,16 @@ def _of_encoder(content: Content, added: Content) -> Content:
     return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
 
 
-MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy, _site_sums)
+def _conditions(content: Content) -> Content:
+    """Version 4: metadata as input of a predictor, other heads and links than a plain one."""
+    if content["kind"] != "predictor":
+        return content
+    fusion = {"kind": "none", "heads": 8, "latents": 64, "layers": 2}
+    added: Content = {"conditioning": {"categories": [], "covariates": 0, "embed_dim": 16, "fusion": fusion}}
+    added |= {"residual": False, "film_columns": [], "experts": 0, "routing_column": -1, "layer_norm": True}
+    link = {"learned_scale": False, "scaling_columns": [], "activation": "none", "floors": []}
+    added |= {"target_widths": [], "anchors": [], "link": {**link, "bounded": False, "low": [], "high": []}}
+    return {**content, "model": {**content["model"], **added}}
+
+
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy, _site_sums, _conditions)

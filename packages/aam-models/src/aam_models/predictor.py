@@ -1,38 +1,62 @@
-"""Encoder + head: what predicts metadata."""
+"""Encoder, conditions, head: what predicts metadata."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
-from aam_models.config import PredictorConfig
+from aam_models.conditioning.conditions import Conditioning, Conditions
 from aam_models.encoder import Encoder
+from aam_models.heads.base import Head, HeadOutput
+from aam_models.heads.quantiles import AscendingQuantiles
+from aam_models.output_link import OutputLink
+from aam_models.predictor_config import PredictorConfig
 
 
 class Predictor(nn.Module):
-    """Sample embedding -> LayerNorm -> head. Outputs are in transformed units, or class logits."""
+    """Sample embedding -> fusion with the conditions -> LayerNorm -> head -> ascending quantiles -> link.
 
-    def __init__(self, config: PredictorConfig, encoder: Encoder, head: nn.Module) -> None:
+    Outputs are in transformed units, or class logits. Fusion, head and link are given the conditions too; those that
+    do not look at them ignore them.
+    """
+
+    def __init__(
+        self,
+        config: PredictorConfig,
+        encoder: Encoder,
+        *,
+        conditioning: Conditioning,
+        fusion: nn.Module,
+        norm: nn.Module,
+        head: Head,
+        quantiles: nn.Module,
+        link: OutputLink,
+    ) -> None:
         super().__init__()
         self.config = config
         self.encoder = encoder
-        self.norm = nn.LayerNorm(config.encoder.width)
+        self.conditioning = conditioning
+        self.fusion = fusion
+        self.norm = norm
         self.head = head
+        self.quantiles = quantiles
+        self.link = link
 
     def forward(self, batch: Batch, encoded: EncoderOutput | None = None) -> tuple[PredictorOutput, EncoderOutput]:
         """Predict a batch; ``encoded`` is the encoder's output when it is known already (frozen, cached)."""
         encoded = self.encoder(batch) if encoded is None else encoded
-        return self.predict_from(encoded.sample_embeddings), encoded
+        return self.predict_from(encoded.sample_embeddings, self.conditioning(batch)), encoded
 
-    def predict_from(self, sample_embeddings: Tensor) -> PredictorOutput:
-        """The part after the encoder: [B, D] -> [B, T]."""
-        return PredictorOutput(self.head(self.norm(sample_embeddings)), sample_embeddings)
+    def predict_from(self, sample_embeddings: Tensor, conditions: Conditions) -> PredictorOutput:
+        """The part after the encoder: [B, D] and conditions of the same samples -> [B, T]."""
+        pooled = self.norm(self.fusion(sample_embeddings, conditions))
+        found: HeadOutput = self.head(pooled, conditions)
+        outputs = self.link(self.quantiles(found.outputs), conditions)
+        return PredictorOutput(outputs, sample_embeddings, found.routing)
 
-
-def mlp_head(width: int, hidden_dims: tuple[int, ...], dropout: float, out_width: int) -> nn.Sequential:
-    """Linear layers with GELU and dropout between; without hidden layers one linear map."""
-    layers: list[nn.Module] = []
-    for hidden in hidden_dims:
-        layers += [nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout)]
-        width = hidden
-    return nn.Sequential(*layers, nn.Linear(width, out_width))
+    def start_at(self, values: Tensor) -> None:
+        """Let a new predictor begin around these values [W]: transformed units, or class logits."""
+        values = self.link.invert_at_start(values)
+        if isinstance(self.quantiles, AscendingQuantiles):
+            values = self.quantiles.invert(values)
+        self.head.start_at(values)

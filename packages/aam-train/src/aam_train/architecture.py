@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from aam_data import alphabet
-from aam_models.config import Alphabet, EncoderConfig, HeadOptions, ModelOptions, PredictorConfig, Size
+from aam_data.metadata_inputs import MetadataInputs
+from aam_models.conditioning_config import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
+from aam_models.config import Alphabet, EncoderConfig, ModelOptions, Size
+from aam_models.head_config import HeadOptions
+from aam_models.link_config import LinkConfig, OutputOptions
+from aam_models.predictor_config import PredictorConfig
 from aam_train.errors import TrainError
 from aam_train.objective import Weights
+from aam_train.target_shapes import TargetShapes
+
+UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
 def dna_alphabet() -> Alphabet:
@@ -101,6 +110,72 @@ def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: Encod
         )
 
 
-def predictor_config(encoder: EncoderConfig, head: HeadOptions, out_width: int) -> PredictorConfig:
-    """A predictor on this encoder."""
-    return PredictorConfig(encoder, out_width, head.regressor_hidden_dims, head.regressor_dropout)
+def conditioning_config(
+    inputs: MetadataInputs, options: ConditioningOptions, fused: Collection[str], embedded: Collection[str]
+) -> ConditioningConfig:
+    """How a predictor reads these inputs.
+
+    Args:
+        fused: categorical columns that join the sample embedding; heads and links name the others. Covariates do.
+        embedded: categorical columns whose vectors are read, by fusion or head; their parents are read too.
+    """
+    codec, hierarchy = inputs.categories, inputs.hierarchy
+    columns = zip(codec.columns, codec.sizes, hierarchy.parents, hierarchy.parent_codes, strict=True)
+    read = {place for place, name in enumerate(codec.columns) if name in embedded}
+    while above := {hierarchy.parents[place] for place in read if hierarchy.parents[place] >= 0} - read:
+        read |= above
+    categories = tuple(
+        CategoryConfig(size, name in fused, parent, parent_codes, place in read)
+        for place, (name, size, parent, parent_codes) in enumerate(columns)
+    )
+    covariates = len(inputs.covariates.columns)
+    fuses = covariates > 0 or any(category.fused for category in categories)
+    fusion = FusionConfig(
+        options.categorical_fusion if fuses else "none",
+        options.cross_attn_heads,
+        options.perceiver_num_latents,
+        options.perceiver_num_layers,
+    )
+    return ConditioningConfig(categories, covariates, options.categorical_embed_dim, fusion)
+
+
+def predictor_config(
+    encoder: EncoderConfig,
+    head: HeadOptions,
+    targets: TargetShapes,
+    output: OutputOptions = NO_LINK,
+    conditioning: ConditioningConfig = UNCONDITIONED,
+    columns: Sequence[str] = (),
+) -> PredictorConfig:
+    """A predictor on this encoder.
+
+    Args:
+        targets: what the outputs are.
+        columns: names of the categorical columns, in the order of ``conditioning``.
+    """
+    place = {name: number for number, name in enumerate(columns)}
+    has_floor = output.output_activation != "none"
+    link = LinkConfig(
+        learned_scale=output.learnable_output_scale,
+        scaling_columns=tuple(place[name] for name in output.scaling_columns()),
+        activation=output.output_activation,
+        floors=targets.floors if has_floor else (),
+        bounded=output.bounded_targets,
+        low=targets.low if output.bounded_targets else (),
+        high=targets.high if output.bounded_targets else (),
+    )
+    return PredictorConfig(
+        encoder,
+        targets.out_width,
+        head.regressor_hidden_dims,
+        head.regressor_dropout,
+        conditioning,
+        residual=head.residual_regression_head,
+        film_columns=tuple(place[name] for name in head.film_columns()),
+        experts=head.moe_experts or 0,
+        routing_column=-1 if head.moe_routing is None else place[head.moe_routing],
+        layer_norm=head.target_layer_norm,
+        target_widths=targets.widths,
+        anchors=targets.anchors,
+        link=link,
+    )

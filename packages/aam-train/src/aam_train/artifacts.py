@@ -75,13 +75,18 @@ def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")
-    if preprocessor.category_columns:
-        lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.category_columns)}.")
+    for target in preprocessor.targets:
+        if target.quantiles:
+            calibrated = ", calibrated" if target.widening else ""
+            shown = ", ".join(f"{q:g}" for q in target.quantiles)
+            lines.append(f"Quantiles of {target.spec.name}: {shown}{calibrated}; 0.5 is the prediction.")
+    if preprocessor.required_columns:
+        lines.append(f"Prediction needs the metadata columns {', '.join(preprocessor.required_columns)}.")
     if record.validation:
         lines += ["", "| validation metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in record.validation.items()]
     use = "aam predict --model FOLDER --table TABLE --output predictions.tsv"
-    if preprocessor.category_columns:
+    if preprocessor.required_columns:
         use += " --metadata METADATA"
     if not record.targets:
         use = "aam train --pretrained-encoder FOLDER --table TABLE --metadata METADATA --metadata-column COLUMN ..."

@@ -1,13 +1,16 @@
 """What a model must beat: a constant and a random forest, on the same samples of the same split.
 
-The forest sees relative abundances of the fixed rarefaction draw and learns from training and validation samples
-together: it needs nothing to stop early on.
+The forest sees relative abundances of the fixed rarefaction draw, and the metadata that the model reads, and learns
+from training, validation and calibration samples together: it needs nothing to stop early on. Where the model reads
+metadata, a second forest sees these alone: what it knows is no merit of the microbes.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array, hstack
 
+from aam_data.metadata_inputs import InputValues, MetadataInputs
 from aam_train.forest import ForestOptions, fit_classes, fit_numbers, relative_abundances
 from aam_train.run_data import RunData
 
@@ -21,17 +24,34 @@ def baseline_outputs(data: RunData, targets: np.ndarray, seed: int) -> dict[str,
         seed: of the forest.
 
     Returns:
-        "constant" and "random_forest": float [R, T] transformed values, or [R, K] class probabilities.
+        "constant", "random_forest" and, where the model reads metadata, "metadata_forest": float [R, T] transformed
+        values, or [R, K] class probabilities.
     """
-    learn, options = np.concatenate([data.rows["train"], data.rows["validation"]]), ForestOptions(seed)
-    abundances = relative_abundances(data.maker.samples.rarefier, np.concatenate([learn, data.rows["test"]]))
-    known, new = abundances[: len(learn)], abundances[len(learn) :]
-    n_new = new.shape[0]
+    learn = np.concatenate([rows for part, rows in data.rows.items() if part != "test"])
+    options = ForestOptions(seed)
+    rows = np.concatenate([learn, data.rows["test"]])
+    seen = {"random_forest": relative_abundances(data.maker.samples.rarefier, rows)}
+    if data.maker.collator.inputs is not None:
+        metadata = metadata_features(data.preprocessor.inputs, data.maker.collator.inputs, rows)
+        seen = {"random_forest": hstack([seen["random_forest"], metadata], "csr"), "metadata_forest": metadata}
+    n_new = len(rows) - len(learn)
     if data.preprocessor.labels is not None:
         codes, n_classes = targets[learn, 0], data.preprocessor.targets[0].spec.width
-        fitted = fit_classes(known, codes, new, n_classes, options)
         prior = np.bincount(codes[np.isfinite(codes)].astype(np.int64), minlength=n_classes)
-        return {"constant": np.tile(prior / prior.sum(), (n_new, 1)), "random_forest": fitted.outputs}
-    forests = [fit_numbers(known, targets[learn, t], new, options).outputs for t in range(targets.shape[1])]
-    constant = np.nanmean(targets[learn], axis=0, dtype=np.float64)
-    return {"constant": np.tile(constant, (n_new, 1)), "random_forest": np.stack(forests, axis=1)}
+        found = {"constant": np.tile(prior / prior.sum(), (n_new, 1))}
+        for name, features in seen.items():
+            found[name] = fit_classes(features[: len(learn)], codes, features[len(learn) :], n_classes, options).outputs
+        return found
+    found = {"constant": np.tile(np.nanmean(targets[learn], axis=0, dtype=np.float64), (n_new, 1))}
+    for name, features in seen.items():
+        known, new = features[: len(learn)], features[len(learn) :]
+        each = [fit_numbers(known, targets[learn, t], new, options).outputs for t in range(targets.shape[1])]
+        found[name] = np.stack(each, axis=1)
+    return found
+
+
+def metadata_features(fitted: MetadataInputs, inputs: InputValues, rows: np.ndarray) -> csr_array:
+    """What the model reads of the metadata of samples ``rows``, [R, X]: a 0 or 1 for each category, and covariates."""
+    pairs = zip(inputs.codes[rows].T, fitted.categories.sizes, strict=True)
+    ones = [codes[:, None] == np.arange(1, size) for codes, size in pairs]
+    return csr_array(np.concatenate([*ones, inputs.covariates[rows]], axis=1).astype(np.float64))

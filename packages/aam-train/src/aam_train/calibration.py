@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
 from aam_data.keys import Purpose, generator
 from aam_data.preprocessor import Preprocessor
@@ -46,24 +45,26 @@ def calibrate_encoder(
         encoder.faith_pd_head.calibrate(values.to(step.device))
 
 
-def start_at_prior(model: Predictor, targets: np.ndarray, preprocessor: Preprocessor) -> None:
-    """Let the head begin at the training mean, or at the training shares of the classes.
+def start_at_prior(
+    model: Predictor, targets: np.ndarray, preprocessor: Preprocessor, class_weights: Sequence[float] | None = None
+) -> None:
+    """Let the head begin at the training mean and quantiles, or at the (weighted) training shares of the classes.
 
     Args:
         targets: [R, T] of the training samples, transformed or codes, NaN = missing.
+        class_weights: [K] in the loss.
     """
-    head = model.head
-    assert isinstance(head, nn.Sequential)
-    last = head[-1]
-    assert isinstance(last, nn.Linear)
     if preprocessor.labels is not None:
         codes = targets[np.isfinite(targets[:, 0]), 0].astype(np.int64)
         shares = np.bincount(codes, minlength=len(preprocessor.labels.names)) + 1.0
+        shares = shares if class_weights is None else shares * np.array(class_weights)
         prior = np.log(shares / shares.sum())
     else:
-        prior = np.nanmean(targets, axis=0)
-    with torch.no_grad():
-        last.bias.copy_(torch.from_numpy(prior))
+        each = zip(preprocessor.targets, targets.T, strict=True)
+        prior = np.concatenate(
+            [np.nanquantile(x, t.quantiles) if t.quantiles else np.nanmean(x, keepdims=True) for t, x in each]
+        )
+    model.start_at(torch.from_numpy(prior.astype(np.float32)))
 
 
 def _some(rows: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from aam_data import alphabet
 from aam_data.dataset import Sample
 from aam_data.keys import sample_key
+from aam_data.metadata_inputs import InputValues
 from aam_data.study import Study
 from aam_models.batch import Batch, Chunk
 from aam_models.masking import hidden_occurrences, masked_positions
@@ -48,6 +49,8 @@ class Collator:
         seed: of the masks.
         targets: float32 [B of the study, T] in transformed units, NaN = missing; None without targets.
         taxa: int64 [A, R] taxa of the study's ASVs, -1 = unknown; None when they are not predicted.
+        inputs: metadata of the study's samples that the model reads; None when it reads none.
+        sample_weights: float32 [B of the study] of the target's loss; None for 1.
     """
 
     def __init__(
@@ -59,9 +62,12 @@ class Collator:
         seed: int,
         targets: np.ndarray | None = None,
         taxa: np.ndarray | None = None,
+        inputs: InputValues | None = None,
+        sample_weights: np.ndarray | None = None,
     ) -> None:
         self.sequences, self.max_bp, self.chunk_size, self.seed = study.sequences, max_bp, chunk_size, seed
         self.targets, self.taxa = targets, taxa
+        self.inputs, self.sample_weights = inputs, sample_weights
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
@@ -89,8 +95,11 @@ class Collator:
             masked_columns=torch.from_numpy(masked[1]),
             masked_bases=torch.from_numpy(masked[2]),
             hidden_counts=self._hide(rows, sizes, asv_rows[asv_index], draw, masking),
-            targets=None if self.targets is None else torch.from_numpy(self.targets[rows]),
+            targets=_rows(self.targets, rows),
             taxa=torch.from_numpy(self.taxa[asv_rows]) if masking.taxa and self.taxa is not None else None,
+            categories=None if self.inputs is None else _rows(self.inputs.codes, rows),
+            covariates=None if self.inputs is None else _rows(self.inputs.covariates, rows),
+            sample_weights=_rows(self.sample_weights, rows),
         )
 
     def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:
@@ -134,6 +143,10 @@ class Collator:
         sample_hashes = np.repeat(self.sample_hashes[rows], sizes)
         keys = self.sequences.keys[occurrences]
         return torch.from_numpy(hidden_occurrences(keys, sample_hashes, masking.count_ratio, self.seed, draw))
+
+
+def _rows(values: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
+    return None if values is None else torch.from_numpy(values[rows])
 
 
 def _slots(sample_ptr: np.ndarray) -> np.ndarray:

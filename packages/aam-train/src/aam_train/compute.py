@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from aam_models.attention_parity import attention_error, attention_is_right
 from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
 from aam_models.transformer import Transformer
 from aam_train.compute_config import ComputeOptions
@@ -81,11 +82,11 @@ def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter)
 
 
 @contextlib.contextmanager
-def compute_settings(options: ComputeOptions, device: torch.device) -> Iterator[None]:
+def compute_settings(options: ComputeOptions, device: torch.device, reporter: Reporter) -> Iterator[None]:
     """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too.
 
     Raises:
-        TrainError: an attention kernel that the device does not have.
+        TrainError: an attention kernel that the device does not have, or no right one.
     """
     matmul, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     if options.use_expandable_segments and device.type == "cuda":
@@ -94,15 +95,42 @@ def compute_settings(options: ComputeOptions, device: torch.device) -> Iterator[
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
     torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     torch.use_deterministic_algorithms(options.deterministic or deterministic)
-    backend = _BACKENDS.get(options.attn_implementation)
+    backend, compute = _BACKENDS.get(options.attn_implementation), build_compute(options, device)
     try:
-        with contextlib.nullcontext() if backend is None else sdpa_kernel(backend):
+        with trusted_attention(compute, reporter) if backend is None else sdpa_kernel(backend):
             if backend is not None:
-                _try_attention(build_compute(options, device), options.attn_implementation)
+                _try_attention(compute, options.attn_implementation)
             yield
     finally:
         torch.set_float32_matmul_precision(matmul)
         torch.use_deterministic_algorithms(deterministic)
+
+
+@contextlib.contextmanager
+def trusted_attention(compute: Compute, reporter: Reporter) -> Iterator[None]:
+    """PyTorch's choice of kernel, after a look at its numbers where builds are known to be wrong: on ROCm. What is
+    wrong is told and replaced by math.
+
+    Raises:
+        TrainError: math is wrong too.
+    """
+    kind = _TYPES.get(compute.precision, torch.float32)
+    if torch.version.hip is None or attention_is_right(compute.device, kind):
+        yield
+        return
+    name, error = str(kind).removeprefix("torch."), attention_error(compute.device, kind)
+    with sdpa_kernel(SDPBackend.MATH):
+        if not attention_is_right(compute.device, kind):
+            raise TrainError(
+                f"attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} on "
+                f"{compute.device}, math too. `aam-rocm attention` shows more; use another PyTorch"
+            )
+        reporter.note(
+            f"warning: attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} "
+            f"(off by {error:.2g} of the largest value), so --attn-implementation math is used: slower, with more "
+            "memory. `aam-rocm attention` shows more"
+        )
+        yield
 
 
 def _try_attention(compute: Compute, name: str) -> None:

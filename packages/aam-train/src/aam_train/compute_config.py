@@ -17,7 +17,8 @@ class ComputeOptions:
     tf32: bool = False
     """Matrix products of float32 in TF32 on NVIDIA GPUs: faster, 10 bits of mantissa."""
     attn_implementation: Literal["sdpa", "flash", "mem_efficient", "math"] = "sdpa"
-    """Attention kernel; sdpa lets PyTorch choose. One that the device does not have is refused at the start."""
+    """Attention kernel; sdpa lets PyTorch choose, and on ROCm compares its numbers with math first. One that the device
+    does not have is refused at the start."""
     compile_model: bool = False
     """Compile the transformer blocks with torch.compile: minutes at the start, faster steps afterwards. Left out with a
     warning on ROCm, where it is known to fail."""
@@ -25,6 +26,8 @@ class ComputeOptions:
     """Compute activations of the blocks again in the backward pass in place of keeping them: less memory, more time."""
     use_expandable_segments: bool = False
     """Let PyTorch grow its blocks of GPU memory, against fragmentation."""
+    memory_profile: bool = False
+    """Measure the peak of memory in each phase of the steps: a table in the log, memory.json in the run's folder."""
     deterministic: bool = False
     """Only kernels whose results are the same every time; refuses operations that have none. The CPU needs no such
     option."""

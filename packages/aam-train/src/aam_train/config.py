@@ -91,6 +91,9 @@ class PredictOptions:
     Default: the --val-prediction-passes of training."""
     output_variance: bool = False
     """Write the variance of the predictions over the passes into the full table (of a class: of its probability)."""
+    category_attention: Path | None = None
+    """Where to write, as .tsv, how much each sample attends to itself and to each of the --categorical-columns; for
+    models of --categorical-fusion cross-attention."""
     batch_size: int = 32
     """Samples per step; it does not change predictions."""
     device: str = "auto"
@@ -100,6 +103,10 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         _check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
+        require(
+            self.category_attention is None or self.category_attention != self.output,
+            f"--category-attention {self.category_attention}: this is --output. Name another file",
+        )
         require(self.batch_size >= 1, f"--batch-size {self.batch_size}: must be 1 or more")
         _check_device(self.device)
 
@@ -146,7 +153,7 @@ class EvaluateOptions:
     """Folder for the figures, tables and pictures; must not exist or be empty."""
     splits_from: Path | None = None
     """Run folder (or its splits.tsv) that says which samples the model trained on. Default: the model's own run."""
-    part: Common[Literal["all", "train", "validation", "test", "new"]] = "all"
+    part: Common[Literal["all", "train", "validation", "calibration", "test", "new"]] = "all"
     """Samples to judge: all, those of one part of the model's run, or those that its run does not know."""
     prediction_passes: int | None = None
     """Fixed draws of every sample whose outputs are averaged. Default: as in training."""

@@ -115,7 +115,8 @@ def _faith_pd(path: Path) -> Rows:
 
 def _splits(path: Path) -> Rows:
     found = read_splits(path)
-    return [(part, f"{len(getattr(found, part)):,} samples") for part in PARTS]
+    parts = [part for part in PARTS if part != "calibration" or found.calibration]
+    return [(part, f"{len(getattr(found, part)):,} samples") for part in parts]
 
 
 def _columns(path: Path) -> Rows:

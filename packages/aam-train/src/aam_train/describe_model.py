@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from aam_data.fitted_target import FittedTarget
-from aam_models.config import PredictorConfig
+from aam_data.preprocessor import Preprocessor
 from aam_models.model_folder import read_config
+from aam_models.predictor_config import PredictorConfig
 from aam_train.checkpoint import model_folder, run_folder_of
+from aam_train.describe_head import describe_head
 from aam_train.json_files import read_json_object
 from aam_train.model_records import read_preprocessor, read_training
+
+_MOST_CATEGORIES = 12
 
 
 def describe_model(path: Path) -> list[tuple[str, str]]:
@@ -24,8 +28,8 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     rows = [("model", str(folder)), ("made by", f"aam {record.command}, step {record.step}")]
     if isinstance(config, PredictorConfig):
         rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
-        hidden = "-".join(map(str, config.hidden_dims))
-        rows.append(("head", f"hidden layers {hidden}" if hidden else "one linear layer"))
+        rows += _metadata(config, preprocessor)
+        rows += describe_head(config, preprocessor, record)
     else:
         rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
     rows += [
@@ -57,6 +61,30 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     return rows
 
 
+def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> list[tuple[str, str]]:
+    """What the model reads of the metadata, how, and how categories weigh in its loss."""
+    inputs, rows = preprocessor.inputs, []
+    codec, above = inputs.categories, inputs.hierarchy.parents
+    for column, names, counts, parent in zip(codec.columns, codec.names, codec.counts, above, strict=True):
+        shown = ", ".join(f"{name} ({n:,})" for name, n in list(zip(names, counts, strict=True))[:_MOST_CATEGORIES])
+        more = f" and {len(names) - _MOST_CATEGORIES:,} more" if len(names) > _MOST_CATEGORIES else ""
+        within = f", within {codec.columns[parent]}" if parent >= 0 else ""
+        rows.append((f"category {column}", f"{len(names):,} known{within}: {shown}{more}"))
+    for column, scale in zip(inputs.covariates.columns, inputs.covariates.scales, strict=True):
+        rows.append((f"covariate {column}", f"mean {scale.mean:.4g}, standard deviation {scale.std:.4g}"))
+    if (fusion := config.conditioning.fusion).kind != "none":
+        numbers = {
+            "cross-attention": f", {fusion.heads} heads",
+            "perceiver": f", {fusion.latents} latents, {fusion.layers} layers",
+        }.get(fusion.kind, "")
+        rows.append(("fusion", f"{fusion.kind}{numbers}, categories {config.conditioning.embed_dim} wide"))
+    if inputs:
+        rows.append(("needs", f"--metadata with {', '.join(preprocessor.required_columns)} for aam predict"))
+    if preprocessor.loss_weights is not None:
+        rows.append(("loss weights", preprocessor.loss_weights.describe()))
+    return rows
+
+
 def _test_results(folder: Path) -> list[tuple[str, str]]:
     """Held-out figures of the run that the model belongs to, if they are there."""
     run = run_folder_of(folder)
@@ -83,7 +111,8 @@ def _target(target: FittedTarget) -> str:
         return f"{spec.name} (classes {', '.join(labels.names)})"
     by_category = target.by_category
     needs = f", scaled by {', '.join(by_category.columns)}: aam predict needs --metadata" if by_category else ""
-    return f"{spec.name} (number{needs})"
+    quantiles = f", quantiles {', '.join(f'{q:g}' for q in target.quantiles)}" if target.quantiles else ""
+    return f"{spec.name} (number{quantiles}{needs})"
 
 
 def _trim(length: int) -> str:

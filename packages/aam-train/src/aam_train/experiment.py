@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aam_data.category_config import CategoryOptions
 from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
@@ -13,7 +14,11 @@ from aam_data.config import (
     TargetOptions,
     TaxonomyOptions,
 )
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.conditioning_config import ConditioningOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
+from aam_models.link_config import OutputOptions
+from aam_train.category_rules import check_columns, check_needed
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import (
     BaselineOptions,
@@ -25,7 +30,7 @@ from aam_train.config import (
     TransferOptions,
 )
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.parallel_config import ParallelOptions
 
 
@@ -130,10 +135,14 @@ class TrainConfig:
     sample: SampleOptions = SampleOptions()
     split: SplitOptions = SplitOptions()
     model: ModelOptions = ModelOptions()
+    category: CategoryOptions = CategoryOptions()
+    conditioning: ConditioningOptions = ConditioningOptions()
     head: HeadOptions = HeadOptions()
+    link: OutputOptions = OutputOptions()
     objective: TrainObjective = TrainObjective()
     masking: MaskingOptions = MaskingOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
+    category_optimizer: CategoryOptimizerOptions = CategoryOptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
     parallel: ParallelOptions = ParallelOptions()
 
@@ -170,12 +179,40 @@ class TrainConfig:
             not (self.transfer.cv and self.split.train_samples),
             "--cv makes its own splits: leave out --train-samples and --val-samples",
         )
+        self._check_targets()
+        check_columns(self.category, self.target, self.split)
+        rate = self.category_optimizer.categorical_lr
+        check_needed(self.category, self.conditioning, rate, self.condition_columns())
         metric, classifier = self.transfer.best_metric, self.target.classifier
         _require(
             metric == "val_loss" or classifier == (metric not in ("r2", "mae")),
             f"--best-metric {metric} does not fit: r2 and mae are for numbers; accuracy, balanced_accuracy, f1 and "
             "auc go with --classifier",
         )
+
+    def condition_columns(self) -> tuple[str, ...]:
+        """Categorical columns that the model reads, whether they are fused or a part of the head names them."""
+        named = (*self.head.columns(), *self.link.scaling_columns())
+        return tuple(dict.fromkeys((*self.category.categories(), *named)))
+
+    def _check_targets(self) -> None:
+        """Losses and outputs that fit the kind of target."""
+        objective, output, columns = self.objective, self.link, self.target.metadata_column
+        if self.target.classifier:
+            for flag in (*objective.given(), *output.given()):
+                _require(False, f"{flag} and --classifier exclude each other: it is about numbers, not classes")
+            return
+        _require(
+            objective.class_weights is None,
+            f"--class-weights {objective.class_weights} is about classes: give --classifier too",
+        )
+        _require(
+            output.output_activation == "none" or not self.target.scale().by,
+            f"--output-activation {output.output_activation} and --normalize-by exclude each other: what is 0 in the "
+            "column's units is another number in each category",
+        )
+        if objective.losses_are_known():
+            objective.losses(columns)
 
     def pair_weight(self) -> float:
         """Weight of the UniFrac objective: as given, else 1 where there are targets."""

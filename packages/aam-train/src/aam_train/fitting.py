@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
@@ -12,6 +14,7 @@ from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
+from aam_train.memory import MeasuredStep, build_update
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
@@ -37,7 +40,9 @@ class Fit:
     Attributes:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
+        preprocessor_now: the preprocessor for the weights of now, with what is calibrated on them.
         record: what every checkpoint says of itself; step and metrics are filled in.
+        categorical_lr: see `build_optimizer`.
     """
 
     folder: RunFolder
@@ -48,9 +53,11 @@ class Fit:
     run: RunOptions
     optimizer: OptimizerOptions
     best_metric: str
+    preprocessor_now: Callable[[], Preprocessor]
     record: TrainingRecord
     console: ConsoleReporter
     stop: StopFlag
+    categorical_lr: float | None = None
 
     def execute(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where nothing says which are best.
@@ -65,9 +72,8 @@ class Fit:
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
         strategy = self.step.strategy
-        update = Update(
-            build_optimizer(model, options), self.step.compute.scaler(), options.max_grad_norm, strategy.clip
-        )
+        optimizer = build_optimizer(model, options, self.categorical_lr)
+        update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan(progress)
         self.step.begin_training()
@@ -94,6 +100,8 @@ class Fit:
             ).fit()
         finally:
             reporter.close()
+            if isinstance(self.step, MeasuredStep) and strategy.ranks.is_first:
+                self.step.memory.report(self.folder.path, self.folder.config, self.console)
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
             saver.save_best(progress)
@@ -147,7 +155,7 @@ class Fit:
             strategy=self.step.strategy,
             model=model,
             update=update,
-            preprocessor=self.data.preprocessor,
+            preprocessor_now=self.preprocessor_now,
             record=self.record,
             best_metric=self.best_metric,
             steps_per_epoch=steps_per_epoch,

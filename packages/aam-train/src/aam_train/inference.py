@@ -28,11 +28,13 @@ class SampleOutputs:
         embeddings: float32 [R, D].
         outputs: float32 [R, W] in transformed units or logits; None without a head.
         faith_pd: float32 [R] in its own units; None without a head.
+        routing: float32 [R, K] share of each expert; None without a mixture of experts.
     """
 
     embeddings: np.ndarray
     outputs: np.ndarray | None
     faith_pd: np.ndarray | None
+    routing: np.ndarray | None = None
 
 
 @contextlib.contextmanager
@@ -112,6 +114,8 @@ def run_samples(
         found = {"embeddings": result.encoded.sample_embeddings}
         if result.predicted is not None:
             found["outputs"] = result.predicted.outputs
+            if result.predicted.routing is not None:
+                found["routing"] = result.predicted.routing
         if head is not None and result.encoded.faith_pd is not None:
             found["faith_pd"] = head.restore(result.encoded.faith_pd)
         names[:] = list(found)
@@ -121,7 +125,7 @@ def run_samples(
         step.asv_table = asv_table
         results = run_shared(step.strategy.ranks, rows, batch_size, run)
     on_host = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
-    return SampleOutputs(on_host["embeddings"], on_host.get("outputs"), on_host.get("faith_pd"))
+    return SampleOutputs(on_host.pop("embeddings"), **{"outputs": None, "faith_pd": None, **on_host})
 
 
 def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.gradients import gradients
 from aam_train.loading import TrainingPlan, default_workers, load
-from aam_train.optim import build_optimizer
+from aam_train.optim import build_optimizer, set_rate
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.prepared import Prepared
 from aam_train.runtime import seed_step
@@ -34,10 +34,16 @@ class Search:
     suggestion: float | None
 
 
-def find_rate(ready: Prepared, run: RunOptions, options: OptimizerOptions) -> Search:
-    """Train with rates from 1e-6 to 1; the model is not worth anything afterwards."""
+def find_rate(
+    ready: Prepared, run: RunOptions, options: OptimizerOptions, categorical_lr: float | None = None
+) -> Search:
+    """Train with rates from 1e-6 to 1; the model is not worth anything afterwards.
+
+    Args:
+        categorical_lr: what reads the metadata keeps its ratio to ``options.lr`` in the search.
+    """
     step, data, objective = ready.step, ready.data, ready.objective
-    update = Update(build_optimizer(step.model, options), step.compute.scaler(), options.max_grad_norm)
+    update = Update(build_optimizer(step.model, options, categorical_lr), step.compute.scaler(), options.max_grad_norm)
     plan = TrainingPlan(
         data.rows["train"], run.batch_size, run.seed, objective.masking, run.gradient_accumulation_steps
     )
@@ -49,8 +55,7 @@ def find_rate(ready: Prepared, run: RunOptions, options: OptimizerOptions) -> Se
         seed_step(run.seed, number)
         step.train_mode()
         rate = LOWEST * (HIGHEST / LOWEST) ** (number / (STEPS - 1))
-        for group in update.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(update.optimizer, rate)
         update.optimizer.zero_grad(set_to_none=True)
         result = gradients(step, objective, update, batches)
         if not (math.isfinite(result.losses["total"]) and math.isfinite(result.grad_norm)):

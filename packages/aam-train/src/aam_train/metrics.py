@@ -75,6 +75,14 @@ def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, f
     }
 
 
+def interval_metrics(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> dict[str, float]:
+    """coverage, the share of [R] values within their intervals (ends included), and interval_width, the mean width."""
+    if len(truth) == 0:
+        return {"coverage": float("nan"), "interval_width": float("nan")}
+    inside = (lower <= truth) & (truth <= upper)
+    return {"coverage": float(inside.mean()), "interval_width": float((upper - lower).mean())}
+
+
 def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """accuracy, balanced_accuracy, f1 (macro) and auc (macro, one class against the rest).
 

@@ -31,6 +31,8 @@ class TrainingRecord:
         best_metric, best_value: what chooses the best checkpoint, and its best value so far; None before there is one.
         unifrac_metric, unifrac_alpha: of the distances that were learned, if any were.
         constant: what predicting without looking gives: the training mean of each target, or each class's share.
+        losses: the loss of each target, in words; empty in models of older versions.
+        class_weights: weights of the classes in the loss; empty for 1 each.
         prediction_passes: draws of a sample whose outputs are averaged, see --val-prediction-passes.
         format_version: of this record.
     """
@@ -48,7 +50,9 @@ class TrainingRecord:
     unifrac_alpha: float = 1.0
     constant: dict[str, float] = field(default_factory=dict)
     prediction_passes: int = 1
-    format_version: int = 2
+    losses: dict[str, str] = field(default_factory=dict)
+    class_weights: dict[str, float] = field(default_factory=dict)
+    format_version: int = 3
 
 
 def versions() -> dict[str, str]:
@@ -79,5 +83,7 @@ def _of_this_format(content: dict[str, Any], file: Path) -> dict[str, Any]:
         )
     if version == 1:  # before metrics of pretraining and other distances could be chosen
         added = {"best_metric": "val_loss", "best_value": None, "unifrac_metric": "unifrac", "unifrac_alpha": 1.0}
-        content = {**added, "constant": {}, "prediction_passes": 1, **content, "format_version": 2}
+        content = {**added, "constant": {}, "prediction_passes": 1, **content}
+    if version <= 2:  # before losses of single targets
+        content = {"losses": {}, "class_weights": {}, **content, "format_version": 3}
     return content

@@ -11,11 +11,12 @@ import torch
 from aam_data.dataset import cut_report
 from aam_data.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
 from aam_models.model_folder import load_model
+from aam_models.predictor import Predictor
 from aam_train.architecture import dna_alphabet
 from aam_train.errors import TrainError
 from aam_train.loading import BatchMaker
 from aam_train.reporting.records import Reporter
-from aam_train.run_data import build_maker
+from aam_train.run_data import build_maker, input_notes
 from aam_train.run_inputs import ModelInputs
 from aam_train.signals import StopFlag
 from aam_train.step import Step
@@ -47,6 +48,9 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     """
     preprocessor, study = inputs.preprocessor, inputs.study
     model = load_model(inputs.folder)
+    # without the metadata that a predictor reads (aam embed) there is its encoder alone
+    if isinstance(model, Predictor) and preprocessor.inputs and study.metadata is None:
+        model = model.encoder
     step = Step(model.to(device), device, stop=stop)
     if step.encoder.config.alphabet != dna_alphabet():
         raise TrainError(f"{source}: made with another alphabet of bases; train it again with this version")
@@ -59,6 +63,8 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     rarefier = Rarefier(study.table, depth, preprocessor.seed)
     maker = build_maker(study, rarefier, preprocessor, CHUNK)
     if text := cut_report(maker.samples, rows, FIXED_DRAW):
+        reporter.note(text)
+    for text in input_notes(maker, rows, preprocessor):
         reporter.note(text)
     depths = study.table.depths()
     shallow = np.setdiff1d(np.arange(study.table.n_samples), rows)

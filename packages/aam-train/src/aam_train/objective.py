@@ -14,10 +14,12 @@ from aam_data.pair_targets import PairTargets
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_train.collate import Masking
+from aam_train.losses.balance import balance_loss
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
 from aam_train.losses.pairs import count_pairs, pair_loss
+from aam_train.losses.targets import TargetLoss
 from aam_train.losses.taxa import count_taxa, taxonomy_loss
-from aam_train.losses.values import class_loss, count_hidden, count_known, hidden_count_loss, residual_loss
+from aam_train.losses.values import count_hidden, count_known, hidden_count_loss, squared_errors
 from aam_train.objective_config import MaskingOptions
 
 Counts = dict[str, float]  # by term: what its sum is divided by, over all micro-batches of a step
@@ -33,6 +35,7 @@ class Weights:
     counts: float = 0.0
     taxonomy: float = 0.0
     target: float = 0.0
+    balance: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,7 @@ class Term:
 
     def value(self) -> Tensor:
         """Mean over what was counted; 0, still connected to the graph, where nothing was."""
-        return self.sum / max(self.count, 1.0)
+        return self.sum / (self.count or 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,28 +99,6 @@ class TrueValues:
 
 
 @dataclass(frozen=True, eq=False)
-class TargetLoss:
-    """How outputs are compared with targets.
-
-    Attributes:
-        kind: "mse", "mae", "huber" or "classes".
-        spread: float32 [T] standard deviation of the training targets in transformed units, on the model's device;
-            ones for classes.
-        delta: float32 [T] where huber bends, in these standard deviations.
-    """
-
-    kind: str
-    spread: Tensor
-    delta: Tensor | float = 1.0
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Sum over known targets, a scalar; outputs [B, W], targets [B, T]."""
-        if self.kind == "classes":
-            return class_loss(outputs, targets[:, 0])
-        return residual_loss(self.kind, outputs / self.spread, targets / self.spread, self.delta)
-
-
-@dataclass(frozen=True, eq=False)
 class Objective:
     """The loss of a run.
 
@@ -160,7 +141,8 @@ class Objective:
         return torch.from_numpy(self.pairs.values(rows, draw))
 
     def counts(self, batch: Batch, true: TrueValues) -> Counts:
-        """What each term of a batch is a sum over: pairs, masked bases, hidden counts, targets; all on the host."""
+        """What each term of a batch is divided by: its pairs, masked bases, hidden counts; of targets the sum of their
+        samples' weights. All on the host."""
         found: Counts = {}
         if true.distances is not None:
             found["unifrac"] = count_pairs(true.distances, true.first)
@@ -173,7 +155,9 @@ class Objective:
         if self.weights.taxonomy:
             found["taxonomy"] = count_taxa(batch)
         if batch.targets is not None and self.target is not None:
-            found["target"] = count_known(batch.targets)
+            found["target"] = self.target.count(batch.targets, batch.sample_weights)
+        if self.weights.balance:
+            found["balance"] = batch.n_samples
         return found
 
     def encoder_terms(
@@ -199,7 +183,7 @@ class Objective:
             terms["unifrac"] = Term(pairs, counts["unifrac"], self.weights.unifrac)
         if true.faith_pd is not None and encoded.faith_pd is not None and encoder.faith_pd_head is not None:
             target = encoder.faith_pd_head.standardize(true.faith_pd)
-            values = residual_loss("mse", encoded.faith_pd, target)
+            values = squared_errors(encoded.faith_pd, target)
             terms["faith_pd"] = Term(values, counts["faith_pd"], self.weights.faith_pd)
         if self.weights.nucleotides and encoded.nucleotide_logits is not None:
             bases = nucleotide_loss(encoded.nucleotide_logits, batch)
@@ -212,12 +196,24 @@ class Objective:
             terms["taxonomy"] = Term(taxa, counts["taxonomy"], self.weights.taxonomy)
         return terms
 
-    def target_terms(self, predicted: PredictorOutput, batch: Batch, counts: Counts) -> dict[str, Term]:
-        """Terms on the predictor's outputs."""
+    def target_terms(
+        self,
+        predicted: PredictorOutput,
+        batch: Batch,
+        true: TrueValues,
+        counts: Counts,
+        gather: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
+    ) -> dict[str, Term]:
+        """Terms on the predictor's outputs; see `encoder_terms`."""
         assert self.target is not None
         assert batch.targets is not None
-        outputs = self.target(predicted.outputs, batch.targets)
-        return {"target": Term(outputs, counts["target"], self.weights.target)}
+        values = self.target.sum(predicted.outputs, batch.targets, batch.sample_weights)
+        terms = {"target": Term(values, counts["target"], self.weights.target)}
+        if self.weights.balance and predicted.routing is not None:
+            everyone = predicted.routing if gather is None else gather(predicted.routing, true.sizes)
+            balance = balance_loss(predicted.routing, everyone)
+            terms["balance"] = Term(balance, counts["balance"], self.weights.balance)
+        return terms
 
 
 def phylogenetic_weights(metric: PhylogeneticTarget, penalty: float) -> dict[str, float]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from aam_train.loss_config import (
+    QUANTILES,
+    LossSettings,
+    check_class_weights,
+    check_quantiles,
+    is_inline,
+    loss_settings,
+)
 from aam_train.ranges import not_negative, positive, require, share
 
 EncoderMetric = Literal[
@@ -17,6 +26,9 @@ EncoderMetric = Literal[
     "count_mse",
     "taxonomy_accuracy",
 ]
+
+
+_CALIBRATION = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,28 @@ class PretrainObjective:
 class TrainObjective:
     """What fine-tuning learns."""
 
-    loss_type: Literal["mse", "mae", "huber"] = "huber"
-    """Loss of numeric targets, on residuals in standard deviations of the training targets."""
+    loss_type: Literal["mse", "mae", "huber", "quantile", "asymmetric"] = "huber"
+    """Loss of numeric targets, on residuals in standard deviations of the training targets: mse, mae, huber, quantile
+    (predicts --quantiles), or asymmetric (too high and too low cost differently)."""
     huber_delta: float | None = None
     """Residual at which huber bends from squares to lines, in units of --target-transform. Default: the standard
     deviation of the training targets, which are the residuals of a constant."""
+    quantiles: tuple[float, ...] = QUANTILES
+    """quantile: what is predicted, ascending, with 0.5, which is the prediction; the outermost are its interval."""
+    over_penalty: float = 1.0
+    """asymmetric: cost of a prediction that is too high, by how much."""
+    under_penalty: float = 1.0
+    """asymmetric: cost of a prediction that is too low. Both 1 is mae."""
+    loss_config: str | None = None
+    """Losses of single targets, by column or its number from 0: JSON such as `{"age": "mae", "bmi": {"type":
+    "quantile", "quantiles": [0.05, 0.5, 0.95]}}`, or a file with it. The others have --loss-type."""
+    class_weights: str | None = None
+    """Weights of classes in the loss: `auto` (inverse frequency), or a list in the order of the labels, or
+    `name:weight,...`."""
+    conformal: bool = False
+    """quantile: calibrate intervals on training samples set apart, so that they hold the truth as often as they say."""
+    calibration_size: float = _CALIBRATION
+    """conformal: share of the training samples (whole groups of --group-column) that is set apart."""
     target_penalty: float = 1.0
     """Weight of the target's loss."""
     penalty: float | None = None
@@ -87,7 +116,52 @@ class TrainObjective:
         not_negative("--count-penalty", self.count_penalty)
         if self.huber_delta is not None:
             positive("--huber-delta", self.huber_delta)
-            require(self.loss_type == "huber", f"--huber-delta belongs to --loss-type huber, not to {self.loss_type}")
+        check_quantiles("--quantiles", self.quantiles)
+        positive("--over-penalty", self.over_penalty)
+        positive("--under-penalty", self.under_penalty)
+        share("--calibration-size", self.calibration_size)
+        if self.class_weights is not None:
+            check_class_weights(self.class_weights)
+        if self.loss_config is None:
+            self.losses(("any",))
+
+    def losses(self, columns: Sequence[str]) -> tuple[LossSettings, ...]:
+        """The loss of each numeric target; reads --loss-config where it is a file.
+
+        Raises:
+            ValueError: what is asked for contradicts itself or the columns.
+        """
+        usual = LossSettings(self.loss_type, self.quantiles, self.huber_delta, self.over_penalty, self.under_penalty)
+        given = {
+            "--quantiles": self.quantiles != QUANTILES,
+            "--huber-delta": self.huber_delta is not None,
+            "--over-penalty": self.over_penalty != 1,
+            "--under-penalty": self.under_penalty != 1,
+        }
+        found = loss_settings(columns, usual, self.loss_config, given)
+        require(
+            not self.conformal or any(len(settings.outputs()) > 1 for settings in found),
+            "--conformal is about intervals: give --loss-type quantile and --quantiles with more than 0.5",
+        )
+        require(
+            self.conformal or self.calibration_size == _CALIBRATION,
+            "--calibration-size belongs to --conformal: give both or neither",
+        )
+        return found
+
+    def losses_are_known(self) -> bool:
+        """Whether no file has to be read to know the losses."""
+        return self.loss_config is None or is_inline(self.loss_config)
+
+    def given(self) -> list[str]:
+        """The flags about the losses of numbers that are not as by default."""
+        flags = {
+            f"--loss-type {self.loss_type}": self.loss_type != "huber",
+            "--loss-config": self.loss_config is not None,
+            "--huber-delta": self.huber_delta is not None,
+            "--conformal": self.conformal,
+        }
+        return [flag for flag, is_given in flags.items() if is_given]
 
     def count_weight(self) -> float:
         """Weight of predicting hidden abundances, with both options considered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,29 +13,51 @@ from aam_train.parallel.compat import is_divided
 
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 MOMENTUM = 0.9
+METADATA_PARTS = ("conditioning.", "fusion.")  # modules of a predictor that --categorical-lr is about
 _KINDS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
-def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, options: OptimizerOptions, categorical_lr: float | None = None
+) -> torch.optim.Optimizer:
     """The optimizer over what learns; weight decay on matrices alone.
 
     What is divided among processes is apart from what is not: one kernel cannot update both.
+
+    Args:
+        categorical_lr: peak rate of what reads the metadata; None = that of the rest. See `set_rate`.
     """
-    learned = [p for p in model.parameters() if p.requires_grad]
-    groups = []
-    for divided in (False, True):
-        of_kind = [p for p in learned if is_divided(p) == divided]
-        groups += [
-            {"params": [p for p in of_kind if p.dim() > 1], "weight_decay": options.weight_decay},
-            {"params": [p for p in of_kind if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-    groups = [group for group in groups if group["params"]]
-    fused = any(p.is_cuda for p in learned)
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    of_metadata = 1.0 if categorical_lr is None else categorical_lr / options.lr
+    sorts: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {
+        (is_part, divided, is_matrix): []
+        for is_part in (False, True)
+        for divided in (False, True)
+        for is_matrix in (True, False)
+    }
+    for name, p in learned.items():
+        sorts[name.startswith(METADATA_PARTS), is_divided(p), p.dim() > 1].append(p)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": params,
+            "weight_decay": options.weight_decay if is_matrix else 0.0,
+            "factor": of_metadata if is_part else 1.0,
+        }
+        for (is_part, _, is_matrix), params in sorts.items()
+        if params
+    ]
+    fused = any(p.is_cuda for p in learned.values())
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=MOMENTUM, fused=fused)
     if options.optimizer == "adam":
         return torch.optim.Adam(groups, lr=options.lr, betas=BETAS, fused=fused)
     return torch.optim.AdamW(groups, lr=options.lr, betas=BETAS, fused=fused)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Let every group learn at this rate, or at its own share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

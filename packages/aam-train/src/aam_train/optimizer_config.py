@@ -85,6 +85,20 @@ class OptimizerOptions:
                 )
 
 
+@dataclass(frozen=True)
+class CategoryOptimizerOptions:
+    """Learning of what reads the metadata."""
+
+    categorical_lr: float | None = None
+    """Peak learning rate of the embeddings of categories and of the fusion; the schedule is that of --lr. Default:
+    --lr."""
+
+    def __post_init__(self) -> None:
+        if self.categorical_lr is not None:
+            positive("--categorical-lr", self.categorical_lr)
+            require(self.categorical_lr <= 10, f"--categorical-lr {self.categorical_lr}: must be at most 10")
+
+
 _ONLY_OF: dict[tuple[str, ...], list[tuple[str, str, object]]] = {
     ("cosine_restarts",): [("--scheduler-t0", "scheduler_t0", None), ("--scheduler-t-mult", "scheduler_t_mult", 2)],
     ("warmup_cosine", "cosine", "cosine_restarts"): [("--scheduler-eta-min", "scheduler_eta_min", 0.0)],

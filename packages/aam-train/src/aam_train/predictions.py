@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from aam_data.output_files import replacing
 from aam_data.preprocessor import Preprocessor
-from aam_train.metrics import probabilities
+from aam_train.metrics import interval_metrics, probabilities, regression_metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Where values are expected to be, [R] from and to, with what probability."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    nominal: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +33,8 @@ class Predictions:
         probabilities: float64 [R, K] of the classes; None for numbers.
         names: of the T targets.
         classes: names of the K classes; empty for numbers.
+        levels: of each target the quantiles that are predicted; empty ones where none is.
+        quantiles: of each target [R, Q] in the column's units, None where none is predicted.
     """
 
     sample_ids: np.ndarray
@@ -31,11 +42,37 @@ class Predictions:
     probabilities: np.ndarray | None
     names: tuple[str, ...]
     classes: tuple[str, ...]
+    levels: tuple[tuple[float, ...], ...] = ()
+    quantiles: tuple[np.ndarray | None, ...] = ()
 
     def take(self, chosen: np.ndarray) -> Predictions:
         """Some of the samples (indices or mask)."""
         shares = None if self.probabilities is None else self.probabilities[chosen]
-        return Predictions(self.sample_ids[chosen], self.values[chosen], shares, self.names, self.classes)
+        quantiles = tuple(None if each is None else each[chosen] for each in self.quantiles)
+        return Predictions(
+            self.sample_ids[chosen], self.values[chosen], shares, self.names, self.classes, self.levels, quantiles
+        )
+
+    def interval(self, target: int) -> Interval | None:
+        """From the lowest to the highest quantile of a target; None where fewer than two are predicted."""
+        levels, found = (self.levels[target], self.quantiles[target]) if self.quantiles else ((), None)
+        if found is None or len(levels) < 2:
+            return None
+        return Interval(found[:, 0], found[:, -1], levels[-1] - levels[0])
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """``lower``, ``upper`` and each quantile as columns [R, T] of the full table, NaN where there is none."""
+        shape, names = self.values.shape, list(dict.fromkeys(f"q{q:g}" for levels in self.levels for q in levels))
+        intervals = [self.interval(t) for t in range(len(self.names))]
+        ends = ["lower", "upper"] if any(intervals) else []
+        table = {name: np.full(shape, np.nan) for name in [*ends, *names]}
+        for t, (levels, found) in enumerate(zip(self.levels, self.quantiles, strict=True)):
+            if (interval := intervals[t]) is not None:
+                table["lower"][:, t], table["upper"][:, t] = interval.lower, interval.upper
+            for place, q in enumerate(levels if found is not None else ()):
+                assert found is not None
+                table[f"q{q:g}"][:, t] = found[:, place]
+        return table
 
 
 def make_predictions(
@@ -43,10 +80,31 @@ def make_predictions(
 ) -> Predictions:
     """Outputs [R, W] (transformed units or logits) in the targets' own terms; scales as for `Preprocessor.invert`."""
     labels = preprocessor.labels
-    shares = probabilities(outputs) if labels is not None else None
-    values = preprocessor.invert(outputs if shares is None else shares, scales)
+    if labels is None:
+        scales = np.zeros((len(outputs), len(preprocessor.targets)), dtype=np.int64) if scales is None else scales
+        found = point_predictions(preprocessor, sample_ids, preprocessor.points(outputs), scales)
+        levels = tuple(target.quantiles for target in preprocessor.targets)
+        return replace(found, levels=levels, quantiles=preprocessor.quantiles(outputs, scales))
+    shares = probabilities(outputs)
     names = tuple(target.spec.name for target in preprocessor.targets)
-    return Predictions(sample_ids, values, shares, names, labels.names if labels else ())
+    return Predictions(sample_ids, preprocessor.invert(shares), shares, names, labels.names)
+
+
+def point_predictions(
+    preprocessor: Preprocessor, sample_ids: np.ndarray, points: np.ndarray, scales: np.ndarray | None
+) -> Predictions:
+    """Numbers [R, T] in transformed units as predictions without quantiles."""
+    names = tuple(target.spec.name for target in preprocessor.targets)
+    return Predictions(sample_ids, preprocessor.invert(points, scales), None, names, ())
+
+
+def number_metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
+    """Metrics of a numeric target and of its interval, if it has one; ``truth`` [R] in its units, NaN = missing."""
+    known = np.isfinite(truth)
+    found = regression_metrics(truth[known], predictions.values[known, target])
+    if (interval := predictions.interval(target)) is not None:
+        found |= interval_metrics(truth[known], interval.lower[known], interval.upper[known])
+    return found
 
 
 def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
@@ -63,7 +121,12 @@ def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
             shares[row:stop, [column[name] for name in part.classes]] = part.probabilities
             row = stop
     ids = np.concatenate([part.sample_ids for part in parts])
-    return Predictions(ids, np.concatenate([part.values for part in parts]), shares, parts[0].names, classes)
+    values = np.concatenate([part.values for part in parts])
+    quantiles = [
+        None if found[0] is None else np.concatenate([each for each in found if each is not None])
+        for found in zip(*(part.quantiles for part in parts), strict=True)
+    ]
+    return Predictions(ids, values, shares, parts[0].names, classes, parts[0].levels, tuple(quantiles))
 
 
 def full_table(path: Path) -> Path:
@@ -121,7 +184,7 @@ def write_full(
         numbers: further columns of each prediction, [R, T] each.
         not_predicted: reason by id, for samples that got no prediction.
     """
-    extra, measured = dict(columns or {}), dict(numbers or {})
+    extra, measured = dict(columns or {}), predictions.columns() | dict(numbers or {})
     header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *measured, *extra]
     rows = []
     for r, sample_id in enumerate(predictions.sample_ids):

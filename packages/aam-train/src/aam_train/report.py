@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,24 @@ import numpy as np
 
 from aam_data.preprocessor import Preprocessor
 from aam_train.baselines import baseline_outputs
+from aam_train.coverage import coverage_lines, coverages, write_coverage
 from aam_train.json_files import write_json
-from aam_train.metrics import classification_metrics, regression_metrics
+from aam_train.metrics import classification_metrics
 from aam_train.predictions import (
     Predictions,
     make_predictions,
+    number_metrics,
+    point_predictions,
     pool_predictions,
     write_full,
     write_predictions,
+    write_table,
 )
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
 from aam_train.run_data import RunData
 
-NAMES = {"aam": "AAM", "random_forest": "random forest", "constant": "constant"}
+NAMES = {"aam": "AAM", "random_forest": "random forest", "metadata_forest": "metadata alone", "constant": "constant"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,7 @@ class Comparison:
         part: text [R]: train, validation or test.
         group: text [R], empty where there is none.
         baselines: name -> predictions of the test samples, in the order in which they stand in ``predictions``.
+        labels: text [R] by metadata column, None where missing: what coverage is told by.
     """
 
     predictions: Predictions
@@ -44,6 +50,7 @@ class Comparison:
     part: np.ndarray
     group: np.ndarray
     baselines: dict[str, Predictions]
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def held_out(self) -> np.ndarray:
@@ -75,7 +82,15 @@ def compare(
         part=np.array([part_of[i] for i in ids[rows]], dtype=object),
         group=np.array([(groups or {}).get(i) or "" for i in ids[rows]], dtype=object),
         baselines=baselines,
+        labels=_labels(data, rows),
     )
+
+
+def _labels(data: RunData, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The categories that predictions depend on."""
+    metadata = data.study.metadata
+    assert metadata is not None
+    return {column: metadata.text(column)[rows] for column in data.preprocessor.categorical_columns}
 
 
 def true_values(data: RunData, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -102,6 +117,9 @@ def pool_folds(folds: list[Comparison]) -> Comparison:
         part=np.concatenate([fold.part[fold.held_out] for fold in folds]),
         group=np.concatenate([fold.group[fold.held_out] for fold in folds]),
         baselines={name: pool_predictions([fold.baselines[name] for fold in folds]) for name in folds[0].baselines},
+        labels={
+            column: np.concatenate([fold.labels[column][fold.held_out] for fold in folds]) for column in folds[0].labels
+        },
     )
 
 
@@ -125,10 +143,25 @@ def write_report(run: Path, comparison: Comparison, reporter: Reporter) -> None:
     columns = {"split": list(comparison.part), "group": list(comparison.group)}
     write_full(run / "predictions_full.tsv", comparison.predictions, truth=comparison.truth, columns=columns)
     results = results_of(comparison)
+    labels = {**comparison.labels, **({"group": comparison.group} if comparison.group.any() else {})}
+    covered = coverages(comparison.predictions, comparison.truth, comparison.part, labels)
+    if covered:
+        write_coverage(report / "coverage.tsv", covered)
+        results["coverage"] = [one.row() for one in covered if one.column in ("", *comparison.labels)]
+    if comparison.predictions.classes and comparison.held_out.any():
+        _write_confusion(report / "confusion.tsv", comparison)
     write_json(report / "results.json", results)
     _draw(run, comparison, results)
-    for line in result_lines(results):
+    for line in [*result_lines(results), *coverage_lines(covered)]:
         reporter.note(line)
+
+
+def _write_confusion(path: Path, comparison: Comparison) -> None:
+    """Held-out samples of each true class (rows) by predicted class (columns)."""
+    classes, chosen = comparison.predictions.classes, comparison.held_out
+    pairs = Counter(zip(comparison.truth[chosen, 0], comparison.predictions.values[chosen, 0], strict=True))
+    rows = ([true, *(str(pairs[true, predicted]) for predicted in classes)] for true in classes)
+    write_table(path, ["true class", *classes], rows)
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
@@ -140,13 +173,13 @@ def result_lines(results: dict[str, Any]) -> list[str]:
         lines.append(f"{target}, {results['samples']:,} held-out samples:")
         for model, metrics in models.items():
             figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-            lines.append(f"  {NAMES[model]:<14}{figures}")
+            lines.append(f"  {NAMES[model]:<15}{figures}")
     return lines
 
 
 def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndarray, scales: np.ndarray) -> Predictions:
     if preprocessor.labels is None:
-        return make_predictions(preprocessor, ids, outputs, scales)
+        return point_predictions(preprocessor, ids, outputs, scales)
     with np.errstate(divide="ignore"):  # a share of 0 is a logit of -inf
         return make_predictions(preprocessor, ids, np.log(outputs))
 
@@ -158,8 +191,7 @@ def metrics_of(truth: np.ndarray, predictions: Predictions, target: int) -> dict
         code = {name: number for number, name in enumerate(predictions.classes)}
         codes = np.array([code[value] for value in truth[known]])
         return classification_metrics(codes, predictions.probabilities[known])
-    known = np.isfinite(truth)
-    return regression_metrics(truth[known], predictions.values[known, target])
+    return number_metrics(truth, predictions, target)
 
 
 def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
@@ -184,4 +216,5 @@ def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
         else:
             known = np.isfinite(truth[:, t])
             values = truth[known, t], held_out.values[known, t]
-            plot_scatter(report / f"predicted_vs_true{suffix}.png", *values, "held-out samples", name)
+            interval = held_out.take(known).interval(t)
+            plot_scatter(report / f"predicted_vs_true{suffix}.png", *values, "held-out samples", name, interval)

@@ -11,7 +11,7 @@ from aam_data.dataset import SampleDataset, cut_report
 from aam_data.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier
-from aam_data.splits import Splits
+from aam_data.splits import PARTS, Splits
 from aam_data.study import Study
 from aam_train.collate import Collator
 from aam_train.experiment import PretrainConfig, TrainConfig
@@ -25,7 +25,8 @@ class RunData:
     """One split of one study, ready to train on.
 
     Attributes:
-        rows: int64 rows of the study by part: "train", "validation", "test"; in the order of the sorted ids.
+        rows: int64 rows of the study by part: "train", "validation", "test" and, where there is one, "calibration"; in
+            the order of the sorted ids.
         pairs: true distances, when a tree or a matrix was given.
         scales: int64 [B of the study, T] which fitted scale each target of a sample has.
         distance_scale: what true distances were divided by: the largest training distance where a metric has no bound.
@@ -63,7 +64,8 @@ def build_data(
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     rows = {
         part: np.array([row_of[i] for i in getattr(splits, part)], dtype=np.int64)
-        for part in ("train", "validation", "test")
+        for part in PARTS
+        if part != "calibration" or splits.calibration
     }
     target = config.target if isinstance(config, TrainConfig) else None
     preprocessor = Preprocessor.fit(
@@ -74,7 +76,14 @@ def build_data(
         rarefy_depth=depth,
         seed=seed,
         target=target,
+        categories=config.category if isinstance(config, TrainConfig) else None,
+        further_columns=config.condition_columns() if isinstance(config, TrainConfig) else (),
     )
+    if isinstance(config, TrainConfig) and preprocessor.labels is None:
+        losses = config.objective.losses(config.target.metadata_column)
+        pairs_of = zip(preprocessor.targets, losses, strict=True)
+        targets_ = tuple(target.with_quantiles(loss.outputs()) for target, loss in pairs_of)
+        preprocessor = replace(preprocessor, targets=targets_)
     targets = _targets(study, preprocessor, np.concatenate(list(rows.values())), reporter)
     fixed = study.distances is not None  # the distances of a file belong to one draw at most
     rarefier = Rarefier(study.table, depth, seed, only_draw=FIXED_DRAW if fixed else None)
@@ -84,8 +93,14 @@ def build_data(
     if preprocessor.taxonomy is not None:
         assert study.taxonomy is not None
         taxa = preprocessor.taxonomy.encode(study.taxonomy.taxa)
-    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa)
+    maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa, weighted=True)
     everything = np.concatenate(list(rows.values()))
+    if preprocessor.inputs:
+        reporter.note(f"the model reads {preprocessor.inputs.describe()}")
+    for note in input_notes(maker, everything, preprocessor):
+        reporter.note(note)
+    if preprocessor.loss_weights is not None:
+        reporter.note(f"weights of the loss by {preprocessor.loss_weights.describe()}")
     if text := cut_report(maker.samples, everything, FIXED_DRAW):
         reporter.note(text)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
@@ -113,6 +128,14 @@ def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporte
     return targets
 
 
+def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor) -> list[str]:
+    """Sentences about the metadata of the samples ``rows`` that the model reads."""
+    study = maker.samples.study
+    if not preprocessor.inputs or study.metadata is None:
+        return []
+    return [*preprocessor.inputs.apply(study.metadata.take(study.table.sample_ids[rows])).notes]
+
+
 def build_maker(
     study: Study,
     rarefier: Rarefier,
@@ -120,10 +143,24 @@ def build_maker(
     chunk_size: int,
     targets: np.ndarray | None = None,
     taxa: np.ndarray | None = None,
+    *,
+    weighted: bool = False,
 ) -> BatchMaker:
-    """Batches of a study as the preprocessor treats it."""
+    """Batches of a study as the preprocessor treats it.
+
+    Args:
+        weighted: whether losses are computed, whose weights by category are then looked up.
+    """
+    metadata, weights = study.metadata, preprocessor.loss_weights
     collator = Collator(
-        study, max_bp=preprocessor.max_bp, chunk_size=chunk_size, seed=preprocessor.seed, targets=targets, taxa=taxa
+        study,
+        max_bp=preprocessor.max_bp,
+        chunk_size=chunk_size,
+        seed=preprocessor.seed,
+        targets=targets,
+        taxa=taxa,
+        inputs=preprocessor.inputs.apply(metadata) if preprocessor.inputs and metadata is not None else None,
+        sample_weights=weights.apply(metadata) if weighted and weights and metadata is not None else None,
     )
     return BatchMaker(SampleDataset(study, rarefier, preprocessor), collator)
 

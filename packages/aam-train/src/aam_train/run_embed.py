@@ -15,6 +15,7 @@ from aam_data.unifrac import Block
 from aam_models.distance_head import DistanceHead
 from aam_models.folders import sha256
 from aam_models.model_folder import WEIGHTS
+from aam_train.compute import Compute, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import EmbedConfig
 from aam_train.inference import embed_asvs, evaluating, run_samples
@@ -41,13 +42,16 @@ def run_embed(config: EmbedConfig, inputs: ModelInputs | None = None, *, quiet: 
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    with StopFlag() as stop:
-        return _embed(config, inputs or read_embed_inputs(config), stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.embed.device)
+    with StopFlag() as stop, trusted_attention(Compute(device), console):
+        return _embed(config, inputs or read_embed_inputs(config), device, stop, console)
 
 
-def _embed(config: EmbedConfig, inputs: ModelInputs, stop: StopFlag, console: ConsoleReporter) -> list[Path]:
+def _embed(
+    config: EmbedConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> list[Path]:
     options, study = config.embed, inputs.study
-    used = use_model(inputs, options.model, resolve_device(options.device), stop, console)
+    used = use_model(inputs, options.model, device, stop, console)
     head = used.step.encoder.distance_head
     if options.distances is not None and head is None:
         raise TrainError(f"--distances: {options.model} has not learned distances (--penalty was 0)")

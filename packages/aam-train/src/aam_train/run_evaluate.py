@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from aam_data.config import PhylogenyOptions
 from aam_data.pair_targets import ScaledTargets
@@ -15,6 +16,8 @@ from aam_data.splits import read_splits, splits_file
 from aam_data.study import Study
 from aam_models.encoder import Encoder
 from aam_train.checkpoint import run_folder_of
+from aam_train.compute import Compute, trusted_attention
+from aam_train.coverage import coverage_lines, coverages, write_coverage
 from aam_train.encoder_report import METRIC_NAMES
 from aam_train.errors import TrainError
 from aam_train.experiment import EvaluateConfig
@@ -38,6 +41,7 @@ _WORDS = {
     "test": "held out from training",
     "new": "unknown to the model's run",
     "validation": "that chose the model",
+    "calibration": "that calibrated its intervals",
     "train": "that the model TRAINED on",
 }
 
@@ -54,16 +58,19 @@ def run_evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, q
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    with StopFlag() as stop:
-        return _evaluate(config, inputs or read_evaluate_inputs(config), stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.evaluate.device)
+    with StopFlag() as stop, trusted_attention(Compute(device), console):
+        return _evaluate(config, inputs or read_evaluate_inputs(config), device, stop, console)
 
 
-def _evaluate(config: EvaluateConfig, inputs: ModelInputs, stop: StopFlag, console: ConsoleReporter) -> Path:
+def _evaluate(
+    config: EvaluateConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> Path:
     options, folder = config.evaluate, config.evaluate.output_dir
     part_of = known_parts(inputs.folder, options.splits_from)
     if part_of is None:
         console.note("warning: which samples the model trained on is not known (no splits.tsv): see --splits-from")
-    used = use_model(inputs, options.model, resolve_device(options.device), stop, console)
+    used = use_model(inputs, options.model, device, stop, console)
     parts = np.array([(part_of or {}).get(i, "new") for i in inputs.study.table.sample_ids], dtype=object)
     rows = used.rows if options.part == "all" else used.rows[parts[used.rows] == options.part]
     if len(rows) == 0:
@@ -98,6 +105,12 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, stop: StopFlag, conso
     _write_results(folder, results, console)
     write_predictions(folder / "predictions.tsv", predictions)
     columns = {"split": parts[rows].tolist()}
+    assert study.metadata is not None
+    by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
+    if covered := coverages(predictions, truth, parts[rows], by_column):
+        write_coverage(folder / "coverage.tsv", covered)
+        for line in coverage_lines(covered):
+            console.note(line)
     write_full(folder / "predictions_full.tsv", predictions, truth=truth, columns=columns, not_predicted=used.skipped)
     _draw(folder, predictions, truth, parts[rows])
     return folder
@@ -127,7 +140,8 @@ def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions |
     if not constant:
         return None
     if not predictions.classes:
-        return replace(predictions, values=np.tile([constant[name] for name in predictions.names], (n, 1)))
+        values = np.tile([constant[name] for name in predictions.names], (n, 1))
+        return replace(predictions, values=values, levels=(), quantiles=())
     shares = np.array([constant[name] for name in predictions.classes])
     names = np.array(predictions.classes, dtype=object)[np.full(n, shares.argmax())]
     return replace(predictions, values=names[:, None], probabilities=np.tile(shares, (n, 1)))
@@ -195,4 +209,5 @@ def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.n
             known = judged & np.isfinite(truth[:, t].astype(np.float64))
             suffix = "" if len(predictions.names) == 1 else f"-{t + 1}"
             pair = truth[known, t], predictions.values[known, t]
-            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "judged samples", name)
+            interval = predictions.take(known).interval(t)
+            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "judged samples", name, interval)

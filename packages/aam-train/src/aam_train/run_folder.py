@@ -21,9 +21,16 @@ from aam_train.run_lock import locked, record_start
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.
-FREE_TO_CHANGE = {"resume_from", "lr", "epochs", "patience", "device", "num_workers", "output_dir"} | {
-    field.name for field in fields(ParallelOptions)
-}
+FREE_TO_CHANGE = {
+    "resume_from",
+    "lr",
+    "epochs",
+    "patience",
+    "device",
+    "num_workers",
+    "output_dir",
+    "memory_profile",
+} | {field.name for field in fields(ParallelOptions)}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
         DataError: everything that is wrong with the files.
     """
     refuse_unasked(config.parallel)
+    _check_losses(config)
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
     folds = tuple(check_run(config, config.run, fold, folder) for fold in range(1, n_folds + 1))
@@ -59,7 +60,17 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
             "--batch-size of all processes together"
         )
     refuse_used(config.run.output_dir)
+    _check_losses(config)
     return _read_files(config)
+
+
+def _check_losses(config: PretrainConfig | TrainConfig) -> None:
+    """Read the file of --loss-config, if there is one, and hold it against the targets."""
+    if isinstance(config, TrainConfig) and not config.target.classifier:
+        try:
+            config.objective.losses(config.target.metadata_column)
+        except ValueError as error:
+            raise TrainError(str(error)) from error
 
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:
@@ -99,11 +110,15 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     beside = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
     beside += [probability_table(options.output)] if preprocessor.labels is not None else []
     check_output(options.output, files, beside, overwrite=options.overwrite)
+    if options.category_attention is not None:
+        check_output(options.category_attention, files, overwrite=options.overwrite)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    needs_metadata = bool(preprocessor.category_columns)
-    return ModelInputs(folder, preprocessor, read_study(table, config.metadata if needs_metadata else None))
+    needs_metadata = bool(preprocessor.required_columns)
+    study = read_study(table, config.metadata if needs_metadata else None)
+    preprocessor.require_columns(study.metadata)
+    return ModelInputs(folder, preprocessor, study)
 
 
 def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
@@ -132,7 +147,9 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
         raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")
     phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    return ModelInputs(folder, preprocessor, read_study(table, config.metadata, phylogeny))
+    study = read_study(table, config.metadata, phylogeny)
+    preprocessor.require_columns(study.metadata)
+    return ModelInputs(folder, preprocessor, study)
 
 
 def _files(table: TableOptions, metadata: MetadataOptions) -> dict[str, Path | None]:

@@ -30,12 +30,13 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)
     ready: Prepared
-    with StopFlag() as stop, compute_settings(config.compute, strategy.device):
+    with StopFlag() as stop, compute_settings(config.compute, strategy.device, console):
         if isinstance(config, PretrainConfig):
             ready = prepare_pretrain(config, study, strategy, stop, console, is_new=True)
         else:
             ready = prepare_first_split(config, study, strategy, stop, console)
-        search = find_rate(ready, config.run, config.optimizer)
+        rate = config.category_optimizer.categorical_lr if isinstance(config, TrainConfig) else None
+        search = find_rate(ready, config.run, config.optimizer, rate)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
         console.note("the loss did not fall at any rate: look at the curve, and at the data")

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from aam_data.preprocessor import Preprocessor
 from aam_models.predictor import Predictor
+from aam_train.category_attention import category_attention, check_attends, write_attention
+from aam_train.compute import Compute, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
 from aam_train.inference import SampleOutputs, number_of_passes, run_passes
@@ -35,13 +38,15 @@ def run_predict(config: PredictConfig, inputs: ModelInputs | None = None, *, qui
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    with StopFlag() as stop:
-        return _predict(config, inputs or read_predict_inputs(config), stop, ConsoleReporter(quiet=quiet))
+    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.predict.device)
+    with StopFlag() as stop, trusted_attention(Compute(device), console):
+        return _predict(config, inputs or read_predict_inputs(config), device, stop, console)
 
 
-def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console: ConsoleReporter) -> list[Path]:
+def _predict(
+    config: PredictConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+) -> list[Path]:
     options = config.predict
-    device = resolve_device(options.device)
     preprocessor, study = inputs.preprocessor, inputs.study
     used = use_model(inputs, options.model, device, stop, console)
     if not isinstance(used.step.model, Predictor):
@@ -59,6 +64,8 @@ def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console
     n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, maker.samples)
     if options.output_variance and n_passes == 1:
         raise TrainError("--output-variance is over several draws: give --prediction-passes 2 or more")
+    if options.category_attention is not None:
+        check_attends(used.step, options.model)
     passes = run_passes(used.step, maker, rows, options.batch_size, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
 
@@ -69,6 +76,10 @@ def _predict(config: PredictConfig, inputs: ModelInputs, stop: StopFlag, console
     written = write_predictions(options.output, predictions)
     full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
+    if options.category_attention is not None:
+        names, weights = category_attention(used.step, maker, rows, passes[0].embeddings)
+        write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
+        written.append(options.category_attention)
     console.note(f"{len(rows):,} samples predicted, {len(used.skipped):,} not; {', '.join(map(str, [*written, full]))}")
     return [*written, full]
 
@@ -80,7 +91,7 @@ def variance_of(
     its probability."""
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:
-        found = np.stack([preprocessor.invert(one, scales) for one in outputs])
+        found = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])
         return found.var(axis=0)
     assert predictions.probabilities is not None
     likeliest = predictions.probabilities.argmax(axis=1)[:, None]

@@ -17,6 +17,7 @@ from aam_train.encoder_report import draw_curves, judge, result_lines, validator
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.json_files import write_json
+from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.parallel.agreement import check_agreement
@@ -32,7 +33,6 @@ from aam_train.run_data import build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import seed_weights
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 from aam_train.untaught import freeze_untaught
 
 
@@ -64,10 +64,10 @@ def run_process(
     with (
         joined(config.parallel, config.compute, config.run.device, place) as strategy,
         StopFlag(strategy.ranks.highest) as stop,
-        compute_settings(config.compute, strategy.device),
     ):
         console = ConsoleReporter(quiet=quiet, silent=not strategy.ranks.is_first)
-        return _pretrain(config, inputs, strategy, stop, console)
+        with compute_settings(config.compute, strategy.device, console):
+            return _pretrain(config, inputs, strategy, stop, console)
 
 
 def _pretrain(
@@ -96,6 +96,7 @@ def _pretrain(
             validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
             run=config.run,
             optimizer=config.optimizer,
+            preprocessor_now=lambda: data.preprocessor,
             best_metric=config.objective.best_metric,
             record=record,
             console=console,
@@ -156,11 +157,14 @@ def prepare_pretrain(
         distance_scale=data.distance_scale,
     )
     device = strategy.device
-    encoder = build_encoder(encoder_config).to(device)
+    memory = MemoryProfile(device) if config.compute.memory_profile else None
+    with creating(memory):
+        encoder = build_encoder(encoder_config).to(device)
     freeze_untaught(encoder, objective.weights)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
     prepare_model(encoder, config.compute, console)
-    step = Step(encoder, device, compute=build_compute(config.compute, device), stop=stop, strategy=strategy)
+    compute = build_compute(config.compute, device)
+    step = build_step(memory, encoder, device, compute=compute, stop=stop, strategy=strategy)
     if is_new:
         calibrate_encoder(step, data, objective, config.run.batch_size)
     return Prepared(splits, groups, data, objective, step)

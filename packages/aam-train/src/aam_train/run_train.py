@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,24 @@ from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_sp
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
-from aam_train.architecture import check_same_size, new_encoder_config, predictor_config, with_heads
+from aam_train.architecture import (
+    check_same_size,
+    conditioning_config,
+    new_encoder_config,
+    predictor_config,
+    with_heads,
+)
 from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder, start_at_prior
+from aam_train.checkpoint import BEST
 from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
-from aam_train.model_records import TrainingRecord, versions
-from aam_train.objective import Objective, TargetLoss, Weights, masking_for, phylogenetic_weights
+from aam_train.interval_calibration import calibrated
+from aam_train.memory import MemoryProfile, build_step, creating
+from aam_train.model_records import TrainingRecord, read_preprocessor, versions
+from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
 from aam_train.parallel.agreement import check_agreement
 from aam_train.parallel.environment import Place
 from aam_train.parallel.first import held_by_first
@@ -37,6 +47,7 @@ from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import seed_weights
 from aam_train.signals import StopFlag
 from aam_train.step import Step
+from aam_train.target_loss import check_outputs, class_weights_of, losses_in_words, target_loss
 from aam_train.transfer import (
     PretrainedEncoder,
     load_encoder,
@@ -73,10 +84,10 @@ def run_process(config: TrainConfig, quiet: bool, place: Place | None = None, in
     with (
         joined(config.parallel, config.compute, config.run.device, place) as strategy,
         StopFlag(strategy.ranks.highest) as stop,
-        compute_settings(config.compute, strategy.device),
     ):
         console = ConsoleReporter(quiet=quiet, silent=not strategy.ranks.is_first)
-        return _train(config, inputs, strategy, stop, console)
+        with compute_settings(config.compute, strategy.device, console):
+            return _train(config, inputs, strategy, stop, console)
 
 
 def _train(
@@ -95,9 +106,10 @@ def _train(
     selection = select_samples(study, depth, config.target)
     for note in selection.notes:
         console.note(note)
-    splits = make_splits(study, selection.rows, config.split, config.run.seed, config.target, config.transfer.cv)
+    splits = splits_of(config, study, selection.rows)
     group_column = config.split.group_column
-    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth))
+    given = config.condition_columns()
+    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth, given))
     for note in dict.fromkeys(leaks):  # what is true of several folds is said once
         console.note(note)
 
@@ -141,6 +153,8 @@ def _train_once(
         unifrac_alpha=config.phylogeny.unifrac_alpha,
         constant=constant_of(data, targets),
         prediction_passes=passes,
+        losses=losses_in_words(config),
+        class_weights=class_weights_of(config, data, targets),
     )
     with held_by_first(ranks, folder.open(record.inputs, console)):
         ranks.first(lambda: splits.write(folder.path / "splits.tsv", groups))
@@ -163,11 +177,14 @@ def _train_once(
             run=config.run,
             optimizer=config.optimizer,
             best_metric=config.transfer.best_metric,
+            preprocessor_now=lambda: calibrated(step, data, config.run.batch_size, passes),
             record=record,
             console=console,
             stop=stop,
+            categorical_lr=config.category_optimizer.categorical_lr,
         ).execute()
 
+        data = replace(data, preprocessor=read_preprocessor(folder.checkpoints.folder / BEST))
         everything = np.concatenate(list(data.rows.values()))
         outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
         outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
@@ -186,7 +203,7 @@ def prepare_first_split(
     pretrained = _read_pretrained(config)
     depth = rarefy_depth(config, study, pretrained)
     rows = select_samples(study, depth, config.target).rows
-    splits = make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv)
+    splits = splits_of(config, study, rows)
     return prepare_train(config, study, splits[0], depth, pretrained, strategy, stop, console, is_new=True)
 
 
@@ -224,20 +241,30 @@ def prepare_train(
         encoder = with_heads(pretrained.config, weights, distance_scale=data.distance_scale)
     else:
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
-    width = sum(target.spec.width for target in data.preprocessor.targets)
+    shapes = check_outputs(config, data, targets)
+    by_class = class_weights_of(config, data, targets)
+    if by_class:
+        console.note(f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in by_class.items())}")
+    inputs, fused = data.preprocessor.inputs, config.category.categories()
+    conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
-    model = build_predictor(predictor_config(encoder, config.head, width))
-    start_at_prior(model, targets[data.rows["train"]], data.preprocessor)
+    device = strategy.device
+    memory = MemoryProfile(device) if config.compute.memory_profile else None
+    columns = inputs.categories.columns
+    with creating(memory):
+        model = build_predictor(predictor_config(encoder, config.head, shapes, config.link, conditioning, columns))
+    start_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
         console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
-    device = strategy.device
-    model.to(device)
+    with creating(memory):
+        model.to(device)
     console.note(f"predictor with {sum(p.numel() for p in model.parameters()):,} parameters on {device}")
 
     masking = masking_for(weights, config.masking)
-    objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, device))
+    objective = Objective(weights, masking, data.pairs, target_loss(config, data, targets, by_class, device))
     prepare_model(model, config.compute, console)
-    step = Step(
+    step = build_step(
+        memory,
         model,
         device,
         frozen=config.transfer.freeze_base,
@@ -251,6 +278,12 @@ def prepare_train(
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
     return Prepared(splits, groups, data, objective, step)
+
+
+def splits_of(config: TrainConfig, study: Study, rows: np.ndarray) -> list[Splits]:
+    """One split, or one a fold; with --conformal a part of the training samples calibrates."""
+    size = config.objective.calibration_size if config.objective.conformal else None
+    return make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv, size)
 
 
 def _read_pretrained(config: TrainConfig) -> PretrainedEncoder | None:
@@ -273,12 +306,13 @@ def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncode
 
 def train_weights(config: TrainConfig) -> Weights:
     """Weights of the terms."""
-    options = config.objective
+    options, head = config.objective, config.head
     return Weights(
         **phylogenetic_weights(config.phylogeny.unifrac_metric, config.pair_weight()),
         nucleotides=options.nuc_penalty,
         counts=options.count_weight(),
         target=options.target_penalty,
+        balance=head.moe_balance if head.moe_experts else 0.0,
     )
 
 
@@ -292,15 +326,6 @@ def constant_of(data: RunData, targets: np.ndarray) -> dict[str, float]:
     assert data.study.metadata is not None
     names = [target.spec.name for target in data.preprocessor.targets]
     return {name: float(np.nanmean(data.study.metadata.numeric(name)[data.rows["train"]])) for name in names}
-
-
-def target_loss(config: TrainConfig, data: RunData, targets: np.ndarray, device: torch.device) -> TargetLoss:
-    """How this run compares outputs with targets; residuals in standard deviations of the training targets."""
-    if data.preprocessor.labels is not None:
-        return TargetLoss("classes", torch.ones(1))
-    spread = torch.from_numpy(np.maximum(np.nanstd(targets[data.rows["train"]], axis=0), 1e-6)).to(device)
-    delta = config.objective.huber_delta
-    return TargetLoss(config.objective.loss_type, spread, 1.0 if delta is None else delta / spread)
 
 
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:

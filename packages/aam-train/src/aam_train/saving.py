@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Saver:
     """What checkpoints of a run are made of. Its methods are entered by all processes.
 
     Attributes:
+        preprocessor_now: what was fitted, intervals for the weights of now among it; entered by all processes.
         record: what every checkpoint says of itself; step and metrics are filled in.
         best_metric: what chooses the best one.
     """
@@ -39,7 +40,7 @@ class Saver:
     strategy: Strategy
     model: Encoder | Predictor
     update: Update
-    preprocessor: Preprocessor
+    preprocessor_now: Callable[[], Preprocessor]
     record: TrainingRecord
     best_metric: str
     steps_per_epoch: int
@@ -61,11 +62,12 @@ class Saver:
 
     def _save_whole(self, progress: Progress, pointer: str) -> None:
         name, record = self._name(progress), self._record(progress)
+        preprocessor = self.preprocessor_now()
         weights = whole_tensors(self.strategy, self.model.state_dict())
         state = whole_tensors(self.strategy, optimizer_tensors(self.model, self.update.optimizer))
 
         def write(folder: Path) -> None:
-            write_checkpoint(folder, self.model, weights, self.preprocessor, record, state, progress)
+            write_checkpoint(folder, self.model, weights, preprocessor, record, state, progress)
 
         def publish() -> None:
             self.checkpoints.save(name, write)
@@ -79,6 +81,7 @@ class Saver:
         if ranks.first(lambda: self.checkpoints.has(name)):
             ranks.first(lambda: self.checkpoints.point(LAST, name))
             return
+        preprocessor = self.preprocessor_now()
         state = optimizer_tensors(self.model, self.update.optimizer)
         tensors = {f"{MODEL}{key}": tensor for key, tensor in self.model.state_dict().items()}
         tensors |= {f"{OPTIMIZER}{key}": tensor for key, tensor in state.items()}
@@ -100,7 +103,7 @@ class Saver:
 
                 def finish() -> None:
                     write_index(folder, tensors, ranks.size)
-                    write_parts_rest(folder, self.model, self.preprocessor, record, progress)
+                    write_parts_rest(folder, self.model, preprocessor, record, progress)
                     opened.close()
                     self.checkpoints.point(LAST, name)
 

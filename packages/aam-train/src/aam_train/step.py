@@ -98,7 +98,7 @@ class Step:
         gather = self.strategy.ranks.gather
         terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts, gather)
         if output.predicted is not None:
-            terms |= objective.target_terms(output.predicted, batch, counts)
+            terms |= objective.target_terms(output.predicted, batch, true, counts, gather)
         return LossBreakdown(terms, output.encoded.sample_embeddings.detach().isfinite().all())
 
     def check_stop(self) -> None:

@@ -19,6 +19,7 @@ from aam_train.gradients import StepResult, gradients
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.objective import Objective
+from aam_train.optim import set_rate
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.parallel.ranks import Ranks
 from aam_train.progress import Progress
@@ -120,8 +121,7 @@ class Trainer:
         self.step.train_mode()
         lr = self._lr(number)
         optimizer = self.update.optimizer
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(optimizer, lr)
         optimizer.zero_grad(set_to_none=True)
         try:
             result = gradients(self.step, self.objective, self.update, batches)

@@ -9,9 +9,10 @@ from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.errors import first_few
 from aam_data.preprocessor import Preprocessor
 from aam_data.splits import Splits, read_splits
-from aam_models.config import EncoderConfig, PredictorConfig
+from aam_models.config import EncoderConfig
 from aam_models.model_folder import WEIGHTS, load_model, read_config
 from aam_models.predictor import Predictor
+from aam_models.predictor_config import PredictorConfig
 from aam_train.checkpoint import model_folder, run_folder_of
 from aam_train.model_records import TrainingRecord, read_preprocessor, read_training
 

@@ -22,7 +22,7 @@ from aam_train.inference import (
     run_samples,
 )
 from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.losses.values import count_hidden, count_known, hidden_count_loss
+from aam_train.losses.values import count_hidden, hidden_count_loss
 from aam_train.metrics import (
     classification_metrics,
     mean_absolute_error,
@@ -30,11 +30,11 @@ from aam_train.metrics import (
     mean_squared_error,
     pearson,
     probabilities,
-    regression_metrics,
 )
 from aam_train.objective import Objective
 from aam_train.pair_samples import sample_for_pairs
 from aam_train.parallel.shares import run_shared
+from aam_train.predictions import make_predictions, number_metrics
 from aam_train.step import Step
 
 
@@ -149,7 +149,7 @@ class EncoderValidator:
 
 @dataclass(frozen=True, eq=False)
 class PredictorValidator:
-    """Fine-tuning's judge: the loss and the metrics of the targets, in their own units.
+    """Fine-tuning's judge: the loss, weighted as in training, and the metrics of the targets, in their own units.
 
     Attributes:
         rows: int64 [R] rows of the samples to judge on.
@@ -171,10 +171,13 @@ class PredictorValidator:
         passes = run_passes(step, self.maker, self.rows, self.batch_size, self.passes)
         outputs = mean_outputs(passes, is_classes=self.preprocessor.labels is not None)
         targets = self.maker.collator.targets[self.rows]
-        known = count_known(torch.from_numpy(targets))
-        on_device = (torch.from_numpy(values).to(step.device) for values in (outputs, targets))
-        loss = float(self.objective.target(*on_device)) / max(known, 1)
-        return {"val_loss": loss, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
+        loss = self.objective.target
+        every_weight = self.maker.collator.sample_weights
+        on_host = [torch.from_numpy(outputs), torch.from_numpy(targets)]
+        on_host += [] if every_weight is None else [torch.from_numpy(every_weight[self.rows])]
+        value = loss.sum(*(each.to(step.device) for each in on_host)).item() / (loss.count(*on_host[1:]) or 1.0)
+        found = {"val_loss": value, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
+        return found | expert_use(passes)
 
 
 def target_metrics(
@@ -190,16 +193,28 @@ def target_metrics(
     if preprocessor.labels is not None:
         known = np.isfinite(targets[:, 0])
         return classification_metrics(targets[known, 0].astype(np.int64), probabilities(outputs[known]))
-    truth, predicted = preprocessor.invert(targets, scales), preprocessor.invert(outputs, scales)
-    each = []
-    for t in range(truth.shape[1]):
-        known = np.isfinite(truth[:, t])
-        each.append(regression_metrics(truth[known, t], predicted[known, t]))
+    truth = preprocessor.invert(targets, scales)
+    predicted = make_predictions(preprocessor, np.arange(len(truth)), outputs, scales)
+    each = [number_metrics(truth[:, t], predicted, t) for t in range(truth.shape[1])]
     if len(each) == 1:
         return each[0]
     named = zip(preprocessor.targets, each, strict=True)
-    means = {name: mean_of_defined([m[name] for m in each]) for name in each[0]}
+    shared = [name for name in each[0] if all(name in m for m in each)]
+    means = {name: mean_of_defined([m[name] for m in each]) for name in shared}
     return means | {f"{name}:{target.spec.name}": value for target, m in named for name, value in m.items()}
+
+
+def expert_use(passes: Sequence[SampleOutputs]) -> dict[str, float]:
+    """Mean share of each expert of a mixture as ``expert_use:1``, and how many they are worth; {} without experts.
+
+    ``experts_used`` is ``1 / sum p_k^2``: K when all are used alike, 1 when one does everything.
+    """
+    routing = [one.routing for one in passes if one.routing is not None]
+    if not routing:
+        return {}
+    shares = np.concatenate(routing).mean(axis=0, dtype=np.float64)
+    each = {f"expert_use:{number}": float(share) for number, share in enumerate(shares, 1)}
+    return {"experts_used": float(1 / np.square(shares).sum()), **each}
 
 
 def mean_outputs(passes: Sequence[SampleOutputs], *, is_classes: bool) -> np.ndarray:

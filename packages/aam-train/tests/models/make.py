@@ -27,7 +27,8 @@ from aam_data.rarefaction import Rarefier
 from aam_data.simulate import simulate_study, write_simulated_study
 from aam_data.simulate_config import SimulateOptions
 from aam_data.study import read_study
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions
+from aam_models.head_config import HeadOptions
 from aam_models.model_folder import load_model
 from aam_train.config import PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig

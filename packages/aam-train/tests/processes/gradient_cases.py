@@ -20,10 +20,10 @@ from aam_data.selection import make_splits
 from aam_data.study import Study, read_study
 from aam_models.batch import Batch
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import HeadOptions, ModelOptions
+from aam_models.config import ModelOptions, PredictorConfig
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
-from aam_train.architecture import new_encoder_config, predictor_config
+from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
 from aam_train.compute import Update
@@ -32,7 +32,8 @@ from aam_train.config import RunOptions
 from aam_train.experiment import PretrainConfig
 from aam_train.gradients import gradients
 from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, TargetLoss, Weights
+from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
+from aam_train.objective import Objective, Weights
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.parallel.ddp import DataParallel
@@ -73,6 +74,8 @@ CASES = [
     Case("all, two micro-batches", ALL, None, 2),
     Case("mse", Weights(target=1.0), "mse"),
     Case("mae", Weights(target=1.0), "mae"),
+    Case("quantile", Weights(target=1.0), "quantile"),
+    Case("asymmetric", Weights(target=1.0), "asymmetric"),
     Case("classes", Weights(target=1.0), "classes"),
     Case("huber and all others, two micro-batches", replace(ALL, target=0.9), "huber", 2),
     Case("all in float32", ALL, None, 2, torch.float32),
@@ -97,12 +100,11 @@ def build(case: Case, data: RunData, strategy: Strategy) -> tuple[Step, Objectiv
     torch.manual_seed(0)
     encoder = new_encoder_config(SMALL, 40, case.weights)
     model: Encoder | Predictor = build_encoder(encoder)
-    target = None
+    target: TargetLoss | None = None
     if case.target is not None:
         width = 3 if case.target == "classes" else 2
-        model = build_predictor(predictor_config(encoder, HeadOptions((8,)), width))
-        spread = torch.ones(1) if case.target == "classes" else torch.tensor([1.5, 0.5], dtype=case.dtype)
-        target = TargetLoss(case.target, spread, torch.tensor([0.3, 0.2], dtype=case.dtype))
+        width = 5 if case.target == "quantile" else width
+        model = build_predictor(PredictorConfig(encoder, width, (8,)))
         n = data.study.table.n_samples
         targets = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
         targets[np.random.default_rng(1).random((n, 2)) < 0.3] = np.nan
@@ -110,12 +112,21 @@ def build(case: Case, data: RunData, strategy: Strategy) -> tuple[Step, Objectiv
         if case.target == "classes":
             targets = np.floor(np.abs(targets[:, :1])).clip(max=2)
         data.maker.collator.targets = targets
+        data.maker.collator.sample_weights = np.random.default_rng(2).random(n).astype(np.float32)
+        target = ClassLoss((0.5, 1.0, 2.0), CPU) if case.target == "classes" else number_losses(case.target)
     else:
         data.maker.collator.targets = None
     freeze_untaught(model.encoder if isinstance(model, Predictor) else model, case.weights)
     objective = Objective(case.weights, MASKING, data.pairs, target)
     calibrate_encoder(Step(model, CPU), data, objective, 32)
     return Step(model.to(case.dtype), CPU, strategy=strategy), objective
+
+
+def number_losses(kind: str) -> NumberLosses:
+    """Of two targets, the second with a loss of its own."""
+    quantiles = (0.1, 0.5, 0.7, 0.9) if kind == "quantile" else ()
+    first = NumberLoss(kind, 1.5, 0.3, quantiles, over=2.0, under=0.5)
+    return NumberLosses((first, NumberLoss("mae", 0.5, weight=0.7)))
 
 
 def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype) -> Batch:

@@ -13,4 +13,6 @@ COMMANDS = {
     "show": "Say what a model, a run or a file is.",
     "unifrac": "Write UniFrac distances or Faith's PD of a whole table.",
     "simulate": "Simulate a study with known truth.",
+    "slurm": "Write a job script for Slurm.",
+    "doctor": "Say what this machine and its PyTorch are, and what is wrong with them.",
 }

@@ -12,13 +12,13 @@ from aam_train.experiment import PretrainConfig, TrainConfig
 
 @config_command("pretrain", PretrainConfig, "Search with the settings of `aam pretrain`.")
 def pretrain(config: PretrainConfig, program: Program) -> None:
-    """Writes the curve as a table and a picture into --output-dir. --lr and --scheduler are not used."""
+    """Writes the curve as a table and a picture into --output-dir. --lr, --scheduler, --memory-profile are not used."""
     _search(config, program)
 
 
 @config_command("train", TrainConfig, "Search with the settings of `aam train`.")
 def train(config: TrainConfig, program: Program) -> None:
-    """Writes the curve as a table and a picture into --output-dir. --lr and --scheduler are not used."""
+    """Writes the curve as a table and a picture into --output-dir. --lr, --scheduler, --memory-profile are not used."""
     _search(config, program)
 
 

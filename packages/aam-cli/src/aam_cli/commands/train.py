@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from aam_cli.categorical_help import categorical_help
 from aam_cli.command import config_command
 from aam_cli.errors import Program
 from aam_train.experiment import TrainConfig
 
 
-@config_command("train", TrainConfig)
+@config_command("train", TrainConfig, None, categorical_help())
 def command(config: TrainConfig, program: Program) -> None:
     """Samples of one host, plate or study belong on one side of the split: name their column with --group-column.
     The held-out samples are predicted beside a random forest and a constant.

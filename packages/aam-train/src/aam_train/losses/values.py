@@ -1,10 +1,9 @@
-"""Losses of single numbers: hidden abundances, Faith's PD, targets."""
+"""Losses of single numbers of the encoder: hidden abundances, Faith's PD."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from aam_models.abundance import standardized_log_abundance
 from aam_models.batch import Batch
@@ -23,32 +22,10 @@ def count_hidden(batch: Batch) -> int:
     return 0 if batch.hidden_counts is None else int(batch.hidden_counts.sum())
 
 
-def residual_loss(kind: str, predicted: Tensor, target: Tensor, delta: Tensor | float = 1.0) -> Tensor:
-    """mse, mae or huber summed over the known targets, a scalar.
-
-    Args:
-        kind: "mse", "mae" or "huber".
-        predicted, target: the same shape, in units where the training targets' standard deviation is 1; NaN targets
-            are unknown.
-        delta: where huber bends, in these units; it is ``r^2`` up to there, then ``delta (2 |r| - delta)``.
-    """
+def squared_errors(predicted: Tensor, target: Tensor) -> Tensor:
+    """Squared errors summed over the known targets, a scalar; NaN targets are unknown."""
     known = torch.isfinite(target)
-    residual = torch.where(known, predicted - torch.where(known, target, 0.0), 0.0)
-    if kind == "mse":
-        loss = residual.square()
-    elif kind == "mae":
-        loss = residual.abs()
-    else:
-        size = residual.abs()
-        loss = torch.where(size <= delta, residual.square(), delta * (2 * size - delta))
-    return (loss * known).sum()
-
-
-def class_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy summed over the samples with a known class; logits [B, K], target float [B] of codes or NaN."""
-    known = torch.isfinite(target)
-    codes = torch.where(known, target, 0.0).long()
-    return (F.cross_entropy(logits, codes, reduction="none") * known).sum()
+    return torch.where(known, predicted - torch.where(known, target, 0.0), 0.0).square().sum()
 
 
 def count_known(target: Tensor) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aam_train.predictions import Interval
 from aam_train.reporting.jsonl import read_records
 
 AAM, OTHER, FAINT = "#1b6ca8", "#c8963e", "#9a9a9a"
@@ -50,11 +51,17 @@ def plot_curves(path: Path, records: list[dict[str, Any]]) -> None:
                 axis.axvline(best[-1], color=OTHER, linewidth=1, linestyle="--")
 
 
-def plot_scatter(path: Path, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str) -> None:
-    """Predicted over true values as a picture; none without values."""
+def plot_scatter(
+    path: Path, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str, interval: Interval | None = None
+) -> None:
+    """Predicted over true values, with their intervals if there are any, as a picture; none without values."""
     if len(truth):
         with picture(path, 4, 4) as figure:
-            draw_scatter(figure.subplots(), truth, predicted, title, unit)
+            axis = figure.subplots()
+            if interval is not None:
+                axis.vlines(truth, interval.lower, interval.upper, color=FAINT, alpha=0.4, linewidth=0.8)
+                title = f"{title}, {interval.nominal:.0%} interval"
+            draw_scatter(axis, truth, predicted, title, unit)
 
 
 def draw_scatter(axis: Axes, truth: np.ndarray, predicted: np.ndarray, title: str, unit: str) -> None:

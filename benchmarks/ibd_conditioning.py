@@ -1,0 +1,108 @@
+"""Metadata as input on a real study: `ibd` of the ibd study, with and without sex and body mass index.
+
+Pretrains a small encoder on unweighted UniFrac without labels, freezes it, and trains classifiers of Crohns against
+Control over five folds of whole hosts, of the samples of at least 1,000 reads: of the microbes alone, with `sex` as
+category and `body_mass_index` as covariate, and the same with each fusion that is asked for. Beside them, on the same
+folds: a random forest that sees the same, and one on the metadata alone. About five minutes on two idle cores.
+
+There are 24 hosts, so differences below 0.05 AUC mean nothing.
+
+    python benchmarks/ibd_conditioning.py --json conditioning.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from machine import DATA, finish
+
+from aam_data.category_config import CategoryOptions
+from aam_data.config import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_models.conditioning_config import ConditioningOptions
+from aam_models.config import ModelOptions
+from aam_train.config import RunOptions, TransferOptions
+from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.objective_config import PretrainObjective
+from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.run_pretrain import run_pretrain
+from aam_train.run_train import run_train
+
+DEPTH, HOSTS, FOLDS = 1000, "host_subject_id", 5
+TABLE = TableOptions(DATA / "ibd" / "table.biom")
+METADATA = MetadataOptions(DATA / "ibd" / "metadata.tsv")
+READS = CategoryOptions(("sex",), ("body_mass_index",))
+
+
+def pretrain(folder: Path, epochs: int) -> Path:
+    """A small encoder of all samples that are deep enough, without labels."""
+    config = PretrainConfig(
+        table=TABLE,
+        run=RunOptions(folder, epochs=epochs, device="cpu", num_workers=0),
+        phylogeny=PhylogenyOptions(tree=DATA / "ibd" / "insertion-tree.qza"),
+        sample=SampleOptions(rarefy_depth=DEPTH, max_bp=100),
+        split=SplitOptions(test_size=0.0, val_size=0.1),
+        model=ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=1),
+        objective=PretrainObjective(nuc_penalty=0.0, count_penalty=0.0),
+        optimizer=OptimizerOptions(lr=2e-3),
+    )
+    return run_pretrain(config, quiet=True)
+
+
+def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str, dict[str, float]]:
+    """Figures of the held-out samples of all folds, of the model and of what stands beside it."""
+    config = TrainConfig(
+        table=TABLE,
+        metadata=METADATA,
+        target=TargetOptions(("ibd",), classifier=True),
+        run=RunOptions(folder, epochs=epochs, patience=0, device="cpu", num_workers=0),
+        transfer=TransferOptions(encoder, freeze_base=True, cv=FOLDS),
+        split=SplitOptions(group_column=HOSTS, val_size=0.1),
+        optimizer=OptimizerOptions(lr=2e-3),
+        **sections,
+    )
+    run = run_train(config, quiet=True)
+    results: dict[str, dict[str, float]] = json.loads((run / "report" / "results.json").read_text())["targets"]["ibd"]
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fusions", nargs="+", default=["concat"], help="see --categorical-fusion")
+    parser.add_argument("--pretrain-epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20, help="of each fold")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args()
+
+    report: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        encoder = pretrain(folder / "encoder", options.pretrain_epochs)
+        settings: dict[str, dict[str, Any]] = {"microbes alone": {}}
+        for kind in options.fusions:
+            settings[f"with sex and bmi, {kind}"] = {
+                "category": READS,
+                "conditioning": ConditioningOptions(categorical_fusion=kind),
+                "category_optimizer": CategoryOptimizerOptions(5e-3),
+            }
+        for number, (name, sections) in enumerate(settings.items()):
+            found = train(folder / str(number), encoder, options.epochs, **sections)
+            report[name] = found
+            print(name)
+            for model, figures in found.items():
+                print(f"  {model:<16}AUC {figures['auc']:.3f}, balanced accuracy {figures['balanced_accuracy']:.3f}")
+    finish(report, options.json)
+
+
+if __name__ == "__main__":
+    main()

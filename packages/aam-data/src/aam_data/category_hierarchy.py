@@ -1,0 +1,92 @@
+"""Categories within categories (city, state, country): fitted on training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from aam_data.categories import UNKNOWN, CategoryCodec
+from aam_data.errors import DataError
+from aam_data.strict_json import strict_fields
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class CategoryHierarchy:
+    """Which category stands above which.
+
+    Attributes:
+        parents: of each column of a codec the place of its parent column; -1 = none.
+        parent_codes: of each column's codes (the unknown first) the code of the parent, 0 where no training sample
+            tells it; empty without a parent.
+    """
+
+    parents: tuple[int, ...] = ()
+    parent_codes: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def fit(cls, codec: CategoryCodec, metadata: Metadata, rows: np.ndarray, parents: Mapping[str, str]) -> Self:
+        """Read off the training samples ``rows`` which parent each category has.
+
+        Args:
+            parents: the parent of each column that has one; all of them are the codec's.
+
+        Raises:
+            DataError: categories with several parents, of all columns together.
+        """
+        codes = codec.apply(metadata).codes[rows]
+        place = {column: number for number, column in enumerate(codec.columns)}
+        above: list[tuple[int, ...]] = []
+        several = []
+        for column, names in zip(codec.columns, codec.names, strict=True):
+            if column not in parents:
+                above.append(())
+                continue
+            parent = place[parents[column]]
+            pairs = np.unique(codes[:, [place[column], parent]], axis=0)
+            pairs = pairs[(pairs != UNKNOWN).all(axis=1)]
+            found = np.zeros(len(names) + 1, dtype=np.int64)
+            found[pairs[:, 0]] = pairs[:, 1]
+            above.append(tuple(found.tolist()))
+            for code in np.flatnonzero(np.bincount(pairs[:, 0], minlength=1) > 1):
+                of = [codec.names[parent][k - 1] for k in pairs[pairs[:, 0] == code, 1]]
+                several.append(f"{names[code - 1]} ({column}) in {' and '.join(of)} ({parents[column]})")
+        if several:
+            raise DataError(
+                "categories that belong to several others in --categorical-hierarchy",
+                file=metadata.path,
+                offenders=several,
+                remedy="Make their names distinct, as in 'Texas/Paris', or leave the pair out of the hierarchy",
+            )
+        return cls(tuple(place[parents[c]] if c in parents else -1 for c in codec.columns), tuple(above))
+
+    def check(self, codec: CategoryCodec, place: str) -> None:
+        """Raise DataError unless this is a hierarchy of the codec's columns."""
+        sizes = codec.sizes
+        fits = len(self.parents) == len(self.parent_codes) == len(sizes)
+        for parent, above, size in zip(self.parents, self.parent_codes, sizes, strict=False):
+            fits &= -1 <= parent < len(sizes) and len(above) == (size if parent >= 0 else 0)
+            fits = fits and all(0 <= code < sizes[parent] for code in above)
+        if not fits:
+            raise DataError("a hierarchy that is not of the categories", place=place)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"parents": list(self.parents), "parent_codes": [list(codes) for codes in self.parent_codes]}
+
+    @classmethod
+    def from_dict(cls, values: object, codec: CategoryCodec, place: str) -> Self:
+        """What ``to_dict`` gave, for the columns of ``codec``. Raises DataError for anything else."""
+        checked = strict_fields(values, {"parents": list, "parent_codes": list}, place)
+        above = checked["parent_codes"]
+        numbers = all(isinstance(codes, list) for codes in above)
+        if not numbers or not all(type(number) is int for row in (checked["parents"], *above) for number in row):
+            raise DataError("a hierarchy that is not of whole numbers", place=place)
+        found = cls(tuple(checked["parents"]), tuple(map(tuple, above)))
+        found.check(codec, place)
+        return found

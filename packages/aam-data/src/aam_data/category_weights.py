@@ -1,0 +1,97 @@
+"""Weights of the target's loss by category, so that a frequent one does not decide alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from aam_data.categories import CategoryCodec
+from aam_data.errors import DataError
+from aam_data.strict_json import strict_fields
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class CategoryWeights:
+    """A weight for each category of a column; samples without a known category have weight 1.
+
+    Attributes:
+        column: of the metadata.
+        names: of the categories, sorted.
+        weights: theirs, with mean 1 over the training samples that have one.
+    """
+
+    column: str
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.weights) or len({*self.names}) != len(self.names) or min(self.weights) <= 0:
+            raise DataError("weights of categories that are not one above 0 for each")
+
+    @classmethod
+    def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, method: str | Mapping[str, float]) -> Self:
+        """Weights from the training samples ``rows``, scaled to a mean of 1 over them.
+
+        Args:
+            method: "auto", 1 / n of the category; "effective", (1 - b) / (1 - b^n) with b = (N - 1) / N of N training
+                samples (effective number of samples, Cui et al. 2019, arXiv:1901.05555); or the weights themselves,
+                1 for categories that are not named.
+
+        Raises:
+            DataError: the column is absent or has no value, or weights of categories that it does not have.
+        """
+        codec = CategoryCodec.fit(metadata, rows, [column])
+        (names,), (sizes,) = codec.names, codec.counts
+        counts = np.array(sizes, dtype=np.float64)
+        if method == "auto":
+            raw = 1 / counts
+        elif method == "effective":
+            beta = 1 - 1 / counts.sum()
+            raw = (1 - beta) / (1 - beta**counts) if beta > 0 else np.ones(len(counts))
+        else:
+            assert not isinstance(method, str)
+            unknown = sorted(method.keys() - set(names))
+            if unknown:
+                raise DataError(
+                    "--categorical-loss-weights names categories that no training sample has",
+                    file=metadata.path,
+                    place=f"column {column}",
+                    offenders=unknown,
+                    remedy=f"The column has {', '.join(names[:20])}",
+                )
+            raw = np.array([method.get(name, 1.0) for name in names])
+        weights = raw / (raw @ counts / counts.sum())
+        return cls(column, names, tuple(weights.tolist()))
+
+    def apply(self, metadata: Metadata) -> np.ndarray:
+        """The weight of each sample, float32 [B]. Raises DataError when the column is absent."""
+        weight = dict(zip(self.names, self.weights, strict=True))
+        return np.array([weight.get(value, 1.0) for value in metadata.text(self.column)], dtype=np.float32)
+
+    def describe(self) -> str:
+        """``column: a 0.5, b 2``."""
+        shown = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(self.names, self.weights, strict=True))
+        return f"{self.column}: {shown}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"column": self.column, "names": list(self.names), "weights": list(self.weights)}
+
+    @classmethod
+    def from_dict(cls, values: object, place: str = "weights") -> Self:
+        """What ``to_dict`` gave. Raises DataError for anything else."""
+        checked = strict_fields(values, {"column": str, "names": list, "weights": list}, place)
+        if not all(isinstance(name, str) for name in checked["names"]):
+            raise DataError("names of categories that are not texts", place=place)
+        weights = [
+            strict_fields({"weight": weight}, {"weight": float}, place)["weight"] for weight in checked["weights"]
+        ]
+        if not weights:
+            raise DataError("weights of no category", place=place)
+        return cls(checked["column"], tuple(checked["names"]), tuple(weights))

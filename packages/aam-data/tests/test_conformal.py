@@ -1,0 +1,70 @@
+"""Conformal calibration of intervals: by hand, and that they hold what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from aam_data.conformal import ascending, fit_widening, widen
+
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def test_the_widening_is_a_rank_of_the_distances_outside() -> None:
+    # the truth lies 1, 2, ..., 9 above the upper end, or inside by 1 to 9 from the nearer end
+    outputs = np.tile([-10.0, 0.0, 10.0], (9, 1))
+    truth = 10.0 + np.arange(1, 10)
+    # ceil(10 * 0.8) = 8th smallest
+    assert fit_widening(outputs, truth, (0.1, 0.5, 0.9)) == (8.0,)
+    assert fit_widening(outputs, -truth, (0.1, 0.5, 0.9)) == (8.0,)
+    assert fit_widening(outputs, truth - 20, (0.1, 0.5, 0.9)) == (
+        -2.0,
+    )  # 1, 2, ..., 9 inside: 8th smallest of -9 to -1
+    with_missing = np.append(truth, np.nan)
+    assert fit_widening(np.tile([-10.0, 0.0, 10.0], (10, 1)), with_missing, (0.1, 0.5, 0.9)) == (8.0,)
+
+
+def test_too_few_samples_give_the_largest_distance_and_none_gives_0() -> None:
+    outputs = np.tile([-1.0, 0.0, 1.0], (3, 1))
+    assert fit_widening(outputs, np.array([2.0, 5.0, 0.0]), (0.1, 0.5, 0.9)) == (4.0,)
+    assert fit_widening(outputs[:0], np.zeros(0), (0.1, 0.5, 0.9)) == (0.0,)
+    assert fit_widening(outputs[:, :1], np.zeros(3), (0.5,)) == ()
+
+
+def test_each_pair_has_its_own_widening() -> None:
+    random = np.random.default_rng(0)
+    outputs, truth = np.tile([-0.1, -0.05, 0.0, 0.05, 0.1], (999, 1)), random.normal(size=999)
+    outer, inner = fit_widening(outputs, truth, LEVELS)
+    distances = np.sort(np.abs(truth))
+    assert outer == pytest.approx(distances[math.ceil(1000 * 0.8) - 1] - 0.1)
+    assert inner == pytest.approx(distances[math.ceil(1000 * 0.5) - 1] - 0.05)
+
+
+def test_widened_quantiles_stay_on_their_side_of_the_median_and_ascend() -> None:
+    outputs = np.array([[-2.0, -1.0, 0.0, 1.0, 2.0], [-3.0, 0.0, 0.5, 4.0, 4.0]])
+    np.testing.assert_allclose(widen(outputs, (1.0, 0.5), 2), [[-3, -1.5, 0, 1.5, 3], [-4, -0.5, 0.5, 4.5, 5]])
+    narrow = widen(outputs, (-5.0, -0.25), 2)
+    assert (np.diff(narrow, axis=1) >= 0).all()
+    np.testing.assert_array_equal(narrow[:, 2], outputs[:, 2])
+    np.testing.assert_array_equal(widen(outputs, (), 2), outputs)
+    np.testing.assert_allclose(widen(np.array([[1.0, 2.0]]), (0.5,), 0), [[1.0, 2.5]])  # 0.5 and 0.9: the median stays
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 3.0])
+def test_calibrated_intervals_cover_new_samples_as_they_say(factor: float) -> None:
+    """Whatever the width was before: too narrow, about right or too wide."""
+    random = np.random.default_rng(1)
+    outputs = random.normal(size=(9000, 1)) + factor * np.array([-1.28, -0.67, 0.0, 0.67, 1.28])
+    truth = outputs[:, 2] + random.normal(size=9000)
+    widening = fit_widening(outputs[:4000], truth[:4000], LEVELS)
+    found = widen(outputs[4000:], widening, 2)
+    for k, nominal in ((0, 0.8), (1, 0.5)):
+        inside = (found[:, k] <= truth[4000:]) & (truth[4000:] <= found[:, -1 - k])
+        assert inside.mean() == pytest.approx(nominal, abs=0.025)
+
+
+def test_ascending() -> None:
+    assert ascending((0.1, 0.5, 0.9))
+    assert not any(ascending(levels) for levels in ((0.5, 0.1), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)))

@@ -1,0 +1,55 @@
+"""Metadata of samples on their way into a predictor. Axes: B samples, C categorical columns, K numeric, E width."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from aam_models.batch import Batch
+from aam_models.conditioning.category_embedding import CategoryEmbedding
+from aam_models.conditioning_config import ConditioningConfig
+
+
+class Conditions(NamedTuple):
+    """What fusion, heads and links get to know of a batch besides the sample embeddings.
+
+    Attributes:
+        codes: int64 [B, C], 0 = unknown.
+        embedded: [B, C, E], embeddings of the categories, those of their parents added.
+        covariates: [B, 2 K], standardized values, then 1 where the value is missing.
+    """
+
+    codes: Tensor
+    embedded: Tensor
+    covariates: Tensor
+
+
+class Conditioning(nn.Module):
+    """The conditions of a batch; without categorical and numeric columns they are tensors of no width."""
+
+    def __init__(self, config: ConditioningConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = CategoryEmbedding(config.categories, config.embed_dim)
+
+    def forward(self, batch: Batch) -> Conditions:
+        """Codes, embeddings and covariates of the batch's samples.
+
+        Raises:
+            RuntimeError: a batch without the categories or covariates that the model has.
+        """
+        rows = batch.n_samples
+        codes = batch.sample_keys.new_zeros((rows, 0)) if batch.categories is None else batch.categories
+        covariates = batch.counts.new_zeros((rows, 0)) if batch.covariates is None else batch.covariates
+        return self.of(codes, covariates)
+
+    def of(self, codes: Tensor, covariates: Tensor) -> Conditions:
+        """The same of codes [B, C] and covariates [B, 2 K]."""
+        wanted = (len(self.config.categories), 2 * self.config.covariates)
+        if (codes.shape[1], covariates.shape[1]) != wanted:
+            found = f"{codes.shape[1]} categories and {covariates.shape[1]} covariate values"
+            raise RuntimeError(f"a batch with {found}, the predictor reads {wanted[0]} and {wanted[1]}")
+        no_column = covariates.new_zeros((len(codes), 0, self.config.embed_dim))
+        embedded = self.embedding(codes) if wanted[0] else no_column
+        return Conditions(codes, embedded, covariates)

@@ -1,0 +1,34 @@
+"""Gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992): a gate decides between sample and metadata."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aam_models.conditioning.conditions import Conditions
+from aam_models.conditioning_config import ConditioningConfig
+
+
+class GmuFusion(nn.Module):
+    """``2 (z x + (1 - z) tanh(V m))`` with the gate ``z = sigmoid(W [x, m])`` and the metadata m.
+
+    The sample's side keeps its embedding, which the encoder has made for it; the paper's has a map and a tanh of its
+    own. W and V start at zero: z is then a half and the model the one without conditions.
+    """
+
+    def __init__(self, config: ConditioningConfig, width: int, heads: int) -> None:
+        super().__init__()
+        self.columns = config.fused
+        wide = len(self.columns) * config.embed_dim + 2 * config.covariates
+        self.gate = nn.Linear(width + wide, width)
+        self.metadata = nn.Linear(wide, width)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, samples: Tensor, conditions: Conditions) -> Tensor:
+        """[B, D] -> [B, D]."""
+        categories = [conditions.embedded[:, column] for column in self.columns]
+        metadata = torch.cat([*categories, conditions.covariates], dim=1)
+        gate = torch.sigmoid(self.gate(torch.cat([samples, metadata], dim=1)))
+        fused: Tensor = 2 * (gate * samples + (1 - gate) * torch.tanh(self.metadata(metadata)))
+        return fused

@@ -1,0 +1,56 @@
+"""Hidden layers that categories scale and shift (FiLM: Perez et al. 2018, arXiv:1709.07871)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aam_models.conditioning.conditions import Conditions
+from aam_models.heads.base import Head, HeadOutput
+
+
+class FilmHead(Head):
+    """Each hidden layer ``h`` becomes ``gamma * h + beta``, both linear in the embeddings of the sample's categories.
+
+    ``gamma`` starts at 1 and ``beta`` at 0, so it starts equal to the same head without categories.
+
+    Args:
+        width: D.
+        hidden_dims: widths of the hidden layers, at least one.
+        dropout: after each of them.
+        out_width: W.
+        columns: of the categories that condition it.
+        embed_dim: E.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden_dims: tuple[int, ...],
+        dropout: float,
+        out_width: int,
+        columns: tuple[int, ...],
+        embed_dim: int,
+    ) -> None:
+        super().__init__()
+        self.columns = list(columns)
+        widths = [width, *hidden_dims]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, hidden_dims, strict=False))
+        self.films = nn.ModuleList(nn.Linear(len(columns) * embed_dim, 2 * hidden) for hidden in hidden_dims)
+        for film in self.films:
+            assert isinstance(film, nn.Linear)
+            nn.init.zeros_(film.weight)
+            nn.init.zeros_(film.bias)
+        self.dropout = nn.Dropout(dropout)
+        self.last = nn.Linear(widths[-1], out_width)
+
+    def forward(self, x: Tensor, conditions: Conditions) -> HeadOutput:
+        categories = conditions.embedded[:, self.columns].flatten(1)
+        for layer, film in zip(self.layers, self.films, strict=True):
+            gamma, beta = film(categories).chunk(2, dim=1)
+            x = self.dropout(nn.functional.gelu((1 + gamma) * layer(x) + beta))
+        return HeadOutput(self.last(x))
+
+    @torch.no_grad()
+    def start_at(self, outputs: Tensor) -> None:
+        self.last.bias.copy_(outputs)

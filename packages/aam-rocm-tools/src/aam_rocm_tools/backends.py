@@ -1,0 +1,61 @@
+"""The kernels behind ``scaled_dot_product_attention``, by the names that ``aam --attn-implementation`` uses."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+# sdpa is what PyTorch chooses by itself; cudnn is one of its choices on NVIDIA GPUs, which AAM has no flag for.
+BACKENDS: dict[str, SDPBackend | None] = {
+    "sdpa": None,
+    "math": SDPBackend.MATH,
+    "mem_efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+
+
+class BackendMissing(RuntimeError):
+    """This device, type or mask has no such kernel; the message is PyTorch's reason."""
+
+
+def attention(backend: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """[X, heads, length, width] -> the same, by one backend; ``mask`` is True where a key may be attended to.
+
+    Raises:
+        BackendMissing: PyTorch has no such kernel for these inputs.
+    """
+    chosen = BACKENDS[backend]
+    with warnings.catch_warnings(record=True) as reasons:
+        warnings.simplefilter("always")
+        try:
+            with contextlib.nullcontext() if chosen is None else sdpa_kernel(chosen):
+                return scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        except RuntimeError as error:
+            if re.search("No available kernel|No viable backend", str(error)) is None:
+                raise
+            told = [str(reason.message).split(" (Triggered")[0].strip() for reason in reasons]
+            raise BackendMissing(told[1] if len(told) > 1 else "PyTorch has no such kernel here") from error
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ValueError: not auto, cpu, cuda or cuda:N, or no such GPU on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+        raise ValueError(f"{name} is not one of auto, cpu, cuda, cuda:N")
+    device = torch.device(name)
+    n_gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise ValueError(f"{name}: PyTorch sees {n_gpus} GPUs here")
+    return device

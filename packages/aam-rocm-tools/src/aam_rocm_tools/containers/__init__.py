@@ -1,0 +1,1 @@
+"""Container definitions, and the test that a container passes."""

@@ -1,0 +1,72 @@
+"""Two profiles side by side: ROCm and CUDA (whose kernels have other names, so families count), before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aam_rocm_tools.kernel_profile.families import times_by_family
+from aam_rocm_tools.kernel_profile.kernels import Profile
+from aam_rocm_tools.kernel_profile.report import TOP, short_name
+from aam_rocm_tools.tables import markdown_table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Times in nanoseconds, of A and of B; None where it does not occur.
+
+    Attributes:
+        families: the longest first.
+        kernels: those with one name in both or in one of them, by how much they changed.
+    """
+
+    a: Profile
+    b: Profile
+    families: dict[str, tuple[float | None, float | None]]
+    kernels: dict[str, tuple[float | None, float | None]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "total_ns": [self.a.total_ns, self.b.total_ns],
+            "families": {name: list(times) for name, times in self.families.items()},
+            "kernels": {name: list(times) for name, times in self.kernels.items()},
+        }
+
+
+def compare_profiles(a: Profile, b: Profile) -> Comparison:
+    """B beside A."""
+    families = _beside(times_by_family(a), times_by_family(b))
+    by_name = [{kernel.name: kernel.total_ns for kernel in profile.kernels} for profile in (a, b)]
+    kernels = _beside(*by_name)
+    by_longest = sorted(families.items(), key=lambda item: -max(t or 0 for t in item[1]))
+    by_change = sorted(kernels.items(), key=lambda item: -abs((item[1][1] or 0) - (item[1][0] or 0)))
+    return Comparison(a, b, dict(by_longest), dict(by_change))
+
+
+def markdown_comparison(found: Comparison) -> str:
+    """For people: totals, families, the ten kernels that changed most."""
+    a, b = found.a, found.b
+    total = [["all kernels", *_cells(a.total_ns, b.total_ns)]]
+    families = [[name, *_cells(*times)] for name, times in found.families.items()]
+    kernels = [[short_name(name), *_cells(*times)] for name, times in list(found.kernels.items())[:TOP]]
+    header, numbers = ["A ms", "B ms", "B / A"], {1, 2, 3}
+    shared = sum(None not in times for times in found.kernels.values())
+    return "\n".join(
+        [
+            f"A: {a.tool} ({a.device}), B: {b.tool} ({b.device}); {shared} of {len(found.kernels)} names are in both",
+            "",
+            markdown_table(["family", *header], [*total, *families], numbers),
+            "",
+            markdown_table(["kernel", *header], kernels, numbers),
+        ]
+    )
+
+
+def _beside(a: dict[str, float], b: dict[str, float]) -> dict[str, tuple[float | None, float | None]]:
+    return {name: (a.get(name), b.get(name)) for name in [*a, *(name for name in b if name not in a)]}
+
+
+def _cells(a: float | None, b: float | None) -> list[str]:
+    ratio = f"{b / a:.2f}" if a and b is not None else "-"
+    return [*("-" if t is None else f"{t / 1e6:.2f}" for t in (a, b)), ratio]

@@ -1,0 +1,1 @@
+"""Job scripts for Slurm: options as a dataclass, templates as package data."""

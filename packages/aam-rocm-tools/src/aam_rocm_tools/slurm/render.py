@@ -1,0 +1,185 @@
+"""From options and a template to a job script."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import resources
+from itertools import pairwise
+from string import Template
+
+from aam_rocm_tools.slurm.config import Kind, SlurmOptions
+
+# What the script runs when nothing is given; people edit it in the script.
+DEFAULTS: dict[Kind, tuple[str, ...]] = {
+    "pretrain-single": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "runs/pretrain"),
+    "pretrain-node": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "runs/pretrain"),
+    "train-multi": (
+        *("--table", "table.biom", "--metadata", "metadata.tsv", "--metadata-column", "age"),
+        *("--output-dir", "runs/train"),
+    ),
+    "array": (
+        *("--table", "table.biom", "--metadata", "metadata.tsv", "--metadata-column", "age"),
+        *("--output-dir", "runs/search"),
+    ),
+    "stage-data": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "run"),
+}
+_COMMAND: dict[Kind, str] = {
+    "pretrain-single": "pretrain",
+    "pretrain-node": "pretrain",
+    "train-multi": "train",
+    "array": "train",
+    "stage-data": "pretrain",
+}
+_TEMPLATE: dict[Kind, str] = {
+    "pretrain-single": "one-device",
+    "pretrain-node": "several-devices",
+    "train-multi": "several-devices",
+    "array": "array",
+    "stage-data": "stage-data",
+}
+_CACHES = {
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "MPLCONFIGDIR": "matplotlib",
+}
+_GPU_CACHES = {
+    "rocm": {"MIOPEN_USER_DB_PATH": "miopen", "MIOPEN_CUSTOM_CACHE_DIR": "miopen"},
+    "cuda": {"CUDA_CACHE_PATH": "cuda"},
+    "none": {},
+}
+# What the scripts themselves give, and why.
+_TAKEN = {
+    "--resume-from": "a job that is queued again continues by itself",
+    "--distributed": "the kind of job says it",
+    "--data-parallel": "it starts a task for each device, see pretrain-node and train-multi",
+}
+
+
+class Script(Template):
+    """Placeholders are written ``@@name``, since ``$`` belongs to the shell."""
+
+    delimiter = "@@"
+    idpattern = r"[a-z_]+"
+
+
+def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
+    """The job script.
+
+    Args:
+        kind: of job.
+        options: of Slurm and the preparation.
+        aam: options of `aam pretrain` or `aam train`; an example when empty.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+    words = list(aam or DEFAULTS[kind])
+    for flag, reason in _TAKEN.items():
+        if flag in words or any(word.startswith(f"{flag}=") for word in words):
+            raise ValueError(f"{flag}: leave it to the script, {reason}")
+    output = _output_dir(words)
+    if kind == "stage-data" and ("/" in output or output in (".", "..")):
+        raise ValueError(f"--output-dir {output}: stage-data copies it to --results, so give a name without a folder")
+    stage = options.stage or (("table.biom", "tree.nwk") if not aam else ())
+    if kind == "stage-data" and not stage:
+        raise ValueError("--stage: name the files to copy to the node's own disk")
+    if kind != "stage-data" and options.stage:
+        raise ValueError(f"--stage is for stage-data, not for {kind}")
+    if options.gpu == "none" and "--device" not in words:
+        words += ["--device", "cpu"]
+    blocks = {
+        "sbatch": "\n".join(_sbatch(kind, options)),
+        "environment": _environment(options),
+        "caches": "\n".join(
+            f"export {name}=$cache/{folder}" for name, folder in (_CACHES | _GPU_CACHES[options.gpu]).items()
+        ),
+        "run": shlex.quote(output),
+        "aam": _command(kind, options, words),
+        "results": shlex.quote(options.results),
+        "settings": shlex.quote(options.settings),
+        "staged": " ".join(map(shlex.quote, stage)),
+        "local_disk": options.local_disk,
+        "signal_seconds": str(options.signal_seconds),
+    }
+    parts = {name: _read(name).substitute(blocks).rstrip("\n") for name in ("prepare", "steps", "launch", "requeue")}
+    return _read(_TEMPLATE[kind]).substitute(blocks | parts)
+
+
+def _read(name: str) -> Script:
+    return Script(resources.files("aam_rocm_tools.slurm").joinpath(f"templates/{name}.sh").read_text("utf-8"))
+
+
+def _sbatch(kind: Kind, options: SlurmOptions) -> list[str]:
+    nodes, devices = _shape(kind, options)
+    given: list[tuple[str, str | None]] = [
+        ("job-name", options.job_name or f"aam-{kind}"),
+        ("account", options.account),
+        ("partition", options.partition),
+        ("qos", options.qos),
+        ("reservation", options.reservation),
+        ("time", options.time),
+        ("nodes", str(nodes)),
+        ("ntasks-per-node", str(devices)),
+        ("cpus-per-task", str(options.cpus_per_device)),
+        ("gpus-per-node", None if options.gpu == "none" else str(devices)),
+        ("mem", options.memory),
+        ("array", f"1-{options.tasks}%{options.at_once}" if kind == "array" else None),
+        ("signal", f"USR1@{options.signal_seconds}"),
+        ("output", "%x-%A_%a.out" if kind == "array" else "%x-%j.out"),
+    ]
+    lines = [f"#SBATCH --{name}={value}" for name, value in given if value is not None]
+    flags = ["requeue", "open-mode=append", *(["exclusive"] if options.exclusive else [])]
+    return lines + [f"#SBATCH --{flag}" for flag in flags]
+
+
+def _shape(kind: Kind, options: SlurmOptions) -> tuple[int, int]:
+    """Nodes, and devices (tasks) of each."""
+    if kind == "train-multi":
+        return options.nodes, options.devices
+    return 1, options.devices if kind == "pretrain-node" else 1
+
+
+def _environment(options: SlurmOptions) -> str:
+    lines = [f"module load {name}" for name in options.module]
+    if options.activate is not None:
+        lines += ["# shellcheck source=/dev/null", f"source {shlex.quote(options.activate)}"]
+    return "\n".join(lines) or "# `aam` is expected to be there"
+
+
+def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
+    """The elements of the shell array that runs aam, an option a line."""
+    lines = []
+    if options.container is not None:
+        gpu = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[options.gpu]
+        binds = "".join(f" --bind {shlex.quote(path)}" for path in options.bind)
+        lines.append(f'apptainer exec{gpu} --bind "$local_disk"{binds} {shlex.quote(options.container)}')
+    lines.append(f"aam {_COMMAND[kind]}")
+    if kind == "array":  # each of its runs has a folder of its own, which the script names
+        words = _without_output_dir(words)
+    for word in words:
+        if word.startswith("--") or len(lines) < 2:
+            lines.append(shlex.quote(word))
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    if _TEMPLATE[kind] == "several-devices" and "--fsdp" not in words:
+        lines.append("--distributed")
+    lines.append("--resume-from auto")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _output_dir(words: list[str]) -> str:
+    """The run's folder, as the options of aam say it."""
+    found = [b for a, b in pairwise(words) if a == "--output-dir"]
+    found += [match[1] for word in words if (match := re.fullmatch(r"--output-dir=(.+)", word))]
+    if len(found) != 1:
+        raise ValueError("--output-dir: give it among the options of aam, once, so that the script can follow the run")
+    return found[0]
+
+
+def _without_output_dir(words: list[str]) -> list[str]:
+    kept = [word for word in words if not word.startswith("--output-dir=")]
+    if "--output-dir" in kept:
+        at = kept.index("--output-dir")
+        del kept[at : at + 2]
+    return kept

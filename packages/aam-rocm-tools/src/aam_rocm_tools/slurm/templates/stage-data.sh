@@ -1,0 +1,41 @@
+#!/bin/bash
+@@sbatch
+
+@@prepare
+
+results=$(realpath -m @@results)
+aam=(
+@@aam
+)
+run=@@run
+
+# In: the files, and what an earlier start of this job has brought back. Paths are relative, so that they are the same
+# on the next node.
+stage=$local_disk/aam-$SLURM_JOB_ID
+mkdir -p "$stage" "$results"
+cp -rL -- @@staged "$stage"/ || exit 2
+if [[ -d $results/$run ]]; then cp -a -- "$results/$run" "$stage"/; fi
+cd "$stage" || exit 2
+
+@@steps
+
+@@launch
+
+before=$(saved_steps "$run")
+launch "${aam[@]}"
+status=$?
+
+# Back: beside what is there, then in its place, so that a copy which is cut short does no harm.
+if [[ -d $run ]]; then
+  rm -rf -- "$results/.$run.new"
+  if cp -a -- "$run" "$results/.$run.new" && rm -rf -- "${results:?}/$run"; then
+    mv -- "$results/.$run.new" "$results/$run"
+  else
+    echo "the run could not be copied to $results" >&2
+    exit 1
+  fi
+fi
+cd "$SLURM_SUBMIT_DIR" && rm -rf -- "$stage"
+run=$results/$run
+
+@@requeue

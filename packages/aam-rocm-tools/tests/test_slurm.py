@@ -1,0 +1,236 @@
+"""Job scripts: what they ask of Slurm, what they refuse; with stand-ins for Slurm's and AAM's programs, what they do
+with each exit status. A real Slurm runs them in the project's slurm session."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from aam_rocm_tools.main import main
+from aam_rocm_tools.slurm.command import field_help
+from aam_rocm_tools.slurm.config import ABOUT, KINDS, SlurmOptions
+from aam_rocm_tools.slurm.render import render
+
+AAM = ("--table", "t.biom", "--tree", "a b.nwk", "--output-dir", "run")
+SEVERAL = {"pretrain-node", "train-multi"}
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+
+
+def asked(script: str) -> dict[str, str | None]:
+    """The #SBATCH lines."""
+    found = re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", script, re.M)
+    return {name: value or None for name, value in found}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("gpu", ["rocm", "cuda", "none"])
+@pytest.mark.parametrize(
+    "way", [{}, {"activate": "venv/bin/activate"}, {"container": "my image.sif", "bind": ("/data",)}]
+)
+def test_every_combination_is_a_script_of_bash(kind: str, gpu: str, way: dict[str, object], tmp_path: Path) -> None:
+    script = render(kind, SlurmOptions(gpu=gpu, stage=("t.biom",) if kind == "stage-data" else (), **way), AAM)
+    assert "@@" not in script
+    assert script.startswith("#!/bin/bash\n#SBATCH ")
+    if shutil.which("bash"):
+        checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    sbatch = asked(script)
+    assert sbatch["signal"] == "USR1@300"
+    assert {"requeue", "open-mode"} <= sbatch.keys()
+    assert sbatch["nodes"] == ("2" if kind == "train-multi" else "1")
+    assert sbatch["ntasks-per-node"] == ("4" if kind in SEVERAL else "1")
+    assert sbatch.get("gpus-per-node") == (None if gpu == "none" else sbatch["ntasks-per-node"])
+    assert ("array" in sbatch) == (kind == "array")
+    assert ("  --distributed\n" in script) == (kind in SEVERAL)
+    assert ("MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))" in script) == (kind in SEVERAL)
+    assert "  --resume-from auto\n" in script
+    assert "  --tree 'a b.nwk'\n" in script
+    assert ("MIOPEN_USER_DB_PATH" in script, "CUDA_CACHE_PATH" in script) == (gpu == "rocm", gpu == "cuda")
+    assert ("  --device cpu\n" in script) == (gpu == "none")
+    if "container" in way:
+        flag = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[gpu]
+        assert f"  apptainer exec{flag} --bind \"$local_disk\" --bind /data 'my image.sif'\n  aam " in script
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_an_example(kind: str) -> None:
+    ran = CliRunner().invoke(main, ["slurm", kind, "--module", "rocm/6.3.0", "--account", "abc123", "--exclusive"])
+    assert ran.exit_code == 0, ran.output
+    assert "\nmodule load rocm/6.3.0\n" in ran.output
+    assert asked(ran.output)["account"] == "abc123"
+    assert "exclusive" in asked(ran.output)
+    assert f"aam {'train' if kind in ('array', 'train-multi') else 'pretrain'}\n" in ran.output
+    assert set(ABOUT) == set(KINDS)
+
+
+def test_every_option_is_a_field_with_its_help() -> None:
+    ran = CliRunner().invoke(main, ["slurm", "--help"])
+    flags = set(re.findall(r"^  (--[\w-]+)", ran.output, re.M)) - {"--help"}
+    assert flags == {f"--{field.name.replace('_', '-')}" for field in fields(SlurmOptions)}
+    assert set(field_help(SlurmOptions)) == {field.name for field in fields(SlurmOptions)}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--account", "a b"], "--account a b: must be one word"),
+        (["--partition", "x\n#SBATCH --uid=0"], "--partition x"),
+        (["--time", "soon"], "--time soon: must be"),
+        (["--nodes", "0"], "--nodes 0: must be 1 or more"),
+        (["--signal-seconds", "1"], "--signal-seconds 1: must be 30"),
+        (["--module", "x; rm"], "--module x; rm: must be"),
+        (["--local-disk", "$(id)"], "--local-disk $(id): must be a path"),
+        (["--container", "a.sif", "--activate", "v"], "--container and --activate exclude"),
+        (["--bind", "/x"], "--bind is for --container"),
+        (["--stage", "x"], "--stage is for stage-data"),
+        (["--", "--table", "t"], "--output-dir: give it among the options of aam, once"),
+        (["--", *AAM, "--resume-from", "auto"], "--resume-from: leave it to the script"),
+        (["--", *AAM, "--distributed"], "--distributed: leave it to the script"),
+        (["--", *AAM, "--data-parallel"], "--data-parallel: leave it to the script"),
+    ],
+)
+def test_options_that_make_no_script_are_refused(words: list[str], message: str) -> None:
+    ran = CliRunner().invoke(main, ["slurm", "pretrain-single", *words])
+    assert ran.exit_code == 2
+    assert message in ran.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--", *AAM], "--stage: name the files"), (["--stage", "x", "--", "--output-dir", "a/b"], "--output-dir a/b")],
+)
+def test_staging_needs_files_and_a_plain_name(words: list[str], message: str) -> None:
+    ran = CliRunner().invoke(main, ["slurm", "stage-data", *words])
+    assert (ran.exit_code, message in ran.output) == (2, True)
+
+
+def test_fsdp_takes_the_place_of_distributed() -> None:
+    script = render("pretrain-node", SlurmOptions(), (*AAM, "--fsdp"))
+    assert "--fsdp" in script
+    assert "--distributed" not in script
+
+
+# Stand-ins: srun runs what follows its options; aam leaves a checkpoint and ends as it is told by $GO.
+PROGRAMS = {
+    "srun": """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+export SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NTASKS=1 SLURM_NTASKS_PER_NODE=1
+exec "$@"
+""",
+    "scontrol": """#!/bin/bash
+echo "$@" >> "$LOG"
+if [[ $1 == show && $2 == hostnames ]]; then echo n1; fi
+if [[ $1 == show && $2 == node ]]; then echo "NodeName=n1 NodeAddr=10.0.0.1 NodeHostName=n1"; fi
+""",
+    "aam": """#!/bin/bash
+printf '%s\\n' "$*" "rank $RANK of $WORLD_SIZE at ${MASTER_ADDR-} ${MASTER_PORT-}" >> "$LOG"
+while [[ $1 != --output-dir ]]; do shift; done
+ls "$2/checkpoints" >> "$LOG" 2> /dev/null
+read -r step status <<< "$GO"
+if [[ $step -gt 0 ]]; then mkdir -p "$2/checkpoints/step-$step-unjudged"; fi
+exit "$status"
+""",
+}
+
+
+def run_script(kind: str, folder: Path, go: str, **options: object) -> tuple[int, str, str]:
+    """Exit status of the script, what it printed, and what the stand-ins were told."""
+    programs, log = folder / "bin", folder / "log"
+    programs.mkdir(exist_ok=True)
+    log.write_text("", "utf-8")
+    for name, text in PROGRAMS.items():
+        (programs / name).write_text(text, "utf-8")
+        (programs / name).chmod(0o755)
+    script = render(kind, SlurmOptions(gpu="none", local_disk=str(folder / "disk"), **options), AAM)
+    (folder / "job.sh").write_text(script, "utf-8")
+    job = {"SLURM_JOB_ID": "4711", "SLURM_CPUS_PER_TASK": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_ARRAY_TASK_ID": "2"}
+    job |= {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_SUBMIT_DIR": str(folder), "LOG": str(log), "GO": go}
+    environment = os.environ | job | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["bash", "job.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    return ran.returncode, ran.stdout + ran.stderr, log.read_text("utf-8")
+
+
+@needs_bash
+@pytest.mark.parametrize("kind", ["pretrain-single", "pretrain-node", "train-multi"])
+def test_a_job_is_queued_again_only_when_it_went_forward(kind: str, tmp_path: Path) -> None:
+    status, printed, told = run_script(kind, tmp_path, "12 85")
+    assert (status, "requeue 4711" in told) == (85, True)
+    assert "saved at step 12 (it was 0): queued again" in printed
+    status, printed, told = run_script(kind, tmp_path, "12 85")  # the same step again
+    assert (status, "requeue" in told) == (85, False)
+    assert "no step further than 12: not queued again" in printed
+    status, _, told = run_script(kind, tmp_path, "9 85")  # an older one is left beside the newest
+    assert "requeue" not in told
+    for code in (0, 1, 2, 143):
+        status, _, told = run_script(kind, tmp_path, f"{code + 100} {code}")
+        assert (status, "requeue" in told) == (code, False)
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
+@needs_bash
+def test_tasks_know_their_rank_and_where_to_meet(tmp_path: Path) -> None:
+    _, _, told = run_script("train-multi", tmp_path, "1 0")
+    assert "rank 0 of 1 at 10.0.0.1 24711" in told
+    assert "--distributed --resume-from auto" in told
+
+
+@needs_bash
+def test_folds_count_too(tmp_path: Path) -> None:
+    (tmp_path / "run" / "fold-1" / "checkpoints" / "step-30").mkdir(parents=True)
+    _, printed, _ = run_script("pretrain-single", tmp_path, "5 85")
+    assert "saved at step 35 (it was 30): queued again" in printed
+
+
+@needs_bash
+def test_an_array_takes_its_line(tmp_path: Path) -> None:
+    (tmp_path / "settings.txt").write_text("--seed 1\n--seed 2 --lr 1e-3\n", "utf-8")
+    status, _, told = run_script("array", tmp_path, "3 85")
+    assert status == 85
+    assert (
+        "train --table t.biom --tree a b.nwk --device cpu --resume-from auto --output-dir run/2 --seed 2 --lr 1e-3"
+        in told
+    )
+    assert (tmp_path / "run" / "2" / "checkpoints" / "step-3-unjudged").is_dir()
+    (tmp_path / "settings.txt").write_text("--seed 1\n", "utf-8")
+    status, printed, told = run_script("array", tmp_path, "3 0")
+    assert (status, told) == (2, "")
+    assert "settings.txt has no line 2" in printed
+
+
+@needs_bash
+def test_staged_files_go_in_and_the_run_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "t.biom").write_text("t", "utf-8")
+    options = {"stage": ("data/t.biom",), "results": "back/here"}
+    status, printed, told = run_script("stage-data", tmp_path, "4 85", **options)
+    assert (status, "requeue 4711" in told) == (85, True), printed
+    assert (tmp_path / "back" / "here" / "run" / "checkpoints" / "step-4-unjudged").is_dir()
+    assert list((tmp_path / "disk").iterdir()) == []
+    status, _, told = run_script("stage-data", tmp_path, "8 0", **options)
+    assert "step-4-unjudged" in told  # the second start found what the first one had brought back
+    names = sorted(path.name for path in (tmp_path / "back" / "here" / "run" / "checkpoints").iterdir())
+    assert (status, names) == (0, ["step-4-unjudged", "step-8-unjudged"])
+    status, printed, _ = run_script("stage-data", tmp_path, "9 0", stage=("absent",), results="back/here")
+    assert (status, "absent" in printed) == (2, True)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+    ways: list[dict[str, object]] = [{}, {"activate": "v/bin/activate"}, {"container": "a.sif", "module": ("m/1",)}]
+    scripts = []
+    for kind, gpu, (number, way) in itertools.product(KINDS, ("rocm", "cuda", "none"), enumerate(ways)):
+        script = tmp_path / f"{kind}-{gpu}-{number}.sh"
+        script.write_text(render(kind, SlurmOptions(gpu=gpu, **way)), "utf-8")
+        scripts.append(str(script))
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -1,0 +1,54 @@
+"""Rules about metadata as input that cross sections. Standard library only."""
+
+from __future__ import annotations
+
+from aam_data.category_config import CategoryOptions
+from aam_data.config import SplitOptions, TargetOptions
+from aam_models.conditioning_config import ConditioningOptions
+from aam_train.ranges import require
+
+
+def check_columns(category: CategoryOptions, target: TargetOptions, split: SplitOptions) -> None:
+    """Refuse inputs that tell the target, or that are unknown by construction. Raises ValueError naming both flags."""
+    for flag, columns in (
+        ("--categorical-columns", category.categories()),
+        ("--numeric-columns", category.numbers()),
+    ):
+        for name in columns:
+            require(
+                name not in target.metadata_column,
+                f"{flag} {name}: this is what --metadata-column predicts, and the model would copy it. Leave it out",
+            )
+            require(
+                name != split.group_column,
+                f"{flag} {name}: it is the --group-column, so that validation and test samples are of groups that no "
+                "training sample has. Leave it out of one of them",
+            )
+
+
+def check_needed(
+    category: CategoryOptions,
+    conditioning: ConditioningOptions,
+    categorical_lr: float | None,
+    condition_columns: tuple[str, ...],
+) -> None:
+    """Refuse options that would do nothing. Raises ValueError naming them.
+
+    Args:
+        condition_columns: categorical columns that any part of the model reads.
+    """
+    fused, default = bool(category.categories() or category.numbers()), ConditioningOptions()
+    require(
+        fused or conditioning.categorical_fusion == default.categorical_fusion,
+        f"--categorical-fusion {conditioning.categorical_fusion} has nothing to fuse: give --categorical-columns or "
+        "--numeric-columns",
+    )
+    require(
+        bool(condition_columns) or conditioning.categorical_embed_dim == default.categorical_embed_dim,
+        f"--categorical-embed-dim {conditioning.categorical_embed_dim} has nothing to embed: give "
+        "--categorical-columns",
+    )
+    require(
+        fused or bool(condition_columns) or categorical_lr is None,
+        f"--categorical-lr {categorical_lr} has nothing to learn: give --categorical-columns or --numeric-columns",
+    )

@@ -1,0 +1,20 @@
+"""How evenly a mixture's experts are used. Axes: B samples, K experts."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def balance_loss(routing: Tensor, everyone: Tensor | None = None) -> Tensor:
+    """``B * (K sum_k p_k^2 - 1)``, ``p_k`` the mean share of expert k over the samples of a micro-batch; a scalar.
+
+    0 when all are used alike, ``B (K - 1)`` when one does everything: the squared coefficient of variation of the
+    experts' importance (Shazeer et al. 2017, arXiv:1701.06538), times B.
+
+    Args:
+        routing: [B, K] shares that sum to 1 for each sample.
+        everyone: [N, K] those of all processes' samples, over which the mean is then; the same by default.
+    """
+    n_samples, n_experts = routing.shape
+    everyone = routing if everyone is None else everyone
+    return n_samples * (n_experts * everyone.mean(dim=0).square().sum() - 1)

@@ -1,0 +1,208 @@
+"""`--memory-profile`: how much memory each phase of a run needs at most, and the flags that change it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aam_models.batch import Batch
+from aam_models.encoder import Encoder
+from aam_models.predictor import Predictor
+from aam_train.compute import Update
+from aam_train.json_files import write_json
+from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_train.reporting.records import Reporter
+from aam_train.step import Step
+
+FILE = "memory.json"
+CREATION, TRANSFER, FORWARD, BACKWARD, UPDATE = "model creation", "transfer", "forward", "backward", "optimizer step"
+_GB = 1e9
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_ROOMY, _TIGHT = 0.5, 0.8  # shares of the device's memory
+
+
+class MemoryProfile:
+    """Peaks by phase. Of a GPU what PyTorch has allocated on it; of a CPU what the process holds in memory, without the
+    processes that prepare batches.
+
+    Attributes:
+        peaks: bytes by phase, the largest of all steps.
+        resident: bytes after the last step: weights, state of the optimizer, the rest of the process.
+        steps: that were measured.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.peaks: dict[str, int] = {}
+        self.resident = 0
+        self.steps = 0
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """What happens in here belongs to a phase."""
+        self._reset()
+        yield
+        self.peaks[name] = max(self.peaks.get(name, 0), self._peak())
+
+    def end_step(self) -> None:
+        """The weights are new."""
+        self.steps += 1
+        self.resident = torch.cuda.memory_allocated(self.device) if self._on_gpu else _resident("VmRSS")
+
+    @property
+    def total(self) -> int:
+        """Bytes of the device's memory."""
+        if self._on_gpu:
+            return torch.cuda.get_device_properties(self.device).total_memory
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def report(self, folder: Path, config: Any, reporter: Reporter) -> None:
+        """Write ``memory.json`` into the run's folder and tell the peaks; nothing when no step was made.
+
+        Args:
+            folder: of the run.
+            config: its root.
+            reporter: told a line a phase, and what to do.
+        """
+        if not self.steps:
+            return
+        settings = {
+            "batch_size": config.run.batch_size,
+            "token_limit": config.sample.token_limit,
+            "asv_chunk_size": config.model.asv_chunk_size,
+            "mixed_precision": config.compute.mixed_precision,
+            "attn_implementation": config.compute.attn_implementation,
+            "gradient_checkpointing": config.compute.gradient_checkpointing,
+        }
+        advice = suggestions(self.peaks, self.resident, self.total, settings, on_gpu=self._on_gpu)
+        content = {
+            "format": 1,
+            "device": str(self.device),
+            "measure": "memory allocated by PyTorch" if self._on_gpu else "resident memory of the process",
+            "total_bytes": self.total,
+            "steps": self.steps,
+            "peaks": self.peaks,
+            "resident_bytes": self.resident,
+            "settings": settings,
+            "suggestions": advice,
+        }
+        write_json(folder / FILE, content)
+        for name, peak in [*self.peaks.items(), ("between steps", self.resident)]:
+            reporter.note(f"memory, {name}: {peak / _GB:.3f} GB ({peak / self.total:.0%} of {self.total / _GB:.1f} GB)")
+        for text in advice:
+            reporter.note(f"memory: {text}")
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    def _reset(self) -> None:
+        if self._on_gpu:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        elif _CLEAR.exists():
+            _CLEAR.write_text("5")  # the peak (VmHWM) counts from now; without it from the start of the process
+
+    def _peak(self) -> int:
+        return torch.cuda.max_memory_allocated(self.device) if self._on_gpu else _resident("VmHWM")
+
+
+class MeasuredStep(Step):
+    """A `Step` whose transfer and forward pass are phases of a profile."""
+
+    def __init__(self, memory: MemoryProfile, model: Encoder | Predictor, device: torch.device, **options: Any) -> None:
+        super().__init__(model, device, **options)
+        self.memory = memory
+
+    def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
+        """As `Step.losses`."""
+        with self.memory.phase(TRANSFER):
+            batch, true = batch.to(self.device), true.to(self.device)
+        with self.memory.phase(FORWARD):
+            return super().losses(batch, objective, true, counts)
+
+
+class MeasuredUpdate(Update):
+    """An `Update` whose parts are phases of a profile."""
+
+    def __init__(self, memory: MemoryProfile, optimizer: torch.optim.Optimizer, *options: Any) -> None:
+        super().__init__(optimizer, *options)
+        self.memory = memory
+
+    def backward(self, loss: Tensor) -> None:
+        """As `Update.backward`."""
+        with self.memory.phase(BACKWARD):
+            super().backward(loss)
+
+    def apply(self) -> None:
+        """As `Update.apply`."""
+        with self.memory.phase(UPDATE):
+            super().apply()
+        self.memory.end_step()
+
+
+def creating(memory: MemoryProfile | None) -> AbstractContextManager[None]:
+    """The model is made in here."""
+    return contextlib.nullcontext() if memory is None else memory.phase(CREATION)
+
+
+def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device: torch.device, **options: Any) -> Step:
+    """A `Step` with its options, measured where there is a profile."""
+    return Step(model, device, **options) if memory is None else MeasuredStep(memory, model, device, **options)
+
+
+def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
+    """An `Update`, measured where the step is."""
+    options = (optimizer, step.compute.scaler(), limit, step.strategy.clip)
+    return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
+
+
+def suggestions(
+    peaks: dict[str, int], resident: int, total: int, settings: dict[str, Any], *, on_gpu: bool
+) -> list[str]:
+    """What to try, in flags; each rests on the figures.
+
+    Args:
+        peaks: bytes by phase.
+        resident: bytes between steps.
+        total: bytes of the device.
+        settings: batch_size, mixed_precision, gradient_checkpointing of the run.
+    """
+    highest = max(peaks, key=lambda name: peaks[name])
+    peak, batch = peaks[highest], settings["batch_size"]
+    found = [f"the peak is in {highest}"]
+    if peak < _ROOMY * total:
+        larger = int(batch * (_TIGHT * total - resident) / max(peak - resident, 1))
+        if on_gpu and larger >= 2 * batch:
+            found.append(f"there is room: --batch-size up to about {larger} would fit")
+        return found
+    if resident > peak / 2:
+        found.append("most of it is there between steps (weights, optimizer): a smaller --preset needs less")
+    if peak > _TIGHT * total:
+        if not settings["gradient_checkpointing"]:
+            found.append("--gradient-checkpointing keeps fewer activations")
+        if on_gpu and settings["mixed_precision"] == "none":
+            found.append("--mixed-precision bf16 halves activations")
+        found.append(
+            f"--batch-size {max(batch // 2, 1)} with twice the --gradient-accumulation-steps, or a lower --token-limit"
+        )
+    return found
+
+
+def _resident(name: str) -> int:
+    """Bytes of this process: VmRSS now, VmHWM at most. Elsewhere than on Linux both are what it held at most."""
+    if not _STATUS.exists():
+        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return largest if sys.platform == "darwin" else 1024 * largest
+    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
+    assert match is not None
+    return 1024 * int(match[1])
