@@ -20,9 +20,10 @@ from aam_data.selection import make_splits
 from aam_data.study import Study, read_study
 from aam_models.batch import Batch
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions, PredictorConfig
+from aam_models.config import ModelOptions
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
+from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
