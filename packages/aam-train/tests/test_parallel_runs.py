@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from aam_data.category_config import CategoryOptions
+from aam_models.head_config import HeadOptions
 from aam_train.config_io import config_to_toml
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.reporting.jsonl import read_records
@@ -56,9 +58,11 @@ def same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 def test_one_command_trains_as_one_process_on_all_samples(
     train_config: Configs, changed: Configs, tmp_path: Path, files: Path
 ) -> None:
-    """`--data-parallel --processes 2 --batch-size 3` and `--batch-size 6`: the same losses and predictions."""
-    run = {"batch_size": 6, "epochs": 1}
-    config = changed(train_config(tmp_path / "one", run=run), "head", regressor_dropout=0.0)
+    """`--data-parallel --processes 2 --batch-size 3` and `--batch-size 6`: the same losses and predictions, of a model
+    that reads metadata in every way, and whose experts' balance is that of all samples."""
+    head = HeadOptions((8,), film_conditioning=("season",), moe_experts=2, moe_routing="location")
+    category = CategoryOptions(categorical_columns=("location", "season"))
+    config = train_config(tmp_path / "one", run={"batch_size": 6, "epochs": 1}, head=head, category=category)
     run_train(config, quiet=True)
     config = changed(changed(config, "run", output_dir=tmp_path / "two", batch_size=3), "parallel", data_parallel=True)
     run_train(changed(config, "parallel", processes=2), quiet=True)
