@@ -42,6 +42,7 @@ class FullyShard:
         sharded_checkpoint: bool = False,
     ) -> None:
         self.device, self.ranks, self.sharded_checkpoint = device, ranks, sharded_checkpoint
+        self._surplus = compat.surplus(device, ranks.size)
         self._settings = compat.fsdp_settings(device, ranks.size, precision=precision, cpu_offload=cpu_offload)
 
     def apply(self, model: nn.Module) -> None:
@@ -61,6 +62,10 @@ class FullyShard:
 
     def finish(self, model: nn.Module) -> None:
         """Average the gradients of what every process holds, in one collective for each type of number."""
+        if self._surplus > 1:
+            for p in model.parameters():
+                if p.grad is not None and compat.is_divided(p) and p.dtype == torch.float32:
+                    compat.local(p.grad).div_(self._surplus)
         held = [p.grad for p in model.parameters() if p.grad is not None and not compat.is_divided(p)]
         for kind in dict.fromkeys(grad.dtype for grad in held):
             grads = [grad for grad in held if grad.dtype == kind]
