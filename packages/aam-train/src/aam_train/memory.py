@@ -162,7 +162,7 @@ def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device:
 
 def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
     """An `Update`, measured where the step is."""
-    options = (optimizer, step.compute.scaler(), limit)
+    options = (optimizer, step.compute.scaler(), limit, step.strategy.clip)
     return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
 
 
