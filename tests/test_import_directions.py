@@ -47,6 +47,7 @@ LIGHT = {
     "aam_train.loss_config",
     "aam_train.objective_config",
     "aam_train.optimizer_config",
+    "aam_train.parallel_config",
     "aam_train.ranges",
     "aam_train.signals",
     "aam_cli.config",

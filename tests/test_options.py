@@ -29,6 +29,7 @@ CONFIGS = (
     "aam_train.experiment",
     "aam_train.objective_config",
     "aam_train.optimizer_config",
+    "aam_train.parallel_config",
     "aam_cli.config",
 )
 

@@ -112,7 +112,13 @@ def test_logits_are_those_of_the_masked_positions_in_order(config, model_of, bat
 
 
 def test_without_masked_bases_there_are_no_logits(config, model_of, batch_of, random_samples) -> None:
-    assert model_of(config).asv_encoder(batch_of(random_samples((4,), EQUAL))).nucleotide_logits is None
+    encoder, batch = model_of(config).asv_encoder, batch_of(random_samples((4,), EQUAL))
+    assert encoder.eval()(batch).nucleotide_logits is None
+    # in training none of them, with a gradient of 0: other processes may have some
+    logits = encoder.train()(batch).nucleotide_logits
+    assert logits.shape == (0, 4)
+    logits.sum().backward()
+    assert (encoder.nucleotide_head.weight.grad == 0).all()
 
 
 def test_chunks_without_masked_bases_are_left_out(config, model_of, batch_of) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,7 @@ from aam_train.run_train import run_train
 SIMULATION = SimulateOptions(samples=24, asvs=60, hosts=12, bases=40, depth=300, seed=3)
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 DEPTH = 100
+PROCESSES = Path(__file__).with_name("processes")
 
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
@@ -184,3 +189,46 @@ def changed() -> Callable[..., Any]:
         return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
 
     return change
+
+
+@pytest.fixture
+def start_processes() -> Iterator[Callable[..., list[subprocess.Popen[str]]]]:
+    """A function that starts a script of ``processes/`` several times, as torchrun would: each knows its number.
+
+    ``start_processes(3, "run.py", "none", ...)``; what still runs at the end of the test is killed.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(n: int, script: str, *arguments: object, **environ: str) -> list[subprocess.Popen[str]]:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        shared = {"WORLD_SIZE": n, "LOCAL_WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        command = [sys.executable, "-W", "error", str(PROCESSES / script), *map(str, arguments)]
+        for rank in range(n):
+            own = {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1, **shared}
+            env = os.environ | {name: str(value) for name, value in own.items()} | environ
+            started.append(
+                subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
+        return started[-n:]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run_processes(start_processes: Callable[..., list[subprocess.Popen[str]]]) -> Callable[..., list[str]]:
+    """The same, but waits until all have ended well; gives what each printed on standard error."""
+
+    def run(n: int, script: str, *arguments: object, **environ: str) -> list[str]:
+        processes = start_processes(n, script, *arguments, **environ)
+        ends = [process.communicate(timeout=600) for process in processes]
+        failed = [end[1] for process, end in zip(processes, ends, strict=True) if process.returncode]
+        assert failed == [], failed[0]
+        return [end[1] for end in ends]
+
+    return run

@@ -22,7 +22,7 @@ from aam_data.study import Study
 from aam_models.batch import Batch
 from aam_train.collate import Masking
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW, BatchMaker, TrainingPlan, default_workers, fixed_requests, load
+from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.run_data import build_maker
 
 BOTH = Masking(0.15, 0.15)
@@ -117,12 +117,6 @@ def test_micro_batches_are_the_step_cut_in_equal_parts() -> None:
     for (step,), micro in zip(whole.epoch(3), parts.epoch(3), strict=True):
         assert [len(request.rows) for request in micro] == ([4, 4, 4] if len(step.rows) == 12 else [4, 4, 3])
         assert np.concatenate([request.rows for request in micro]).tolist() == step.rows.tolist()
-
-
-def test_fixed_requests_keep_the_order_and_mask_nothing() -> None:
-    requests = fixed_requests(np.array([5, 2, 9, 1, 7]), 2)
-    assert [request.rows.tolist() for request in requests] == [[5, 2], [9, 1], [7]]
-    assert {(request.draw, request.masking) for request in requests} == {(FIXED_DRAW, Masking())}
 
 
 def test_the_cpu_prepares_batches_itself() -> None:

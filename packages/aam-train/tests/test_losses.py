@@ -16,7 +16,7 @@ from aam_models.batch import Batch
 from aam_models.distance_head import DistanceHead
 from aam_train.collate import Collator, Masking
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
-from aam_train.losses.pairs import count_pairs, pair_indices, pair_loss
+from aam_train.losses.pairs import count_pairs, own_pairs, pair_indices, pair_loss
 from aam_train.losses.values import count_hidden, count_known, hidden_count_loss, squared_errors
 
 NAN = math.nan
@@ -53,9 +53,29 @@ def test_pairs_are_counted_once() -> None:
     assert [len(index) for index in pair_indices(1, torch.device("cpu"))] == [0, 0]
 
 
+@pytest.mark.parametrize("sizes", [(1,), (2,), (5,), (6,), (1, 1), (3, 1, 2), (2, 0, 7), (4, 4, 4, 5)])
+def test_every_pair_of_all_processes_is_computed_once(sizes: tuple[int, ...]) -> None:
+    n = sum(sizes)
+    true = torch.rand(n, n)
+    true = true + true.T
+    found, total = [], 0
+    for rank, size in enumerate(sizes):
+        first = sum(sizes[:rank])
+        own, other, counts = own_pairs(size, n, first, torch.device("cpu"))
+        pairs = [(first + i, j) for i, j, c in zip(own.tolist(), other.tolist(), counts.tolist(), strict=True) if c]
+        found += [tuple(sorted(pair)) for pair in pairs]
+        total += count_pairs(true[first : first + size], first)
+        # no process has more than its share, by a pair a sample
+        assert abs(len(pairs) - size * (n - 1) / 2) <= size / 2
+    expected = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    assert sorted(found) == expected
+    assert total == len(expected)
+
+
 def test_pair_loss_is_the_squared_error_in_spreads(head: DistanceHead) -> None:
     embeddings = random(5, 3)
     true = torch.rand(5, 5, dtype=torch.float64)
+    true = true + true.T
     true[1, 3] = true[3, 1] = NAN
     expected, count = 0.0, 0
     slope = 0.05 + math.exp(0.3)

@@ -42,7 +42,11 @@ class AsvEncoder(nn.Module):
         self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
 
     def forward(self, batch: Batch) -> AsvOutput:
-        """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits."""
+        """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits.
+
+        In training the logits are there with a head, also none of them (M = 0): which weights have a gradient must not
+        depend on the batch, since processes with different batches add their gradients up.
+        """
         embeddings, logits = [], []
         for chunk in batch.chunks:
             mask = self._mask(batch, chunk)
@@ -55,6 +59,8 @@ class AsvEncoder(nn.Module):
                 logits.append(
                     self.nucleotide_head(x[batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]])
                 )
+        if self.training and self.nucleotide_head is not None and not logits:
+            logits.append(self.nucleotide_head(x[:0, 0]))
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
     def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:

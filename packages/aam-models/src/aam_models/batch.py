@@ -108,7 +108,8 @@ class Batch:
 
 
 class AsvOutput(NamedTuple):
-    """Of the ASV encoder. ``nucleotide_logits`` [M, n_bases] only where bases were masked and a head exists."""
+    """Of the ASV encoder. ``nucleotide_logits`` [M, n_bases] only where a head exists and bases were masked, or may be
+    masked, in training."""
 
     embeddings: Tensor  # [U, D]
     nucleotide_logits: Tensor | None

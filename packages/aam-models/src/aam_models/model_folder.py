@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -29,10 +30,14 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 
 
-def save_model(folder: Path, model: Encoder | Predictor) -> None:
-    """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`)."""
+def save_model(folder: Path, model: Encoder | Predictor, weights: dict[str, Tensor] | None = None) -> None:
+    """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`).
+
+    Args:
+        weights: of the model, where it has only a part of them; its own by default.
+    """
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
-    write_tensors(folder / WEIGHTS, model.state_dict())
+    write_tensors(folder / WEIGHTS, model.state_dict() if weights is None else weights)
 
 
 def load_model(folder: Path) -> Encoder | Predictor:
@@ -64,10 +69,19 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return read_tensors(folder / WEIGHTS)
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
-    """Load weights strictly: the same names, shapes and types, finite values; ``file`` is named in errors."""
+def load_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], file: str, fill: Callable[[Tensor, Tensor], object] = Tensor.copy_
+) -> None:
+    """Load weights strictly: the same names, shapes and types, finite values.
+
+    Args:
+        file: named in errors.
+        fill: puts the second tensor into the first, which may hold a part of it.
+    """
     _check_weights(model, weights, file)
-    model.load_state_dict(weights)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            fill(tensor, weights[name])
 
 
 def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
@@ -97,7 +111,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(f"{file}: not a readable safetensors file ({error})") from error
 
 
-def _check_weights(model: nn.Module, weights: dict[str, Tensor], file: str) -> None:
+def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], file: str) -> None:
     expected = model.state_dict()
     if missing := sorted(expected.keys() - weights.keys()):
         raise ModelError(f"{file}: missing tensors: {first_few(missing)}")

@@ -6,17 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from aam_data.preprocessor import Preprocessor
 from aam_data.readers.qza import identify
 from aam_data.study import Study
+from aam_models.config_json import config_to_json
 from aam_models.encoder import Encoder
-from aam_models.model_folder import read_tensors, save_model, write_tensors
+from aam_models.model_folder import CONFIG, save_model, write_tensors
 from aam_models.predictor import Predictor
-from aam_train.json_files import read_record, write_json
+from aam_train.json_files import as_record, read_json_object, write_json
 from aam_train.model_records import PREPROCESSOR, TRAINING, TrainingRecord
-from aam_train.optim import load_optimizer_tensors, optimizer_tensors
 from aam_train.progress import Progress
 
 STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
@@ -31,24 +31,36 @@ def input_records(study: Study, *further: Path | None) -> list[dict[str, Any]]:
 def write_checkpoint(
     folder: Path,
     model: Encoder | Predictor,
+    weights: dict[str, Tensor],
     preprocessor: Preprocessor,
     record: TrainingRecord,
-    optimizer: torch.optim.Optimizer,
+    optimizer: dict[str, Tensor],
     progress: Progress,
 ) -> None:
-    """Everything of a model folder but the manifest, into an open folder."""
-    save_model(folder, model)
+    """Everything of a model folder but the manifest, into an open folder; ``weights`` and ``optimizer`` are whole."""
+    save_model(folder, model, weights)
     write_json(folder / PREPROCESSOR, preprocessor.to_dict())
     write_json(folder / TRAINING, asdict(record))
     write_json(folder / STATE, asdict(progress))
-    write_tensors(folder / STATE_TENSORS, optimizer_tensors(model, optimizer))
+    write_tensors(folder / STATE_TENSORS, optimizer)
     (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
 
 
-def load_state(folder: Path, model: Encoder | Predictor, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put back the optimizer's state; the caller has verified the folder and loaded the weights."""
-    load_optimizer_tensors(model, optimizer, read_tensors(folder / STATE_TENSORS))
-    return read_record(folder / STATE, Progress)
+def write_parts_rest(
+    folder: Path, model: Encoder | Predictor, preprocessor: Preprocessor, record: TrainingRecord, progress: Progress
+) -> None:
+    """The same without tensors, which processes have written in parts, and without a card: this is no model."""
+    (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
+    write_json(folder / PREPROCESSOR, preprocessor.to_dict())
+    write_json(folder / TRAINING, asdict(record))
+    write_json(folder / STATE, asdict(progress))
+
+
+def read_progress(folder: Path) -> Progress:
+    """Where the run stood."""
+    file = folder / STATE
+    on_one = {"processes": 1, "saved_by": Progress().saved_by}  # as all runs were before there could be several
+    return as_record(on_one | read_json_object(file), Progress, file)
 
 
 def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:

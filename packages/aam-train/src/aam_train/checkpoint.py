@@ -13,16 +13,28 @@ from aam_train.errors import TrainError
 
 BEST, LAST = "best", "last"
 _UNJUDGED = "-unjudged"
-_STEP = re.compile(rf"step-(\d+)({_UNJUDGED})?")
-_LEFTOVER = re.compile(rf"\.(step-\d+({_UNJUDGED})?|best|last)\..*tmp")
+_IN_PARTS = "-parts"
+_STEP = re.compile(rf"step-(\d+)({_UNJUDGED})?({_IN_PARTS})?")
+_LEFTOVER = re.compile(rf"\.(step-\d+({_UNJUDGED})?({_IN_PARTS})?|best|last)\..*tmp")
+PARTS = "parts.json"  # the index of a checkpoint in parts
 
 
-def checkpoint_name(step: int, *, judged: bool = True) -> str:
-    """``step-N``; ``step-N-unjudged`` at the end of an epoch whose validation is still to come.
+def checkpoint_name(step: int, *, judged: bool = True, parts: bool = False) -> str:
+    """``step-N``; ``step-N-unjudged`` at the end of an epoch whose validation is still to come; ``-parts`` after it
+    where every process has written its own part.
 
     The two hold the same weights, but not the same metrics, and a published folder is never changed.
     """
-    return f"step-{step}" if judged else f"step-{step}{_UNJUDGED}"
+    return f"step-{step}{'' if judged else _UNJUDGED}{_IN_PARTS if parts else ''}"
+
+
+def not_saved(path: Path, error: OSError) -> TrainError:
+    """What to say when the disk did not take a checkpoint."""
+    free = shutil.disk_usage(path.parent).free
+    return TrainError(
+        f"{path}: the checkpoint could not be saved ({error.strerror}; {free / 1e6:,.1f} MB are free on this disk). "
+        "Older ones are as they were: make room, then continue with --resume-from auto"
+    )
 
 
 class Checkpoints:
@@ -44,12 +56,12 @@ class Checkpoints:
             with new_folder(path) as temporary:
                 write(temporary)
         except OSError as error:
-            free = shutil.disk_usage(self.folder).free
-            raise TrainError(
-                f"{path}: the checkpoint could not be saved ({error.strerror}; {free / 1e6:,.1f} MB are free on this "
-                "disk). Older ones are as they were: make room, then continue with --resume-from auto"
-            ) from error
+            raise not_saved(path, error) from error
         return path
+
+    def has(self, name: str) -> bool:
+        """Whether a checkpoint has been published."""
+        return (self.folder / name).exists()
 
     def point(self, pointer: str, name: str) -> None:
         """Let ``best`` or ``last`` point to a checkpoint, and remove what nothing points to any more."""
@@ -105,11 +117,12 @@ class Checkpoints:
             self.point(LAST, name)
 
 
-def _position(name: str) -> tuple[int, bool]:
-    """Order of checkpoints: by step, not by time stamp; the judged one is further than the unjudged one."""
+def _position(name: str) -> tuple[int, bool, bool]:
+    """Order of checkpoints: by step, not by time stamp; the judged one is further than the unjudged one, and the whole
+    one than that in parts."""
     match = _STEP.fullmatch(name)
     assert match is not None
-    return int(match[1]), match[2] is None
+    return int(match[1]), match[2] is None, match[3] is None
 
 
 def model_folder(path: Path) -> Path:
@@ -121,6 +134,10 @@ def model_folder(path: Path) -> Path:
         return best
     if (path / "checkpoints").is_dir():
         raise TrainError(f"{path}: the run has no best checkpoint yet. Let it finish its first epoch")
+    if (path / PARTS).is_file():
+        raise TrainError(
+            f"{path}: a checkpoint in parts is for continuing its run. Name the run, or its best checkpoint"
+        )
     return path
 
 

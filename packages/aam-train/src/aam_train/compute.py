@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -155,10 +155,18 @@ class Update:
         optimizer: of the model.
         scaler: of fp16, else None.
         limit: of the norm of the gradient; 0 = none.
+        clip: see `Strategy.clip`; that of PyTorch by default.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None, limit: float) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler | None,
+        limit: float,
+        clip: Callable[[list[Tensor], float], Tensor] = nn.utils.clip_grad_norm_,
+    ) -> None:
         self.optimizer, self.scaler, self.limit = optimizer, scaler, limit or math.inf
+        self._clip = clip
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a micro-batch."""
@@ -169,7 +177,7 @@ class Update:
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
-        return nn.utils.clip_grad_norm_(learned, self.limit)
+        return self._clip(learned, self.limit)
 
     def apply(self) -> None:
         """New weights. With fp16 and gradients that are not finite only a smaller scale, so that they come back."""

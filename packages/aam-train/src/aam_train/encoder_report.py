@@ -33,9 +33,12 @@ def validator(data: RunData, objective: Objective, part: str, batch_size: int) -
 
 
 def judge(
-    step: Step, data: RunData, objective: Objective, batch_size: int, report: Path, metric: UnifracMetric
+    step: Step, data: RunData, objective: Objective, batch_size: int, report: Path | None, metric: UnifracMetric
 ) -> dict[str, Any]:
-    """Figures on held-out samples beside constants, and pictures of them; ``metric`` is that of the distances."""
+    """Figures on held-out samples beside constants, and pictures of them; ``metric`` is that of the distances.
+
+    Without a folder ``report`` there are no pictures: one process draws them for all.
+    """
     from aam_train.reporting.plots import plot_scatter
 
     if len(data.rows["test"]) < 2:
@@ -48,13 +51,15 @@ def judge(
     if objective.weights.unifrac:
         truth, predicted = validate.distances(step, outputs.embeddings)
         constant["unifrac_mae"] = mean_absolute_error(truth, mean_distance(data))
-        plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", METRIC_NAMES[metric])
+        if report is not None:
+            plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", METRIC_NAMES[metric])
     if objective.weights.faith_pd:
         assert objective.pairs is not None
         truth, predicted = validate.faith_pd(outputs.faith_pd)
         from_training = np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW))
         constant["faith_pd_mae"] = mean_absolute_error(truth, from_training)
-        plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
+        if report is not None:
+            plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
     if objective.weights.nucleotides:
         results |= judge_bases(step, data, objective)
     if objective.weights.taxonomy:

@@ -31,6 +31,7 @@ from aam_train.config import (
 )
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.parallel_config import ParallelOptions
 
 
 def _require(condition: bool, message: str) -> None:
@@ -53,6 +54,14 @@ def _check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:
     )
 
 
+def _check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
+    _require(
+        not (parallel.fsdp and compute.mixed_precision == "fp16"),
+        "--fsdp and --mixed-precision fp16 exclude each other: its loss scale is not kept for divided gradients. Give "
+        "bf16 or none",
+    )
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
     """Settings of `aam pretrain`."""
@@ -69,10 +78,12 @@ class PretrainConfig:
     taxonomy: TaxonomyOptions = TaxonomyOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
+    parallel: ParallelOptions = ParallelOptions()
 
     def __post_init__(self) -> None:
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
+        _check_parallel(self.parallel, self.compute)
         objective, metric = self.objective, self.phylogeny.unifrac_metric
         _require(
             objective.penalty == 0 or _has_targets(self.phylogeny),
@@ -133,11 +144,13 @@ class TrainConfig:
     optimizer: OptimizerOptions = OptimizerOptions()
     category_optimizer: CategoryOptimizerOptions = CategoryOptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
+    parallel: ParallelOptions = ParallelOptions()
 
     def __post_init__(self) -> None:
         _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
+        _check_parallel(self.parallel, self.compute)
         _require(
             not self.objective.penalty or _has_targets(self.phylogeny),
             "--penalty above 0 needs --tree or --unifrac-matrix",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
-from aam_train.artifacts import load_state, write_checkpoint
-from aam_train.checkpoint import BEST, LAST, checkpoint_name
+from aam_train.checkpoint import BEST, checkpoint_name
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
@@ -26,6 +25,7 @@ from aam_train.reporting.jsonl import JsonlReporter
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData
 from aam_train.run_folder import RunFolder
+from aam_train.saving import Saver, restore
 from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
 from aam_train.step import Step
@@ -71,13 +71,16 @@ class Fit:
         model, options = self.step.model, self.optimizer
         if options.scheduler == "plateau" and self.validate is None:
             raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
+        strategy = self.step.strategy
         optimizer = build_optimizer(model, options, self.categorical_lr)
         update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
-        plan = self._plan()
+        plan = self._plan(progress)
+        self.step.begin_training()
         self._announce()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
+        saver = self._saver(model, update, plan.steps_per_epoch)
         try:
             Trainer(
                 step=self.step,
@@ -90,76 +93,77 @@ class Fit:
                 run=self.run,
                 optimizer_options=options,
                 best_metric=self.best_metric,
-                keeper=self._keeper(model, update, plan.steps_per_epoch),
+                keeper=Keeper(saver.save_last, saver.save_best),
                 reporter=reporter,
                 stop=self.stop,
                 progress=progress,
             ).fit()
         finally:
             reporter.close()
-            if isinstance(self.step, MeasuredStep):
+            if isinstance(self.step, MeasuredStep) and strategy.ranks.is_first:
                 self.step.memory.report(self.folder.path, self.folder.config, self.console)
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
-            checkpoints.point(BEST, checkpoint_name(progress.step))
+            saver.save_best(progress)
         best = checkpoints.folder / BEST
-        load_weights(model, read_weights(best), str(best / WEIGHTS))
+        load_weights(model, read_weights(best), str(best / WEIGHTS), strategy.fill)
         return progress.step
 
-    def _plan(self) -> TrainingPlan:
-        run = self.run
+    def _plan(self, progress: Progress) -> TrainingPlan:
+        run, ranks = self.run, self.step.strategy.ranks
         rows, masking = self.data.rows["train"], self.objective.masking
-        return TrainingPlan(rows, run.batch_size, run.seed, masking, run.gradient_accumulation_steps)
+        of_all = run.batch_size * progress.processes
+        part = ranks.rank, ranks.size
+        return TrainingPlan(rows, of_all, run.seed, masking, run.gradient_accumulation_steps, part)
 
     def _announce(self) -> None:
-        n_train = len(self.data.rows["train"])
+        n_train, strategy = len(self.data.rows["train"]), self.step.strategy
+        if strategy.ranks.size > 1:
+            self.console.note(f"{strategy.ranks.size} processes ({strategy.name})")
         if self.run.batch_size > n_train:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
 
     def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
-        checkpoint, checkpoints = self.folder.resume, self.folder.checkpoints
+        checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.step.strategy
+        first, now = strategy.ranks.first, f"{strategy.name}, {strategy.ranks.size}"
         if checkpoint is None:
-            checkpoints.rewind(None, None)
-            return Progress()
-        load_weights(model, read_weights(checkpoint), str(checkpoint / WEIGHTS))
-        progress = load_state(checkpoint, model, update.optimizer)
+            first(lambda: checkpoints.rewind(None, None))
+            return Progress(processes=strategy.ranks.size, saved_by=now)
+        progress = restore(checkpoint, model, update.optimizer, strategy)
         update.restore(progress.scaler)
         later = checkpoints.later_than(checkpoint.name)
         if later and self.run.resume_from == "auto":
             self.console.note(f"warning: damaged, so the run continues from {checkpoint.name}: {', '.join(later)}")
         else:
             self.console.note(f"the run continues from {checkpoint.name}")
-        if progress.best_step is not None and not checkpoints.is_complete(checkpoint_name(progress.best_step)):
-            self.console.note(f"warning: the best checkpoint so far, {checkpoint_name(progress.best_step)}, is gone")
+        if progress.saved_by != now:
+            batch = f"micro-batches stay those of {progress.processes * self.run.batch_size} samples"
+            self.console.note(f"not bit-exact: saved on ({progress.saved_by}), continued on ({now}); {batch}")
+            progress.saved_by = now
+        best = None if progress.best_step is None else checkpoint_name(progress.best_step)
+        if best is not None and not first(lambda: checkpoints.is_complete(best)):
+            self.console.note(f"warning: the best checkpoint so far, {best}, is gone")
             progress.best_value = progress.best_step = None
-        checkpoints.rewind(checkpoint.name, progress.best_step)
+        first(lambda: checkpoints.rewind(checkpoint.name, progress.best_step))
         return progress
 
-    def _keeper(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Keeper:
-        checkpoints = self.folder.checkpoints
-
-        def save(progress: Progress, pointer: str) -> None:
-            progress.scaler = update.state()
-            record = replace(
-                self.record,
-                step=progress.step,
-                validation=progress.validation,
-                best_metric=self.best_metric,
-                best_value=progress.best_value,
-            )
-            preprocessor = self.preprocessor_now()
-            name = checkpoint_name(progress.step, judged=progress.is_judged(steps_per_epoch))
-            checkpoints.save(
-                name,
-                lambda path: write_checkpoint(path, model, preprocessor, record, update.optimizer, progress),
-            )
-            checkpoints.point(pointer, name)
-
-        return Keeper(save_last=lambda progress: save(progress, LAST), save_best=lambda progress: save(progress, BEST))
+    def _saver(self, model: Encoder | Predictor, update: Update, steps_per_epoch: int) -> Saver:
+        return Saver(
+            checkpoints=self.folder.checkpoints,
+            strategy=self.step.strategy,
+            model=model,
+            update=update,
+            preprocessor_now=self.preprocessor_now,
+            record=self.record,
+            best_metric=self.best_metric,
+            steps_per_epoch=steps_per_epoch,
+        )
 
     def _reporter(self, total_steps: int, progress: Progress) -> Reporters:
+        if not self.step.strategy.ranks.is_first:
+            return Reporters()
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
         metrics = JsonlReporter(self.folder.path / "metrics.jsonl", progress.step, progress.judged)

@@ -1,32 +1,83 @@
-"""Gradients of one step: all its micro-batches as one mean."""
+"""Gradients of one step: all its micro-batches, on all processes, as one mean. Axes: R processes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 
 from aam_models.batch import Batch
 from aam_train.compute import Update
-from aam_train.objective import Counts, Objective
+from aam_train.objective import Counts, Objective, TrueValues
 from aam_train.step import Step
 
 
-def gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> tuple[dict[str, float], float]:
-    """Add up gradients of all micro-batches of a step, clipped; gives the losses and the norm before clipping.
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """What a step's backward passes gave; the same on all processes.
+
+    Attributes:
+        losses: the total and each term, of all processes.
+        grad_norm: before clipping.
+        not_finite: bool [R], the processes where something is not finite that others have no part in.
+        rows: the samples of each process, in all its micro-batches.
+        sizes: samples, distinct ASVs of each micro-batch, occurrences; of all processes.
+    """
+
+    losses: dict[str, float]
+    grad_norm: float
+    not_finite: np.ndarray
+    rows: list[np.ndarray]
+    sizes: tuple[int, int, int]
+
+
+def gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
+    """Add up gradients of all micro-batches of a step, clipped.
 
     Nothing waits for the device until all of them are under way: then everything comes over in one transfer.
     """
-    true = [objective.look_up(batch) for batch in batches]
+    strategy = step.strategy
+    ranks = strategy.ranks
+    rows, true = _look_up(step, objective, batches)
     counts: Counts = {}
     for batch, values in zip(batches, true, strict=True):
         for name, count in objective.counts(batch, values).items():
             counts[name] = counts.get(name, 0.0) + count
+    # which terms there are follows from the settings, so all processes have the same
+    of_all = ranks.numbers(list(counts.values())).sum(axis=0).tolist()
+    counts = dict(zip(counts, of_all, strict=True))
     sums: dict[str, torch.Tensor] = {}
-    for batch, values in zip(batches, true, strict=True):
-        losses = step.losses(batch, objective, values, counts)
-        total = losses.total()
-        update.backward(total)
-        for name, value in [("total", total), *((name, term.value()) for name, term in losses.terms.items())]:
+    for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
+        with strategy.micro_step(last=number == len(batches)):
+            losses = step.losses(batch, objective, values, counts)
+            total = losses.total()
+            update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
+        each = [("total", total), *((name, term.value()) for name, term in losses.terms.items())]
+        for name, value in [*each, ("unsound", (~losses.sound).to(total.dtype))]:
             sums[name] = value.detach() + sums[name] if name in sums else value.detach()
+    strategy.finish(step.model)
     norm = update.clip()
-    *on_host, grad_norm = torch.stack([*sums.values(), norm]).tolist()
-    return dict(zip(sums, on_host, strict=True)), grad_norm
+    *own, grad_norm = torch.stack([*sums.values(), norm]).tolist()
+    sizes = [sum(of) for of in zip(*((b.n_samples, b.n_asvs, b.n_occurrences) for b in batches), strict=True)]
+    found = ranks.numbers([*own, *sizes])
+    losses_of_all = dict(zip(sums, found[:, : len(sums)].sum(axis=0).tolist(), strict=True))
+    del losses_of_all["unsound"]
+    samples, asvs, occurrences = (int(number) for number in found[:, len(sums) :].sum(axis=0))
+    by_name = dict(zip(sums, found.T, strict=False))
+    alone = [values for name, values in by_name.items() if name not in ("total", "unifrac")]
+    not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
+    return StepResult(losses_of_all, grad_norm, not_finite, rows, (samples, asvs, occurrences))
+
+
+def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[list[np.ndarray], list[TrueValues]]:
+    """The samples of each process, and the true values of each micro-batch."""
+    ranks = step.strategy.ranks
+    own = [batch.sample_keys[:, 1].numpy() for batch in batches]
+    rows = ranks.rows(np.concatenate(own))
+    cuts = np.cumsum(ranks.numbers([len(part) for part in own]).astype(np.int64), axis=1)
+    by_process = [np.split(of_one, ends[:-1]) for of_one, ends in zip(rows, cuts, strict=True)]
+    by_micro_batch = zip(*by_process, strict=True)
+    return rows, [
+        objective.look_up(batch, everyone, ranks.rank) for batch, everyone in zip(batches, by_micro_batch, strict=True)
+    ]

@@ -13,7 +13,8 @@ from torch import Tensor
 from aam_data.dataset import SampleDataset
 from aam_train.collate import Masking
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
+from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.parallel.shares import run_shared
 from aam_train.step import Step
 
 ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
@@ -57,13 +58,17 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Tensor:
     """Embeddings of the study's ASVs [A, D] on the device; rows that were not asked for are 0."""
     n_asvs = maker.samples.study.table.n_features
     table = torch.zeros((n_asvs, step.encoder.config.width), device=step.device)
+
+    def embed(asvs: np.ndarray) -> tuple[Tensor, ...]:
+        step.check_stop()
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
+        return batch.asv_rows.to(step.device), step.encode_asvs(batch).embeddings
+
     # by length, so that chunks are uniform
     by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
     with evaluating(step):
-        for start in range(0, len(by_length), ASVS_AT_ONCE):
-            step.check_stop()
-            batch = maker.collator.asvs(by_length[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking())
-            table[batch.asv_rows.to(step.device)] = step.encode_asvs(batch).embeddings
+        rows, embeddings = run_shared(step.strategy.ranks, by_length, ASVS_AT_ONCE, embed)
+    table[rows] = embeddings
     return table
 
 
@@ -97,42 +102,45 @@ def run_samples(
     step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, draw: int = FIXED_DRAW
 ) -> SampleOutputs:
     """Embeddings and outputs of a fixed draw of these samples, nothing masked."""
-    embeddings, outputs, faith_pd, routing = [], [], [], []
     if step.asv_table is None and step.sample_table is None:
         asv_table = embed_drawn_asvs(step, maker, rows, draw)
     else:
         asv_table = step.asv_table  # type: ignore[assignment]
-    head = step.encoder.faith_pd_head
+    head, names = step.encoder.faith_pd_head, ["embeddings"]
+
+    def run(part: np.ndarray) -> tuple[Tensor, ...]:
+        step.check_stop()
+        result = step.run(maker[BatchRequest(part, draw, Masking())].to(step.device))
+        found = {"embeddings": result.encoded.sample_embeddings}
+        if result.predicted is not None:
+            found["outputs"] = result.predicted.outputs
+            if result.predicted.routing is not None:
+                found["routing"] = result.predicted.routing
+        if head is not None and result.encoded.faith_pd is not None:
+            found["faith_pd"] = head.restore(result.encoded.faith_pd)
+        names[:] = list(found)
+        return tuple(found.values())
+
     with evaluating(step):
         step.asv_table = asv_table
-        for request in fixed_requests(rows, batch_size, draw=draw):
-            step.check_stop()
-            result = step.run(maker[request].to(step.device))
-            embeddings.append(result.encoded.sample_embeddings.cpu())
-            if result.predicted is not None:
-                outputs.append(result.predicted.outputs.cpu())
-                if result.predicted.routing is not None:
-                    routing.append(result.predicted.routing.cpu())
-            if head is not None and result.encoded.faith_pd is not None:
-                faith_pd.append(head.restore(result.encoded.faith_pd).cpu())
-    return SampleOutputs(
-        embeddings=torch.cat(embeddings).numpy(),
-        outputs=torch.cat(outputs).numpy() if outputs else None,
-        faith_pd=torch.cat(faith_pd).numpy() if faith_pd else None,
-        routing=torch.cat(routing).numpy() if routing else None,
-    )
+        results = run_shared(step.strategy.ranks, rows, batch_size, run)
+    on_host = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
+    return SampleOutputs(on_host.pop("embeddings"), **{"outputs": None, "faith_pd": None, **on_host})
 
 
 def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> np.ndarray:
     """Logits of the taxa of all ranks of these ASVs, float32 [A, sum of widths]."""
-    parts = []
+
+    def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
+        step.check_stop()
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
+        order = torch.argsort(batch.asv_rows).to(step.device)  # batches are ordered by length
+        return (step.predict_taxa(batch)[order],)
+
     with evaluating(step):
-        for start in range(0, len(asv_rows), ASVS_AT_ONCE):
-            step.check_stop()
-            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, Masking())
-            order = np.argsort(batch.asv_rows.numpy())  # batches are ordered by length
-            parts.append(step.predict_taxa(batch).cpu().numpy()[order])
-    return np.concatenate(parts)
+        (logits,) = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict)
+    found: np.ndarray = logits.cpu().numpy()
+    return found
 
 
 def predict_masked_bases(
@@ -143,14 +151,17 @@ def predict_masked_bases(
     Returns:
         ASV row, base position (from 0), true base (0-3), int64 [M] each, and logits float32 [M, 4].
     """
-    parts: list[tuple[np.ndarray, ...]] = []
+
+    def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
+        step.check_stop()
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, masking)
+        predicted = step.encode_asvs(batch).nucleotide_logits
+        if predicted is None:  # of ambiguous bases alone
+            predicted = torch.zeros((0, step.encoder.config.alphabet.n_bases), device=step.device)
+        where = batch.asv_rows[batch.masked_rows], batch.masked_columns - 1, batch.masked_bases
+        return *(values.to(step.device) for values in where), predicted
+
     with evaluating(step):
-        for start in range(0, len(asv_rows), ASVS_AT_ONCE):
-            step.check_stop()
-            batch = maker.collator.asvs(asv_rows[start : start + ASVS_AT_ONCE], FIXED_DRAW, masking)
-            predicted = step.encode_asvs(batch).nucleotide_logits
-            assert predicted is not None
-            rows = batch.asv_rows[batch.masked_rows].numpy()
-            parts.append((rows, batch.masked_columns.numpy() - 1, batch.masked_bases.numpy(), predicted.cpu().numpy()))
-    row, position, base, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
+        found = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict, one_row_each=False)
+    row, position, base, logits = (values.cpu().numpy() for values in found)
     return row, position, base, logits

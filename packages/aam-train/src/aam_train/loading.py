@@ -42,19 +42,42 @@ class TrainingPlan:
         seed: of the order.
         masking: of training batches.
         accumulation: most micro-batches of a step.
+        part: which part of every micro-batch this process takes, of how many.
 
-    All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches.
+    All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches
+    and their parts.
+
+    Raises:
+        TrainError: there are more processes than samples in some micro-batch.
     """
 
-    def __init__(self, rows: np.ndarray, batch_size: int, seed: int, masking: Masking, accumulation: int = 1) -> None:
-        self.rows, self.batch_size, self.seed, self.masking = rows, batch_size, seed, masking
+    def __init__(
+        self,
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        masking: Masking,
+        accumulation: int = 1,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.rows, self.batch_size, self.seed, self.masking, self.part = rows, batch_size, seed, masking, part
         self.steps_per_epoch = max(1, -(-len(rows) // (batch_size * accumulation)))
+        fewest = min(len(micro) for step in np.array_split(rows, self.steps_per_epoch) for micro in self._micro(step))
+        if fewest < part[1]:
+            raise TrainError(
+                f"{len(rows):,} training samples make micro-batches of {fewest} to {batch_size} samples, which "
+                f"{part[1]} processes cannot share: start fewer processes, or give a larger --batch-size"
+            )
 
     def epoch(self, epoch: int) -> list[list[BatchRequest]]:
-        """The steps of one epoch, each a list of its micro-batches."""
+        """The steps of one epoch, each a list of its micro-batches: this process's part of them."""
         order = generator(self.seed, Purpose.ORDER, epoch).permutation(self.rows)
         steps = np.array_split(order, self.steps_per_epoch)
-        return [[BatchRequest(part, epoch, self.masking) for part in self._micro(rows)] for rows in steps]
+        which, of = self.part
+        return [
+            [BatchRequest(np.array_split(micro, of)[which], epoch, self.masking) for micro in self._micro(rows)]
+            for rows in steps
+        ]
 
     def _micro(self, rows: np.ndarray) -> list[np.ndarray]:
         return np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
@@ -65,14 +88,6 @@ class TrainingPlan:
         later = (self.epoch(e) for e in range(epoch + 1, epochs))
         first = self.epoch(epoch)[position:] if epoch < epochs else []
         return itertools.chain(first, itertools.chain.from_iterable(later))
-
-
-def fixed_requests(
-    rows: np.ndarray, batch_size: int, masking: Masking | None = None, draw: int = FIXED_DRAW
-) -> list[BatchRequest]:
-    """Batches of validation and prediction: all rows, in order, a fixed draw, nothing masked unless asked."""
-    masking = masking or Masking()
-    return [BatchRequest(rows[start : start + batch_size], draw, masking) for start in range(0, len(rows), batch_size)]
 
 
 class BatchMaker(Dataset):
@@ -145,8 +160,8 @@ def _leave_signals_to_main(worker: int) -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def default_workers(device: torch.device) -> int:
-    """4 beside a GPU, fewer on a small machine; none where the CPU does the model's work."""
+def default_workers(device: torch.device, processes: int = 1) -> int:
+    """4 beside a GPU, fewer on a small machine that ``processes`` share; none where the CPU does the model's work."""
     if device.type == "cpu":
         return 0
-    return min(4, max(0, (os.cpu_count() or 1) - 1))
+    return min(4, max(0, (os.cpu_count() or 1) // processes - 1))

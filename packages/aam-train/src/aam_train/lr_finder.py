@@ -57,11 +57,11 @@ def find_rate(
         rate = LOWEST * (HIGHEST / LOWEST) ** (number / (STEPS - 1))
         set_rate(update.optimizer, rate)
         update.optimizer.zero_grad(set_to_none=True)
-        loss, norm = gradients(step, objective, update, batches)
-        if not (math.isfinite(loss["total"]) and math.isfinite(norm)):
+        result = gradients(step, objective, update, batches)
+        if not (math.isfinite(result.losses["total"]) and math.isfinite(result.grad_norm)):
             break
         rates.append(rate)
-        losses.append(loss["total"])
+        losses.append(result.losses["total"])
         means = running_means(np.array(losses))
         if number > EDGE and means[-1] > TOO_HIGH * means.min():
             break

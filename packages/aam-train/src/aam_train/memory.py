@@ -162,7 +162,7 @@ def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device:
 
 def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
     """An `Update`, measured where the step is."""
-    options = (optimizer, step.compute.scaler(), limit)
+    options = (optimizer, step.compute.scaler(), limit, step.strategy.clip)
     return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
 
 
@@ -183,7 +183,7 @@ def suggestions(
     if peak < _ROOMY * total:
         larger = int(batch * (_TIGHT * total - resident) / max(peak - resident, 1))
         if on_gpu and larger >= 2 * batch:
-            found.append(f"there is room: --batch-size up to about {larger} would fit")
+            found.append(f"there is room: --batch-size up to about {min(larger, 8 * batch)} would fit")
         return found
     if resident > peak / 2:
         found.append("most of it is there between steps (weights, optimizer): a smaller --preset needs less")

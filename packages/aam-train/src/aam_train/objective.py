@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -56,9 +57,15 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class LossBreakdown:
-    """The terms that a batch had. Absent terms are absent."""
+    """The terms that a batch had. Absent terms are absent.
+
+    Attributes:
+        sound: bool scalar on the device, whether this process's own embeddings are finite: distances to another's that
+            are not say nothing about its own.
+    """
 
     terms: dict[str, Term] = field(default_factory=dict)
+    sound: Tensor = field(default_factory=lambda: torch.tensor(True))
 
     def total(self) -> Tensor:
         return torch.stack([term.weight * term.value() for term in self.terms.values()]).sum()
@@ -66,10 +73,19 @@ class LossBreakdown:
 
 @dataclass(frozen=True, eq=False)
 class TrueValues:
-    """What is looked up for a batch: distances [B, B] and Faith's PD [B] (own units), NaN where undefined."""
+    """What is looked up for a batch, NaN where undefined.
+
+    Attributes:
+        distances: float32 [B, N], to the samples of all processes.
+        faith_pd: float32 [B], in its own units.
+        sizes: samples of each process, N in all.
+        first: which of the N is the batch's first.
+    """
 
     distances: Tensor | None = None
     faith_pd: Tensor | None = None
+    sizes: tuple[int, ...] = ()
+    first: int = 0
 
     def to(self, device: torch.device) -> TrueValues:
         """On another device; from page-locked memory, so that nothing waits for the copy."""
@@ -79,7 +95,7 @@ class TrueValues:
                 return None if values is None else values.to(device)
             return values.pin_memory().to(device, non_blocking=True)
 
-        return TrueValues(move(self.distances), move(self.faith_pd))
+        return replace(self, distances=move(self.distances), faith_pd=move(self.faith_pd))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +114,27 @@ class Objective:
     pairs: PairTargets | None = None
     target: TargetLoss | None = None
 
-    def look_up(self, batch: Batch) -> TrueValues:
-        """True values of a batch, on the host."""
+    def look_up(self, batch: Batch, everyone: Sequence[np.ndarray] | None = None, rank: int = 0) -> TrueValues:
+        """True values of a batch, on the host.
+
+        Args:
+            everyone: rows of the samples that each process has in this micro-batch; the batch's alone by default.
+            rank: which of them are the batch's.
+        """
         rows = batch.sample_keys[:, 1].numpy()
+        everyone = [rows] if everyone is None else everyone
+        sizes = tuple(len(of_one) for of_one in everyone)
+        others = np.concatenate(everyone) if self.weights.unifrac else rows
         return TrueValues(
-            distances=self._distances(rows, batch.draw) if self.weights.unifrac else None,
+            distances=self._distances(rows, others, batch.draw) if self.weights.unifrac else None,
             faith_pd=self._faith_pd(rows, batch.draw) if self.weights.faith_pd else None,
+            sizes=sizes,
+            first=sum(sizes[:rank]),
         )
 
-    def _distances(self, rows: np.ndarray, draw: int) -> Tensor:
+    def _distances(self, rows: np.ndarray, others: np.ndarray, draw: int) -> Tensor:
         assert self.pairs is not None
-        return torch.from_numpy(self.pairs.pairs(rows, rows, draw))
+        return torch.from_numpy(self.pairs.pairs(rows, others, draw))
 
     def _faith_pd(self, rows: np.ndarray, draw: int) -> Tensor:
         assert self.pairs is not None
@@ -119,7 +145,7 @@ class Objective:
         samples' weights. All on the host."""
         found: Counts = {}
         if true.distances is not None:
-            found["unifrac"] = count_pairs(true.distances)
+            found["unifrac"] = count_pairs(true.distances, true.first)
         if true.faith_pd is not None:
             found["faith_pd"] = count_known(true.faith_pd)
         if self.weights.nucleotides:
@@ -135,12 +161,25 @@ class Objective:
         return found
 
     def encoder_terms(
-        self, encoder: Encoder, encoded: EncoderOutput, batch: Batch, true: TrueValues, counts: Counts
+        self,
+        encoder: Encoder,
+        encoded: EncoderOutput,
+        batch: Batch,
+        true: TrueValues,
+        counts: Counts,
+        gather: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
     ) -> dict[str, Term]:
-        """Terms on the encoder's outputs; ``counts`` are those of the whole step."""
+        """Terms on the encoder's outputs.
+
+        Args:
+            counts: those of the whole step.
+            gather: gives embeddings of all processes; None where there is one.
+        """
         terms = {}
         if true.distances is not None and encoder.distance_head is not None:
-            pairs = pair_loss(encoder.distance_head, encoded.sample_embeddings, true.distances)
+            own = encoded.sample_embeddings
+            everyone = own if gather is None else gather(own, true.sizes)
+            pairs = pair_loss(encoder.distance_head, own, true.distances, everyone, true.first)
             terms["unifrac"] = Term(pairs, counts["unifrac"], self.weights.unifrac)
         if true.faith_pd is not None and encoded.faith_pd is not None and encoder.faith_pd_head is not None:
             target = encoder.faith_pd_head.standardize(true.faith_pd)
@@ -157,14 +196,23 @@ class Objective:
             terms["taxonomy"] = Term(taxa, counts["taxonomy"], self.weights.taxonomy)
         return terms
 
-    def target_terms(self, predicted: PredictorOutput, batch: Batch, counts: Counts) -> dict[str, Term]:
-        """Terms on the predictor's outputs."""
+    def target_terms(
+        self,
+        predicted: PredictorOutput,
+        batch: Batch,
+        true: TrueValues,
+        counts: Counts,
+        gather: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
+    ) -> dict[str, Term]:
+        """Terms on the predictor's outputs; see `encoder_terms`."""
         assert self.target is not None
         assert batch.targets is not None
         values = self.target.sum(predicted.outputs, batch.targets, batch.sample_weights)
         terms = {"target": Term(values, counts["target"], self.weights.target)}
         if self.weights.balance and predicted.routing is not None:
-            terms["balance"] = Term(balance_loss(predicted.routing), counts["balance"], self.weights.balance)
+            everyone = predicted.routing if gather is None else gather(predicted.routing, true.sizes)
+            balance = balance_loss(predicted.routing, everyone)
+            terms["balance"] = Term(balance, counts["balance"], self.weights.balance)
         return terms
 
 

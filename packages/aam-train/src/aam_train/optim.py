@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.parallel.compat import is_divided
 
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 MOMENTUM = 0.9
@@ -20,20 +22,30 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over what learns; weight decay on matrices alone.
 
+    What is divided among processes is apart from what is not: one kernel cannot update both.
+
     Args:
         categorical_lr: peak rate of what reads the metadata; None = that of the rest. See `set_rate`.
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    of_metadata = [name.startswith(METADATA_PARTS) for name in learned]
-    groups: list[dict[str, Any]] = []
-    for is_part, factor in ((False, 1.0), (True, 1.0 if categorical_lr is None else categorical_lr / options.lr)):
-        part = [p for p, of in zip(learned.values(), of_metadata, strict=True) if of == is_part]
-        for params, decay in (
-            ([p for p in part if p.dim() > 1], options.weight_decay),
-            ([p for p in part if p.dim() <= 1], 0.0),
-        ):
-            if params:
-                groups.append({"params": params, "weight_decay": decay, "factor": factor})
+    of_metadata = 1.0 if categorical_lr is None else categorical_lr / options.lr
+    sorts: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {
+        (is_part, divided, is_matrix): []
+        for is_part in (False, True)
+        for divided in (False, True)
+        for is_matrix in (True, False)
+    }
+    for name, p in learned.items():
+        sorts[name.startswith(METADATA_PARTS), is_divided(p), p.dim() > 1].append(p)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": params,
+            "weight_decay": options.weight_decay if is_matrix else 0.0,
+            "factor": of_metadata if is_part else 1.0,
+        }
+        for (is_part, _, is_matrix), params in sorts.items()
+        if params
+    ]
     fused = any(p.is_cuda for p in learned.values())
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=MOMENTUM, fused=fused)
@@ -59,8 +71,17 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` of the same kind of optimizer gave."""
+def load_optimizer_tensors(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tensors: Mapping[str, Tensor],
+    like: Callable[[Tensor, Tensor], Tensor] = lambda parameter, whole: whole.to(parameter.device),
+) -> None:
+    """Put back what `optimizer_tensors` of the same kind of optimizer gave.
+
+    Args:
+        like: see `Strategy.like`.
+    """
     names = {id(p): name for name, p in model.named_parameters()}
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -68,6 +89,6 @@ def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, t
             if found:
                 # the count of steps stays on the host unless the update is one fused kernel
                 optimizer.state[p] = {
-                    kind: value.to(p.device if kind != "step" or group["fused"] else "cpu")
+                    kind: like(p, value) if kind != "step" else value.to(p.device if group["fused"] else "cpu")
                     for kind, value in found.items()
                 }

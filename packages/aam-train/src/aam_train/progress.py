@@ -21,6 +21,8 @@ class Progress:
         plateau: what a plateau schedule has seen.
         scaler: state of the fp16 loss scale; empty for other precisions.
         skips: fp16 updates left out one after the other, up to now.
+        processes: that the run began on: micro-batches stay those of so many, whoever shares them later.
+        saved_by: strategy and number of the processes that saved it.
     """
 
     step: int = 0
@@ -33,6 +35,8 @@ class Progress:
     plateau: PlateauState = field(default_factory=PlateauState)
     scaler: dict[str, float] = field(default_factory=dict)
     skips: int = 0
+    processes: int = 1
+    saved_by: str = "single, 1"
 
     def __post_init__(self) -> None:
         if isinstance(self.plateau, dict):  # as read from JSON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,22 @@ from aam_train.config import RunOptions
 from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
 from aam_train.errors import TrainError
 from aam_train.model_records import read_training, versions
+from aam_train.parallel_config import ParallelOptions
 from aam_train.reporting.records import Reporter
 from aam_train.run_lock import locked, record_start
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.
-FREE_TO_CHANGE = {"resume_from", "lr", "epochs", "patience", "device", "num_workers", "output_dir", "memory_profile"}
+FREE_TO_CHANGE = {
+    "resume_from",
+    "lr",
+    "epochs",
+    "patience",
+    "device",
+    "num_workers",
+    "output_dir",
+    "memory_profile",
+} | {field.name for field in fields(ParallelOptions)}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from aam_train.checkpoint import model_folder
 from aam_train.errors import TrainError
 from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.model_records import read_preprocessor, read_training
+from aam_train.parallel.environment import refuse_unasked
 from aam_train.predictions import full_table, probability_table, target_tables
 from aam_train.run_folder import RunFolder, check_run, refuse_used
 
@@ -41,6 +42,7 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
         TrainError: the folder holds something else, or another run.
         DataError: everything that is wrong with the files.
     """
+    refuse_unasked(config.parallel)
     _check_losses(config)
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
@@ -52,6 +54,11 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
     """The files of a run that a learning rate is searched for; its folder has to be new. Raises as above."""
     if config.run.resume_from is not None:
         raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
+    if config.parallel.is_parallel:
+        raise TrainError(
+            "aam lr-find runs in one process: leave out --distributed, --data-parallel and --fsdp, and give the "
+            "--batch-size of all processes together"
+        )
     refuse_used(config.run.output_dir)
     _check_losses(config)
     return _read_files(config)

@@ -9,6 +9,7 @@ from aam_train.compute import compute_settings
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.json_files import write_json
 from aam_train.lr_finder import Search, find_rate
+from aam_train.parallel.strategy import Single
 from aam_train.predictions import write_table
 from aam_train.prepared import Prepared
 from aam_train.reporting.console import ConsoleReporter
@@ -26,14 +27,14 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
+    console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)
     ready: Prepared
-    with StopFlag() as stop, compute_settings(config.compute, device, console):
+    with StopFlag() as stop, compute_settings(config.compute, strategy.device, console):
         if isinstance(config, PretrainConfig):
-            ready = prepare_pretrain(config, study, device, stop, console, is_new=True)
+            ready = prepare_pretrain(config, study, strategy, stop, console, is_new=True)
         else:
-            ready = prepare_first_split(config, study, device, stop, console)
+            ready = prepare_first_split(config, study, strategy, stop, console)
         rate = config.category_optimizer.categorical_lr if isinstance(config, TrainConfig) else None
         search = find_rate(ready, config.run, config.optimizer, rate)
     _write(config.run.output_dir, search)

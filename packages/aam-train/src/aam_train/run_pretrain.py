@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from aam_data.leaks import leak_notes
 from aam_data.pair_targets import PairTargets
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
@@ -22,13 +20,20 @@ from aam_train.json_files import write_json
 from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
+from aam_train.parallel.agreement import check_agreement
+from aam_train.parallel.environment import Place
+from aam_train.parallel.first import held_by_first
+from aam_train.parallel.join import joined
+from aam_train.parallel.launch import launch, number_of_processes
+from aam_train.parallel.strategy import Strategy
 from aam_train.prepared import Prepared
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.tensorboard import show_pictures
 from aam_train.run_data import build_data
 from aam_train.run_inputs import RunInputs, read_run_inputs
-from aam_train.runtime import resolve_device, seed_weights
+from aam_train.runtime import seed_weights
 from aam_train.signals import StopFlag
+from aam_train.untaught import freeze_untaught
 
 
 def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
@@ -43,16 +48,34 @@ def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, qui
         DataError, ModelError, TrainError: something the user can change.
         RunStopped: after a signal.
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
-    with StopFlag() as stop, compute_settings(config.compute, device, console):
-        return _pretrain(config, inputs or read_run_inputs(config), device, stop, console)
+    inputs = inputs or read_run_inputs(config)
+    processes = number_of_processes(config.parallel, config.run.device, quiet=quiet)
+    if processes > 1:
+        launch(run_process, config, quiet=quiet, processes=processes)
+        return config.run.output_dir
+    return run_process(config, quiet, None, inputs)
+
+
+def run_process(
+    config: PretrainConfig, quiet: bool, place: Place | None = None, inputs: RunInputs | None = None
+) -> Path:
+    """The run, or one process of it: ``place`` says which where `--data-parallel` has started it."""
+    inputs = inputs or read_run_inputs(config)
+    with (
+        joined(config.parallel, config.compute, config.run.device, place) as strategy,
+        StopFlag(strategy.ranks.highest) as stop,
+    ):
+        console = ConsoleReporter(quiet=quiet, silent=not strategy.ranks.is_first)
+        with compute_settings(config.compute, strategy.device, console):
+            return _pretrain(config, inputs, strategy, stop, console)
 
 
 def _pretrain(
-    config: PretrainConfig, inputs: RunInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+    config: PretrainConfig, inputs: RunInputs, strategy: Strategy, stop: StopFlag, console: ConsoleReporter
 ) -> Path:
-    folder, study = inputs.folder, inputs.study
-    ready = prepare_pretrain(config, study, device, stop, console, is_new=folder.resume is None)
+    folder, study, ranks = inputs.folder, inputs.study, strategy.ranks
+    check_agreement(ranks, config, input_records(study), [folder.resume])
+    ready = prepare_pretrain(config, study, strategy, stop, console, is_new=folder.resume is None)
     splits, data, objective, step = ready.splits, ready.data, ready.objective, ready.step
     record = TrainingRecord(
         command="pretrain",
@@ -63,8 +86,8 @@ def _pretrain(
         unifrac_metric=config.phylogeny.pair_metric,
         unifrac_alpha=config.phylogeny.unifrac_alpha,
     )
-    with folder.open(record.inputs, console):
-        splits.write(folder.path / "splits.tsv", ready.groups)
+    with held_by_first(ranks, folder.open(record.inputs, console)):
+        ranks.first(lambda: splits.write(folder.path / "splits.tsv", ready.groups))
         last_step = Fit(
             folder=folder,
             data=data,
@@ -80,10 +103,12 @@ def _pretrain(
             stop=stop,
         ).execute()
 
-        results = judge(step, data, objective, config.run.batch_size, folder.report, config.phylogeny.pair_metric)
-        write_json(folder.report / "results.json", results)
-        draw_curves(folder.path)
-        show_pictures(folder.path, last_step)
+        report = folder.report if ranks.is_first else None
+        results = judge(step, data, objective, config.run.batch_size, report, config.phylogeny.pair_metric)
+        if report is not None:
+            write_json(report / "results.json", results)
+            draw_curves(folder.path)
+            show_pictures(folder.path, last_step)
         for line in result_lines(results):
             console.note(line)
         return folder.path
@@ -92,7 +117,7 @@ def _pretrain(
 def prepare_pretrain(
     config: PretrainConfig,
     study: Study,
-    device: torch.device,
+    strategy: Strategy,
     stop: StopFlag,
     console: ConsoleReporter,
     *,
@@ -131,12 +156,15 @@ def prepare_pretrain(
         taxonomy_classes=data.taxonomy_classes,
         distance_scale=data.distance_scale,
     )
+    device = strategy.device
     memory = MemoryProfile(device) if config.compute.memory_profile else None
     with creating(memory):
         encoder = build_encoder(encoder_config).to(device)
+    freeze_untaught(encoder, objective.weights)
     console.note(f"encoder with {sum(p.numel() for p in encoder.parameters()):,} parameters on {device}")
     prepare_model(encoder, config.compute, console)
-    step = build_step(memory, encoder, device, compute=build_compute(config.compute, device), stop=stop)
+    compute = build_compute(config.compute, device)
+    step = build_step(memory, encoder, device, compute=compute, stop=stop, strategy=strategy)
     if is_new:
         calibrate_encoder(step, data, objective, config.run.batch_size)
     return Prepared(splits, groups, data, objective, step)

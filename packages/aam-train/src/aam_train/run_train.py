@@ -31,6 +31,12 @@ from aam_train.interval_calibration import calibrated, few_groups
 from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, read_preprocessor, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
+from aam_train.parallel.agreement import check_agreement
+from aam_train.parallel.environment import Place
+from aam_train.parallel.first import held_by_first
+from aam_train.parallel.join import joined
+from aam_train.parallel.launch import launch, number_of_processes
+from aam_train.parallel.strategy import Strategy
 from aam_train.prepared import Prepared
 from aam_train.report import Comparison, compare, pool_folds, write_report
 from aam_train.reporting.console import ConsoleReporter
@@ -38,7 +44,7 @@ from aam_train.reporting.tensorboard import show_pictures
 from aam_train.run_data import RunData, build_data
 from aam_train.run_folder import RunFolder
 from aam_train.run_inputs import RunInputs, read_run_inputs
-from aam_train.runtime import resolve_device, seed_weights
+from aam_train.runtime import seed_weights
 from aam_train.signals import StopFlag
 from aam_train.step import Step
 from aam_train.target_loss import check_outputs, class_weights_of, losses_in_words, target_loss
@@ -64,16 +70,33 @@ def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bo
         DataError, ModelError, TrainError: something the user can change.
         RunStopped: after a signal.
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.run.device)
-    with StopFlag() as stop, compute_settings(config.compute, device, console):
-        return _train(config, inputs or read_run_inputs(config), device, stop, console)
+    inputs = inputs or read_run_inputs(config)
+    processes = number_of_processes(config.parallel, config.run.device, quiet=quiet)
+    if processes > 1:
+        launch(run_process, config, quiet=quiet, processes=processes)
+        return config.run.output_dir
+    return run_process(config, quiet, None, inputs)
+
+
+def run_process(config: TrainConfig, quiet: bool, place: Place | None = None, inputs: RunInputs | None = None) -> Path:
+    """The run, or one process of it: ``place`` says which where `--data-parallel` has started it."""
+    inputs = inputs or read_run_inputs(config)
+    with (
+        joined(config.parallel, config.compute, config.run.device, place) as strategy,
+        StopFlag(strategy.ranks.highest) as stop,
+    ):
+        console = ConsoleReporter(quiet=quiet, silent=not strategy.ranks.is_first)
+        with compute_settings(config.compute, strategy.device, console):
+            return _train(config, inputs, strategy, stop, console)
 
 
 def _train(
-    config: TrainConfig, inputs: RunInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
+    config: TrainConfig, inputs: RunInputs, strategy: Strategy, stop: StopFlag, console: ConsoleReporter
 ) -> Path:
     folder, folds, study = inputs.folder, inputs.folds, inputs.study
     pretrained = _read_pretrained(config)
+    records = input_records(study, pretrained.weights if pretrained else None)
+    check_agreement(strategy.ranks, config, records, [folder.resume, *(fold.resume for fold in folds)])
 
     for note in study.notes:
         console.note(note)
@@ -91,13 +114,15 @@ def _train(
         console.note(note)
 
     if not folds:
-        _train_once(config, study, splits[0], depth, pretrained, folder, device, stop, console)
+        _train_once(config, study, splits[0], depth, pretrained, folder, strategy, stop, console)
         return folder.path
     comparisons = []
     for number, (split, fold) in enumerate(zip(splits, folds, strict=True), 1):
         console.note(f"fold {number} of {len(splits)}")
-        comparisons.append(_train_once(config, study, split, depth, pretrained, fold, device, stop, console))
-    write_report(folder.path, pool_folds(comparisons), console)
+        comparison = _train_once(config, study, split, depth, pretrained, fold, strategy, stop, console)
+        comparisons += [] if comparison is None else [comparison]
+    if comparisons:
+        write_report(folder.path, pool_folds(comparisons), console)
     return folder.path
 
 
@@ -108,12 +133,13 @@ def _train_once(
     depth: int,
     pretrained: PretrainedEncoder | None,
     folder: RunFolder,
-    device: torch.device,
+    strategy: Strategy,
     stop: StopFlag,
     console: ConsoleReporter,
-) -> Comparison:
-    """One split: fit, predict, compare."""
-    ready = prepare_train(config, study, splits, depth, pretrained, device, stop, console, is_new=folder.resume is None)
+) -> Comparison | None:
+    """One split: fit, predict, and on the first process compare."""
+    is_new, ranks = folder.resume is None, strategy.ranks
+    ready = prepare_train(config, study, splits, depth, pretrained, strategy, stop, console, is_new=is_new)
     data, objective, step, groups = ready.data, ready.objective, ready.step, ready.groups
     targets, passes = data.maker.collator.targets, config.transfer.val_prediction_passes
     assert targets is not None
@@ -130,8 +156,8 @@ def _train_once(
         losses=losses_in_words(config),
         class_weights=class_weights_of(config, data, targets),
     )
-    with folder.open(record.inputs, console):
-        splits.write(folder.path / "splits.tsv", groups)
+    with held_by_first(ranks, folder.open(record.inputs, console)):
+        ranks.first(lambda: splits.write(folder.path / "splits.tsv", groups))
         validation = data.rows["validation"]
         validate = PredictorValidator(
             data.maker,
@@ -162,6 +188,8 @@ def _train_once(
         everything = np.concatenate(list(data.rows.values()))
         outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
         outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
+        if not ranks.is_first:
+            return None
         comparison = compare(data, everything, outputs, targets, groups, config.run.seed)
         write_report(folder.path, comparison, console)
         show_pictures(folder.path, last_step)
@@ -169,14 +197,14 @@ def _train_once(
 
 
 def prepare_first_split(
-    config: TrainConfig, study: Study, device: torch.device, stop: StopFlag, console: ConsoleReporter
+    config: TrainConfig, study: Study, strategy: Strategy, stop: StopFlag, console: ConsoleReporter
 ) -> Prepared:
     """What a new run would begin its (first) split with."""
     pretrained = _read_pretrained(config)
     depth = rarefy_depth(config, study, pretrained)
     rows = select_samples(study, depth, config.target).rows
     splits = splits_of(config, study, rows)
-    return prepare_train(config, study, splits[0], depth, pretrained, device, stop, console, is_new=True)
+    return prepare_train(config, study, splits[0], depth, pretrained, strategy, stop, console, is_new=True)
 
 
 def prepare_train(
@@ -185,7 +213,7 @@ def prepare_train(
     splits: Splits,
     depth: int,
     pretrained: PretrainedEncoder | None,
-    device: torch.device,
+    strategy: Strategy,
     stop: StopFlag,
     console: ConsoleReporter,
     *,
@@ -222,6 +250,7 @@ def prepare_train(
     inputs, fused = data.preprocessor.inputs, config.category.categories()
     conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     seed_weights(config.run.seed)
+    device = strategy.device
     memory = MemoryProfile(device) if config.compute.memory_profile else None
     columns = inputs.categories.columns
     with creating(memory):
@@ -243,6 +272,7 @@ def prepare_train(
         frozen=config.transfer.freeze_base,
         compute=build_compute(config.compute, device),
         stop=stop,
+        strategy=strategy,
     )
     if is_new:
         keep = pretrained.calibrated(config.phylogeny, data.distance_scale) if pretrained is not None else ()

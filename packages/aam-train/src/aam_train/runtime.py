@@ -19,9 +19,13 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch for one step, so that dropout depends on (seed, step) and on nothing before it."""
-    torch.manual_seed(int(generator(seed, Purpose.STEP, step).integers(2**63)))
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch for one step, so that dropout depends on (seed, step, rank) and on nothing before it.
+
+    The first process draws as one alone would.
+    """
+    key = (step, rank) if rank else (step,)
+    torch.manual_seed(int(generator(seed, Purpose.STEP, *key).integers(2**63)))
 
 
 def seed_weights(seed: int) -> None:

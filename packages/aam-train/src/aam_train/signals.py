@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -34,12 +35,16 @@ class StopFlag:
     The second one raises `Interrupted`: what is open is closed and removed, and nothing more is saved. The third does
     what the signal did before.
 
+    Args:
+        highest: gives the largest of all processes' numbers, see `Ranks.highest`: a signal to one is one to all.
+
     Attributes:
         received: name of the first signal, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, highest: Callable[[list[int]], list[int]] = list) -> None:
         self.received: str | None = None
+        self._highest = highest
         self._before: dict[str, object] = {}
 
     def __enter__(self) -> Self:
@@ -49,9 +54,18 @@ class StopFlag:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._put_back()
 
+    def asked(self) -> bool:
+        """Whether any process has received a signal, which then counts as received here; entered by all of them."""
+        names = list(EXIT_CODES)
+        (number,) = self._highest([0 if self.received is None else names.index(self.received) + 1])
+        if number and self.received is None:
+            self.received = names[number - 1]
+        return number > 0
+
     def check(self) -> None:
         """For loops without steps, such as validation: raises `RunStopped` when a signal was received."""
-        if self.received:
+        if self.asked():
+            assert self.received is not None
             raise RunStopped(f"{self.received}: nothing was saved", EXIT_CODES[self.received])
 
     def _put_back(self) -> None:

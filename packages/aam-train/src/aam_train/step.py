@@ -6,13 +6,14 @@ import contextlib
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aam_models.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
 from aam_train.compute import Compute
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_train.parallel.strategy import Single, Strategy
 from aam_train.signals import StopFlag
 
 
@@ -30,6 +31,7 @@ class Step:
         frozen: the encoder does not learn: it runs without gradients, from ``asv_table`` or ``sample_table``.
         compute: precision and kernels; float32 and PyTorch's choice by default.
         stop: asked between the batches of long passes; None where nothing stops them.
+        strategy: how the model is divided among processes, which is done here; one process by default.
 
     Attributes:
         asv_table: [A, D] embeddings of the study's ASVs; when set, the ASV level is not run.
@@ -44,8 +46,12 @@ class Step:
         frozen: bool = False,
         compute: Compute | None = None,
         stop: StopFlag | None = None,
+        strategy: Strategy | None = None,
     ) -> None:
         self.model, self.device, self.frozen = model, device, frozen
+        self.strategy = strategy or Single(device)
+        self.strategy.apply(model)
+        self._trained: nn.Module = model
         self.compute, self.stop = compute or Compute(device), stop
         self.encoder = model.encoder if isinstance(model, Predictor) else model
         self.asv_table: Tensor | None = None
@@ -65,13 +71,19 @@ class Step:
 
     def run(self, batch: Batch) -> StepOutput:
         """The whole model on a batch that is on the device; outputs are float32 whatever the precision."""
+        # one call of one module in training, whatever it is: that is where gradients of several processes are joined
+        model = self._trained if self.model.training and torch.is_grad_enabled() else self.model
         with self.compute.forward():
-            with torch.no_grad() if self.frozen else contextlib.nullcontext():
-                encoded = self._encode(batch)
             if not isinstance(self.model, Predictor):
-                return StepOutput(self.compute.to_float32(encoded), None)
-            predicted, encoded = self.model(batch, encoded)
+                return StepOutput(self.compute.to_float32(model(batch, self._known_asvs(batch))), None)
+            with torch.no_grad() if self.frozen else contextlib.nullcontext():
+                known = self._encode(batch) if self.frozen or self.asv_table is not None else None
+            predicted, encoded = model(batch, known)
         return StepOutput(self.compute.to_float32(encoded), self.compute.to_float32(predicted))
+
+    def begin_training(self) -> None:
+        """Weights are those to begin with: from here on training goes through the strategy."""
+        self._trained = self.strategy.begin(self.model)
 
     def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
         """Forward pass and the terms of the loss.
@@ -83,13 +95,14 @@ class Step:
         """
         batch, true = batch.to(self.device), true.to(self.device)
         output = self.run(batch)
-        terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts)
+        gather = self.strategy.ranks.gather
+        terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts, gather)
         if output.predicted is not None:
-            terms |= objective.target_terms(output.predicted, batch, counts)
-        return LossBreakdown(terms)
+            terms |= objective.target_terms(output.predicted, batch, true, counts, gather)
+        return LossBreakdown(terms, output.encoded.sample_embeddings.detach().isfinite().all())
 
     def check_stop(self) -> None:
-        """Raises `RunStopped` when a signal asked for it."""
+        """Raises `RunStopped` when a signal asked for it; entered by all processes."""
         if self.stop is not None:
             self.stop.check()
 
@@ -103,6 +116,8 @@ class Step:
         if self.sample_table is not None:
             embeddings = self.sample_table[batch.sample_keys[:, 1]]
             return EncoderOutput(embeddings, embeddings.new_zeros((0, embeddings.shape[1])))
-        asvs = None if self.asv_table is None else AsvOutput(self.asv_table[batch.asv_rows], None)
-        encoded: EncoderOutput = self.encoder(batch, asvs)
+        encoded: EncoderOutput = self.encoder(batch, self._known_asvs(batch))
         return encoded
+
+    def _known_asvs(self, batch: Batch) -> AsvOutput | None:
+        return None if self.asv_table is None else AsvOutput(self.asv_table[batch.asv_rows], None)

@@ -15,12 +15,13 @@ from aam_models.batch import Batch
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import RunStopped, TrainError
-from aam_train.gradients import gradients
+from aam_train.gradients import StepResult, gradients
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.objective import Objective
 from aam_train.optim import set_rate
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.parallel.ranks import Ranks
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runtime import seed_step
@@ -85,7 +86,8 @@ class Trainer:
             assert self.stop.received
         if self.progress.step:
             self.keeper.save_last(self.progress)
-        if self.stop.received:
+        if self.stop.asked():
+            assert self.stop.received
             done = f"stopped after step {self.progress.step}; continue with --resume-from auto"
             nothing = "stopped before the first step; nothing was saved"
             text = f"{self.stop.received}: {done if self.progress.step else nothing}"
@@ -94,20 +96,20 @@ class Trainer:
     def _train(self) -> None:
         progress = self.progress
         self._end_epoch_when_due()
-        if self._finished() or self.stop.received:
+        if self._finished() or self.stop.asked():
             return
-        workers = self.run.num_workers
-        workers = default_workers(self.step.device) if workers is None else workers
+        ranks, workers = self.ranks, self.run.num_workers
+        workers = default_workers(self.step.device, ranks.local_size) if workers is None else workers
         remaining = self.plan.stream(progress.step, self.run.epochs)
         started = saved_at = time.monotonic()
         for batches in load(self.maker, remaining, workers=workers, device=self.step.device):
             self._train_step(batches, started)
-            if self.stop.received:
+            if self.stop.asked():
                 break
-            self._end_epoch_when_due()
-            if self.stop.received or self._finished():
+            if (self._end_epoch_when_due() and self.stop.asked()) or self._finished():
                 break
-            if time.monotonic() - saved_at > self.keeper.seconds_between:
+            is_due = ranks.is_first and time.monotonic() - saved_at > self.keeper.seconds_between
+            if any(ranks.highest([is_due])):
                 self.keeper.save_last(progress)
                 saved_at = time.monotonic()
             started = time.monotonic()
@@ -115,40 +117,43 @@ class Trainer:
     def _train_step(self, batches: list[Batch], started: float) -> None:
         arrived = time.monotonic()
         number = self.progress.step
-        seed_step(self.run.seed, number)
+        seed_step(self.run.seed, number, self.ranks.rank)
         self.step.train_mode()
         lr = self._lr(number)
         optimizer = self.update.optimizer
         set_rate(optimizer, lr)
         optimizer.zero_grad(set_to_none=True)
         try:
-            losses, grad_norm = gradients(self.step, self.objective, self.update, batches)
+            result = gradients(self.step, self.objective, self.update, batches)
         except torch.OutOfMemoryError as error:
             raise TrainError(f"step {number + 1}: {_out_of_memory(batches)}") from error
-        skipped = self._check_finite(losses, grad_norm, batches)
+        skipped = self._check_finite(result)
         self.update.apply()
         self.progress.step = number + 1
         now = time.monotonic()
         record = StepRecord(
             step=number + 1,
             epoch=number // self.plan.steps_per_epoch + 1,
-            loss=losses,
+            loss=result.losses,
             lr=lr,
-            grad_norm=grad_norm,
+            grad_norm=result.grad_norm,
             skipped=skipped,
-            samples=sum(batch.n_samples for batch in batches),
-            asvs=sum(batch.n_asvs for batch in batches),
-            occurrences=sum(batch.n_occurrences for batch in batches),
+            samples=result.sizes[0],
+            asvs=result.sizes[1],
+            occurrences=result.sizes[2],
             seconds=now - started,
             data_wait=(arrived - started) / max(now - started, 1e-9),
         )
         self._add_up(record)
         self.reporter.step(record)
 
-    def _check_finite(self, loss: dict[str, float], grad_norm: float, batches: list[Batch]) -> bool:
-        """Whether fp16 leaves this update out; refuses everything else that is not finite."""
-        progress = self.progress
-        if math.isfinite(loss["total"]) and math.isfinite(grad_norm):
+    def _check_finite(self, result: StepResult) -> bool:
+        """Whether fp16 leaves this update out; refuses everything else that is not finite.
+
+        All processes have the same result, and so do the same.
+        """
+        progress, loss = self.progress, result.losses
+        if math.isfinite(loss["total"]) and math.isfinite(result.grad_norm):
             progress.skips = 0
             return False
         bad = [name for name, value in loss.items() if name != "total" and not math.isfinite(value)]
@@ -156,7 +161,11 @@ class Trainer:
             progress.skips += 1
             return True
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        rows = np.concatenate([batch.sample_keys[:, 1].numpy() for batch in batches])
+        where = np.flatnonzero(result.not_finite)
+        where = where if len(where) else np.arange(self.ranks.size)
+        rows = np.concatenate([result.rows[rank] for rank in where])
+        if self.ranks.size > 1:
+            what += f" on process {', '.join(map(str, where))}"
         ids = first_few(self.maker.samples.study.table.sample_ids[rows].tolist())
         remedy = "Lower --lr"
         if self.update.scaler is not None:
@@ -164,14 +173,22 @@ class Trainer:
             remedy += ", or give --mixed-precision bf16 or none"
         raise TrainError(f"step {progress.step + 1}: {what} is not finite, samples {ids}. {remedy}")
 
-    def _end_epoch_when_due(self) -> None:
-        if not self.progress.is_judged(self.plan.steps_per_epoch):
+    @property
+    def ranks(self) -> Ranks:
+        return self.step.strategy.ranks
+
+    def _end_epoch_when_due(self) -> bool:
+        """Whether an epoch has ended and was judged."""
+        is_due = not self.progress.is_judged(self.plan.steps_per_epoch)
+        if is_due:
             self._end_epoch(self.progress.step // self.plan.steps_per_epoch)
+        return is_due
 
     def _end_epoch(self, epoch: int) -> None:
         progress, started = self.progress, time.monotonic()
         # until validation is done nothing changes, so that a signal in it leaves the epoch to be judged again
-        validation = {} if self.validate is None else self.validate(self.step)
+        # what follows from it (best, early stop, plateau) is decided alike everywhere, since the figures are the same
+        validation = self.ranks.same({} if self.validate is None else self.validate(self.step))
         progress.validation, progress.judged = validation, epoch
         value, lr = validation.get(self.best_metric, math.nan), self._lr(progress.step - 1)
         best = self._judge(value)

@@ -21,7 +21,7 @@ from aam_train.inference import (
     run_passes,
     run_samples,
 )
-from aam_train.loading import FIXED_DRAW, BatchMaker, fixed_requests
+from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.losses.values import count_hidden, hidden_count_loss
 from aam_train.metrics import (
     classification_metrics,
@@ -33,6 +33,7 @@ from aam_train.metrics import (
 )
 from aam_train.objective import Objective
 from aam_train.pair_samples import sample_for_pairs
+from aam_train.parallel.shares import run_shared
 from aam_train.predictions import make_predictions, number_metrics
 from aam_train.step import Step
 
@@ -130,17 +131,20 @@ class EncoderValidator:
     def _count_error(self, step: Step) -> float:
         """Mean squared error of hidden standardized log abundances."""
         masking = Masking(count_ratio=self.objective.masking.count_ratio)
-        total, count = 0.0, 0
+
+        def run(rows: np.ndarray) -> tuple[Tensor, ...]:
+            step.check_stop()
+            batch = self.maker[BatchRequest(rows, FIXED_DRAW, masking)]
+            count, batch = count_hidden(batch), batch.to(step.device)
+            predicted = step.run(batch).encoded.log_abundance
+            assert predicted is not None
+            sums = [[float(hidden_count_loss(predicted, batch)), count]]
+            return (torch.tensor(sums, dtype=torch.float64, device=step.device),)
+
         with evaluating(step):
-            for request in fixed_requests(self.rows, self.batch_size, masking):
-                step.check_stop()
-                batch = self.maker[request]
-                count += count_hidden(batch)
-                batch = batch.to(step.device)
-                predicted = step.run(batch).encoded.log_abundance
-                assert predicted is not None
-                total += float(hidden_count_loss(predicted, batch))
-        return total / max(count, 1)
+            (found,) = run_shared(step.strategy.ranks, self.rows, self.batch_size, run, one_row_each=False)
+        total, count = found.sum(dim=0).tolist()
+        return float(total / max(count, 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,12 @@ def command(config: PretrainConfig, program: Program) -> None:
     """The encoder places samples so that their distances match UniFrac, and fills in masked bases and hidden
     abundances. Metadata are used for --group-column alone.
     """
+    from aam_train.parallel.environment import speaks
     from aam_train.run_inputs import read_run_inputs
 
     inputs = read_run_inputs(config)
     from aam_train.run_pretrain import run_pretrain  # imports torch: two seconds that a wrong path need not wait for
 
-    program.say(f"wrote {run_pretrain(config, inputs, quiet=program.quiet)}")
+    path = run_pretrain(config, inputs, quiet=program.quiet)
+    if speaks(config.parallel):
+        program.say(f"wrote {path}")

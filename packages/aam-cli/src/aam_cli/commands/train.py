@@ -13,9 +13,12 @@ def command(config: TrainConfig, program: Program) -> None:
     """Samples of one host, plate or study belong on one side of the split: name their column with --group-column.
     The held-out samples are predicted beside a random forest and a constant.
     """
+    from aam_train.parallel.environment import speaks
     from aam_train.run_inputs import read_run_inputs
 
     inputs = read_run_inputs(config)
     from aam_train.run_train import run_train  # imports torch: two seconds that a wrong path need not wait for
 
-    program.say(f"wrote {run_train(config, inputs, quiet=program.quiet)}")
+    path = run_train(config, inputs, quiet=program.quiet)
+    if speaks(config.parallel):
+        program.say(f"wrote {path}")

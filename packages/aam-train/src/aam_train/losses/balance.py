@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def balance_loss(routing: Tensor) -> Tensor:
+def balance_loss(routing: Tensor, everyone: Tensor | None = None) -> Tensor:
     """``B * (K sum_k p_k^2 - 1)``, ``p_k`` the mean share of expert k over the samples of a micro-batch; a scalar.
 
     0 when all are used alike, ``B (K - 1)`` when one does everything: the squared coefficient of variation of the
@@ -13,6 +13,8 @@ def balance_loss(routing: Tensor) -> Tensor:
 
     Args:
         routing: [B, K] shares that sum to 1 for each sample.
+        everyone: [N, K] those of all processes' samples, over which the mean is then; the same by default.
     """
     n_samples, n_experts = routing.shape
-    return n_samples * (n_experts * routing.mean(dim=0).square().sum() - 1)
+    everyone = routing if everyone is None else everyone
+    return n_samples * (n_experts * everyone.mean(dim=0).square().sum() - 1)

@@ -18,10 +18,11 @@ class ConsoleReporter:
 
     Args:
         quiet: print warnings only.
+        silent: print nothing: another process of the run does.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, *, quiet: bool = False, silent: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=silent)
         self.quiet = quiet
         self.last_line = time.monotonic()
         self.progress: Progress | None = None

@@ -1,0 +1,126 @@
+"""Memory of a process with DDP and with FSDP: on paper, and what processes on this machine's CPUs hold.
+
+``python benchmarks/parallel_memory.py [--preset large] [--processes 1 2 4] [--json FILE]``
+
+Measured is what a process holds more after a training step than before its model was made, and the most it held in
+that step; two samples a process, so that weights outweigh activations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import finish
+
+from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.selection import make_splits
+from aam_data.simulate import simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
+from aam_data.study import read_study
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_train.architecture import new_encoder_config
+from aam_train.compute import Update
+from aam_train.compute_config import ComputeOptions
+from aam_train.config import RunOptions
+from aam_train.experiment import PretrainConfig
+from aam_train.gradients import gradients
+from aam_train.loading import BatchRequest
+from aam_train.objective import Objective, Weights, masking_for
+from aam_train.optim import build_optimizer
+from aam_train.optimizer_config import OptimizerOptions
+from aam_train.parallel.environment import Place
+from aam_train.parallel.fsdp import FullyShard
+from aam_train.parallel.join import joined
+from aam_train.parallel.launch import launch
+from aam_train.parallel.strategy import Strategy
+from aam_train.parallel_config import ParallelOptions
+from aam_train.reporting.records import Reporters
+from aam_train.run_data import build_data
+from aam_train.step import Step
+
+WEIGHTS, EACH = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0), 2
+
+
+def resident(name: str) -> int:
+    """Bytes of this process: VmRSS now, VmHWM at most."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
+    """In each process: two steps with one strategy; the first process writes what it held."""
+    torch.set_num_threads(1)
+    folder = Path(settings["folder"])
+    files = TableOptions(folder / "table.biom"), PhylogenyOptions(tree=folder / "tree.nwk")
+    study = read_study(files[0], MetadataOptions(), files[1])
+    config = PretrainConfig(files[0], RunOptions(folder / "unused"), files[1], sample=SampleOptions(rarefy_depth=100))
+    (splits,) = make_splits(study, np.arange(study.table.n_samples), SplitOptions(test_size=0.0, val_size=0.0), 1, None)
+    data = build_data(config, study, splits, depth=100, max_bp=150, reporter=Reporters())
+    with joined(ParallelOptions(data_parallel=True), ComputeOptions(), "cpu", place) as ddp:
+        strategy: Strategy = FullyShard(ddp.device, ddp.ranks) if settings["fsdp"] else ddp
+        before = resident("VmRSS")
+        objective = Objective(WEIGHTS, masking_for(WEIGHTS, config.masking), data.pairs)
+        model = build_encoder(new_encoder_config(ModelOptions(preset=settings["preset"]), 150, WEIGHTS))
+        step = Step(model, ddp.device, strategy=strategy)
+        update = Update(build_optimizer(model, OptimizerOptions()), None, 1.0, strategy.clip)
+        step.begin_training()
+        for number in range(2):
+            rows = data.rows["train"][EACH * place.rank : EACH * (place.rank + 1)]
+            step.train_mode()
+            update.optimizer.zero_grad(set_to_none=True)
+            if number == 1:
+                Path("/proc/self/clear_refs").write_text("5")  # the most counts from here
+            batch = data.maker[BatchRequest(rows, 0, objective.masking)]
+            gradients(step, objective, update, [batch])
+            update.apply()
+        found = {"after": resident("VmRSS") - before, "most": resident("VmHWM") - before}
+        if place.rank == 0:
+            (folder / "found.json").write_text(json.dumps(found))
+
+
+def on_paper(preset: str, processes: int, *, fsdp: bool) -> float:
+    """Bytes of weights, gradients and optimizer."""
+    with torch.device("meta"):
+        model = build_encoder(new_encoder_config(ModelOptions(preset=preset), 150, WEIGHTS))
+    everything = sum(p.numel() for p in model.parameters())
+    units = [sum(p.numel() for p in unit.parameters()) for unit in (model.asv_encoder, model.sample_encoder)]
+    if not fsdp:
+        return 16 * everything
+    return 16 * sum(units) / processes + 8 * max(units) + 16 * (everything - sum(units))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--preset", default="large")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rows = []
+    print("| strategy | processes | on paper GB | after a step GB | most in a step GB |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        write_simulated_study(simulate_study(SimulateOptions(samples=12, asvs=40, bases=40, depth=300)), Path(folder))
+        for processes in args.processes:
+            for fsdp in (False, True):
+                settings = {"preset": args.preset, "fsdp": fsdp, "folder": folder}
+                launch(measure, settings, quiet=True, processes=processes)
+                found = json.loads((Path(folder) / "found.json").read_text())
+                row = {"strategy": "FSDP" if fsdp else "DDP", "processes": processes}
+                row |= {"paper": on_paper(args.preset, processes, fsdp=fsdp), **found}
+                rows.append(row)
+                figures = " | ".join(f"{row[name] / 1e9:.2f}" for name in ("paper", "after", "most"))
+                print(f"| {row['strategy']} | {processes} | {figures} |", flush=True)
+    finish({"preset": args.preset, "rows": rows}, args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Every process holds the whole model; gradients are averaged during the backward pass (DistributedDataParallel)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from aam_train.parallel.compat import ddp
+from aam_train.parallel.ranks import Ranks
+from aam_train.parallel.strategy import Single
+
+
+class DataParallel(Single):
+    """DDP around the model; its first process's weights are sent to the others when training begins."""
+
+    name = "ddp"
+
+    def __init__(self, device: torch.device, ranks: Ranks) -> None:
+        super().__init__(device, ranks)
+        self._wrapped: DistributedDataParallel | None = None
+
+    def begin(self, model: nn.Module) -> nn.Module:
+        self._wrapped = ddp(model)
+        return self._wrapped
+
+    def micro_step(self, *, last: bool) -> AbstractContextManager[object]:
+        return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()

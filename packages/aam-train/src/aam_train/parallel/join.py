@@ -1,0 +1,148 @@
+"""From the options to the strategy: the process group is joined for the time of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, Store
+
+from aam_train.compute import build_compute
+from aam_train.compute_config import ComputeOptions
+from aam_train.errors import TrainError
+from aam_train.parallel.ddp import DataParallel
+from aam_train.parallel.environment import Place, find_place
+from aam_train.parallel.fsdp import FullyShard
+from aam_train.parallel.ranks import Group, Ranks
+from aam_train.parallel.strategy import Single, Strategy
+from aam_train.parallel.watch import Watch
+from aam_train.parallel_config import ParallelOptions
+from aam_train.runtime import resolve_device
+
+_SECONDS_TO_MEET = 300  # until all processes have come; machines read their files at different speeds
+
+
+@contextlib.contextmanager
+def joined(
+    options: ParallelOptions, compute: ComputeOptions, device: str, place: Place | None = None
+) -> Iterator[Strategy]:
+    """The strategy of a run; with several processes, between the moment when all have come and when this one leaves.
+
+    Args:
+        options, compute: of the run.
+        device: as ``--device``.
+        place: of a process that `launch` has started; else looked up in the environment.
+
+    Raises:
+        TrainError: what was asked for is not there, or another process ended or does not answer.
+    """
+    if place is None and not options.is_joined:
+        yield Single(resolve_device(device))
+        return
+    place = place or find_place()
+    where = device_of(device, place)
+    backend = options.distributed_backend or ("nccl" if where.type == "cuda" else "gloo")
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
+    elif backend == "nccl":
+        raise TrainError("--distributed-backend nccl is for GPUs: leave it out on the CPU")
+    kept_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = _meet(place, options, keeps=place.rank == 0 and not kept_by_agent)
+    keeper = "torchrun" if kept_by_agent else "process 0"
+    watch = Watch(_meet(place, options, keeps=False), place, keeper, options.distributed_timeout)
+    with watch, _lost_processes_told(options):
+        timeout = timedelta(seconds=options.distributed_timeout)
+        kinds = f"cpu:gloo,cuda:{backend}" if where.type == "cuda" else "gloo"
+        shared = PrefixStore("group", store)
+        dist.init_process_group(kinds, store=shared, rank=place.rank, world_size=place.size, timeout=timeout)
+        try:
+            ranks = Group(
+                dist.new_group(timeout=timeout), dist.new_group(timeout=timeout, backend="gloo"), place.local_size
+            )
+            yield _strategy(options, compute, where, ranks)
+        finally:
+            # NCCL waits for the others here, who may be gone: the system takes back what a failed run held
+            if backend == "gloo" or sys.exc_info()[0] is None:
+                dist.destroy_process_group()
+
+
+def device_of(name: str, place: Place) -> torch.device:
+    """The device of a process: a GPU of its own, by its number on this machine."""
+    if name.startswith("cuda:"):
+        raise TrainError(f"--device {name}: each process takes a GPU of its own. Give --device cuda or auto")
+    device = resolve_device(name)
+    if device.type != "cuda":
+        return device
+    visible = torch.cuda.device_count()
+    if visible > 1 and place.local_rank >= visible:
+        raise TrainError(
+            f"process {place.local_rank + 1} of this machine has no GPU: {visible} are visible. Start as many processes"
+        )
+    return torch.device("cuda", place.local_rank % visible)  # Slurm may show each task its own one only
+
+
+def _meet(place: Place, options: ParallelOptions, *, keeps: bool) -> Store:
+    """A connection to the store through which processes find each other; the first one keeps it, or torchrun."""
+    patience = timedelta(seconds=max(_SECONDS_TO_MEET, options.distributed_timeout))
+    try:
+        store: Store = dist.TCPStore(  # type: ignore[attr-defined]
+            place.address,
+            place.port,
+            place.size,
+            is_master=keeps,
+            timeout=patience,
+            wait_for_workers=False,
+        )
+        return store
+    except (dist.DistError, RuntimeError, ValueError) as error:
+        raise TrainError(
+            f"{place.address} port {place.port}, where the processes of the run meet: {_first_line(error)}. "
+            "Is another job on it? Set MASTER_PORT to another one"
+        ) from error
+
+
+@contextlib.contextmanager
+def _lost_processes_told(options: ParallelOptions) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_of_communication(error):
+            raise
+        raise LostProcess(
+            "another process of this run ended or did not answer for --distributed-timeout "
+            f"{options.distributed_timeout} s; nothing more was saved. What it said first is the cause. "
+            f"Continue with --resume-from auto ({_first_line(error)})"
+        ) from error
+
+
+class LostProcess(TrainError):
+    """A consequence: another process has the cause."""
+
+
+def is_of_communication(error: RuntimeError) -> bool:
+    """Whether a collective failed, rather than this process."""
+    text = str(error)
+    return isinstance(error, dist.DistError) or any(
+        word in text for word in ("gloo", "Gloo", "NCCL", "Connection closed")
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _strategy(options: ParallelOptions, compute: ComputeOptions, device: torch.device, ranks: Ranks) -> Strategy:
+    if not options.fsdp:
+        return DataParallel(device, ranks)
+    return FullyShard(
+        device,
+        ranks,
+        precision=build_compute(compute, device).precision,
+        cpu_offload=options.fsdp_cpu_offload,
+        sharded_checkpoint=options.fsdp_sharded_checkpoint,
+    )

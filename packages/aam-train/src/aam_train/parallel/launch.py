@@ -1,0 +1,156 @@
+"""`--data-parallel`: one command, a process for every GPU of this machine, through PyTorch's own start of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.multiprocessing.spawn import ProcessException, start_processes
+
+from aam_train.errors import RunStopped, TrainError
+from aam_train.parallel.environment import Place
+from aam_train.parallel.join import LostProcess
+from aam_train.parallel_config import ParallelOptions
+from aam_train.reporting.console import WARNING, ConsoleReporter
+from aam_train.signals import EXIT_CODES
+
+Run = Callable[[Any, bool, Place], object]  # a module's function: settings, quiet, which process this is
+_SECONDS_TO_END = 20.0  # that the others have after one has failed
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def number_of_processes(options: ParallelOptions, device: str, quiet: bool) -> int:
+    """How many processes `--data-parallel` starts; fewer than two GPUs are said, and one process runs.
+
+    Raises:
+        TrainError: more are asked for than there are GPUs.
+    """
+    if not options.data_parallel:
+        return 1
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() and device != "cpu" else 0
+    if device.startswith("cuda:"):
+        raise TrainError(f"--device {device} is one GPU, and --data-parallel takes all: leave one of them out")
+    if options.processes is not None and (device == "cpu" or options.processes <= gpus):
+        return options.processes
+    if options.processes is not None:
+        raise TrainError(
+            f"--processes {options.processes}: PyTorch sees {gpus} GPUs here. Start as many, or give --device cpu"
+        )
+    if gpus < 2:
+        text = f"{WARNING}--data-parallel: PyTorch sees {gpus} GPUs here, so one process runs"
+        ConsoleReporter(quiet=quiet).note(text)
+    return max(1, gpus)
+
+
+def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
+    """Run a function in several new processes and wait for them; signals go on to all of them.
+
+    Raises:
+        RunStopped: they stopped after a signal.
+        TrainError: the first thing that went wrong in one of them.
+    """
+    with tempfile.TemporaryDirectory(prefix="aam-") as folder, _passed_on() as passed:
+        port = _free_port()
+        context = start_processes(
+            _child, (run, config, quiet, processes, port, folder), processes, join=False, start_method="spawn"
+        )
+        assert context is not None
+        passed.pids = context.pids()
+        failed: ProcessException | None = None
+        done = False
+        while not done and failed is None:
+            try:
+                done = context.join(timeout=_SECONDS_BETWEEN_LOOKS, grace_period=_SECONDS_TO_END)
+            except ProcessException as error:
+                failed = error
+        passed.pids = []
+        _raise_first(Path(folder), failed, passed.received)
+
+
+def _child(local_rank: int, run: Run, config: Any, quiet: bool, processes: int, port: int, folder: str) -> None:
+    """What a new process does. How it ended is written down: exceptions of ours go to the parent as JSON."""
+    place = Place(local_rank, processes, local_rank, processes, "127.0.0.1", port)
+    try:
+        run(config, quiet, place)
+    except RunStopped as stop:
+        _tell(folder, local_rank, {"stopped": str(stop), "code": stop.exit_code})
+    except (ValueError, OSError) as error:
+        consequence = isinstance(error, LostProcess)
+        _tell(folder, local_rank, {"refused": str(error), "consequence": consequence})
+        os._exit(2)  # the parent has the message; a traceback would only be in its way
+
+
+def _tell(folder: str, rank: int, ending: dict[str, Any]) -> None:
+    (Path(folder) / f"{rank}.json").write_text(json.dumps({**ending, "time": time.time()}), encoding="utf-8")
+
+
+def _raise_first(folder: Path, failed: ProcessException | None, signalled: str | None) -> None:
+    endings = {int(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
+    causes = [ending for ending in endings.values() if "refused" in ending and not ending["consequence"]]
+    if causes:
+        raise TrainError(min(causes, key=lambda ending: ending["time"])["refused"])
+    stopped = [ending for ending in endings.values() if "stopped" in ending]
+    if stopped and failed is None:
+        raise RunStopped(stopped[0]["stopped"], stopped[0]["code"])
+    if failed is not None and signalled is not None:
+        raise RunStopped(f"{signalled}: nothing more was saved", EXIT_CODES[signalled])
+    if failed is not None:
+        rank = failed.error_index
+        raise TrainError(
+            f"process {rank} ended ({_words(failed)}); if it said why, that stands above. Continue with "
+            "--resume-from auto"
+        ) from failed
+
+
+def _words(failed: ProcessException) -> str:
+    name = getattr(failed, "signal_name", None)
+    if name:
+        return f"{name}; if nobody sent it, memory ran out"
+    lines = str(failed).strip().splitlines()
+    return lines[-1] if lines else "without a word"
+
+
+class _Passed:
+    """Signals to the parent go on to its children."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self.received: str | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number).name
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+@contextlib.contextmanager
+def _passed_on() -> Iterator[_Passed]:
+    """Ctrl-C reaches all processes of a terminal by itself, and a second signal would stop them at once: SIGINT is left
+    to the children then."""
+    passed = _Passed()
+    before = {name: signal.signal(getattr(signal, name), passed) for name in EXIT_CODES}
+    if os.isatty(0):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield passed
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
