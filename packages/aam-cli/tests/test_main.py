@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from click import Context, Group
 
+from aam_cli.categorical_help import HELP
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
 
@@ -78,6 +80,16 @@ def test_version_names_what_matters_in_a_report() -> None:
     assert done.stdout.startswith("aam ")
     assert "torch " in done.stdout
     assert "Python " in done.stdout
+
+
+def test_help_about_metadata_as_input_needs_no_files() -> None:
+    done = aam("train", "--categorical-help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == HELP
+    command = cli.get_command(Context(cli), "train")
+    assert command is not None
+    known = {option for param in command.params for option in param.opts}
+    assert set(re.findall(r"--[a-z-]+", HELP)) <= known | {"--category-attention"}
 
 
 @pytest.mark.parametrize(("word", "message"), [("simulat", "did you mean 'simulate'?"), ("xyz", "no command")])

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aam_data.category_config import CategoryOptions
-from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
 from aam_data.selection import make_splits
 from aam_data.study import Study, read_study
@@ -372,6 +372,23 @@ def test_only_what_is_new_moves_beside_a_frozen_encoder(
     assert not any(name.startswith("encoder.") for name in names)
     # nothing of the training samples is unknown, so that the unknown category is still nothing
     assert all((table.weight[0] == 0).all() for table in after.conditioning.embedding.tables)
+
+
+def test_conditions_go_with_cached_sample_embeddings(
+    encoder_run: tuple[Any, Path], train_config: Configs, files: Path, tmp_path: Path
+) -> None:
+    """Without rarefaction a frozen encoder runs once; the run's own predictions are those of the whole model."""
+    config = train_config(
+        tmp_path / "run",
+        encoder_run[1],
+        category=CATEGORIES,
+        sample=SampleOptions(rarefy_depth=0),
+        transfer=TransferOptions(encoder_run[1], freeze_base=True),
+    )
+    run = run_train(config, quiet=True)
+    found = {row[0]: float(row[1]) for row in predict(run, files, tmp_path / "p.tsv")[1:]}
+    held_out = rows_of(run / "predictions.tsv")[1:]
+    assert [found[row[0]] for row in held_out] == pytest.approx([float(row[1]) for row in held_out], rel=1e-5)
 
 
 def test_the_encoder_of_a_predictor_comes_without_what_it_read(
