@@ -32,7 +32,8 @@ def test_a_number_that_adds_to_the_target_helps_where_it_is_known(tmp_path: Path
 @pytest.mark.slow
 def test_what_a_protocol_does_to_the_reads_is_undone_when_it_is_known(tmp_path: Path) -> None:
     found = batch_effect(tmp_path, 1)
-    assert found["r2_with"] > 0.9 > found["r2_without"] + 0.05
+    assert found["r2_with"] > 0.75
+    assert found["r2_with"] > found["r2_without"] + 0.1
     assert found["r2_metadata_forest"] < 0.1
 
 
