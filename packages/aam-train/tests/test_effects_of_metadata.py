@@ -60,5 +60,5 @@ def test_weights_of_the_loss_move_errors_from_the_rare_kind_to_the_common_one(tm
     assert found["mae_rare_auto"] == pytest.approx(1.5, abs=0.4)
     assert found["mae_common_without"] == pytest.approx(0.3, abs=0.4)
     assert found["mae_common_auto"] == pytest.approx(1.5, abs=0.4)
-    assert found["mae_rare_auto"] < found["mae_rare_effective"] < found["mae_rare_without"]
-    assert found["mae_rare_manual"] == pytest.approx(found["mae_rare_auto"], abs=0.4)  # 9 to 1, as auto has it
+    assert found["mae_rare_effective"] < found["mae_rare_without"] - 0.5
+    assert found["mae_rare_manual"] == pytest.approx(found["mae_rare_auto"], abs=0.6)  # 9 to 1, as auto has it
