@@ -125,7 +125,10 @@ def main() -> None:
             run = train(runs / name, table, encoder, classes, objective, options.folds, options.seed)
             _print_metrics(f"surgery_and_ibd, {name}", run, report)
         age, quantile = TargetOptions(("age",)), TrainObjective("quantile")
-        for name, objective in (("as trained", quantile), ("--conformal", replace(quantile, conformal=True))):
+        for name, objective in (
+            ("as trained", quantile),
+            ("--conformal", replace(quantile, conformal=True, calibration_size=0.4)),
+        ):
             run = train(runs / name, table, encoder, age, objective, options.folds, options.seed)
             _print_metrics(f"age, {name}", run, report)
             _print_coverage(f"age, {name}", coverage_of(run), report)

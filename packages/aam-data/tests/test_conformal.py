@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aam_data.conformal import ascending, fit_widening, widen
+from aam_data.conformal import ascending, fewest_groups, fit_widening, widen
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -68,3 +68,29 @@ def test_calibrated_intervals_cover_new_samples_as_they_say(factor: float) -> No
 def test_ascending() -> None:
     assert ascending((0.1, 0.5, 0.9))
     assert not any(ascending(levels) for levels in ((0.5, 0.1), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)))
+
+
+def test_groups_are_the_units_of_chance() -> None:
+    """Four groups weigh a fifth each, whatever their size: the share of 0.8 is reached by the largest distance of all;
+    a share of 0.5 by the half of the third group."""
+    truth = np.array([11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 18.0])  # 1 to 8 above the upper end
+    groups = np.array([7, 2, 2, 5, 5, 9, 9, 9])
+    outputs = np.tile([-10.0, 0.0, 10.0], (8, 1))
+    assert fit_widening(outputs, truth, (0.1, 0.5, 0.9), groups) == (8.0,)
+    assert fit_widening(outputs, truth, (0.25, 0.5, 0.75), groups) == (4.0,)  # 0.2 + 0.2 + 0.1
+    assert fit_widening(outputs[:5], truth[:5], (0.1, 0.5, 0.9), groups[:5]) == (5.0,)  # three groups: the largest
+
+
+def test_new_samples_of_new_groups_are_covered_where_those_of_a_group_are_alike() -> None:
+    """Half of the variance is between groups of 20; counted by samples, few groups would seem like many samples."""
+    random, inside = np.random.default_rng(0), []
+    for _ in range(400):
+        truth = np.repeat(random.normal(size=12), 20) + random.normal(size=240)
+        groups, outputs = np.repeat(np.arange(12), 20), np.tile([-0.5, 0.0, 0.5], (240, 1))
+        (by,) = fit_widening(outputs[:-20], truth[:-20], (0.1, 0.5, 0.9), groups[:-20])
+        inside.append(np.mean(np.abs(truth[-20:]) <= 0.5 + by))
+    assert np.mean(inside) == pytest.approx(0.86, abs=0.06)  # at least 0.8, and a little more for 11 groups
+
+
+def test_the_fewest_groups_that_can_promise_something() -> None:
+    assert [fewest_groups(q) for q in ((0.1, 0.5, 0.9), (0.05, 0.5, 0.95), (0.25, 0.75))] == [4, 9, 1]

@@ -22,9 +22,9 @@ from aam_train.progress import Progress
 STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
 
 
-def input_records(study: Study, encoder: Path | None = None) -> list[dict[str, Any]]:
-    """What ``training.json`` says of the input files, the weights of a pretrained ``encoder`` among them."""
-    inputs = [*study.inputs] if encoder is None else [*study.inputs, identify(encoder)]
+def input_records(study: Study, *further: Path | None) -> list[dict[str, Any]]:
+    """What ``training.json`` says of the input files, ``further`` ones such as an encoder's weights among them."""
+    inputs = [*study.inputs, *(identify(path) for path in further if path is not None)]
     return [asdict(provenance) for provenance in inputs]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from aam_data.conformal import fit_widening
+from aam_data.conformal import fewest_groups, fit_widening
 from aam_data.preprocessor import Preprocessor
 from aam_train.inference import run_passes
 from aam_train.run_data import RunData
@@ -15,10 +16,15 @@ from aam_train.step import Step
 from aam_train.validation import mean_outputs
 
 
-def calibrated(step: Step, data: RunData, batch_size: int, passes: int) -> Preprocessor:
+def calibrated(
+    step: Step, data: RunData, batch_size: int, passes: int, groups: Mapping[str, str | None] | None
+) -> Preprocessor:
     """The preprocessor whose intervals are calibrated for the weights of now; without calibration samples as it is.
 
     Every checkpoint is calibrated before it is published: it is complete then, and never changes.
+
+    Args:
+        groups: of the samples by id, None where a sample has none.
     """
     rows = data.rows.get("calibration", np.zeros(0, dtype=np.int64))
     preprocessor, targets = data.preprocessor, data.maker.collator.targets
@@ -28,11 +34,37 @@ def calibrated(step: Step, data: RunData, batch_size: int, passes: int) -> Prepr
     step.stop = None  # a signal is why some checkpoints are written
     outputs = mean_outputs(run_passes(step, data.maker, rows, batch_size, passes), is_classes=False)
     ends = np.cumsum([target.spec.width for target in preprocessor.targets])[:-1]
+    of = _groups(data, rows, groups)
     parts = zip(preprocessor.targets, np.split(outputs, ends, axis=1), targets[rows].T, strict=True)
     return replace(
         preprocessor,
         targets=tuple(
-            replace(target, widening=fit_widening(part, truth, target.quantiles)) if target.quantiles else target
+            replace(target, widening=fit_widening(part, truth, target.quantiles, of)) if target.quantiles else target
             for target, part, truth in parts
         ),
     )
+
+
+def few_groups(data: RunData, groups: Mapping[str, str | None] | None) -> list[str]:
+    """Warnings about targets whose intervals too few groups calibrate."""
+    rows = data.rows.get("calibration", np.zeros(0, dtype=np.int64))
+    if len(rows) == 0:
+        return []
+    found, notes = len(np.unique(_groups(data, rows, groups))), []
+    for target in data.preprocessor.targets:
+        if len(target.quantiles) > 1 and found < (needed := fewest_groups(target.quantiles)):
+            share = target.quantiles[-1] - target.quantiles[0]
+            what = "samples" if groups is None else "groups"
+            notes.append(
+                f"warning: {found} {what} calibrate the {share:.0%} interval of {target.spec.name}, and fewer than "
+                f"{needed} cannot promise it: the widest that they ask for is taken; raise --calibration-size"
+            )
+    return notes
+
+
+def _groups(data: RunData, rows: np.ndarray, groups: Mapping[str, str | None] | None) -> np.ndarray:
+    """The number of the group of each sample, int64 [R]; a sample without one is a group of its own."""
+    ids = data.study.table.sample_ids[rows]
+    names = [(True, i) if groups is None or groups[i] is None else (False, groups[i]) for i in ids]
+    number = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return np.array([number[name] for name in names], dtype=np.int64)

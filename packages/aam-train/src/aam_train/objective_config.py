@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from aam_train.loss_config import (
@@ -148,6 +149,10 @@ class TrainObjective:
             "--calibration-size belongs to --conformal: give both or neither",
         )
         return found
+
+    def loss_file(self) -> Path | None:
+        """The file of --loss-config, where it is one."""
+        return None if self.losses_are_known() else Path(self.loss_config or "")
 
     def losses_are_known(self) -> bool:
         """Whether no file has to be read to know the losses."""

@@ -27,7 +27,7 @@ from aam_train.compute import build_compute, compute_settings, prepare_model
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
 from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
-from aam_train.interval_calibration import calibrated
+from aam_train.interval_calibration import calibrated, few_groups
 from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, read_preprocessor, versions
 from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
@@ -145,7 +145,7 @@ def _train_once(
     assert targets is not None
     record = TrainingRecord(
         command="train",
-        inputs=input_records(study, pretrained.weights if pretrained else None),
+        inputs=input_records(study, pretrained.weights if pretrained else None, config.objective.loss_file()),
         targets=list(config.target.metadata_column),
         samples={part: len(rows) for part, rows in data.rows.items()},
         versions=versions(),
@@ -177,7 +177,7 @@ def _train_once(
             run=config.run,
             optimizer=config.optimizer,
             best_metric=config.transfer.best_metric,
-            preprocessor_now=lambda: calibrated(step, data, config.run.batch_size, passes),
+            preprocessor_now=lambda: calibrated(step, data, config.run.batch_size, passes, groups),
             record=record,
             console=console,
             stop=stop,
@@ -241,6 +241,8 @@ def prepare_train(
         encoder = with_heads(pretrained.config, weights, distance_scale=data.distance_scale)
     else:
         encoder = new_encoder_config(config.model, max_bp, weights, distance_scale=data.distance_scale)
+    for note in few_groups(data, groups):
+        console.note(note)
     shapes = check_outputs(config, data, targets)
     by_class = class_weights_of(config, data, targets)
     if by_class:
