@@ -32,7 +32,8 @@ def test_a_number_that_adds_to_the_target_helps_where_it_is_known(tmp_path: Path
 @pytest.mark.slow
 def test_what_a_protocol_does_to_the_reads_is_undone_when_it_is_known(tmp_path: Path) -> None:
     found = batch_effect(tmp_path, 1)
-    assert found["r2_with"] > 0.9 > found["r2_without"] + 0.05
+    assert found["r2_with"] > 0.75
+    assert found["r2_with"] > found["r2_without"] + 0.1
     assert found["r2_metadata_forest"] < 0.1
 
 
@@ -59,5 +60,5 @@ def test_weights_of_the_loss_move_errors_from_the_rare_kind_to_the_common_one(tm
     assert found["mae_rare_auto"] == pytest.approx(1.5, abs=0.4)
     assert found["mae_common_without"] == pytest.approx(0.3, abs=0.4)
     assert found["mae_common_auto"] == pytest.approx(1.5, abs=0.4)
-    assert found["mae_rare_auto"] < found["mae_rare_effective"] < found["mae_rare_without"]
-    assert found["mae_rare_manual"] == pytest.approx(found["mae_rare_auto"], abs=0.4)  # 9 to 1, as auto has it
+    assert found["mae_rare_effective"] < found["mae_rare_without"] - 0.5
+    assert found["mae_rare_manual"] == pytest.approx(found["mae_rare_auto"], abs=0.6)  # 9 to 1, as auto has it

@@ -34,11 +34,14 @@ from aam_train.model_records import read_preprocessor
 from aam_train.objective import Objective, Term, Weights
 from aam_train.optim import build_optimizer, set_rate
 from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.parallel.parts import PartTensors, write_index, write_part
+from aam_train.parallel.strategy import Single
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters
 from aam_train.run_data import build_data
 from aam_train.run_embed import run_embed
 from aam_train.run_evaluate import run_evaluate
+from aam_train.run_folder import check_run
 from aam_train.run_lr_find import run_lr_find
 from aam_train.run_predict import run_predict
 from aam_train.run_train import prepare_first_split, run_train
@@ -365,13 +368,29 @@ def test_only_what_is_new_moves_beside_a_frozen_encoder(
     assert len(kept) > 20
     assert [name for name, tensor in kept.items() if bits(tensor) != bits(pretrained[name])] == []
     study = read_study(config.table, config.metadata)
-    begun = prepare_first_split(config, study, torch.device("cpu"), StopFlag(), ConsoleReporter(quiet=True))
+    begun = prepare_first_split(config, study, Single(torch.device("cpu")), StopFlag(), ConsoleReporter(quiet=True))
     names = [name for name, p in begun.step.model.named_parameters() if p.requires_grad]
     first, last = begun.step.model.state_dict(), after.state_dict()
     assert {name for name in first if bits(first[name]) != bits(last[name])} == set(names)
     assert not any(name.startswith("encoder.") for name in names)
     # nothing of the training samples is unknown, so that the unknown category is still nothing
     assert all((table.weight[0] == 0).all() for table in after.conditioning.embedding.tables)
+
+
+def test_a_run_continues_with_another_rate_but_not_with_other_columns(conditioned: tuple[TrainConfig, Path]) -> None:
+    config = replace(conditioned[0], run=replace(conditioned[0].run, resume_from="auto"))
+    slower = replace(config, category_optimizer=CategoryOptimizerOptions(1e-3))
+    assert check_run(slower, slower.run).resume is not None
+    other = replace(config, category=replace(CATEGORIES, numeric_columns=()))
+    with pytest.raises(TrainError, match="numeric"):
+        check_run(other, other.run)
+
+
+def test_codes_of_parents_come_back_from_a_checkpoint_in_parts(tmp_path: Path) -> None:
+    tensors = {"model.parent_codes_0": torch.tensor([0, 2, 1, 1])}
+    write_part(tmp_path, tensors, 0, 1)
+    write_index(tmp_path, tensors, 1)
+    assert torch.equal(PartTensors(tmp_path, "model.")["parent_codes_0"], tensors["model.parent_codes_0"])
 
 
 def test_conditions_go_with_cached_sample_embeddings(

@@ -24,6 +24,7 @@ CONFIG = "config.toml"
 FREE_TO_CHANGE = {
     "resume_from",
     "lr",
+    "categorical_lr",
     "epochs",
     "patience",
     "device",

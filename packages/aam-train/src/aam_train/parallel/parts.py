@@ -24,7 +24,8 @@ from aam_train.parallel import compat
 
 MODEL, OPTIMIZER = "model.", "optimizer."
 _PART = re.compile(r"part-\d+-of-\d+\.safetensors")
-_TYPES = {str(kind).removeprefix("torch."): kind for kind in (torch.float64, torch.float32, torch.bfloat16)}
+_KEPT = (torch.float64, torch.float32, torch.bfloat16, torch.int64)  # the last: codes of categories
+_TYPES = {str(kind).removeprefix("torch."): kind for kind in _KEPT}
 
 
 @dataclass(frozen=True)
