@@ -67,8 +67,8 @@ def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str
         target=TargetOptions(("ibd",), classifier=True),
         run=RunOptions(folder, epochs=epochs, patience=0, device="cpu", num_workers=0),
         transfer=TransferOptions(encoder, freeze_base=True, cv=FOLDS),
-        split=SplitOptions(group_column=HOSTS, val_size=0.1),
-        optimizer=OptimizerOptions(lr=2e-3),
+        split=SplitOptions(group_column=HOSTS, val_size=0.0),  # two hosts could not say which epoch is best
+        optimizer=OptimizerOptions(lr=5e-3),
         **sections,
     )
     run = run_train(config, quiet=True)
@@ -79,21 +79,22 @@ def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fusions", nargs="+", default=["concat"], help="see --categorical-fusion")
+    parser.add_argument("--encoder", type=Path, help="a run of this script's pretraining, made before")
     parser.add_argument("--pretrain-epochs", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20, help="of each fold")
+    parser.add_argument("--epochs", type=int, default=30, help="of each fold")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
 
     report: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        encoder = pretrain(folder / "encoder", options.pretrain_epochs)
+        encoder = options.encoder or pretrain(folder / "encoder", options.pretrain_epochs)
         settings: dict[str, dict[str, Any]] = {"microbes alone": {}}
         for kind in options.fusions:
             settings[f"with sex and bmi, {kind}"] = {
                 "category": READS,
                 "conditioning": ConditioningOptions(categorical_fusion=kind),
-                "category_optimizer": CategoryOptimizerOptions(5e-3),
+                "category_optimizer": CategoryOptimizerOptions(1e-2),
             }
         for number, (name, sections) in enumerate(settings.items()):
             found = train(folder / str(number), encoder, options.epochs, **sections)

@@ -183,6 +183,38 @@ def test_a_run_on_staged_files_goes_on_and_comes_back(slurm: Cluster, study: Pat
     assert list((study / "disk").iterdir()) == []
 
 
+def test_the_status_of_a_job_is_that_of_aam(slurm: Cluster, study: Path) -> None:
+    options = ("--table", "absent.biom", "--tree", "tree.nwk", "--output-dir", "run")
+    script = study / "job.sh"
+    script.write_text(render("pretrain-single", *ON_CPU, "--local-disk", str(study / "disk"), "--", *options), "utf-8")
+    job = slurm.submit(script, study)
+    wait_for(lambda: slurm.job(job)["JobState"] == "FAILED", 120, lambda: f"{slurm.job(job)}")
+    assert (slurm.job(job)["ExitCode"], slurm.job(job)["Restarts"]) == ("2:0", "0")
+    assert "absent.biom" in next(study.glob("*.out")).read_text("utf-8")
+
+
+@pytest.mark.skipif(not has_distributed(), reason="this aam has no --distributed")
+@pytest.mark.parametrize(
+    ("kind", "shape", "options", "ranks"),
+    [
+        ("pretrain-node", ("--devices", "2"), PRETRAIN, "2"),
+        ("train-multi", ("--nodes", "2", "--devices", "1"), TRAIN, "2"),
+    ],
+)
+def test_several_tasks_go_on(
+    slurm: Cluster, study: Path, kind: str, shape: tuple[str, ...], options: tuple[str, ...], ranks: str
+) -> None:
+    """All ranks are signalled, save one checkpoint, and continue from it."""
+    words = (*options, "--batch-size", "3", "--epochs", str(EPOCHS // 2), "--output-dir", "run")
+    script = study / "job.sh"
+    script.write_text(render(kind, *ON_CPU, *shape, "--local-disk", str(study / "disk"), "--", *words), "utf-8")
+    job = slurm.submit(script, study)
+    saved = signal_and_continue(slurm, job, study, study / "run")
+    check_continued(study / "run", saved, EPOCHS // 2 * 3)  # 17 training samples, 2 x 3 a step
+    assert f"{ranks} processes" in next(study.glob("*.out")).read_text("utf-8")
+    assert list((study / "disk").iterdir()) == []
+
+
 @pytest.mark.skipif(not has_distributed(), reason="this aam has no --distributed")
 def test_two_nodes_give_the_loss_of_one(slurm: Cluster, study: Path) -> None:
     """Each node takes half of the samples of a step, so the losses are those of one process with all of them."""

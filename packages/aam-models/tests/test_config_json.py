@@ -59,6 +59,14 @@ def remove(path: str) -> Callable[[Content], None]:
     return change
 
 
+def test_version_3_knew_no_metadata(config) -> None:
+    content = json.loads(config_to_json(PredictorConfig(config, 2, (8,), 0.1)))
+    kept = {"encoder", "out_width", "hidden_dims", "dropout"}
+    content["model"] = {name: value for name, value in content["model"].items() if name in kept}
+    older = json.dumps(content | {"format_version": 3})
+    assert config_from_json(older, "config.json") == PredictorConfig(config, 2, (8,), 0.1)
+
+
 def test_version_1_knew_one_way_to_tell_abundances_and_no_taxonomy(config) -> None:
     for present in (config, PredictorConfig(config, 2, (8,), 0.1)):
         content = json.loads(config_to_json(present))

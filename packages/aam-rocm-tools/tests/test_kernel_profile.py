@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -178,6 +179,49 @@ def test_commands_of_the_tools() -> None:
     assert v3[v3.index("--output-format") + 1] == "csv"
     assert v3[-3:] == ["--", "aam", "demo"]
     assert wrap(["aam"], Path("out"), "rocprof")[-3:] == ["-o", "out/results.csv", "aam"]
+
+
+# Stand-ins for the profilers: they run the command and write what the real ones would.
+STAND_INS = {
+    "rocprofv3": """#!/bin/bash
+while [[ $1 != -- ]]; do if [[ $1 == -d ]]; then folder=$2; fi; shift; done
+shift
+"$@"
+status=$?
+mkdir -p "$folder/node1"
+cp "$PROFILES/rocm7_kernel_trace.csv" "$folder/node1/17_kernel_trace.csv"
+cp "$PROFILES/rocm7_kernel_stats.csv" "$folder/node1/17_kernel_stats.csv"
+exit $status
+""",
+    "rocprof": """#!/bin/bash
+while [[ $1 != -o ]]; do shift; done
+cp "$PROFILES/rocprof_results.csv" "$2"
+cp "$PROFILES/rocprof_results.stats.csv" "${2%.csv}.stats.csv"
+shift 2
+exec "$@"
+""",
+}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("tool", STAND_INS)
+def test_the_installed_profiler_is_taken(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / tool).write_text(STAND_INS[tool], "utf-8")
+    (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PROFILES", str(PROFILES))
+    found, status = run_profile(["bash", "-c", "exit 3"], tmp_path / "out")
+    assert (found.kernels, found.tool, status) == (EXPECTED, tool, 3)
+    assert read_profile([tmp_path / "out"]).command == ["bash", "-c", "exit 3"]
+    assert "Attention: 41.2%" in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+def test_a_profiler_that_writes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rocprofv3").write_text("#!/bin/sh\nexit 1\n", "utf-8")
+    (tmp_path / "rocprofv3").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ProfileError, match=r"ended with status 1 before rocprofv3 could write: .* has no CSV file"):
+        run_profile(["ls"], tmp_path / "out")
 
 
 def test_python_commands_are_taken_apart(tmp_path: Path) -> None:

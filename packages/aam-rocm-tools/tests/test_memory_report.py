@@ -44,6 +44,7 @@ def test_the_report_shows_the_peaks_and_what_the_run_said(tmp_path: Path) -> Non
     ("gb", "batch", "words"),
     # 2 GB stay, 32 samples add 32 GB: one GB a sample, and nine tenths of the device are for use
     [
+        (640, 574, "640 GB hold more than 8 times --batch-size 32"),
         (80, 70, "80 GB hold this run; --batch-size up to about 70"),
         (20, 16, "20 GB do not hold --batch-size 32; about 16 fits. --gradient-accumulation-steps 2"),
         (2, 0, "2 GB do not hold what stays between steps"),

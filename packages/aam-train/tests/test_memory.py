@@ -84,6 +84,7 @@ def test_suggestions_follow_from_the_figures() -> None:
         "there is room: --batch-size up to about 100 would fit",  # 32 (0.8 x 128 - 2) / (34 - 2)
     ]
     assert suggestions(peaks, 2, 128, settings(), on_gpu=False) == ["the peak is in backward"]
+    assert "up to about 256 would" in suggestions(peaks, 2, 10**6, settings(), on_gpu=True)[1]  # eight times, no more
     tight = suggestions(peaks, 2, 40, settings(), on_gpu=True)
     assert [text.split()[0] for text in tight[1:]] == ["--gradient-checkpointing", "--mixed-precision", "--batch-size"]
     assert "--batch-size 16 with twice" in tight[-1]

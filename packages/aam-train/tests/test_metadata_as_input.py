@@ -19,6 +19,8 @@ from aam_data.errors import DataError
 from aam_data.selection import make_splits
 from aam_data.study import Study, read_study
 from aam_models.conditioning_config import ConditioningOptions
+from aam_models.head_config import HeadOptions
+from aam_models.link_config import OutputOptions
 from aam_models.model_folder import load_model
 from aam_models.predictor import Predictor
 from aam_train.collate import Masking
@@ -404,6 +406,15 @@ def test_the_encoder_of_a_predictor_comes_without_what_it_read(
         (
             {"category": CategoryOptions((), ("degree_days",))},
             "--numeric-columns degree_days: this is what --metadata-",
+        ),
+        (
+            {"head": HeadOptions((4,), film_conditioning=("location,degree_days",))},
+            "--film-conditioning degree_days: this is what --metadata-column predicts",
+        ),
+        ({"head": HeadOptions(moe_experts=2, moe_routing="host")}, "--moe-routing host: it is the --group-column"),
+        (
+            {"link": OutputOptions(conditional_output_scaling=("host",))},
+            "--conditional-output-scaling host: it is the --group-column",
         ),
         ({"category": CategoryOptions(("host",))}, "--categorical-columns host: it is the --group-column"),
         (

@@ -28,6 +28,13 @@ Which --categorical-fusion
                      for thousands of samples
   All of them begin as the model without metadata, and cost next to nothing beside the encoder.
 
+Where a category changes what the microbes mean, beside shifting the target
+  --film-conditioning location             hidden layers are scaled and shifted by category: an effect may turn round
+  --moe-experts 4 --moe-routing location   several heads, shared among categories: a few kinds of samples that differ
+                                           altogether
+  --conditional-output-scaling location    level and spread of the target differ, what the microbes mean does not
+  --normalize-by location                  the same before learning, with the scale of each category's training samples
+
 Learning
   --categorical-lr 1e-3            embeddings of categories begin at random: a rate above --lr lets them catch up,
                                    above all beside --pretrained-encoder

@@ -12,6 +12,7 @@ from aam_rocm_tools.tables import text_table
 FILE = "memory.json"
 _GB = 1e9
 _FILL = 0.9  # of a device's memory; what allocators need beside
+_FAR = 8  # times the measured batch, beyond which a straight line says little
 
 
 class MemoryFileError(ValueError):
@@ -104,6 +105,8 @@ def suggestions(memory: Memory, gb: float | None = None) -> list[str]:
             "--preset"
         ]
     now = int(memory.settings["batch_size"])
+    if batch > _FAR * now:
+        return [f"{gb:g} GB hold more than {_FAR} times --batch-size {now}; measure a larger one to know how many"]
     if batch >= now:
         return [f"{gb:g} GB hold this run; --batch-size up to about {batch} would fit (it was {now})"]
     return [

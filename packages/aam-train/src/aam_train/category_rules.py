@@ -5,14 +5,21 @@ from __future__ import annotations
 from aam_data.category_config import CategoryOptions
 from aam_data.config import SplitOptions, TargetOptions
 from aam_models.conditioning_config import ConditioningOptions
+from aam_models.head_config import HeadOptions
+from aam_models.link_config import OutputOptions
 from aam_train.ranges import require
 
 
-def check_columns(category: CategoryOptions, target: TargetOptions, split: SplitOptions) -> None:
+def check_columns(
+    category: CategoryOptions, head: HeadOptions, output: OutputOptions, target: TargetOptions, split: SplitOptions
+) -> None:
     """Refuse inputs that tell the target, or that are unknown by construction. Raises ValueError naming both flags."""
     for flag, columns in (
         ("--categorical-columns", category.categories()),
         ("--numeric-columns", category.numbers()),
+        ("--film-conditioning", head.film_columns()),
+        ("--moe-routing", () if head.moe_routing is None else (head.moe_routing,)),
+        ("--conditional-output-scaling", output.scaling_columns()),
     ):
         for name in columns:
             require(

@@ -180,7 +180,7 @@ class TrainConfig:
             "--cv makes its own splits: leave out --train-samples and --val-samples",
         )
         self._check_targets()
-        check_columns(self.category, self.target, self.split)
+        check_columns(self.category, self.head, self.link, self.target, self.split)
         rate = self.category_optimizer.categorical_lr
         check_needed(self.category, self.conditioning, rate, self.condition_columns())
         metric, classifier = self.transfer.best_metric, self.target.classifier

@@ -183,7 +183,7 @@ def suggestions(
     if peak < _ROOMY * total:
         larger = int(batch * (_TIGHT * total - resident) / max(peak - resident, 1))
         if on_gpu and larger >= 2 * batch:
-            found.append(f"there is room: --batch-size up to about {larger} would fit")
+            found.append(f"there is room: --batch-size up to about {min(larger, 8 * batch)} would fit")
         return found
     if resident > peak / 2:
         found.append("most of it is there between steps (weights, optimizer): a smaller --preset needs less")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from aam_data.category_config import CategoryOptions
 from aam_data.config import (
     MetadataOptions,
     PhylogenyOptions,
@@ -27,13 +28,16 @@ from aam_data.rarefaction import Rarefier
 from aam_data.simulate import simulate_study, write_simulated_study
 from aam_data.simulate_config import SimulateOptions
 from aam_data.study import read_study
+from aam_models.conditioning_config import ConditioningOptions
 from aam_models.config import ModelOptions
 from aam_models.head_config import HeadOptions
+from aam_models.link_config import OutputOptions
 from aam_models.model_folder import load_model
 from aam_train.config import PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.inference import run_samples
 from aam_train.model_records import read_preprocessor
+from aam_train.objective_config import TrainObjective
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.run_data import build_maker
 from aam_train.run_predict import run_predict
@@ -78,10 +82,20 @@ def make(version: Path) -> None:
         common = {"table": table, "metadata": metadata, "split": split, "optimizer": fast}
         common["transfer"] = TransferOptions(encoder)
         run_train(
-            TrainConfig(target=number, run=RunOptions(work / "number", **small), head=HeadOptions((4,)), **common)
+            TrainConfig(
+                target=number,
+                run=RunOptions(work / "number", **small),
+                head=HeadOptions((4,)),
+                category=CategoryOptions(("location",), (), None, "auto"),
+                conditioning=ConditioningOptions(categorical_embed_dim=3, categorical_fusion="gmu"),
+                link=OutputOptions(conditional_output_scaling=("location",)),
+                objective=TrainObjective(loss_type="quantile"),
+                **common,
+            )
         )
         classes = TargetOptions(("status",), classifier=True)
-        run_train(TrainConfig(target=classes, run=RunOptions(work / "classes", **small), **common))
+        film = HeadOptions((4,), film_conditioning=("location",))
+        run_train(TrainConfig(target=classes, run=RunOptions(work / "classes", **small), head=film, **common))
         for name in ("encoder", "number", "classes"):
             shutil.copytree(work / name / "checkpoints" / "best", version / name)
         write_embeddings(version / "encoder", version / "encoder.tsv")

@@ -63,8 +63,9 @@ def wrap(command: list[str], output: Path, tool: str) -> list[str]:
         ProfileError: torch.profiler is to run something that is not Python.
     """
     if tool == "rocprofv3":
-        # The default format is not CSV in every version, so it is asked for.
-        options = ["--kernel-trace", "--stats", "--output-format", "csv", "-d", str(output), "-o", "kernels"]
+        # The default format is not CSV in every version, so it is asked for. The default names, by host and process,
+        # are right: child processes must not write over each other.
+        options = ["--kernel-trace", "--stats", "--output-format", "csv", "-d", str(output)]
         return ["rocprofv3", *options, "--", *command]
     if tool == "rocprof":
         return ["rocprof", "--stats", "--timestamp", "on", "-o", str(output / "results.csv"), *command]

@@ -45,8 +45,7 @@ def write(output: str, recorder: Any, wall: int, on_gpu: bool) -> None:
 
     kernels = []
     for event in recorder.key_averages():
-        is_named = getattr(event, "is_user_annotation", False)  # older versions of PyTorch do not say so
-        if on_gpu and (event.device_type == DeviceType.CPU or is_named):
+        if on_gpu and (event.device_type == DeviceType.CPU or event.is_user_annotation):
             continue  # names that people give to stretches of time would count what they hold twice
         time_us = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         if time_us > 0:

@@ -15,6 +15,13 @@ ABOUT: dict[Kind, str] = {
     "array": "aam train once for each line of a file of options, as an array of jobs",
     "stage-data": "aam pretrain on files that are copied to the node's own disk, and the run copied back",
 }
+AAM_COMMAND: dict[Kind, str] = {
+    "pretrain-single": "pretrain",
+    "pretrain-node": "pretrain",
+    "train-multi": "train",
+    "array": "train",
+    "stage-data": "pretrain",
+}
 _WORD = re.compile(r"[^\s\"'`$\\;&|<>]+")
 _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
 

@@ -8,7 +8,7 @@ from importlib import resources
 from itertools import pairwise
 from string import Template
 
-from aam_rocm_tools.slurm.config import Kind, SlurmOptions
+from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind, SlurmOptions
 
 # What the script runs when nothing is given; people edit it in the script.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
@@ -24,20 +24,7 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
     ),
     "stage-data": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "run"),
 }
-_COMMAND: dict[Kind, str] = {
-    "pretrain-single": "pretrain",
-    "pretrain-node": "pretrain",
-    "train-multi": "train",
-    "array": "train",
-    "stage-data": "pretrain",
-}
-_TEMPLATE: dict[Kind, str] = {
-    "pretrain-single": "one-device",
-    "pretrain-node": "several-devices",
-    "train-multi": "several-devices",
-    "array": "array",
-    "stage-data": "stage-data",
-}
+_SEVERAL = {"pretrain-node", "train-multi"}  # kinds with a task for each of several devices
 _CACHES = {
     "TRITON_CACHE_DIR": "triton",
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
@@ -103,7 +90,8 @@ def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
         "signal_seconds": str(options.signal_seconds),
     }
     parts = {name: _read(name).substitute(blocks).rstrip("\n") for name in ("prepare", "steps", "launch", "requeue")}
-    return _read(_TEMPLATE[kind]).substitute(blocks | parts)
+    parts["meeting"] = _read("meeting").template if kind in _SEVERAL else ""
+    return _read(kind if kind in ("array", "stage-data") else "run").substitute(blocks | parts)
 
 
 def _read(name: str) -> Script:
@@ -154,7 +142,7 @@ def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
         gpu = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[options.gpu]
         binds = "".join(f" --bind {shlex.quote(path)}" for path in options.bind)
         lines.append(f'apptainer exec{gpu} --bind "$local_disk"{binds} {shlex.quote(options.container)}')
-    lines.append(f"aam {_COMMAND[kind]}")
+    lines.append(f"aam {AAM_COMMAND[kind]}")
     if kind == "array":  # each of its runs has a folder of its own, which the script names
         words = _without_output_dir(words)
     for word in words:
@@ -162,7 +150,7 @@ def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
             lines.append(shlex.quote(word))
         else:
             lines[-1] += f" {shlex.quote(word)}"
-    if _TEMPLATE[kind] == "several-devices" and "--fsdp" not in words:
+    if kind in _SEVERAL and "--fsdp" not in words:
         lines.append("--distributed")
     lines.append("--resume-from auto")
     return "\n".join(f"  {line}" for line in lines)

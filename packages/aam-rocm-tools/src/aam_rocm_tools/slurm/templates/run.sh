@@ -3,7 +3,7 @@
 
 @@prepare
 
-run=@@run
+@@{meeting}run=@@run
 aam=(
 @@aam
 )
