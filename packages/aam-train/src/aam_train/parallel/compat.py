@@ -57,8 +57,10 @@ def surplus(device: torch.device, size: int) -> int:
     """How many times too large FSDP2's gradients in float32 are: it asks for an average, and gloo gave the sum for it
     up to torch 2.7. Entered by all processes."""
     mean = torch.zeros(1, device=device)
+    renamed = "reduce_scatter_single"
+    reduce = getattr(dist, renamed if hasattr(dist, renamed) else "reduce_scatter_tensor")
     try:
-        dist.reduce_scatter_tensor(mean, torch.ones(size, device=device), op=dist.ReduceOp.AVG)
+        reduce(mean, torch.ones(size, device=device), op=dist.ReduceOp.AVG)
     except RuntimeError as error:  # a backend that refuses refuses FSDP2's own call too, and says what it lacks
         raise TrainError(f"--fsdp: processes cannot average gradients on {device}: {error}") from error
     return round(mean.item())
