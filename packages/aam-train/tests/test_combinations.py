@@ -34,6 +34,7 @@ from aam_train.inference import run_samples
 from aam_train.loading import BatchRequest
 from aam_train.objective_config import TrainObjective
 from aam_train.optim import build_optimizer
+from aam_train.parallel.strategy import Single
 from aam_train.predictions import make_predictions
 from aam_train.prepared import Prepared
 from aam_train.reporting.console import ConsoleReporter
@@ -157,9 +158,9 @@ def embeddings(study: Study) -> torch.Tensor:
 
 def prepare(config: TrainConfig, study: Study) -> Prepared:
     """A model and its data, sample embeddings given."""
-    console, device = ConsoleReporter(quiet=True), torch.device("cpu")
+    console, strategy = ConsoleReporter(quiet=True), Single(torch.device("cpu"))
     (split,) = splits_of(config, study, np.arange(study.table.n_samples))
-    ready = prepare_train(config, study, split, 0, None, device, StopFlag(), console, is_new=True)
+    ready = prepare_train(config, study, split, 0, None, strategy, StopFlag(), console, is_new=True)
     ready.step.frozen, ready.step.sample_table = True, embeddings(study)
     for parameter in ready.step.encoder.parameters():
         parameter.requires_grad_(False)
@@ -196,12 +197,10 @@ def test_a_combination_works_whole_or_is_refused_by_name(
     for half in (rows[::2], rows[1::2]):
         ready.step.train_mode()
         update.optimizer.zero_grad()
-        losses, norm = gradients(
-            ready.step, ready.objective, update, [maker[BatchRequest(half, 0, ready.objective.masking)]]
-        )
+        result = gradients(ready.step, ready.objective, update, [maker[BatchRequest(half, 0, ready.objective.masking)]])
         update.apply()
-        assert np.isfinite([*losses.values(), norm]).all()
-        assert set(losses) == {"total", "target", *(["balance"] if config.head.moe_experts else [])}
+        assert np.isfinite([*result.losses.values(), result.grad_norm]).all()
+        assert set(result.losses) == {"total", "target", *(["balance"] if config.head.moe_experts else [])}
     after = predict(ready.step, ready, ready.data.preprocessor)
     assert all(np.isfinite(each).all() for each in after if each.dtype != object)
     assert not np.array_equal(before[0], after[0])
