@@ -56,6 +56,10 @@ PartitionName=main Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 _GRES = "NodeName=n[1-2] Name=gpu File={folder}/gpu[0-3]\n"  # devices that nobody opens
 
 
+class NotReady(Exception):
+    """The daemons are there and do not come up; says what they wrote."""
+
+
 @dataclass
 class Cluster:
     """A running cluster.
@@ -110,7 +114,7 @@ def cluster() -> Iterator[Cluster]:
         daemons.append(_start(folder, environment, "slurmctld", "-D", "-i"))
         daemons += [_start(folder, environment, "slurmd", "-D", "-N", node) for node in ("n1", "n2")]
         running = Cluster(folder, environment)
-        _wait(lambda: _idle_nodes(running) == 2, 60, "the nodes", folder)
+        _wait(lambda: _idle_nodes(running) == 2, 120, "the nodes", folder)
         try:
             yield running
         finally:
@@ -151,7 +155,7 @@ def _wait(there: Callable[[], bool], seconds: float, what: str, folder: Path) ->
                 f"== {path.name}\n{path.read_text(errors='replace')[-1500:]}"
                 for path in sorted([*folder.glob("*.log"), *folder.glob("*.out")])
             )
-            raise AssertionError(f"{what}: not ready within {seconds:.0f} s\n{logs}")
+            raise NotReady(f"{what}: not ready within {seconds:.0f} s\n{logs}")
         time.sleep(0.2)
 
 

@@ -5,6 +5,7 @@ Run by the slurm session of nox.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import PROGRAMS, Cluster, cluster
+from .cluster import PROGRAMS, Cluster, NotReady, cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 BIN = Path(sys.executable).parent
@@ -39,7 +40,11 @@ def slurm() -> Iterator[Cluster]:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid():
         pytest.skip(f"needs root and Slurm; missing: {', '.join(missing) or 'root'}")
-    with cluster() as running:
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(cluster())
+        except NotReady as error:
+            pytest.skip(f"Slurm does not start here: {error}")
         running.environment["PATH"] = f"{BIN}{os.pathsep}{running.environment['PATH']}"
         running.environment["OMP_NUM_THREADS"] = "1"
         yield running

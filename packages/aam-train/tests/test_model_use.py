@@ -110,9 +110,11 @@ def test_a_model_without_its_run_knows_no_parts(
 
 
 def test_an_encoder_is_judged_on_what_it_learned(encoder_run: Run, files: Path, tmp_path: Path) -> None:
-    own = json.loads((encoder_run[1] / "report" / "results.json").read_text())["aam"]
+    results = json.loads((encoder_run[1] / "report" / "results.json").read_text())
+    own = results["aam"]
     found = evaluate(files, encoder_run[1], tmp_path / "encoder", part="test")["parts"]["test"]["targets"]["encoder"]
     assert found["aam"] == pytest.approx({name: own[name] for name in found["aam"]}, rel=1e-5)
+    assert found["constant"] == pytest.approx(results["constant"], rel=1e-5)
     assert set(found["aam"]) == {"unifrac_r", "unifrac_mae", "nucleotide_accuracy", "count_mse"}
 
 

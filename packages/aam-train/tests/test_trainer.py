@@ -244,7 +244,7 @@ def test_exhausted_memory_is_told_with_the_size_of_the_batch(make: Make) -> None
 
     run = make(None)
     run.trainer.step.encoder.sample_encoder.register_forward_pre_hook(exhausted)
-    message = r"^step 1: the device's memory is exhausted by a batch of \d samples with \d+ distinct .*--batch-size"
+    message = r"^the device's memory is exhausted by a batch of \d samples with \d+ distinct .*--batch-size"
     with pytest.raises(TrainError, match=message):
         run.trainer.fit()
     assert run.saved == []

@@ -32,12 +32,32 @@ def validator(data: RunData, objective: Objective, part: str, batch_size: int) -
     return EncoderValidator(data.maker, objective, data.rows[part], data.drawn_asvs(part), batch_size)
 
 
-def judge(
-    step: Step, data: RunData, objective: Objective, batch_size: int, report: Path | None, metric: UnifracMetric
-) -> dict[str, Any]:
-    """Figures on held-out samples beside constants, and pictures of them; ``metric`` is that of the distances.
+def constants_of(data: RunData, objective: Objective) -> dict[str, float]:
+    """What predicting without looking gives: means over the training samples (fixed draw), in own units."""
+    found = {}
+    if objective.weights.unifrac:
+        found["unifrac"] = mean_distance(data)
+    if objective.weights.faith_pd:
+        assert objective.pairs is not None
+        found["faith_pd"] = float(np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW)))
+    return found
 
-    Without a folder ``report`` there are no pictures: one process draws them for all.
+
+def judge(
+    step: Step,
+    data: RunData,
+    objective: Objective,
+    batch_size: int,
+    report: Path | None,
+    metric: UnifracMetric,
+    constants: dict[str, float],
+) -> dict[str, Any]:
+    """Figures on held-out samples beside those of constants, and pictures of them.
+
+    Args:
+        report: folder of the pictures; None for none: one process draws them for all.
+        metric: of the distances.
+        constants: see `constants_of`.
     """
     from aam_train.reporting.plots import plot_scatter
 
@@ -50,14 +70,12 @@ def judge(
     outputs = run_samples(step, data.maker, data.rows["test"], batch_size)
     if objective.weights.unifrac:
         truth, predicted = validate.distances(step, outputs.embeddings)
-        constant["unifrac_mae"] = mean_absolute_error(truth, mean_distance(data))
+        constant["unifrac_mae"] = mean_absolute_error(truth, constants["unifrac"])
         if report is not None:
             plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", METRIC_NAMES[metric])
     if objective.weights.faith_pd:
-        assert objective.pairs is not None
         truth, predicted = validate.faith_pd(outputs.faith_pd)
-        from_training = np.nanmean(objective.pairs.values(data.rows["train"], FIXED_DRAW))
-        constant["faith_pd_mae"] = mean_absolute_error(truth, from_training)
+        constant["faith_pd_mae"] = mean_absolute_error(truth, constants["faith_pd"])
         if report is not None:
             plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
     if objective.weights.nucleotides:

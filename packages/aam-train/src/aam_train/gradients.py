@@ -9,6 +9,7 @@ import torch
 
 from aam_models.batch import Batch
 from aam_train.compute import Update
+from aam_train.errors import TrainError
 from aam_train.objective import Counts, Objective, TrueValues
 from aam_train.step import Step
 
@@ -34,6 +35,18 @@ class StepResult:
 
 def gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
     """Add up gradients of all micro-batches of a step, clipped.
+
+    Raises:
+        TrainError: the device's memory is exhausted; says by what, and what helps.
+    """
+    try:
+        return _gradients(step, objective, update, batches)
+    except torch.OutOfMemoryError as error:
+        raise TrainError(_out_of_memory(batches)) from error
+
+
+def _gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
+    """See `gradients`.
 
     Nothing waits for the device until all of them are under way: then everything comes over in one transfer.
     """
@@ -81,3 +94,13 @@ def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[li
     return rows, [
         objective.look_up(batch, everyone, ranks.rank) for batch, everyone in zip(batches, by_micro_batch, strict=True)
     ]
+
+
+def _out_of_memory(batches: list[Batch]) -> str:
+    largest = max(batches, key=lambda batch: batch.n_occurrences)
+    return (
+        f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
+        f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.slots.shape[1]:,} ASVs. "
+        "Lower --batch-size (--gradient-accumulation-steps keeps the step's size) or --token-limit, or give "
+        "--gradient-checkpointing"
+    )

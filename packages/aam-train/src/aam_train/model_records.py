@@ -30,7 +30,8 @@ class TrainingRecord:
         versions: of what made it.
         best_metric, best_value: what chooses the best checkpoint, and its best value so far; None before there is one.
         unifrac_metric, unifrac_alpha: of the distances that were learned, if any were.
-        constant: what predicting without looking gives: the training mean of each target, or each class's share.
+        constant: what predicting without looking gives: the training mean of each target, or each class's share; after
+            pretraining those of distances (``unifrac``) and of Faith's PD (``faith_pd``).
         losses: the loss of each target, in words; empty in models of older versions.
         class_weights: weights of the classes in the loss; empty for 1 each.
         prediction_passes: draws of a sample whose outputs are averaged, see --val-prediction-passes.

@@ -178,7 +178,9 @@ def _judge_encoder(
         validate = EncoderValidator(used.maker, objective, chosen, asvs, config.evaluate.batch_size)
         figures = validate(used.step)
         del figures["val_loss"]  # a sum with weights that were not those of training
-        results["parts"][part] = {"samples": len(chosen), "targets": {"encoder": {"aam": figures}}}
+        constant = validate.errors_of_constants(record.constant, encoder.config.distance_scale)
+        models = {"aam": figures, **({"constant": constant} if constant else {})}
+        results["parts"][part] = {"samples": len(chosen), "targets": {"encoder": models}}
     return results
 
 

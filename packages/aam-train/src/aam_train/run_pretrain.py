@@ -13,7 +13,7 @@ from aam_train.architecture import new_encoder_config
 from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder
 from aam_train.compute import build_compute, compute_settings, prepare_model
-from aam_train.encoder_report import draw_curves, judge, result_lines, validator
+from aam_train.encoder_report import constants_of, draw_curves, judge, result_lines, validator
 from aam_train.experiment import PretrainConfig
 from aam_train.fitting import Fit
 from aam_train.json_files import write_json
@@ -85,6 +85,7 @@ def _pretrain(
         versions=versions(),
         unifrac_metric=config.phylogeny.pair_metric,
         unifrac_alpha=config.phylogeny.unifrac_alpha,
+        constant=constants_of(data, objective),
     )
     with held_by_first(ranks, folder.open(record.inputs, console)):
         ranks.first(lambda: splits.write(folder.path / "splits.tsv", ready.groups))
@@ -104,7 +105,8 @@ def _pretrain(
         ).execute()
 
         report = folder.report if ranks.is_first else None
-        results = judge(step, data, objective, config.run.batch_size, report, config.phylogeny.pair_metric)
+        metric = config.phylogeny.pair_metric
+        results = judge(step, data, objective, config.run.batch_size, report, metric, record.constant)
         if report is not None:
             write_json(report / "results.json", results)
             draw_curves(folder.path)

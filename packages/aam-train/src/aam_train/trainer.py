@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from aam_data.errors import first_few
 from aam_models.batch import Batch
@@ -123,10 +122,7 @@ class Trainer:
         optimizer = self.update.optimizer
         set_rate(optimizer, lr)
         optimizer.zero_grad(set_to_none=True)
-        try:
-            result = gradients(self.step, self.objective, self.update, batches)
-        except torch.OutOfMemoryError as error:
-            raise TrainError(f"step {number + 1}: {_out_of_memory(batches)}") from error
+        result = gradients(self.step, self.objective, self.update, batches)
         skipped = self._check_finite(result)
         self.update.apply()
         self.progress.step = number + 1
@@ -257,13 +253,3 @@ class Trainer:
         added |= {"seconds": record.seconds, "waited": record.seconds * record.data_wait, "skipped": record.skipped}
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
-
-
-def _out_of_memory(batches: list[Batch]) -> str:
-    largest = max(batches, key=lambda batch: batch.n_occurrences)
-    return (
-        f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
-        f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.slots.shape[1]:,} ASVs. "
-        "Lower --batch-size (--gradient-accumulation-steps keeps the step's size) or --token-limit, or give "
-        "--gradient-checkpointing"
-    )

@@ -122,6 +122,25 @@ class EncoderValidator:
         scale = step.encoder.config.distance_scale
         return _known(matrix[np.triu_indices(len(rows), 1)] * scale, np.concatenate(predicted) * scale)
 
+    def errors_of_constants(self, constants: dict[str, float], distance_scale: float) -> dict[str, float]:
+        """Mean absolute errors of predicting constants without looking, of what is learned.
+
+        Args:
+            constants: "unifrac" and "faith_pd" in own units, see `encoder_report.constants_of`.
+            distance_scale: of the encoder.
+        """
+        weights, found = self.objective.weights, {}
+        if weights.unifrac and "unifrac" in constants:
+            assert self.objective.pairs is not None
+            rows = self.rows[sample_for_pairs(len(self.rows))]
+            truth = self.objective.pairs.pairs(rows, rows, FIXED_DRAW)[np.triu_indices(len(rows), 1)] * distance_scale
+            found["unifrac_mae"] = mean_absolute_error(truth[np.isfinite(truth)], constants["unifrac"])
+        if weights.faith_pd and "faith_pd" in constants:
+            assert self.objective.pairs is not None
+            truth = self.objective.pairs.values(self.rows, FIXED_DRAW)
+            found["faith_pd_mae"] = mean_absolute_error(truth[np.isfinite(truth)], constants["faith_pd"])
+        return found
+
     def faith_pd(self, predicted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted Faith's PD where defined."""
         assert self.objective.pairs is not None
