@@ -147,6 +147,11 @@ CASES: list[Case] = [
     ),
     case("tsv_count_is_text", tsv(COUNT, "\tmany\t"), Says(FILE, "not numbers", "", (f"{WHERE[0]} = 'many'",), 1)),
     case("tsv_count_is_nan", tsv(COUNT, "\tnan\t"), Says(FILE, "not numbers", "", (f"{WHERE[0]} = 'nan'",), 1)),
+    case(
+        "tsv_last_column_has_decimal_commas",
+        content(FILE, "#OTU ID\ts1\ts2\nf1\t1\t0,5\nf2\t0\t1,25\n"),
+        Says(FILE, "2 cells are not numbers", "", ("(s2, f1) = '0,5'",), 2, "Write decimals with a point"),
+    ),
     case("tsv_count_negative", tsv(COUNT, "\t-4\t"), Says(FILE, f"1 of {N} counts are negative", "", WHERE)),
     case("tsv_row_too_long", tsv(LAST_ROW, LAST_ROW + "\t1\t2"), Says(FILE, "cells", "", ("row 22",))),
     case("tsv_row_too_short", tsv(LAST_ROW, FEATURES[-1]), Says(FILE, "cells", "", ("row 22",))),

@@ -144,6 +144,11 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "header only": ("#OTU ID\ts1\ts2\n", r"no features"),
     "comments only": ("# nothing\n#here\n", r"text, but not a table"),
     "taxonomy only": ("#OTU ID\ttaxonomy\nf1\tk__B\n", r"header: no samples"),
+    "decimal commas in the last column": (
+        "#OTU ID\ts1\ts2\nf1\t1\t0,5\nf2\t0\t1,25\n",
+        r"2 cells are not numbers \(\(s2, f1\) = '0,5', \(s2, f2\) = '1,25'\)\. Write decimals with a point",
+    ),
+    "commas between thousands": (PLAIN.replace("\t9", "\t1,234"), r"\(s3, f2\) = '1,234'.*thousands without a comma"),
     "commas": ("id,s1,s2\na,1,2\n", r"row 1: separated by commas.*with tabs"),
     "prose": ("Dear all,\tplease find\nattached\n", r"row 1: 2 cells in the header, 1 in the first row"),
 }

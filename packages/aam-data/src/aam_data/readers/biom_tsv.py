@@ -23,6 +23,7 @@ from aam_data.table import CountTable, table_from_triplets
 
 _NUMERIC = b"0123456789.eE+- "  # all that numbers and blanks around them are made of
 _NUMBER = re.compile(rb"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*")
+_COMMAS = re.compile(rb"\s*[-+]?\d[\d.']*,\d+\s*")  # a number with a comma for the decimal point, or between thousands
 _NO_VALUE = {b"", b"na", b"nan", b"inf", b"-inf"}
 # First cells of headers and names of columns of metadata, without case and all but letters.
 _ID_CELLS = {b"", b"id", b"otu", b"otuid", b"asv", b"asvid", b"feature", b"featureid", b"sequence", b"observationid"}
@@ -142,7 +143,7 @@ class _Body:
                 f"({sample_ids[column]}, {feature_ids[row]}) = {ascii(text)[1:]}" for row, column, text in self._wrong
             ]
             problem = f"{self._n_wrong:,} cells are not numbers"
-            raise DataError(problem, file=path, offenders=offenders, remedy="Write 0 where nothing was counted")
+            raise DataError(problem, file=path, offenders=offenders, remedy=_remedy(text for *_, text in self._wrong))
 
         def named(positions: np.ndarray) -> list[str]:
             return name_entries(sample_ids[sample[positions]], feature_ids[feature[positions]], counts[positions])
@@ -154,7 +155,7 @@ class _Body:
         if re.sub(rb"[^a-z]", b"", self._columns[-1].lower()) in _METADATA:
             return True
         cells = {_unquoted(cell).lower() for cell in self._last}
-        return not cells <= _NO_VALUE and not any(map(_NUMBER.fullmatch, cells))
+        return not cells <= _NO_VALUE and not any(_NUMBER.fullmatch(cell) or _COMMAS.fullmatch(cell) for cell in cells)
 
     def _entries(self, has_metadata: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sample numbers, feature numbers and counts of the cells that are not 0."""
@@ -174,6 +175,12 @@ class _Body:
             self._n_wrong += 1
             if len(self._wrong) < SHOWN:
                 self._wrong.append(cell)
+
+
+def _remedy(wrong: Iterator[bytes]) -> str:
+    if any(_COMMAS.fullmatch(_unquoted(text)) for text in wrong):
+        return "Write decimals with a point, and thousands without a comma"
+    return "Write 0 where nothing was counted"
 
 
 def _numbers(cells: list[bytes]) -> tuple[np.ndarray, list[int]]:
