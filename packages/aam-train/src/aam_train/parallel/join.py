@@ -56,7 +56,8 @@ def joined(
     keeper = "torchrun" if kept_by_agent else "process 0"
     watch = Watch(_meet(place, options, keeps=False), place, keeper, options.distributed_timeout)
     with watch, _lost_processes_told(options):
-        timeout = timedelta(seconds=options.distributed_timeout)
+        # later than the watch, which knows whom a collective waits for
+        timeout = timedelta(seconds=1.5 * options.distributed_timeout + 10)
         kinds = f"cpu:gloo,cuda:{backend}" if where.type == "cuda" else "gloo"
         shared = PrefixStore("group", store)
         dist.init_process_group(kinds, store=shared, rank=place.rank, world_size=place.size, timeout=timeout)
