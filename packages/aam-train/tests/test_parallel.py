@@ -47,8 +47,8 @@ def test_gradients_are_those_of_one_process(size: int, run_processes: Run, large
     for name, found in results.items():
         limit = 1e-5 if "float32" in name else 1e-10
         assert max(found.values()) < limit, (name, found)
-    # the comparison sees a gather that has no gradient, which alone would change nothing
-    assert (without["gradient"] > 0.01) == (size > 1)
+    # the comparison sees a gather that has no gradient
+    assert without["gradient"] > 0.01
     assert without["loss"] < 1e-10
 
 

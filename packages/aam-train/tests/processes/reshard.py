@@ -68,7 +68,7 @@ def save(data: RunData, strategy: Strategy, folder: Path) -> None:
     for number in (0, 1):
         train_step(data, step, objective, update, number)
     record = TrainingRecord("pretrain", [], [], {})
-    saver = Saver(Checkpoints(folder), strategy, step.model, update, data.preprocessor, record, "val_loss", 10)
+    saver = Saver(Checkpoints(folder), strategy, step.model, update, lambda: data.preprocessor, record, "val_loss", 10)
     saver.save_last(Progress(step=2, processes=strategy.ranks.size))
     state = state_of(step, update)
     loss = train_step(data, step, objective, update, 2)
