@@ -94,9 +94,10 @@ def test_other_saved_categories_are_refused(values: object, message: str) -> Non
 def test_covariates_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
     scaler = CovariateScaler.fit(metadata, TRAIN, ["ph", "age"])
     assert scaler.scales == (ZScore(6.0, 1.0), ZScore(30.0, float(np.std([20, 30, 40]))))
+    metadata = metadata.take(metadata.sample_ids[:5])  # the last one is too large
     found = scaler.apply(metadata)
-    assert found.values[:, 0].tolist() == [-1, 1, 0, 3, 0, pytest.approx(1e31)]
-    assert found.missing.tolist() == [[False, False]] * 2 + [[True, False], [False, False], [True, False], [False] * 2]
+    assert found.values[:, 0].tolist() == [-1, 1, 0, 3, 0]
+    assert found.missing.tolist() == [[False, False]] * 2 + [[True, False], [False, False], [True, False]]
     age = metadata.numeric("age")[:, None]
     np.testing.assert_allclose(found.values[:, 1], StandardScaler().fit(age[TRAIN]).transform(age)[:, 0], rtol=1e-6)
     assert found.values.dtype == np.float32
@@ -117,6 +118,13 @@ def test_covariates_that_cannot_be_fitted(
 ) -> None:
     with pytest.raises(DataError, match=message):
         CovariateScaler.fit(metadata, rows, columns)
+
+
+def test_numbers_too_large_for_a_model_are_refused(metadata: Metadata) -> None:
+    scaler = CovariateScaler(("ph",), (ZScore(7.0, 2.0),))
+    message = r"metadata.tsv: column ph: values beyond 1e\+30 \(s5: 1e\+31\).*--na-value"
+    with pytest.raises(DataError, match=message):
+        scaler.apply(metadata)
 
 
 def test_saved_covariates_are_the_same(metadata: Metadata) -> None:

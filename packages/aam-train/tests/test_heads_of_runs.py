@@ -28,7 +28,7 @@ from aam_train.run_predict import run_predict
 from aam_train.run_train import run_train
 
 Make = Callable[..., TrainConfig]
-QUANTILES = TrainObjective("quantile", quantiles=(0.1, 0.3, 0.5, 0.9), conformal=True, calibration_size=0.3)
+QUANTILES = TrainObjective("quantile", quantiles=(0.1, 0.3, 0.5, 0.7, 0.9), conformal=True, calibration_size=0.3)
 EVERYTHING: dict[str, Any] = {
     "head": HeadOptions((6,), 0.1, True, ("location",), 3, "season"),
     "link": OutputOptions(learnable_output_scale=True, conditional_output_scaling=("location,season",)),
@@ -54,7 +54,7 @@ def quantile_run(train_config: Make, tmp_path_factory: pytest.TempPathFactory) -
 def test_predictions_of_quantiles(quantile_run: tuple[TrainConfig, Path]) -> None:
     _, run = quantile_run
     full, short = table(run / "predictions_full.tsv"), table(run / "predictions.tsv")
-    levels = ["q0.1", "q0.3", "q0.5", "q0.9"]
+    levels = ["q0.1", "q0.3", "q0.5", "q0.7", "q0.9"]
     assert list(full[0]) == ["sample-id", "target", "truth", "prediction", "lower", "upper", *levels, "split", "group"]
     assert list(short[0]) == ["SampleID", "prediction"]
     held_out = {row["sample-id"]: row["prediction"] for row in full if row["split"] == "test"}
@@ -75,11 +75,11 @@ def test_calibration_has_groups_of_its_own_and_is_stored(quantile_run: tuple[Tra
 
     for checkpoint in (run / "checkpoints").iterdir():
         (target,) = read_preprocessor(checkpoint).targets
-        assert target.quantiles == (0.1, 0.3, 0.5, 0.9)
+        assert target.quantiles == (0.1, 0.3, 0.5, 0.7, 0.9)
         assert len(target.widening) == 2
     rows = [row for row in table(run / "predictions_full.tsv") if row["split"] == "calibration"]
     truth = numbers(rows, "truth")
-    for low, high, nominal in (("q0.1", "q0.9", 0.8), ("q0.3", "q0.5", 0.2)):
+    for low, high, nominal in (("q0.1", "q0.9", 0.8), ("q0.3", "q0.7", 0.4)):
         inside = (numbers(rows, low) <= truth + 1e-3) & (truth <= numbers(rows, high) + 1e-3)
         assert inside.mean() >= nominal  # by construction on the samples that calibrated
 
@@ -93,7 +93,7 @@ def test_aam_predict_and_evaluate_say_what_the_run_said(
     told = {row["sample-id"]: row for row in table(run / "predictions_full.tsv")}
     found = table(tmp_path / "p_full.tsv")
     assert len(found) == len(told) == 24
-    for column in ("prediction", "lower", "upper", "q0.1", "q0.3", "q0.5", "q0.9"):
+    for column in ("prediction", "lower", "upper", "q0.1", "q0.3", "q0.5", "q0.7", "q0.9"):
         expected = np.array([float(told[row["sample-id"]][column]) for row in found])
         np.testing.assert_allclose(numbers(found, column), expected, rtol=1e-4)
 
@@ -142,17 +142,17 @@ def test_experts_are_logged(quantile_run: tuple[TrainConfig, Path]) -> None:
 def test_aam_show_tells_everything_that_was_chosen_or_fitted(quantile_run: tuple[TrainConfig, Path]) -> None:
     _, run = quantile_run
     rows = dict(describe(run))
-    assert rows["predicts"] == "degree_days (number, quantiles 0.1, 0.3, 0.5, 0.9)"
+    assert rows["predicts"] == "degree_days (number, quantiles 0.1, 0.3, 0.5, 0.7, 0.9)"
     assert rows["head"] == (
         "3 experts chosen by season, each hidden layers 6, scaled and shifted by location (FiLM), a linear head added"
     )
     assert rows["output"] == "a learned scale and bias; a scale and bias by location, then season"
-    assert rows["loss of degree_days"] == "quantile 0.1, 0.3, 0.5, 0.9"
+    assert rows["loss of degree_days"] == "quantile 0.1, 0.3, 0.5, 0.7, 0.9"
     widening = read_preprocessor(run / "checkpoints" / "best").targets[0].widening
     assert f"0.1 to 0.9 by {widening[0]:.4g}" in rows["calibration of degree_days"]
     assert "calibration" in rows["samples"]
     card = (run / "checkpoints" / "best" / "README.md").read_text()
-    assert "Quantiles of degree_days: 0.1, 0.3, 0.5, 0.9, calibrated; 0.5 is the prediction." in card
+    assert "Quantiles of degree_days: 0.1, 0.3, 0.5, 0.7, 0.9, calibrated; 0.5 is the prediction." in card
 
 
 def test_folds_are_calibrated_each_and_pooled(train_config: Make, tmp_path: Path) -> None:

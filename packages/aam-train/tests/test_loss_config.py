@@ -77,6 +77,10 @@ def test_what_is_no_loss_config_is_refused(text: str, message: str) -> None:
         ({"under_penalty": 0.0, "loss_type": "asymmetric"}, "--under-penalty 0.0: must be a number above 0"),
         ({"conformal": True}, "--conformal is about intervals: give --loss-type quantile"),
         ({"conformal": True, "loss_type": "quantile", "quantiles": (0.5,)}, "--conformal is about intervals"),
+        (
+            {"conformal": True, "loss_type": "quantile", "quantiles": (0.5, 0.9)},
+            "--conformal moves both ends of an interval and never the median: --quantiles 0.5,0.9 have to hold",
+        ),
         ({"calibration_size": 0.5, "loss_type": "quantile"}, "--calibration-size belongs to --conformal"),
         ({"calibration_size": 1.0}, "--calibration-size 1.0: must be above 0 and below 1"),
         ({"class_weights": "auto,2"}, "--class-weights auto,2: 'auto' is not a number above 0"),

@@ -201,6 +201,9 @@ def test_attention_is_written_for_models_that_have_it(
         TrainError, match=r"--category-attention: .* was not trained with --categorical-fusion cross-att"
     ):
         predict(number_run[1], files, tmp_path / "q.tsv", category_attention=tmp_path / "none.tsv")
+    there = tmp_path / "x" / ".." / "r_full.tsv"
+    with pytest.raises(TrainError, match=r"--category-attention .*r_full.tsv: predictions are written there"):
+        predict(conditioned[1], files, tmp_path / "r.tsv", category_attention=there)
     assert not (tmp_path / "q.tsv").exists()
 
 
@@ -459,6 +462,13 @@ def test_the_encoder_of_a_predictor_comes_without_what_it_read(
         ),
         ({"conditioning": ConditioningOptions(categorical_embed_dim=8)}, "--categorical-embed-dim 8 has nothing to em"),
         ({"category_optimizer": CategoryOptimizerOptions(1e-2)}, "--categorical-lr 0.01 has nothing to learn"),
+        (
+            {
+                "link": OutputOptions(conditional_output_scaling=("location",)),
+                "category_optimizer": CategoryOptimizerOptions(1e-2),
+            },
+            "--categorical-lr 0.01 has nothing to learn",
+        ),
     ],
 )
 def test_contradictions_are_refused(sections: dict[str, Any], message: str, train_config: Configs) -> None:

@@ -90,6 +90,22 @@ def test_what_the_model_trained_on_is_judged_apart_beside_the_training_mean(
     assert (tmp_path / "all" / "predicted_vs_true.png").exists()
 
 
+def test_classes_that_the_model_does_not_know_are_told(
+    class_run: Run, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *lines = (files / "metadata.tsv").read_text().splitlines()
+    status = header.split("\t").index("status")
+    cells = [line.split("\t") for line in lines]
+    for row in cells[::4]:
+        row[status] = "dead"
+    metadata = tmp_path / "metadata.tsv"
+    metadata.write_text("\n".join([header, *("\t".join(row) for row in cells)]) + "\n")
+    options = EvaluateOptions(class_run[1], tmp_path / "judged", device="cpu")
+    run_evaluate(EvaluateConfig(TableOptions(files / "table.biom"), options, MetadataOptions(metadata)), quiet=True)
+    text = f"warning: {len(cells[::4])} samples have classes that the model does not know, and are not judged: dead"
+    assert text in capsys.readouterr().err
+
+
 def test_a_model_without_its_run_knows_no_parts(
     number_run: Run, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,8 +177,9 @@ def test_other_settings_on_one_process_are_refused_on_all(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["to the command", "to its whole group", "twice"])
 def test_signals_to_the_one_command_stop_all_its_processes(
-    two: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
+    way: str, two: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
 ) -> None:
     config = changed(two[0], "parallel", distributed=False, data_parallel=True, processes=2)
     config = changed(changed(config, "run", epochs=10_000), "optimizer", warmup_steps=1)
@@ -188,14 +189,24 @@ def test_signals_to_the_one_command_stop_all_its_processes(
         env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"},  # type: ignore[attr-defined]
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as program:
         metrics, until = tmp_path / "run" / "metrics.jsonl", time.monotonic() + SECONDS
         while not metrics.is_file() or metrics.stat().st_size < 2000:
             assert time.monotonic() < until
             assert program.poll() is None
             time.sleep(0.1)
-        program.send_signal(signal.SIGTERM)
+        if way == "to its whole group":
+            os.killpg(program.pid, signal.SIGTERM)
+        else:
+            program.send_signal(signal.SIGTERM)
+        if way == "twice":
+            time.sleep(0.01)
+            program.send_signal(signal.SIGTERM)
         end = program.communicate(timeout=SECONDS)[1]
-    assert program.returncode == 143
-    assert "stopped: SIGTERM: stopped after step" in end
-    assert (tmp_path / "run" / "checkpoints" / "last").exists()
+    assert program.returncode == 143, end
+    if way == "twice":  # at once, unless the first one was done already
+        assert "nothing more was saved" in end or "stopped after step" in end
+    else:
+        assert "stopped: SIGTERM: stopped after step" in end
+        assert (tmp_path / "run" / "checkpoints" / "last").exists()

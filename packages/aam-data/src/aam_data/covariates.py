@@ -73,11 +73,16 @@ class CovariateScaler:
         """The covariates of B samples; a missing value is the training mean, and marked.
 
         Raises:
-            DataError: a column is absent or holds something else than numbers.
+            DataError: a column is absent, holds something else than numbers, or numbers too large for a model.
         """
         raw = [metadata.numeric(column) for column in self.columns]
         scaled = np.empty((len(metadata.sample_ids), len(self.columns)))
         for c, (values, scale) in enumerate(zip(raw, self.scales, strict=True)):
+            if (large := np.flatnonzero(np.abs(values) > LARGEST)).size:
+                offenders = [f"{metadata.sample_ids[row]}: {values[row]:g}" for row in large]
+                place, remedy = f"column {self.columns[c]}", "Correct them, or make them missing with --na-value"
+                problem = f"values beyond {LARGEST:g}"
+                raise DataError(problem, file=metadata.path, place=place, offenders=offenders, remedy=remedy)
             scaled[:, c] = scale.apply(values)
         missing = np.isnan(scaled)
         return Covariates(np.where(missing, 0.0, scaled).astype(np.float32), missing)

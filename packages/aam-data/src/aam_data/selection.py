@@ -102,20 +102,33 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
     older = target.older_spellings()
     notes = [f"{', '.join(older)} became {target.scale().flags()}"] if older else []
     for column in target.metadata_column:
-        if not target.classifier and (codes := sentinels(metadata.numeric(column))):
-            shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
-            flags = " ".join(f"--na-value {value}" for value in codes)
-            notes.append(
-                f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, "
-                f"give {flags}"
-            )
+        if not target.classifier:
+            notes += sentinel_notes(metadata, column)
         if not target.classifier and metadata.types.get(column) == "categorical":
             declared = f"the metadata declare {column} categorical (#q2:types)"
             notes.append(f"warning: {declared}; --classifier predicts classes")
-        if target.classifier and (doubtful := metadata.doubtful(column)):
-            words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
-            notes.append(f"warning: {column} has classes that may mean missing: {words}; --na-value makes them missing")
+        if target.classifier:
+            notes += doubtful_notes(metadata, column, "classes")
     return notes
+
+
+def sentinel_notes(metadata: Metadata, column: str) -> list[str]:
+    """A warning when a column of numbers has some that may mean missing."""
+    if not (codes := sentinels(metadata.numeric(column))):
+        return []
+    shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
+    flags = " ".join(f"--na-value {value}" for value in codes)
+    return [
+        f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, give {flags}"
+    ]
+
+
+def doubtful_notes(metadata: Metadata, column: str, what: str) -> list[str]:
+    """A warning when a column of words has some that may mean missing; ``what`` the words are."""
+    if not (doubtful := metadata.doubtful(column)):
+        return []
+    words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
+    return [f"warning: {column} has {what} that may mean missing: {words}; --na-value makes them missing"]
 
 
 def make_splits(

@@ -37,12 +37,12 @@ def check_needed(
     category: CategoryOptions,
     conditioning: ConditioningOptions,
     categorical_lr: float | None,
-    condition_columns: tuple[str, ...],
+    embedded: tuple[str, ...],
 ) -> None:
     """Refuse options that would do nothing. Raises ValueError naming them.
 
     Args:
-        condition_columns: categorical columns that any part of the model reads.
+        embedded: categorical columns that fusion or head reads as vectors.
     """
     fused, default = bool(category.categories() or category.numbers()), ConditioningOptions()
     require(
@@ -51,11 +51,11 @@ def check_needed(
         "--numeric-columns",
     )
     require(
-        bool(condition_columns) or conditioning.categorical_embed_dim == default.categorical_embed_dim,
+        bool(embedded) or conditioning.categorical_embed_dim == default.categorical_embed_dim,
         f"--categorical-embed-dim {conditioning.categorical_embed_dim} has nothing to embed: give "
         "--categorical-columns",
     )
     require(
-        fused or bool(condition_columns) or categorical_lr is None,
+        fused or bool(embedded) or categorical_lr is None,
         f"--categorical-lr {categorical_lr} has nothing to learn: give --categorical-columns or --numeric-columns",
     )

@@ -182,7 +182,7 @@ class TrainConfig:
         self._check_targets()
         check_columns(self.category, self.head, self.link, self.target, self.split)
         rate = self.category_optimizer.categorical_lr
-        check_needed(self.category, self.conditioning, rate, self.condition_columns())
+        check_needed(self.category, self.conditioning, rate, (*self.category.categories(), *self.head.columns()))
         metric, classifier = self.transfer.best_metric, self.target.classifier
         _require(
             metric == "val_loss" or classifier == (metric not in ("r2", "mae")),

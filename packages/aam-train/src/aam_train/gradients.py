@@ -78,7 +78,7 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     del losses_of_all["unsound"]
     samples, asvs, occurrences = (int(number) for number in found[:, len(sums) :].sum(axis=0))
     by_name = dict(zip(sums, found.T, strict=False))
-    alone = [values for name, values in by_name.items() if name not in ("total", "unifrac")]
+    alone = [values for name, values in by_name.items() if name not in ("total", "unifrac", "balance")]
     not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
     return StepResult(losses_of_all, grad_norm, not_finite, rows, (samples, asvs, occurrences))
 

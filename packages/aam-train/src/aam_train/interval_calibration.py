@@ -50,11 +50,19 @@ def few_groups(data: RunData, groups: Mapping[str, str | None] | None) -> list[s
     rows = data.rows.get("calibration", np.zeros(0, dtype=np.int64))
     if len(rows) == 0:
         return []
-    found, notes = len(np.unique(_groups(data, rows, groups))), []
-    for target in data.preprocessor.targets:
+    of, targets, notes = _groups(data, rows, groups), data.maker.collator.targets, []
+    assert targets is not None
+    for t, target in enumerate(data.preprocessor.targets):
+        found = len(np.unique(of[np.isfinite(targets[rows, t])]))
         if len(target.quantiles) > 1 and found < (needed := fewest_groups(target.quantiles)):
             share = target.quantiles[-1] - target.quantiles[0]
             what = "samples" if groups is None else "groups"
+            if found == 0:
+                notes.append(
+                    f"warning: no calibration sample has a value of {target.spec.name}: its intervals are as the model "
+                    "gives them; raise --calibration-size"
+                )
+                continue
             notes.append(
                 f"warning: {found} {what} calibrate the {share:.0%} interval of {target.spec.name}, and fewer than "
                 f"{needed} cannot promise it: the widest that they ask for is taken; raise --calibration-size"

@@ -73,6 +73,11 @@ class PretrainObjective:
             not_negative(flag, value)
 
 
+def _is_centred(quantiles: Sequence[float]) -> bool:
+    """Whether the median has as many quantiles below it as above; losses of one output have nothing to move."""
+    return len(quantiles) < 2 or (len(quantiles) % 2 == 1 and quantiles[len(quantiles) // 2] == 0.5)
+
+
 @dataclass(frozen=True)
 class TrainObjective:
     """What fine-tuning learns."""
@@ -143,6 +148,12 @@ class TrainObjective:
         require(
             not self.conformal or any(len(settings.outputs()) > 1 for settings in found),
             "--conformal is about intervals: give --loss-type quantile and --quantiles with more than 0.5",
+        )
+        off_centre = [settings.outputs() for settings in found if not _is_centred(settings.outputs())]
+        require(
+            not (self.conformal and off_centre),
+            f"--conformal moves both ends of an interval and never the median: --quantiles "
+            f"{','.join(f'{q:g}' for q in (off_centre or [()])[0])} have to hold as many below 0.5 as above it",
         )
         require(
             self.conformal or self.calibration_size == _CALIBRATION,

@@ -11,6 +11,7 @@ from aam_data.dataset import SampleDataset, cut_report
 from aam_data.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier
+from aam_data.selection import doubtful_notes, sentinel_notes
 from aam_data.splits import PARTS, Splits
 from aam_data.study import Study
 from aam_train.collate import Collator
@@ -133,7 +134,13 @@ def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor)
     study = maker.samples.study
     if not preprocessor.inputs or study.metadata is None:
         return []
-    return [*preprocessor.inputs.apply(study.metadata.take(study.table.sample_ids[rows])).notes]
+    metadata, inputs = study.metadata.take(study.table.sample_ids[rows]), preprocessor.inputs
+    notes = [*inputs.apply(metadata).notes]
+    for column in inputs.categories.columns:
+        notes += doubtful_notes(metadata, column, "categories")
+    for column in inputs.covariates.columns:
+        notes += sentinel_notes(metadata, column)
+    return notes
 
 
 def build_maker(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from aam_data.config import PhylogenyOptions
+from aam_data.errors import first_few
 from aam_data.pair_targets import ScaledTargets
 from aam_data.splits import read_splits, splits_file
 from aam_data.study import Study
@@ -89,6 +91,8 @@ def _evaluate(
     )
     predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
     truth = true_values(study, predictions, rows)
+    if text := unknown_classes(study, predictions, rows):
+        console.note(text)
     results = {"parts": {}}
     for part in [name for name in _WORDS if (parts[rows] == name).any()]:
         chosen = parts[rows] == part
@@ -132,6 +136,19 @@ def true_values(study: Study, predictions: Predictions, rows: np.ndarray) -> np.
     texts = study.metadata.text(predictions.names[0])[rows]
     known = [text if text in predictions.classes else None for text in texts]
     return np.array(known, dtype=object)[:, None]
+
+
+def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
+    """A warning when samples have a class that the model does not know: they are predicted, and not judged."""
+    if not predictions.classes:
+        return None
+    assert study.metadata is not None
+    texts = study.metadata.text(predictions.names[0])[rows]
+    found = Counter(text for text in texts if text is not None and text not in predictions.classes)
+    if not found:
+        return None
+    shown = first_few([f"{name}: {n:,}" for name, n in sorted(found.items())])
+    return f"warning: {found.total():,} samples have classes that the model does not know, and are not judged: {shown}"
 
 
 def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions | None:

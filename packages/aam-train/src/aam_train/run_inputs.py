@@ -110,8 +110,10 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     beside = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
     beside += [probability_table(options.output)] if preprocessor.labels is not None else []
     check_output(options.output, files, beside, overwrite=options.overwrite)
-    if options.category_attention is not None:
-        check_output(options.category_attention, files, overwrite=options.overwrite)
+    if (attention := options.category_attention) is not None:
+        if attention.resolve() in {path.resolve() for path in (options.output, *beside)}:
+            raise TrainError(f"--category-attention {attention}: predictions are written there. Name another file")
+        check_output(attention, files, overwrite=options.overwrite)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)

@@ -58,11 +58,20 @@ def read_pretrained(path: Path) -> PretrainedEncoder:
 
 
 def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | None:
-    """A sentence when held-out samples were among the encoder's training samples (without their targets)."""
+    """A sentence when samples that judge were among the encoder's training samples; with targets, a warning."""
     run = run_folder_of(pretrained.folder)
     if run is None or not (run / "splits.tsv").is_file():
         return None
     before = set(read_splits(run / "splits.tsv").train)
+    if targets := pretrained.record.targets:
+        judges = {*splits.test, *splits.validation, *splits.calibration}
+        if not (both := before & judges):
+            return None
+        return (
+            f"warning: {len(both):,} of the {len(judges):,} samples that judge were trained on with their values of "
+            f"{', '.join(targets)}, when the encoder was made; figures promise too much. Give --splits-from {run}: "
+            f"{first_few(sorted(both))}"
+        )
     if not (both := before & set(splits.test)):
         return None
     return (

@@ -22,7 +22,7 @@ from aam_train.parallel.environment import Place
 from aam_train.parallel.join import LostProcess
 from aam_train.parallel_config import ParallelOptions
 from aam_train.reporting.console import WARNING, ConsoleReporter
-from aam_train.signals import EXIT_CODES
+from aam_train.signals import EXIT_CODES, exit_code_of
 
 Run = Callable[[Any, bool, Place], object]  # a module's function: settings, quiet, which process this is
 _SECONDS_TO_END = 20.0  # that the others have after one has failed
@@ -40,6 +40,8 @@ def number_of_processes(options: ParallelOptions, device: str, quiet: bool) -> i
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and device != "cpu" else 0
     if device.startswith("cuda:"):
         raise TrainError(f"--device {device} is one GPU, and --data-parallel takes all: leave one of them out")
+    if device == "cpu" and options.processes is None:
+        raise TrainError("--data-parallel with --device cpu: give --processes, how many to start")
     if options.processes is not None and (device == "cpu" or options.processes <= gpus):
         return options.processes
     if options.processes is not None:
@@ -74,14 +76,20 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
             except ProcessException as error:
                 failed = error
         passed.pids = []
-        _raise_first(Path(folder), failed, passed.received)
+        _raise_first(Path(folder), failed, passed.received, processes)
 
 
 def _child(local_rank: int, run: Run, config: Any, quiet: bool, processes: int, port: int, folder: str) -> None:
     """What a new process does. How it ended is written down: exceptions of ours go to the parent as JSON."""
+    os.setpgid(0, 0)  # a signal to the command's whole group comes through the command alone, and so once
     place = Place(local_rank, processes, local_rank, processes, "127.0.0.1", port)
     try:
         run(config, quiet, place)
+        _tell(folder, local_rank, {"done": True})
+    except KeyboardInterrupt as interrupt:  # PyTorch's start of processes would take it for a good end
+        code = exit_code_of(interrupt)
+        _tell(folder, local_rank, {"interrupted": "stopped at once; nothing more was saved", "code": code})
+        os._exit(code)
     except RunStopped as stop:
         _tell(folder, local_rank, {"stopped": str(stop), "code": stop.exit_code})
     except (ValueError, OSError) as error:
@@ -94,11 +102,14 @@ def _tell(folder: str, rank: int, ending: dict[str, Any]) -> None:
     (Path(folder) / f"{rank}.json").write_text(json.dumps({**ending, "time": time.time()}), encoding="utf-8")
 
 
-def _raise_first(folder: Path, failed: ProcessException | None, signalled: str | None) -> None:
+def _raise_first(folder: Path, failed: ProcessException | None, signalled: str | None, processes: int) -> None:
     endings = {int(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
     causes = [ending for ending in endings.values() if "refused" in ending and not ending["consequence"]]
     if causes:
         raise TrainError(min(causes, key=lambda ending: ending["time"])["refused"])
+    for ending in endings.values():
+        if "interrupted" in ending:
+            raise RunStopped(ending["interrupted"], ending["code"])
     stopped = [ending for ending in endings.values() if "stopped" in ending]
     if stopped and failed is None:
         raise RunStopped(stopped[0]["stopped"], stopped[0]["code"])
@@ -110,6 +121,8 @@ def _raise_first(folder: Path, failed: ProcessException | None, signalled: str |
             f"process {rank} ended ({_words(failed)}); if it said why, that stands above. Continue with "
             "--resume-from auto"
         ) from failed
+    if silent := sorted(set(range(processes)) - set(endings)):
+        raise TrainError(f"process {silent[0]} ended without a word. Continue with --resume-from auto")
 
 
 def _words(failed: ProcessException) -> str:
@@ -136,12 +149,9 @@ class _Passed:
 
 @contextlib.contextmanager
 def _passed_on() -> Iterator[_Passed]:
-    """Ctrl-C reaches all processes of a terminal by itself, and a second signal would stop them at once: SIGINT is left
-    to the children then."""
+    """The children are groups of their own, so that signals reach them through the parent alone."""
     passed = _Passed()
     before = {name: signal.signal(getattr(signal, name), passed) for name in EXIT_CODES}
-    if os.isatty(0):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield passed
     finally:

@@ -7,11 +7,11 @@ mkdir -p "$cache"
 exec "$@"
 TASK
 )
-# A task for each device. All stop by themselves when they are told to; two minutes after the first one, the others are
-# ended.
+# A task for each device. All stop by themselves when they are told to, or when one of them is lost; the first one may
+# stay longer than the others, to write the report (--wait=0).
 launch() {
   local status=0
-  srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --wait=120 bash -c "$task" task "$@" || status=$?
+  srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --wait=0 bash -c "$task" task "$@" || status=$?
   srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -rf -- "$cache"
   return "$status"
 }
