@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -210,3 +211,39 @@ def test_signals_to_the_one_command_stop_all_its_processes(
     else:
         assert "stopped: SIGTERM: stopped after step" in end
         assert (tmp_path / "run" / "checkpoints" / "last").exists()
+
+
+@pytest.mark.slow
+def test_torchrun_starts_lost_processes_again_and_the_run_goes_on(
+    two: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
+) -> None:
+    config = changed(two[0], "run", epochs=40, resume_from="auto", output_dir=tmp_path / "run")
+    file = write(config, tmp_path / "config.toml")
+    words = ["--nproc-per-node=2", "--max-restarts=1", "-m", "aam_cli", "pretrain", "--config", str(file)]
+    with subprocess.Popen(
+        [os.sys.executable, "-m", "torch.distributed.run", *words],  # type: ignore[attr-defined]
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        until = time.monotonic() + SECONDS
+        while not (found := list((tmp_path / "run" / "checkpoints").glob("step-*"))):
+            assert time.monotonic() < until
+            assert program.poll() is None
+            time.sleep(0.1)
+        os.kill(second_process_of(program.pid), signal.SIGKILL)
+        end = program.communicate(timeout=SECONDS)[1]
+    assert found
+    assert program.returncode == 0, end
+    assert "start 2 of this run, from step" in end
+    assert len((tmp_path / "run" / "starts.jsonl").read_text().splitlines()) == 2
+
+
+def second_process_of(parent: int) -> int:
+    """The child of a process that has RANK 1."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            of = entry.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            if int(of) == parent and b"\0RANK=1\0" in b"\0" + entry.joinpath("environ").read_bytes():
+                return int(entry.name)
+    raise AssertionError("no process with RANK=1")

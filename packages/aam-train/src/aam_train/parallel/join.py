@@ -99,12 +99,13 @@ def _meet(place: Place, options: ParallelOptions, *, keeps: bool) -> Store:
             timeout=patience,
             wait_for_workers=False,
         )
-        return store
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise TrainError(
             f"{place.address} port {place.port}, where the processes of the run meet: {_first_line(error)}. "
             "Is another job on it? Set MASTER_PORT to another one"
         ) from error
+    # torchrun's store outlives processes that it starts again: what the lost ones wrote is not for the new ones
+    return PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 @contextlib.contextmanager
