@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from aam_models.batch import AsvOutput, Batch, Chunk
 from aam_models.config import EncoderConfig
@@ -26,7 +27,8 @@ class AsvEncoder(nn.Module):
     their differences are a tenth of what they have in common, in this sum about half, so that the sample level can
     tell them apart from the first step.
 
-    The chunk loop is inside, so the module is entered once per batch whatever the batch holds.
+    The chunk loop is inside, so the module is entered once per batch whatever the batch holds. Chunks that say so keep
+    no activations in training: memory is then that of one chunk, however many there are.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -49,19 +51,29 @@ class AsvEncoder(nn.Module):
         """
         embeddings, logits = [], []
         for chunk in batch.chunks:
-            mask = self._mask(batch, chunk)
-            tokens, sites = self._embed(batch, chunk)
-            x = self.transformer(tokens, mask)
-            pooled = self.pooling(x, mask)
-            embeddings.append(pooled + scaled_sum(sites, mask) if self.site_sum else pooled)
-            if self.nucleotide_head is not None and chunk.last_masked > chunk.first_masked:
-                masked = slice(chunk.first_masked, chunk.last_masked)
-                logits.append(
-                    self.nucleotide_head(x[batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]])
-                )
+            if chunk.recompute and self.training:  # there is no dropout whose draws had to be kept
+                pooled, bases = checkpoint(self._encode, batch, chunk, use_reentrant=False, preserve_rng_state=False)
+            else:
+                pooled, bases = self._encode(batch, chunk)
+            embeddings.append(pooled)
+            if bases is not None:
+                logits.append(bases)
         if self.training and self.nucleotide_head is not None and not logits:
-            logits.append(self.nucleotide_head(x[:0, 0]))
+            logits.append(self.nucleotide_head(embeddings[0][:0]))
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
+
+    def _encode(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor | None]:
+        """Embeddings of a chunk's ASVs, and logits of its masked bases where there are any."""
+        mask = self._mask(batch, chunk)
+        tokens, sites = self._embed(batch, chunk)
+        x = self.transformer(tokens, mask)
+        pooled = self.pooling(x, mask)
+        embeddings = pooled + scaled_sum(sites, mask) if self.site_sum else pooled
+        if self.nucleotide_head is None or chunk.last_masked == chunk.first_masked:
+            return embeddings, None
+        masked = slice(chunk.first_masked, chunk.last_masked)
+        rows = batch.masked_rows[masked] - chunk.start
+        return embeddings, self.nucleotide_head(x[rows, batch.masked_columns[masked]])
 
     def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """Embeddings of tokens, and the part of them that is of sites, [U of the chunk, L of the chunk, D] each."""

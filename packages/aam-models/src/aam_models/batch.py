@@ -21,6 +21,7 @@ class Chunk(NamedTuple):
     Attributes:
         uniform: all of them have exactly ``length`` tokens, so attention needs no mask.
         first_masked, last_masked: the range of the chunk's masked bases among all M.
+        recompute: drop its activations in training, and compute them again in the backward pass.
     """
 
     start: int
@@ -29,6 +30,12 @@ class Chunk(NamedTuple):
     uniform: bool
     first_masked: int
     last_masked: int
+    recompute: bool = False
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are computed, padding among them."""
+        return (self.stop - self.start) * self.length
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,8 +59,8 @@ def write_parts_rest(
 def read_progress(folder: Path) -> Progress:
     """Where the run stood."""
     file = folder / STATE
-    on_one = {"processes": 1, "saved_by": Progress().saved_by}  # as all runs were before there could be several
-    return as_record(on_one | read_json_object(file), Progress, file)
+    earlier = {"processes": 1, "saved_by": Progress().saved_by, "batching": None}  # what all runs of before had
+    return as_record(earlier | read_json_object(file), Progress, file)
 
 
 def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:

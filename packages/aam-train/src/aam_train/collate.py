@@ -71,8 +71,12 @@ class Collator:
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
-    def collate(self, samples: list[Sample], draw: int, masking: Masking) -> Batch:
-        """One batch of samples, each with at least one ASV."""
+    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept_tokens: int | None = None) -> Batch:
+        """One batch of samples, each with at least one ASV.
+
+        Args:
+            kept_tokens: see `recomputed`.
+        """
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
         sizes = np.array([len(sample.asv_rows) for sample in samples], dtype=np.int64)
         assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
@@ -90,7 +94,7 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=cut_chunks(lengths, self.chunk_size, masked[0]),
+            chunks=recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept_tokens),
             masked_rows=torch.from_numpy(masked[0]),
             masked_columns=torch.from_numpy(masked[1]),
             masked_bases=torch.from_numpy(masked[2]),
@@ -106,6 +110,11 @@ class Collator:
         """A batch for the ASV level alone: these ASVs, as if they were one sample."""
         sample = Sample(0, asv_rows, np.ones(len(asv_rows), dtype=np.float32), reads_cut=0.0, asvs_cut=0)
         return self.collate([sample], draw, masking)
+
+    def chunks_of(self, samples: list[Sample]) -> tuple[Chunk, ...]:
+        """The chunks of a batch of these samples, without making it."""
+        lengths = np.sort(self.lengths[np.unique(np.concatenate([sample.asv_rows for sample in samples]))])
+        return cut_chunks(lengths + 1, self.chunk_size, np.zeros(0, dtype=np.int64))
 
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct ASVs by length, then canonical order, int64 [U]; and which one each occurrence is, int64 [N]."""
@@ -177,3 +186,16 @@ def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) ->
         chunks.append(Chunk(start, stop, int(lengths[stop - 1]), stop <= same, first, last))
         start = stop
     return tuple(chunks)
+
+
+def recomputed(chunks: tuple[Chunk, ...], kept_tokens: int | None) -> tuple[Chunk, ...]:
+    """Chunks whose activations are kept in training as far as they have at most ``kept_tokens`` tokens together.
+
+    The last ones are kept: the backward pass goes from the last to the first, so that when it comes to those whose
+    activations are computed again, the kept ones are gone already. None keeps all.
+    """
+    if kept_tokens is None:
+        return chunks
+    tokens = np.cumsum([chunk.n_tokens for chunk in reversed(chunks)])
+    first_kept = len(chunks) - int(np.searchsorted(tokens, kept_tokens, side="right"))
+    return tuple(chunk._replace(recompute=place < first_kept) for place, chunk in enumerate(chunks))

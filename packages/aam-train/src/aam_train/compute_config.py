@@ -22,8 +22,9 @@ class ComputeOptions:
     compile_model: bool = False
     """Compile the transformer blocks with torch.compile: minutes at the start, faster steps afterwards. Left out with a
     warning on ROCm, where it is known to fail."""
-    gradient_checkpointing: bool = False
-    """Compute activations of the blocks again in the backward pass in place of keeping them: less memory, more time."""
+    gradient_checkpointing: bool | None = None
+    """Compute activations again in the backward pass in place of keeping them: less memory, more time. Default: only
+    those that do not fit into --max-memory-gb (or the memory that --auto-batch-size may use)."""
     use_expandable_segments: bool = False
     """Let PyTorch grow its blocks of GPU memory, against fragmentation."""
     memory_profile: bool = False

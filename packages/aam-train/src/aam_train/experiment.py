@@ -29,6 +29,7 @@ from aam_train.config import (
     RunOptions,
     TransferOptions,
 )
+from aam_train.memory_config import MemoryOptions
 from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.parallel_config import ParallelOptions
@@ -62,6 +63,18 @@ def _check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
     )
 
 
+def _check_batches(run: RunOptions, memory: MemoryOptions) -> None:
+    _require(
+        not memory.auto_batch_size or run.batch_size == RunOptions.batch_size,
+        f"--batch-size {run.batch_size} and --auto-batch-size exclude each other: the size is given or found",
+    )
+    _require(
+        memory.target_effective_batch_size is None or run.gradient_accumulation_steps == 1,
+        "--gradient-accumulation-steps and --target-effective-batch-size exclude each other: the latter makes as many "
+        "micro-batches as it takes",
+    )
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
     """Settings of `aam pretrain`."""
@@ -78,12 +91,14 @@ class PretrainConfig:
     taxonomy: TaxonomyOptions = TaxonomyOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
+    memory: MemoryOptions = MemoryOptions()
     parallel: ParallelOptions = ParallelOptions()
 
     def __post_init__(self) -> None:
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
         _check_parallel(self.parallel, self.compute)
+        _check_batches(self.run, self.memory)
         objective, metric = self.objective, self.phylogeny.unifrac_metric
         _require(
             objective.penalty == 0 or _has_targets(self.phylogeny),
@@ -144,6 +159,7 @@ class TrainConfig:
     optimizer: OptimizerOptions = OptimizerOptions()
     category_optimizer: CategoryOptimizerOptions = CategoryOptimizerOptions()
     compute: ComputeOptions = ComputeOptions()
+    memory: MemoryOptions = MemoryOptions()
     parallel: ParallelOptions = ParallelOptions()
 
     def __post_init__(self) -> None:
@@ -151,6 +167,7 @@ class TrainConfig:
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
         _check_parallel(self.parallel, self.compute)
+        _check_batches(self.run, self.memory)
         _require(
             not self.objective.penalty or _has_targets(self.phylogeny),
             "--penalty above 0 needs --tree or --unifrac-matrix",

@@ -9,12 +9,17 @@ from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
+from aam_train.budget.batches import Batches
+from aam_train.budget.batching import Batching
+from aam_train.budget.find import find_batching
 from aam_train.checkpoint import BEST, checkpoint_name
 from aam_train.compute import Update
+from aam_train.compute_config import ComputeOptions
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.memory import MeasuredStep, build_update
+from aam_train.memory_config import MemoryOptions
 from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
@@ -51,6 +56,8 @@ class Fit:
     objective: Objective
     validate: Validator | None
     run: RunOptions
+    memory: MemoryOptions
+    compute: ComputeOptions
     optimizer: OptimizerOptions
     best_metric: str
     preprocessor_now: Callable[[], Preprocessor]
@@ -75,9 +82,9 @@ class Fit:
         optimizer = build_optimizer(model, options, self.categorical_lr)
         update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
-        plan = self._plan(progress)
         self.step.begin_training()
         self._announce()
+        plan = self._plan(update, progress)
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
         saver = self._saver(model, update, plan.steps_per_epoch)
@@ -109,18 +116,26 @@ class Fit:
         load_weights(model, read_weights(best), str(best / WEIGHTS), strategy.fill)
         return progress.step
 
-    def _plan(self, progress: Progress) -> TrainingPlan:
-        run, ranks = self.run, self.step.strategy.ranks
-        rows, masking = self.data.rows["train"], self.objective.masking
-        of_all = run.batch_size * progress.processes
-        part = ranks.rank, ranks.size
-        return TrainingPlan(rows, of_all, run.seed, masking, run.gradient_accumulation_steps, part)
+    def _plan(self, update: Update, progress: Progress) -> TrainingPlan:
+        """Batches as they were found when the run began."""
+        batches = Batches(
+            step=self.step,
+            objective=self.objective,
+            maker=self.data.maker,
+            rows=self.data.rows["train"],
+            run=self.run,
+            memory=self.memory,
+            compute=self.compute,
+        )
+        if progress.batching is None and self.folder.resume is None:
+            progress.batching = find_batching(batches, update, self.console)
+        return batches.plan(progress.batching or Batching(self.run.batch_size), progress.processes)
 
     def _announce(self) -> None:
         n_train, strategy = len(self.data.rows["train"]), self.step.strategy
         if strategy.ranks.size > 1:
             self.console.note(f"{strategy.ranks.size} processes ({strategy.name})")
-        if self.run.batch_size > n_train:
+        if self.run.batch_size > n_train and not self.memory.auto_batch_size:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
@@ -139,7 +154,8 @@ class Fit:
         else:
             self.console.note(f"the run continues from {checkpoint.name}")
         if progress.saved_by != now:
-            batch = f"micro-batches stay those of {progress.processes * self.run.batch_size} samples"
+            size = progress.batching.batch_size if progress.batching else self.run.batch_size
+            batch = f"micro-batches stay those of {progress.processes * size} samples"
             self.console.note(f"not bit-exact: saved on ({progress.saved_by}), continued on ({now}); {batch}")
             progress.saved_by = now
         best = None if progress.best_step is None else checkpoint_name(progress.best_step)

@@ -19,6 +19,7 @@ from aam_data.errors import first_few
 from aam_data.keys import Purpose, generator
 from aam_data.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_models.batch import Batch
+from aam_train.budget.cutting import Cutting, EvenCutting
 from aam_train.collate import Collator, Masking
 from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
@@ -26,11 +27,13 @@ from aam_train.signals import EXIT_CODES
 
 @dataclass(frozen=True, eq=False)
 class BatchRequest:
-    """What one batch is made of: samples (int64 rows of the study), their draw, and what is masked."""
+    """What one batch is made of: samples (int64 rows of the study), their draw, what is masked, and how many tokens
+    keep their activations (see `recomputed`)."""
 
     rows: np.ndarray
     draw: int
     masking: Masking
+    kept_tokens: int | None = None
 
 
 class TrainingPlan:
@@ -38,14 +41,16 @@ class TrainingPlan:
 
     Args:
         rows: int64 rows of the training samples, in an order that does not depend on the table's.
-        batch_size: most samples of a micro-batch.
+        batch_size: most samples of a micro-batch, of all processes.
         seed: of the order.
         masking: of training batches.
-        accumulation: most micro-batches of a step.
+        accumulation: most micro-batches of a step, where they are even.
         part: which part of every micro-batch this process takes, of how many.
+        step_size: most samples of a step; those of ``accumulation`` micro-batches by default.
+        cutting: how steps are divided; evenly by default.
 
     All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches
-    and their parts.
+    and their parts where they are even.
 
     Raises:
         TrainError: there are more processes than samples in some micro-batch.
@@ -59,35 +64,38 @@ class TrainingPlan:
         masking: Masking,
         accumulation: int = 1,
         part: tuple[int, int] = (0, 1),
+        *,
+        step_size: int | None = None,
+        cutting: Cutting | None = None,
     ) -> None:
-        self.rows, self.batch_size, self.seed, self.masking, self.part = rows, batch_size, seed, masking, part
-        self.steps_per_epoch = max(1, -(-len(rows) // (batch_size * accumulation)))
-        fewest = min(len(micro) for step in np.array_split(rows, self.steps_per_epoch) for micro in self._micro(step))
+        self.rows, self.seed, self.masking, self.part = rows, seed, masking, part
+        even = EvenCutting(batch_size)
+        self.cutting = cutting or even
+        self.steps_per_epoch = max(1, -(-len(rows) // (step_size or batch_size * accumulation)))
+        steps = np.array_split(rows, self.steps_per_epoch)
+        fewest = min(len(micro.rows) for step in (steps[0], steps[-1]) for (micro,) in even.cut(step, 0, 1))
         if fewest < part[1]:
             raise TrainError(
                 f"{len(rows):,} training samples make micro-batches of {fewest} to {batch_size} samples, which "
                 f"{part[1]} processes cannot share: start fewer processes, or give a larger --batch-size"
             )
 
-    def epoch(self, epoch: int) -> list[list[BatchRequest]]:
-        """The steps of one epoch, each a list of its micro-batches: this process's part of them."""
-        order = generator(self.seed, Purpose.ORDER, epoch).permutation(self.rows)
-        steps = np.array_split(order, self.steps_per_epoch)
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[BatchRequest]]:
+        """The steps of one epoch from step ``first`` on, each a list of its micro-batches: this process's part."""
         which, of = self.part
-        return [
-            [BatchRequest(np.array_split(micro, of)[which], epoch, self.masking) for micro in self._micro(rows)]
-            for rows in steps
-        ]
+        for rows in np.array_split(self.order(epoch), self.steps_per_epoch)[first:]:
+            mine = [parts[which] for parts in self.cutting.cut(rows, epoch, of)]
+            yield [BatchRequest(part.rows, epoch, self.masking, part.kept_tokens) for part in mine]
 
-    def _micro(self, rows: np.ndarray) -> list[np.ndarray]:
-        return np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
+    def order(self, epoch: int) -> np.ndarray:
+        """The samples in the order in which an epoch's steps take them."""
+        return generator(self.seed, Purpose.ORDER, epoch).permutation(self.rows)
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
         """All steps from ``first_step`` (counted from 0) to the end of the last epoch."""
         epoch, position = divmod(first_step, self.steps_per_epoch)
-        later = (self.epoch(e) for e in range(epoch + 1, epochs))
-        first = self.epoch(epoch)[position:] if epoch < epochs else []
-        return itertools.chain(first, itertools.chain.from_iterable(later))
+        for number in range(epoch, epochs):
+            yield from self.epoch(number, position if number == epoch else 0)
 
 
 class BatchMaker(Dataset):
@@ -97,7 +105,8 @@ class BatchMaker(Dataset):
         self.samples, self.collator = samples, collator
 
     def __getitem__(self, request: BatchRequest) -> Batch:
-        return self.collator.collate(self.samples.samples(request.rows, request.draw), request.draw, request.masking)
+        samples = self.samples.samples(request.rows, request.draw)
+        return self.collator.collate(samples, request.draw, request.masking, request.kept_tokens)
 
 
 class _Requests:

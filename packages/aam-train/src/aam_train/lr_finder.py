@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aam_train.budget.batches import Batches
+from aam_train.budget.find import find_batching
 from aam_train.compute import Update
-from aam_train.config import RunOptions
+from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.gradients import gradients
-from aam_train.loading import TrainingPlan, default_workers, load
+from aam_train.loading import default_workers, load
 from aam_train.optim import build_optimizer, set_rate
-from aam_train.optimizer_config import OptimizerOptions
 from aam_train.prepared import Prepared
+from aam_train.reporting.records import Reporter
 from aam_train.runtime import seed_step
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
@@ -35,18 +37,20 @@ class Search:
 
 
 def find_rate(
-    ready: Prepared, run: RunOptions, options: OptimizerOptions, categorical_lr: float | None = None
+    ready: Prepared, config: PretrainConfig | TrainConfig, reporter: Reporter, categorical_lr: float | None = None
 ) -> Search:
     """Train with rates from 1e-6 to 1; the model is not worth anything afterwards.
 
     Args:
-        categorical_lr: what reads the metadata keeps its ratio to ``options.lr`` in the search.
+        config: settings of the run, its batches among them.
+        reporter: told of the batches that were found, if any were asked for.
+        categorical_lr: what reads the metadata keeps its ratio to ``--lr`` in the search.
     """
     step, data, objective = ready.step, ready.data, ready.objective
+    run, options = config.run, config.optimizer
     update = Update(build_optimizer(step.model, options, categorical_lr), step.compute.scaler(), options.max_grad_norm)
-    plan = TrainingPlan(
-        data.rows["train"], run.batch_size, run.seed, objective.masking, run.gradient_accumulation_steps
-    )
+    of_run = Batches(step, objective, data.maker, data.rows["train"], run, config.memory, config.compute)
+    plan = of_run.plan(find_batching(of_run, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)
     rates, losses = [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aam_train.budget.batching import Batching
 from aam_train.schedules import PlateauState
 
 
@@ -23,6 +24,7 @@ class Progress:
         skips: fp16 updates left out one after the other, up to now.
         processes: that the run began on: micro-batches stay those of so many, whoever shares them later.
         saved_by: strategy and number of the processes that saved it.
+        batching: batch size and memory that the run began with; None in runs of before they could be found.
     """
 
     step: int = 0
@@ -37,10 +39,13 @@ class Progress:
     skips: int = 0
     processes: int = 1
     saved_by: str = "single, 1"
+    batching: Batching | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.plateau, dict):  # as read from JSON
             self.plateau = PlateauState(**self.plateau)
+        if isinstance(self.batching, dict):
+            self.batching = Batching(**self.batching)
 
     def is_judged(self, steps_per_epoch: int) -> bool:
         """Whether no validation is pending: within epochs, and after that of the last one."""

@@ -96,6 +96,8 @@ def _pretrain(
             objective=objective,
             validate=validator(data, objective, "validation", config.run.batch_size) if splits.validation else None,
             run=config.run,
+            memory=config.memory,
+            compute=config.compute,
             optimizer=config.optimizer,
             preprocessor_now=lambda: data.preprocessor,
             best_metric=config.objective.best_metric,

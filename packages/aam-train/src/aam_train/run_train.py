@@ -175,6 +175,8 @@ def _train_once(
             objective=objective,
             validate=validate if splits.validation else None,
             run=config.run,
+            memory=config.memory,
+            compute=config.compute,
             optimizer=config.optimizer,
             best_metric=config.transfer.best_metric,
             preprocessor_now=lambda: calibrated(step, data, config.run.batch_size, passes, groups),

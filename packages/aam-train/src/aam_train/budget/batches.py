@@ -1,0 +1,75 @@
+"""From a batching to the batches of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aam_train.budget.batching import Batching
+from aam_train.budget.cutting import Cutting, EvenCutting, MemoryCutting
+from aam_train.budget.model import MemoryModel
+from aam_train.compute_config import ComputeOptions
+from aam_train.config import RunOptions
+from aam_train.loading import BatchMaker, TrainingPlan
+from aam_train.memory_config import MemoryOptions
+from aam_train.objective import Objective
+from aam_train.step import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """What a run makes batches of, and how it trains on them.
+
+    Attributes:
+        rows: int64 rows of the training samples.
+    """
+
+    step: Step
+    objective: Objective
+    maker: BatchMaker
+    rows: np.ndarray
+    run: RunOptions
+    memory: MemoryOptions
+    compute: ComputeOptions
+
+    @property
+    def recompute(self) -> bool | None:
+        """Whether activations are computed again: all, none, or what memory asks for (None)."""
+        return self.compute.gradient_checkpointing
+
+    @property
+    def step_size(self) -> int:
+        """Samples per step that were asked for; 0 where none were."""
+        return self.memory.target_effective_batch_size or 0
+
+    def at_most(self, size: int) -> int:
+        """A batch of one process is not larger than its share of a step of the wanted size."""
+        return min(size, -(-self.step_size // self.step.strategy.ranks.size)) if self.step_size else size
+
+    def plan(self, batching: Batching, processes: int) -> TrainingPlan:
+        """The plan of a run.
+
+        Args:
+            batching: of the run.
+            processes: on which it began.
+        """
+        ranks, of_all, model = self.step.strategy.ranks, batching.batch_size * processes, batching.memory_model()
+        cutting: Cutting = EvenCutting(of_all, recompute=self.recompute is True)
+        if model is not None:
+            cutting = self.cutting(model, batching.limit, of_all)
+        return TrainingPlan(
+            self.rows,
+            of_all,
+            self.run.seed,
+            self.objective.masking,
+            self.run.gradient_accumulation_steps,
+            (ranks.rank, ranks.size),
+            step_size=batching.step_size or None,
+            cutting=cutting,
+        )
+
+    def cutting(self, model: MemoryModel, limit: int, of_all: int) -> MemoryCutting:
+        """Micro-batches within a limit, of at most ``of_all`` samples of all processes."""
+        samples, collator = self.maker.samples, self.maker.collator
+        return MemoryCutting(samples, collator, model, limit, of_all, recompute=self.recompute)

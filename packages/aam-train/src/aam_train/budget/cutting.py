@@ -1,0 +1,141 @@
+"""How a step's samples are divided into micro-batches, and those among processes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from aam_data.dataset import Sample, SampleDataset
+from aam_train.budget.model import MemoryModel, Size, size_of
+from aam_train.collate import Collator, recomputed
+
+
+class Part(NamedTuple):
+    """What one process has of a micro-batch: int64 rows of samples, and the tokens that keep their activations (None:
+    all), see `recomputed`."""
+
+    rows: np.ndarray
+    kept_tokens: int | None
+
+
+class Cutting(Protocol):
+    """Divides steps; the same on every process."""
+
+    def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
+        """The micro-batches of a step, each as the parts of all processes.
+
+        Args:
+            rows: samples of the step, in random order.
+            draw: of the samples.
+        """
+        ...
+
+
+class EvenCutting:
+    """Micro-batches, and their parts, of equally many samples, up to one.
+
+    Args:
+        batch_size: most samples of a micro-batch of all processes.
+        recompute: whether no activations of ASVs are kept.
+    """
+
+    def __init__(self, batch_size: int, *, recompute: bool = False) -> None:
+        self.batch_size, self.kept_tokens = batch_size, 0 if recompute else None
+
+    def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
+        """See `Cutting`."""
+        micro = np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
+        return [[Part(part, self.kept_tokens) for part in np.array_split(each, processes)] for each in micro]
+
+
+class MemoryCutting:
+    """Micro-batches that need no more than a limit.
+
+    A step whose even micro-batches fit is left as it is; if they fit once some activations are computed again, these
+    are. Otherwise the step's samples are ordered by size, which leaves little padding, and the largest ones make the
+    first micro-batch, as many as fit, and so on.
+
+    Args:
+        samples, collator: make the batches: sizes are those of the very draws.
+        model: what a size needs.
+        limit: bytes.
+        batch_size: most samples of a micro-batch of all processes.
+        recompute: whether activations of ASVs are computed again: all, none, or what has to (None).
+    """
+
+    def __init__(
+        self,
+        samples: SampleDataset,
+        collator: Collator,
+        model: MemoryModel,
+        limit: int,
+        batch_size: int,
+        *,
+        recompute: bool | None,
+    ) -> None:
+        self.samples, self.collator, self.model, self.limit = samples, collator, model, limit
+        self.recompute, self.even = recompute, EvenCutting(batch_size)
+
+    def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
+        """See `Cutting`."""
+        drawn = dict(zip(rows.tolist(), self.samples.samples(rows, draw), strict=True))
+        even = [[part.rows for part in micro] for micro in self.even.cut(rows, draw, processes)]
+        if all(self._fits(parts, drawn) for parts in even):
+            return [self._parts(parts, drawn) for parts in even]
+        sizes = np.array([len(drawn[row].asv_rows) for row in rows.tolist()])
+        left = rows[np.argsort(-sizes, kind="stable")]
+        found = []
+        while len(left):
+            taken = self._take(left, drawn, processes)
+            if taken == 1 and len(left) > 2 and self._fits([left[[0, -1]]], drawn):  # one alone would have no pair
+                left, taken = np.concatenate([left[:1], left[-1:], left[1:-1]]), 2
+            found.append(self._parts(_deal(left[:taken], processes), drawn))
+            left = left[taken:]
+        return found
+
+    def size(self, samples: list[Sample], everyone: int | None = None, kept_tokens: int | None = None) -> Size:
+        """Size of a batch of these samples."""
+        chunks = recomputed(self.collator.chunks_of(samples), kept_tokens)
+        return size_of(chunks, len(samples), max(len(sample.asv_rows) for sample in samples), everyone)
+
+    def least(self, samples: list[Sample], everyone: int | None = None) -> int:
+        """Bytes that a batch of these samples needs at most, with as many activations computed again as may be."""
+        return self.model.most(self.size(samples, everyone, None if self.recompute is False else 0))
+
+    def _take(self, left: np.ndarray, drawn: dict[int, Sample], processes: int) -> int:
+        """How many of the next samples make a micro-batch: as many as fit, but so that the last one has a pair, and a
+        sample for every process, if that can be."""
+        fitting, beyond = min(processes, len(left)), min(len(left), self.even.batch_size) + 1
+        while beyond - fitting > 1:
+            middle = (fitting + beyond) // 2
+            if self._fits(_deal(left[:middle], processes), drawn):
+                fitting = middle
+            else:
+                beyond = middle
+        rest, fewest = len(left) - fitting, max(processes, 2)
+        if not 0 < rest < fewest:
+            return fitting
+        if len(left) >= 2 * fewest:
+            return len(left) - fewest
+        return fitting if processes == 1 else len(left)
+
+    def _fits(self, parts: list[np.ndarray], drawn: dict[int, Sample]) -> bool:
+        everyone = sum(len(part) for part in parts)
+        return all(self.least([drawn[row] for row in part.tolist()], everyone) <= self.limit for part in parts)
+
+    def _parts(self, parts: list[np.ndarray], drawn: dict[int, Sample]) -> list[Part]:
+        everyone = sum(len(part) for part in parts)
+        return [Part(part, self._kept([drawn[row] for row in part.tolist()], everyone)) for part in parts]
+
+    def _kept(self, samples: list[Sample], everyone: int) -> int | None:
+        if self.recompute is not None:
+            return 0 if self.recompute else None
+        size = self.size(samples, everyone)
+        kept = max(self.model.spare_tokens(size, self.limit), 0)
+        return None if kept >= size.tokens else kept
+
+
+def _deal(rows: np.ndarray, processes: int) -> list[np.ndarray]:
+    """Samples ordered by size, dealt like cards, so that all processes have about the same work."""
+    return [rows[process::processes] for process in range(processes)]

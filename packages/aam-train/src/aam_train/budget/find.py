@@ -1,0 +1,99 @@
+"""The batch size and the memory of a new run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from aam_data.dataset import Sample
+from aam_data.errors import first_few
+from aam_train.budget.batches import Batches
+from aam_train.budget.batching import Batching
+from aam_train.budget.cutting import MemoryCutting
+from aam_train.budget.model import GB
+from aam_train.budget.probe import probing
+from aam_train.budget.room import room
+from aam_train.budget.search import Search
+from aam_train.compute import Update
+from aam_train.errors import TrainError
+from aam_train.loading import FIXED_DRAW
+from aam_train.memory_config import MemoryOptions
+from aam_train.reporting.records import Reporter
+
+MOST_NAMED = 1000  # samples that are looked at one by one
+
+
+def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batching:
+    """The batching of a new run; entered by all processes.
+
+    Args:
+        batches: of the run.
+        update: its optimizer has no state yet, and has none afterwards.
+        reporter: told what was tried and found.
+
+    Raises:
+        TrainError: there is too little memory, for any sample or for some that are named.
+    """
+    memory, given = batches.memory, batches.at_most(batches.run.batch_size)
+    if not (memory.auto_batch_size or memory.max_memory_gb):
+        return Batching(given, batches.step_size)
+    limit = _limit(batches)
+    most = batches.at_most(len(batches.rows)) if memory.auto_batch_size else given
+    with probing(batches.step, batches.objective, update, batches.maker) as probe:
+        search = Search(batches, probe, limit, most, reporter)
+        _refuse_too_large(batches, search.cutting(1))
+        size = search.batch_size() if memory.auto_batch_size else given
+    chosen = f"batch size {size}: " if memory.auto_batch_size else ""
+    reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
+    return Batching(size, batches.step_size, limit, asdict(search.model))
+
+
+def _limit(batches: Batches) -> int:
+    ranks, memory = batches.step.strategy.ranks, batches.memory
+    limits = [int(memory.max_memory_gb * GB)] if memory.max_memory_gb else []
+    if memory.auto_batch_size:
+        limits.append(room(batches.step.device, memory.max_memory_fraction, ranks.local_size))
+    (least,) = ranks.highest([-min(limits)])
+    if least >= 0:
+        raise TrainError(
+            f"--max-memory-fraction {memory.max_memory_fraction}: this much of the memory is held already, before "
+            "the first step. Give a larger share, or a machine with more memory"
+        )
+    return -least
+
+
+def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
+    """Samples that cannot be trained on within the limit, each alone in its micro-batch."""
+    samples, limit, processes = batches.maker.samples, cutting.limit, batches.step.strategy.ranks.size
+    richness = samples.study.table.features_per_sample()[batches.rows]
+    too_large: list[Sample] = []
+    for row in batches.rows[np.argsort(-richness, kind="stable")][:MOST_NAMED].tolist():
+        sample = samples.sample(row, FIXED_DRAW)
+        if cutting.least([sample], processes) <= limit:
+            break  # so do the others, which have fewer ASVs
+        too_large.append(sample)
+    if not too_large:
+        return
+    fitting, beyond = 0, len(too_large[-1].asv_rows)
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        part = too_large[-1]._replace(asv_rows=too_large[-1].asv_rows[:middle])
+        fits = cutting.least([part], processes) <= limit
+        fitting, beyond = (middle, beyond) if fits else (fitting, middle)
+    needed = max(cutting.least([sample], processes) for sample in too_large)
+    ids = samples.study.table.sample_ids
+    named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
+    ways = [f"--token-limit {fitting}"] if fitting else []
+    ways += [] if batches.recompute else ["--gradient-checkpointing"]
+    ways += ["a smaller --asv-chunk-size or --preset"]
+    raise TrainError(
+        f"{_flag(batches.memory)}: training may take {limit / GB:.3g} GB, and {len(too_large):,} samples need more even "
+        f"one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or give {', or '.join(ways)}"
+    )
+
+
+def _flag(options: MemoryOptions) -> str:
+    if options.max_memory_gb:
+        return f"--max-memory-gb {options.max_memory_gb:g}"
+    return f"--auto-batch-size (--max-memory-fraction {options.max_memory_fraction:g})"

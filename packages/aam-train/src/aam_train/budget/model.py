@@ -1,0 +1,135 @@
+"""What a micro-batch needs of memory, from its size alone. Axes as in aam_models.batch: U ASVs, B samples, S slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from aam_models.batch import Batch, Chunk
+from aam_models.encoder import Encoder
+
+GB = 1e9
+LEAST_MARGIN = 1.03  # heaps are never filled without gaps
+PRIOR = 0.05  # weight of what the architecture lets expect, against relative errors of measurements
+
+
+class Size(NamedTuple):
+    """Of a micro-batch of one process.
+
+    Attributes:
+        kept: tokens of ASVs whose activations are kept at once: at least those of the largest chunk.
+        tokens: tokens of all distinct ASVs, padding of chunks included.
+        slots: B x S, of the padded samples.
+        attention: B x S x S, pairs of slots that attend to each other.
+        pairs: pairs of samples, those of other processes among them.
+    """
+
+    kept: int
+    tokens: int
+    slots: int
+    attention: int
+    pairs: int
+
+
+def size_of(chunks: Sequence[Chunk], n_samples: int, longest: int, everyone: int | None = None) -> Size:
+    """Size of a micro-batch.
+
+    Args:
+        chunks: of its ASVs.
+        n_samples: B.
+        longest: ASVs of its largest sample, S.
+        everyone: samples of all processes in this micro-batch; B by default.
+    """
+    kept = sum(chunk.n_tokens for chunk in chunks if not chunk.recompute)
+    return Size(
+        kept=max(kept, *(chunk.n_tokens for chunk in chunks)),
+        tokens=sum(chunk.n_tokens for chunk in chunks),
+        slots=n_samples * longest,
+        attention=n_samples * longest**2,
+        pairs=n_samples * (everyone or n_samples),
+    )
+
+
+def size_of_batch(batch: Batch, everyone: int | None = None) -> Size:
+    """Size of a batch that was made."""
+    return size_of(batch.chunks, batch.n_samples, batch.slots.shape[1], everyone)
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """Bytes of a training step beyond what is held before the first one: linear in the largest micro-batch's `Size`.
+
+    Attributes:
+        constant: gradients and the optimizer's state among it.
+        kept, tokens, slots, attention, pairs: bytes for one of each.
+        margin: factor from what is expected to what is needed at most.
+    """
+
+    constant: float
+    kept: float
+    tokens: float
+    slots: float
+    attention: float
+    pairs: float
+    margin: float = 1.5
+
+    def bytes(self, size: Size) -> int:
+        """What is expected to be needed."""
+        return int(self.constant + np.dot(self._coefficients(), size))
+
+    def most(self, size: Size) -> int:
+        """What is needed at most."""
+        return int(self.margin * self.bytes(size))
+
+    def spare_tokens(self, size: Size, limit: int) -> int:
+        """Tokens that may be kept in place of ``size.kept``, so that `most` stays within ``limit``; negative where
+        nothing does."""
+        spare = limit / self.margin - self.bytes(size._replace(kept=0))
+        return int(spare / self.kept) if spare > 0 and self.kept else size.tokens if spare >= 0 else -1
+
+    def _coefficients(self) -> tuple[float, ...]:
+        return self.kept, self.tokens, self.slots, self.attention, self.pairs
+
+    def fit(self, sizes: Sequence[Size], peaks: Sequence[int]) -> MemoryModel:
+        """A model that explains measurements, and is this one where they say nothing.
+
+        Least squares of relative errors without negative coefficients. The margin is such that the larger ones of the
+        batches would have been told enough.
+
+        Args:
+            sizes: of the micro-batches that were tried.
+            peaks: bytes that were needed beyond what was held before the first one.
+        """
+        x = np.column_stack([np.ones(len(sizes)), np.array(sizes, dtype=np.float64)])
+        y = np.array(peaks, dtype=np.float64).clip(1)
+        expected = np.array([self.constant, *self._coefficients()])
+        rows = np.vstack([x * expected / y[:, None], PRIOR * np.eye(len(expected))])
+        found, _ = nnls(rows, np.concatenate([np.ones(len(y)), np.full(len(expected), PRIOR)]))
+        told = x @ (found * expected)
+        large = y >= y.max() / 2
+        margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large]).max()))
+        return MemoryModel(*(found * expected).tolist(), margin)
+
+
+def expected_model(encoder: Encoder, learned: int, *, half: bool, math: bool) -> MemoryModel:
+    """What the architecture lets expect, on the high side: a block keeps about 16 vectors for each of its positions.
+
+    Args:
+        learned: numbers that the run changes; each has a gradient, a step and two moments.
+        half: whether activations have 16 bits.
+        math: whether attention keeps its weights.
+    """
+    config, number = encoder.config, 2 if half else 4
+    vector = number * config.width
+    return MemoryModel(
+        constant=16.0 * learned + (64 << 20),
+        kept=16.0 * vector * config.asv_layers,
+        tokens=2.0 * vector,
+        slots=16.0 * vector * (config.sample_layers + 1),
+        attention=number * config.heads * (2.0 * config.sample_layers if math else 0.1),
+        pairs=8.0 * config.width,
+    )

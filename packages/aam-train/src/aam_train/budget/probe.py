@@ -1,0 +1,101 @@
+"""Real training steps that leave no trace, to see what they need of memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam_train.budget.cutting import Part
+from aam_train.budget.model import Size, size_of_batch
+from aam_train.budget.room import Meter
+from aam_train.compute import Update
+from aam_train.gradients import gradients
+from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.memory import MeasuredStep
+from aam_train.objective import Objective
+from aam_train.parallel.compat import local
+from aam_train.step import Step
+
+
+class Probe:
+    """Runs steps of a run that has not begun and measures them; see `probing`.
+
+    Attributes:
+        sizes, peaks: of all steps so far, on all processes: bytes beyond what was held before the first step.
+    """
+
+    def __init__(self, step: Step, objective: Objective, update: Update, maker: BatchMaker) -> None:
+        self.step, self.objective, self.update, self.maker = step, objective, update, maker
+        self.meter = Meter(step.device)
+        self.sizes: list[Size] = []
+        self.peaks: list[int] = []
+        self._held = self.meter.held()
+
+    def run(self, parts: Sequence[Part], draw: int = FIXED_DRAW) -> int:
+        """One step: forward, backward, update. Entered by all processes.
+
+        Args:
+            parts: what each of them has of the only micro-batch.
+
+        Returns:
+            Bytes that it needed beyond what was held before the first step, of the process that needed most.
+        """
+        ranks = self.step.strategy.ranks
+        part = parts[ranks.rank]
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept_tokens)]
+        give_back()
+        self.meter.reset()
+        self.step.train_mode()
+        self.update.optimizer.zero_grad(set_to_none=True)
+        gradients(self.step, self.objective, self.update, [batch])
+        self.update.apply()
+        size = size_of_batch(batch, sum(len(each.rows) for each in parts))
+        of_all = ranks.numbers([*size, self.meter.peak() - self._held]).astype(np.int64).tolist()
+        self.sizes += [Size(*each[:-1]) for each in of_all]
+        self.peaks += [each[-1] for each in of_all]
+        return int(max(each[-1] for each in of_all))
+
+
+@contextlib.contextmanager
+def probing(step: Step, objective: Objective, update: Update, maker: BatchMaker) -> Iterator[Probe]:
+    """A `Probe` before the first step of a run: weights, random numbers, loss scale and the optimizer, which must be
+    without a state yet, are afterwards as they were, bit for bit."""
+    assert not update.optimizer.state, "a run that has begun cannot be probed"
+    weights = _weights(step)
+    saved = {name: tensor.cpu().clone() for name, tensor in weights.items()}
+    scaler, phases = update.state(), dict(step.memory.peaks) if isinstance(step, MeasuredStep) else {}
+    devices = [step.device] if step.device.type == "cuda" else []
+    give_back()
+    try:
+        with torch.random.fork_rng(devices):
+            yield Probe(step, objective, update, maker)
+    finally:
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(saved[name])
+        update.optimizer.zero_grad(set_to_none=True)
+        update.optimizer.state.clear()
+        update.restore(scaler)
+        if isinstance(step, MeasuredStep):
+            step.memory.peaks, step.memory.steps = phases, 0
+        give_back()
+
+
+def _weights(step: Step) -> dict[str, Tensor]:
+    return {name: local(tensor.detach()) for name, tensor in step.model.state_dict().items()}
+
+
+def give_back() -> None:
+    """Return memory that is free but still held, so that figures before and after can be compared."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc
+        ctypes.CDLL(None).malloc_trim(0)
