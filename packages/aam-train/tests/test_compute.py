@@ -38,8 +38,10 @@ def encoder_step(data: RunData, compute: Compute | None = None) -> tuple[Step, O
     return step, objective
 
 
-def loss_and_gradients(data: RunData, step: Step, objective: Objective) -> tuple[float, dict[str, torch.Tensor]]:
-    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
+def loss_and_gradients(
+    data: RunData, step: Step, objective: Objective, kept_tokens: int | None = None
+) -> tuple[float, dict[str, torch.Tensor]]:
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING, kept_tokens)]
     true = objective.look_up(batch)
     step.train_mode()
     step.model.zero_grad()
@@ -66,10 +68,13 @@ def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
     step, objective = encoder_step(data)
     loss, gradients = loss_and_gradients(data, step, objective)
     prepare_model(step.model, ComputeOptions(gradient_checkpointing=True), Reporters())
-    calls = []
-    step.encoder.asv_encoder.transformer.blocks[0].register_forward_pre_hook(lambda *_: calls.append(1))
-    again, others = loss_and_gradients(data, step, objective)
-    assert len(calls) == 2 * len(data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].chunks)
+    calls: dict[str, int] = {}
+    for level in ("asv_encoder", "sample_encoder"):
+        block = getattr(step.encoder, level).transformer.blocks[0]
+        block.register_forward_pre_hook(lambda *_, level=level: calls.update({level: calls.get(level, 0) + 1}))
+    again, others = loss_and_gradients(data, step, objective, kept_tokens=0)
+    n_chunks = len(data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].chunks)
+    assert calls == {"asv_encoder": 2 * n_chunks, "sample_encoder": 2}
     assert again == loss
     assert all(torch.allclose(others[name], gradients[name], atol=1e-6) for name in gradients)
 

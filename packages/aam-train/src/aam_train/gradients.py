@@ -41,8 +41,15 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
     """
     try:
         return _gradients(step, objective, update, batches)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise TrainError(_out_of_memory(batches)) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: on a GPU PyTorch has a type for it, on a CPU only words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
@@ -101,6 +108,6 @@ def _out_of_memory(batches: list[Batch]) -> str:
     return (
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
         f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.slots.shape[1]:,} ASVs. "
-        "Lower --batch-size (--gradient-accumulation-steps keeps the step's size) or --token-limit, or give "
-        "--gradient-checkpointing"
+        "Give --max-memory-gb, or lower --batch-size (--gradient-accumulation-steps keeps the step's size) or "
+        "--token-limit"
     )

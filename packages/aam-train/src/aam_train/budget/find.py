@@ -88,8 +88,8 @@ def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
     ways += [] if batches.recompute else ["--gradient-checkpointing"]
     ways += ["a smaller --asv-chunk-size or --preset"]
     raise TrainError(
-        f"{_flag(batches.memory)}: training may take {limit / GB:.3g} GB, and {len(too_large):,} samples need more even "
-        f"one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or give {', or '.join(ways)}"
+        f"{_flag(batches.memory)}: training may take {limit / GB:.3g} GB, and {len(too_large):,} samples need more "
+        f"even one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or give {', or '.join(ways)}"
     )
 
 

@@ -112,7 +112,8 @@ class MemoryModel:
         told = x @ (found * expected)
         large = y >= y.max() / 2
         margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large]).max()))
-        return MemoryModel(*(found * expected).tolist(), margin)
+        constant, kept, tokens, slots, attention, pairs = (found * expected).tolist()
+        return MemoryModel(constant, kept, tokens, slots, attention, pairs, margin)
 
 
 def expected_model(encoder: Encoder, learned: int, *, half: bool, math: bool) -> MemoryModel:

@@ -1,0 +1,92 @@
+"""--auto-batch-size in a process that may have 4 GB, beside the largest size that really trains an epoch there.
+
+The largest size is found by brute force: a bisection over batch sizes, each a run of one epoch in a process under the
+same cap (RLIMIT_DATA), which either ends well or runs out of memory.
+
+    python benchmarks/auto_batch_size.py --json auto_batch_size.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+from pathlib import Path
+
+from machine import finish
+from uneven import watched, write_study
+
+from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_models.config import ModelOptions
+from aam_train.config import RunOptions
+from aam_train.experiment import PretrainConfig
+from aam_train.json_files import read_json_object
+from aam_train.memory_config import MemoryOptions
+from aam_train.run_pretrain import run_pretrain
+
+SAMPLES, CAP = 400, 4 * 10**9
+
+
+def train(study: Path, output: Path, batch_size: int, fraction: float) -> int:
+    """One epoch, in this process, under the cap; the batch size, found where it is given as 0."""
+    resource.setrlimit(resource.RLIMIT_DATA, (CAP, CAP))
+    auto = MemoryOptions(auto_batch_size=True, max_memory_fraction=fraction)
+    run_pretrain(
+        PretrainConfig(
+            TableOptions(study / "table.biom"),
+            RunOptions(output, epochs=1, batch_size=batch_size or 32, device="cpu"),
+            PhylogenyOptions(tree=study / "tree.nwk"),
+            sample=SampleOptions(rarefy_depth=0),
+            split=SplitOptions(test_size=0.05, val_size=0.05),
+            model=ModelOptions(preset="tiny"),
+            memory=MemoryOptions() if batch_size else auto,
+        )
+    )
+    batching = read_json_object(output / "checkpoints" / "last" / "train_state.json")["batching"]
+    return int(batching["batch_size"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fraction", type=float, default=1.0, help="--max-memory-fraction of the automatic run")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.child:
+        study, output, batch_size, fraction = options.child
+        print(json.dumps({"batch_size": train(Path(study), Path(output), int(batch_size), float(fraction))}))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder)
+        write_study(study, SAMPLES, smallest=60, largest=240)
+
+        def run(batch_size: int) -> int | None:
+            """The batch size of a run; None where it ran out of memory."""
+            arguments = [str(study), str(study / f"run-{batch_size}"), str(batch_size), str(options.fraction)]
+            status, found, _ = watched(Path(__file__), ["--child", *arguments])
+            if status and "memory" not in found["error"]:
+                raise SystemExit(f"batch size {batch_size}: {found['error']}")
+            return None if status else int(found["batch_size"])
+
+        found = run(0)
+        if found is None:
+            raise SystemExit("the automatic run ran out of memory")
+        print(f"found automatically: {found}", flush=True)
+        tried = {}
+        works, fails = found, None
+        size = found
+        while fails is None or fails - works > max(1, works // 50):
+            size = min(int(1.15 * works) + 1, 360) if fails is None else (works + fails) // 2
+            tried[size] = run(size) is not None
+            print(f"batch size {size}: {'trains an epoch' if tried[size] else 'runs out of memory'}", flush=True)
+            works, fails = (size, fails) if tried[size] else (works, size)
+            if works == 360:
+                break
+        print(f"largest that trains an epoch: {works}; found automatically: {found} ({found / works:.0%} of it)")
+    report = {"cap_bytes": CAP, "fraction": options.fraction, "found": found, "largest": works, "tried": tried}
+    finish({**report, "share": found / works}, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A study whose samples have from 2 to 5,000 ASVs, and processes whose memory is watched from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from biom.table import Table
+from scipy.sparse import csr_matrix
+
+SMALLEST, LARGEST, POOL, BASES = 2, 5000, 8000, 60
+
+
+def write_study(folder: Path, samples: int, *, smallest: int = SMALLEST, largest: int = LARGEST, seed: int = 0) -> None:
+    """``table.biom`` and ``tree.nwk``: numbers of ASVs evenly spread on a logarithmic scale, out of a pool of 8,000."""
+    random = np.random.default_rng(seed)
+    bases = np.array(list("ACGT"))
+    ids = sorted({"".join(row) for row in bases[random.integers(0, 4, (POOL + 100, BASES))]})[:POOL]
+    richness = np.rint(np.geomspace(smallest, largest, samples)).astype(int)
+    columns = [np.sort(random.choice(POOL, number, replace=False)) for number in richness]
+    counts = random.geometric(0.02, richness.sum()).astype(float)
+    pointer = np.concatenate([[0], np.cumsum(richness)])
+    matrix = csr_matrix((counts, np.concatenate(columns), pointer), shape=(samples, POOL))
+    with h5py.File(folder / "table.biom", "w") as file:
+        Table(matrix.T, ids, [f"S{number:03}" for number in range(samples)]).to_hdf5(file, "benchmark")
+    level = [f"{name}:{random.exponential():.4f}" for name in ids]
+    while len(level) > 1:
+        joined = [f"({','.join(level[i : i + 2])}):{random.exponential():.4f}" for i in range(0, len(level), 2)]
+        level = joined
+    (folder / "tree.nwk").write_text(level[0].rpartition(":")[0] + ";\n", encoding="ascii")
+
+
+def watched(script: Path, arguments: list[str]) -> tuple[int, dict[str, Any], int]:
+    """Run a script, which prints a line of JSON at last, and look at its resident memory every few milliseconds.
+
+    Returns:
+        Exit status, the JSON (empty after a failure), and the highest resident memory since ``before.txt``, which the
+        script writes into its working folder when training begins, in bytes.
+    """
+    child = subprocess.Popen([sys.executable, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    status, highest = Path(f"/proc/{child.pid}/status"), 0
+    while child.poll() is None:
+        try:
+            match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        except OSError:
+            break
+        highest = max(highest, 1024 * int(match[1]) if match else 0)
+        time.sleep(0.004)
+    out, err = child.communicate()
+    if child.returncode:
+        return child.returncode, {"error": err.decode()[-600:]}, highest
+    return 0, json.loads(out.decode().splitlines()[-1]), highest

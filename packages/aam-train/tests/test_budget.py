@@ -1,0 +1,284 @@
+"""Batches by what they need of memory: what is planned, what is tried, and what a run makes of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aam_models.batch import Chunk
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_train.architecture import new_encoder_config
+from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
+from aam_train.budget.model import MemoryModel, Size, size_of, size_of_batch
+from aam_train.budget.probe import probing
+from aam_train.budget.room import Meter, host_bounds, room
+from aam_train.checkpoint import LAST
+from aam_train.collate import Masking, recomputed
+from aam_train.compute import Compute
+from aam_train.compute_config import ComputeOptions
+from aam_train.errors import TrainError
+from aam_train.experiment import PretrainConfig
+from aam_train.json_files import read_json_object
+from aam_train.loading import BatchRequest, TrainingPlan
+from aam_train.memory import build_update
+from aam_train.memory_config import MemoryOptions
+from aam_train.model_records import read_training
+from aam_train.objective import Objective, Weights
+from aam_train.objective_config import PretrainObjective
+from aam_train.optim import build_optimizer
+from aam_train.optimizer_config import OptimizerOptions
+from aam_train.reporting.jsonl import read_records
+from aam_train.run_data import RunData
+from aam_train.run_pretrain import run_pretrain
+from aam_train.step import Step
+
+MASKING = Masking(0.15, 0.15)
+WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
+CPU = torch.device("cpu")
+MODEL = MemoryModel(constant=1e6, kept=1000.0, tokens=10.0, slots=2000.0, attention=4.0, pairs=50.0, margin=1.1)
+SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**7, 10**4)))
+
+
+def chunk(start: int, stop: int, length: int) -> Chunk:
+    return Chunk(start, stop, length, True, 0, 0)
+
+
+def test_the_last_chunks_keep_their_activations() -> None:
+    chunks = chunk(0, 4, 10), chunk(4, 8, 11), chunk(8, 10, 12)
+    assert [c.n_tokens for c in chunks] == [40, 44, 24]
+
+    def again(kept: int | None) -> list[bool]:
+        return [c.recompute for c in recomputed(chunks, kept)]
+
+    assert again(None) == again(108) == [False, False, False]
+    assert again(107) == again(68) == [True, False, False]
+    assert again(67) == again(24) == [True, True, False]
+    assert again(23) == again(0) == [True, True, True]
+    assert size_of(recomputed(chunks, 68), 3, 5) == Size(kept=68, tokens=108, slots=15, attention=75, pairs=9)
+    assert size_of(recomputed(chunks, 0), 3, 5, everyone=6) == Size(44, 108, 15, 75, 18)  # one chunk is always there
+
+
+def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
+    rows = data.rows["train"][:6]
+    cutting = MemoryCutting(data.maker.samples, data.maker.collator, MODEL, 10**9, 6, recompute=None)
+    for kept in (None, 0, 500):
+        batch = data.maker[BatchRequest(rows, 3, MASKING, kept)]
+        assert size_of_batch(batch) == cutting.size(data.maker.samples.samples(rows, 3), kept_tokens=kept)
+
+
+@given(st.lists(SIZES, min_size=8, max_size=20))
+def test_a_fit_finds_the_bytes_that_measurements_say(sizes: list[Size]) -> None:
+    prior = replace(MODEL, constant=3e6, kept=500.0, slots=3000.0, attention=1.0)
+    found = prior.fit(sizes, [MODEL.bytes(size) for size in sizes])
+    assert 1.03 <= found.margin <= 1.3
+    for size in sizes:
+        if MODEL.bytes(size) >= max(map(MODEL.bytes, sizes)) / 2:
+            assert MODEL.bytes(size) <= found.most(size) <= 1.6 * MODEL.bytes(size)
+
+
+@given(SIZES, st.integers(10**6, 10**10))
+def test_as_many_tokens_are_kept_as_fit(size: Size, limit: int) -> None:
+    spare = MODEL.spare_tokens(size, limit)
+    if spare >= 0:
+        assert MODEL.most(size._replace(kept=spare)) <= limit < MODEL.most(size._replace(kept=spare + 2))
+    else:
+        assert MODEL.most(size._replace(kept=0)) > limit - 2
+
+
+@pytest.mark.parametrize("recompute", [None, False, True])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: int, recompute: bool | None) -> None:
+    samples, rows = data.maker.samples, data.rows["train"]
+    alone = MemoryCutting(samples, data.maker.collator, MODEL, 0, 4, recompute=recompute)
+    largest = max(alone.least([sample], processes) for sample in samples.samples(rows, 5))
+    counts = []
+    for limit in (int(1.01 * largest), 2 * largest, 100 * largest):
+        cutting = MemoryCutting(samples, data.maker.collator, MODEL, limit, 8, recompute=recompute)
+        step = cutting.cut(rows, 5, processes)
+        assert sorted(np.concatenate([part.rows for micro in step for part in micro])) == sorted(rows)
+        assert all(len(part.rows) for micro in step for part in micro)
+        for micro in step:
+            everyone = sum(len(part.rows) for part in micro)
+            assert everyone <= 8
+            for part in micro:
+                size = cutting.size(samples.samples(part.rows, 5), everyone, part.kept_tokens)
+                assert MODEL.most(size) <= limit
+        counts.append(len(step))
+    assert counts[0] > counts[2] == -(-len(rows) // 8)
+    even = EvenCutting(8, recompute=recompute is True).cut(rows, 5, processes)
+    assert [[part.rows.tolist() for part in micro] for micro in even] == [
+        [part.rows.tolist() for part in micro] for micro in step
+    ]
+
+
+def test_large_samples_go_together_and_none_alone_while_others_fit(data: RunData) -> None:
+    samples, rows = data.maker.samples, data.rows["train"]
+    richness = {row: len(samples.sample(row, 0).asv_rows) for row in rows.tolist()}
+    two = max(richness.values()) * 2 * 41
+    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, margin=1.0)  # tokens alone, shared ones once
+    cutting = MemoryCutting(samples, data.maker.collator, model, two, 8, recompute=False)
+    step = [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
+    assert all(len(micro) >= 2 for micro in step)
+    assert all(
+        min(richness[row] for row in left) >= max(richness[row] for row in right) for left, right in pairwise(step)
+    )
+
+
+def test_steps_of_a_wanted_size() -> None:
+    plan = TrainingPlan(np.arange(23), 4, 1, MASKING, step_size=12)
+    assert [[len(request.rows) for request in step] for step in plan.epoch(0)] == [[4, 4, 4], [4, 4, 3]]
+
+
+def tried(data: RunData, precision: str = "none", optimizer: str = "adamw"):
+    torch.manual_seed(0)
+    small = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
+    step = Step(build_encoder(new_encoder_config(small, 150, WEIGHTS)), CPU, compute=Compute(CPU, precision))
+    options = OptimizerOptions(optimizer=optimizer)  # type: ignore[arg-type]
+    update = build_update(step, build_optimizer(step.model, options), 1.0)
+    return step, Objective(WEIGHTS, MASKING, data.pairs), update
+
+
+@pytest.mark.parametrize(("precision", "optimizer"), [("none", "adamw"), ("fp16", "sgd")])
+def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: str) -> None:
+    step, objective, update = tried(data, precision, optimizer)
+    weights = {name: tensor.clone() for name, tensor in step.model.state_dict().items()}
+    state, groups = update.state(), [{**group, "params": 0} for group in update.optimizer.param_groups]
+    generator = torch.get_rng_state()
+    with probing(step, objective, update, data.maker) as probe:
+        peaks = [probe.run([Part(data.rows["train"][:n], kept)]) for n, kept in ((2, None), (8, None), (8, 0))]
+        changed = step.model.state_dict()
+        assert any(not torch.equal(changed[name], weights[name]) for name in weights)
+    assert all(peak > 0 for peak in peaks)
+    assert peaks == probe.peaks
+    assert [size.slots for size in probe.sizes[1:]] == [probe.sizes[1].slots] * 2
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in step.model.state_dict().items())
+    assert all(p.grad is None for p in step.model.parameters())
+    assert not update.optimizer.state
+    assert update.state() == state
+    assert [{**group, "params": 0} for group in update.optimizer.param_groups] == groups
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux alone")
+def test_the_peak_is_that_since_the_last_reset() -> None:
+    meter = Meter(CPU)
+    meter.reset()
+    before = meter.peak()
+    torch.ones(30_000_000).sum()
+    assert 110e6 < meter.peak() - before < 180e6
+    meter.reset()
+    assert meter.peak() - before < 60e6
+
+
+ROOM = """
+import resource
+import torch
+from aam_train.budget.room import of_process, room
+cpu = torch.device("cpu")
+free = room(cpu, 1.0)
+cap = of_process("VmData") + 500_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
+capped = room(cpu, 1.0)
+assert 400_000_000 < capped <= 500_000_000 or free < 500_000_000, (free, capped)
+assert room(cpu, 1.0, processes=2) < capped
+assert room(cpu, 0.5) < capped
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+def test_room_is_bounded_by_the_limits_of_the_process() -> None:
+    subprocess.run([sys.executable, "-c", ROOM], check=True)
+    assert room(CPU, 0.5) < room(CPU, 1.0)
+    assert all(limit > held > 0 for limit, held in host_bounds())
+
+
+def losses(run: Path) -> list[float]:
+    return [record["loss"]["total"] for record in read_records(run / "metrics.jsonl") if record["kind"] == "step"]
+
+
+def test_a_generous_limit_changes_nothing(pretrain_config: Callable[..., PretrainConfig], tmp_path: Path) -> None:
+    plain = run_pretrain(pretrain_config(tmp_path / "plain"), quiet=True)
+    limited = run_pretrain(pretrain_config(tmp_path / "limited", memory=MemoryOptions(max_memory_gb=4.0)), quiet=True)
+    assert losses(limited) == losses(plain)
+
+
+def test_a_tight_limit_makes_smaller_micro_batches_of_the_same_steps(
+    pretrain_config: Callable[..., PretrainConfig], tmp_path: Path
+) -> None:
+    """Without pairs, which are those of micro-batches, the losses are the same."""
+    objective = PretrainObjective(penalty=0.0)
+    run = {"batch_size": 14, "seed": 5}
+    plain = run_pretrain(pretrain_config(tmp_path / "plain", run, objective=objective), quiet=True)
+    memory = MemoryOptions(target_effective_batch_size=14)
+    parts = pretrain_config(tmp_path / "parts", {"batch_size": 3, "seed": 5}, objective=objective, memory=memory)
+    assert losses(run_pretrain(parts, quiet=True)) == pytest.approx(losses(plain), rel=1e-5)
+
+
+def test_the_size_that_was_found_is_kept_when_the_run_continues(
+    pretrain_config: Callable[..., PretrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def settings(folder: str, epochs: int, resume: str | None = None) -> PretrainConfig:
+        run = {"epochs": epochs, "batch_size": 32, "resume_from": resume, "patience": 0}
+        memory = MemoryOptions(auto_batch_size=True, max_memory_gb=0.4)
+        model = ModelOptions(preset="tiny", embedding_dim=128, attention_heads=2, attention_layers=4)
+        constant = OptimizerOptions(scheduler="cosine", warmup_steps=0.0, lr=1e-3)
+        return pretrain_config(tmp_path / folder, run, memory=memory, model=model, optimizer=constant)
+
+    run = run_pretrain(settings("run", 2))
+    text = capsys.readouterr().err
+    found = read_json_object(run / "checkpoints" / LAST / "train_state.json")["batching"]
+    n_train = read_training(run / "checkpoints" / LAST).samples["train"]
+    assert 1 <= found["batch_size"] <= n_train
+    assert f"batch size {found['batch_size']}: steps may take 0.4 GB" in text
+    assert found["limit"] == 4e8
+    assert asdict(MemoryModel(**found["model"])) == found["model"]
+    run_pretrain(settings("run", 3, "auto"))
+    assert "memory: a batch" not in capsys.readouterr().err
+    again = read_json_object(run / "checkpoints" / LAST / "train_state.json")
+    assert again["batching"] == found
+    assert again["step"] == 3 * -(-n_train // found["batch_size"])
+
+
+def test_samples_that_cannot_fit_are_named_with_what_helps(
+    pretrain_config: Callable[..., PretrainConfig], tmp_path: Path
+) -> None:
+    config = pretrain_config(tmp_path / "run", memory=MemoryOptions(max_memory_gb=0.01))
+    message = r"--max-memory-gb 0\.01: training may take 0\.01 GB, and \d+ samples need more even one by one: "
+    message += r"S\d+ \(\d+ ASVs\), .*Allow more, or give .*--gradient-checkpointing, or a smaller"
+    with pytest.raises(TrainError, match=message):
+        run_pretrain(config, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_memory_fraction": 0.5}, "--max-memory-fraction 0.5 goes with --auto-batch-size"),
+        ({"auto_batch_size": True, "max_memory_fraction": 1.5}, "must be above 0 and at most 1"),
+        ({"target_effective_batch_size": 0}, "--target-effective-batch-size 0: must be 1 or more"),
+        ({"max_memory_gb": 0.0}, "--max-memory-gb 0.0: must be a number above 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        MemoryOptions(**values)  # type: ignore[arg-type]
+
+
+def test_what_excludes_each_other(pretrain_config: Callable[..., PretrainConfig], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--batch-size 5 and --auto-batch-size exclude each other"):
+        pretrain_config(tmp_path, memory=MemoryOptions(auto_batch_size=True))
+    run = {"gradient_accumulation_steps": 2}
+    with pytest.raises(ValueError, match="--gradient-accumulation-steps and --target-effective-batch-size exclude"):
+        pretrain_config(tmp_path, run, memory=MemoryOptions(target_effective_batch_size=8))
+    assert ComputeOptions().gradient_checkpointing is None
