@@ -39,6 +39,7 @@ from aam_train.objective import Objective, Weights
 from aam_train.objective_config import PretrainObjective
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.parallel.shares import cut
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import run_pretrain
@@ -186,6 +187,7 @@ ROOM = """
 import resource
 import torch
 from aam_train.budget.room import of_process, room
+from aam_train.gradients import is_out_of_memory
 cpu = torch.device("cpu")
 free = room(cpu, 1.0)
 cap = of_process("VmData") + 500_000_000
@@ -194,6 +196,12 @@ capped = room(cpu, 1.0)
 assert 400_000_000 < capped <= 500_000_000 or free < 500_000_000, (free, capped)
 assert room(cpu, 1.0, processes=2) < capped
 assert room(cpu, 0.5) < capped
+try:
+    torch.empty(250_000_000)
+except RuntimeError as error:
+    assert is_out_of_memory(error), error
+else:
+    raise AssertionError("the cap does not hold")
 """
 
 
@@ -282,3 +290,16 @@ def test_what_excludes_each_other(pretrain_config: Callable[..., PretrainConfig]
     with pytest.raises(ValueError, match="--gradient-accumulation-steps and --target-effective-batch-size exclude"):
         pretrain_config(tmp_path, run, memory=MemoryOptions(target_effective_batch_size=8))
     assert ComputeOptions().gradient_checkpointing is None
+
+
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 10), st.integers(1, 200))
+def test_passes_are_cut_by_number_and_by_padded_size(sizes: list[int], at_once: int, most: int) -> None:
+    parts = cut(np.array(sizes, dtype=np.int64), at_once, most)
+    assert [size for part in parts for size in sizes[part]] == sizes
+    for part in parts:
+        inside = sizes[part]
+        assert 1 <= len(inside) <= at_once
+        assert len(inside) == 1 or len(inside) * max(inside) <= most
+    for left, right in pairwise(parts):
+        further = sizes[left.start : right.start + 1]
+        assert len(further) > at_once or len(further) * max(further) > most

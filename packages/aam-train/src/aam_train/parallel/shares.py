@@ -22,6 +22,8 @@ def run_shared(
     run: Callable[[np.ndarray], tuple[Tensor, ...]],
     *,
     one_row_each: bool = True,
+    sizes: np.ndarray | None = None,
+    most: int = 0,
 ) -> tuple[Tensor, ...]:
     """Run everything, at most ``at_once`` things a call.
 
@@ -29,19 +31,34 @@ def run_shared(
         things: [R], at least one.
         run: gives tensors of equally many rows, the same number of tensors always.
         one_row_each: whether each thing has one row, which is checked.
+        sizes: int64 [R], to which the things of a call are padded: to the largest of them.
+        most: of these a call has no more in all, unless one thing alone does.
 
     Returns:
         The same tensors for all R things, in their order, on every process.
     """
     shares = np.array_split(things, ranks.size)
+    sizes = np.ones(len(things), dtype=np.int64) if sizes is None else sizes
+    cuts = [cut(share, at_once, most or at_once) for share in np.array_split(sizes, ranks.size)]
     mine = shares[ranks.rank]
-    rounds = -(-len(shares[0]) // at_once)  # the first share is the largest
     found: list[tuple[Tensor, ...]] = []
-    for number in range(rounds):
-        part = mine[number * at_once : (number + 1) * at_once]
+    for number in range(max(map(len, cuts))):
+        part = mine[cuts[ranks.rank][number]] if number < len(cuts[ranks.rank]) else mine[:0]
         result = run(part if len(part) else things[:1])
         found.append(result if len(part) else tuple(tensor[:0] for tensor in result))
     columns = [torch.cat(column) for column in zip(*found, strict=True)]
-    sizes = ranks.numbers([len(columns[0])])[:, 0].astype(int).tolist()
-    assert not one_row_each or sizes == [len(share) for share in shares]
-    return tuple(ranks.collect(column, sizes) for column in columns)
+    lengths = ranks.numbers([len(columns[0])])[:, 0].astype(int).tolist()
+    assert not one_row_each or lengths == [len(share) for share in shares]
+    return tuple(ranks.collect(column, lengths) for column in columns)
+
+
+def cut(sizes: np.ndarray, at_once: int, most: int) -> list[slice]:
+    """Runs of at most ``at_once`` things that, padded to their largest, have no more than ``most`` in all; none empty."""
+    found, start, largest = [], 0, 0
+    for place, size in enumerate(sizes.tolist()):
+        largest = max(largest, size)
+        number = place - start
+        if number and (number == at_once or (number + 1) * largest > most):
+            found.append(slice(start, place))
+            start, largest = place, size
+    return [*found, slice(start, len(sizes))] if len(sizes) else []
