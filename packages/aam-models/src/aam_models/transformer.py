@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+from aam_models.recomputed_inputs import gelu_linear, norm_linear
 
 
 class Block(nn.Module):
@@ -20,17 +24,23 @@ class Block(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
         self.mlp_norm = nn.LayerNorm(width)
+        # an nn.Sequential for the names of its weights, which published models have
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y] is True where a position may be attended to."""
         rows, positions, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(rows, positions, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        qkv = norm_linear(x, self.attention_norm, self.qkv)
+        # split, whose gradient is one concatenation: that of unbinding a [3, X, H, Y, D / H] view is copied twice
+        query, key, value = (
+            part.view(rows, positions, self.heads, width // self.heads).transpose(1, 2)
+            for part in qkv.split(width, dim=-1)
+        )
         attention_mask = None if mask is None else mask[:, None, None, :]
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         x = x + self.attention_out(attended.transpose(1, 2).reshape(rows, positions, width))
-        return x + self.mlp(self.mlp_norm(x))
+        first, last = cast(nn.Linear, self.mlp[0]), cast(nn.Linear, self.mlp[2])
+        return x + gelu_linear(norm_linear(x, self.mlp_norm, first), last)
 
 
 class Transformer(nn.Module):
