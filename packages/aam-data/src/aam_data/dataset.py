@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from aam_data.rarefaction import Rarefier
 
 if TYPE_CHECKING:
     from aam_data.study import Study
+
+_DRAWN_AT_ONCE = 4096  # samples, where only their ASVs are asked for
 
 
 class Sample(NamedTuple):
@@ -73,6 +76,15 @@ class SampleDataset:
             reads_cut = float(reads.sum() - drawn.counts[kept].sum())
             samples.append(Sample(row, asv_rows[kept], counts[kept], reads_cut, stop - start - limit))
         return samples
+
+    def drawn_asvs(self, rows: np.ndarray, draws: Sequence[int]) -> np.ndarray:
+        """ASVs that any of the samples ``rows`` has in any of these draws, int64, ascending."""
+        found = np.zeros(self.study.table.n_features, dtype=bool)
+        for draw in draws:
+            for start in range(0, len(rows), _DRAWN_AT_ONCE):
+                for sample in self.samples(rows[start : start + _DRAWN_AT_ONCE], draw):
+                    found[sample.asv_rows] = True
+        return np.flatnonzero(found)
 
     def are_fixed(self, rows: np.ndarray) -> bool:
         """Whether every draw of these samples is the same."""

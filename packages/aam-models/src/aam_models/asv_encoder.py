@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aam_models.batch import AsvOutput, Batch, Chunk
 from aam_models.config import EncoderConfig
+from aam_models.outputs import EVERYTHING, Outputs
 from aam_models.pooling import AttentionPooling
 from aam_models.transformer import Transformer
 
@@ -41,26 +42,25 @@ class AsvEncoder(nn.Module):
         self.pooling = AttentionPooling(config.width, config.heads)
         self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
 
-    def forward(self, batch: Batch) -> AsvOutput:
-        """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits.
+    def forward(self, batch: Batch, outputs: Outputs = EVERYTHING) -> AsvOutput:
+        """[U, L] tokens -> [U, D] embeddings and, where bases are masked and wanted, [M, n_bases] logits.
 
         In training the logits are there with a head, also none of them (M = 0): which weights have a gradient must not
         depend on the batch, since processes with different batches add their gradients up.
         """
         embeddings, logits = [], []
+        head = self.nucleotide_head if outputs.nucleotides else None
         for chunk in batch.chunks:
             mask = self._mask(batch, chunk)
             tokens, sites = self._embed(batch, chunk)
             x = self.transformer(tokens, mask)
             pooled = self.pooling(x, mask)
             embeddings.append(pooled + scaled_sum(sites, mask) if self.site_sum else pooled)
-            if self.nucleotide_head is not None and chunk.last_masked > chunk.first_masked:
+            if head is not None and chunk.last_masked > chunk.first_masked:
                 masked = slice(chunk.first_masked, chunk.last_masked)
-                logits.append(
-                    self.nucleotide_head(x[batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]])
-                )
-        if self.training and self.nucleotide_head is not None and not logits:
-            logits.append(self.nucleotide_head(x[:0, 0]))
+                logits.append(head(x[batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]]))
+        if self.training and head is not None and not logits:
+            logits.append(head(x[:0, 0]))
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
     def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:
