@@ -39,13 +39,17 @@ class SampleCounts(NamedTuple):
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         if indptr[-1] <= _AT_ONCE:
-            gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-            return SampleCounts(indptr, self.indices[gather], self.counts[gather])
+            return SampleCounts(indptr, *self._entries(rows, indptr))
         indices, counts = (np.empty(indptr[-1], values.dtype) for values in (self.indices, self.counts))
         for part in _stretches(indptr):
-            taken, place = self.take(rows[part]), slice(indptr[part.start], indptr[part.stop])
-            indices[place], counts[place] = taken.indices, taken.counts
+            place = slice(indptr[part.start], indptr[part.stop])
+            within = indptr[part.start : part.stop + 1] - place.start
+            indices[place], counts[place] = self._entries(rows[part], within)
         return SampleCounts(indptr, indices, counts)
+
+    def _entries(self, rows: np.ndarray, indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], np.diff(indptr))
+        return self.indices[gather], self.counts[gather]
 
     def parts(self) -> Iterator[tuple[slice, SampleCounts]]:
         """All samples, some neighbours at a time, without copying their counts: which they are, and their counts."""
