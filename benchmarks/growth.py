@@ -175,7 +175,7 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
     started = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log)
-    stopped = watch(process.pid, folder / "run" / "metrics.jsonl", steps)
+    stopped, cpu_a_step = watch(process.pid, folder / "run" / "metrics.jsonl", steps)
     _, status, usage = os.wait4(process.pid, 0)  # this process's own memory and time
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
@@ -189,7 +189,9 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
         "steps_run": len(each),
         "steps_of_epoch": total,
         "seconds_a_step": mean,
+        "cpu_seconds_a_step": cpu_a_step,
         "epoch_seconds": mean * total,
+        "epoch_cpu_seconds": cpu_a_step * total,
         "wait_share": float(np.mean([record["data_wait"] for record in each[1:]])),
         "seconds_in_all": seconds,
         "cpu_seconds": usage.ru_utime,
@@ -208,16 +210,29 @@ def train(folder: Path) -> int:
     return 0
 
 
-def watch(pid: int, metrics: Path, steps: int) -> bool:
-    """Until the process has ended, by itself or after ``steps`` steps (0: all) by our signal; says whether by that."""
-    asked = False
+def watch(pid: int, metrics: Path, steps: int) -> tuple[bool, float]:
+    """Until the process has ended, by itself or after ``steps`` steps (0: all) by our signal.
+
+    Returns:
+        Whether it was our signal, and the processor time of a step (of all steps but those of the first look).
+    """
+    asked, looks = False, list[tuple[int, float]]()
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.2)
         done = metrics.read_text().count('"kind": "step"') if metrics.exists() else 0
+        if done and not asked and (not looks or done > looks[-1][0]):
+            looks.append((done, processor_time(pid)))
         if steps and done > steps and not asked:
             os.kill(pid, signal.SIGTERM)
             asked = True
-    return asked
+    (first, before), (last, after) = looks[0], looks[-1]
+    return asked, (after - before) / max(last - first, 1)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of user time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def split_sizes(folder: Path) -> dict[str, int]:
@@ -246,7 +261,8 @@ def measure(samples: int, options: argparse.Namespace) -> dict[str, Any]:
             print(
                 f"  aam train: {row['epoch_seconds']:.1f} s an epoch ({'sampled, ' if sampled else ''}"
                 f"{row['steps_run']:,} of {row['steps_of_epoch']:,} steps), {row['peak_mb']:.0f} MB at most, "
-                f"{1e6 * row['epoch_seconds'] / nonzeros:.2f} us a nonzero, "
+                f"{1e6 * row['epoch_seconds'] / nonzeros:.0f} us a nonzero, of processor time "
+                f"{1e6 * row['epoch_cpu_seconds'] / nonzeros:.0f}, "
                 f"{row['wait_share']:.1%} of the time waiting for data",
                 flush=True,
             )

@@ -176,6 +176,9 @@ def test_validation_encodes_every_asv_once_and_once_more_masked(data: RunData) -
         metrics = EncoderValidator(data.maker, objective, rows, asvs, 2)(step)
     assert found["ASVs"] == 2 * len(asvs)
     assert {"unifrac_r", "faith_pd_r", "nucleotide_accuracy", "count_mse"} <= metrics.keys()
+    with calls() as found:
+        EncoderValidator(data.maker, Objective(Weights(nucleotides=1.0), Masking(0.2)), rows, asvs, 2)(step)
+    assert (found["ASVs"], found["SampleEncoder"]) == (len(asvs), 0)
 
 
 def test_without_rarefaction_a_frozen_run_keeps_samples_and_no_asvs(

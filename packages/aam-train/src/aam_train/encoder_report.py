@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aam_data.config import UnifracMetric
-from aam_train.inference import encoded_once, predict_masked_bases, predict_taxa
+from aam_train.inference import predict_masked_bases, predict_taxa
 from aam_train.loading import FIXED_DRAW
 from aam_train.metrics import mean_absolute_error
 from aam_train.objective import Objective
@@ -59,25 +59,24 @@ def judge(
         metric: of the distances.
         constants: see `constants_of`.
     """
-    rows = data.rows["test"]
-    if len(rows) < 2:
-        return {"part": "test", "samples": len(rows)}
-    with encoded_once(step, data.maker, rows, [FIXED_DRAW]):
-        return _judge(step, data, objective, batch_size, report, metric, constants)
+    if len(data.rows["test"]) < 2:
+        return {"part": "test", "samples": len(data.rows["test"])}
+    validate = validator(data, objective, "test", batch_size)
+    with validate.encoded(step):
+        return _judge(step, data, validate, report, metric, constants)
 
 
 def _judge(
     step: Step,
     data: RunData,
-    objective: Objective,
-    batch_size: int,
+    validate: EncoderValidator,
     report: Path | None,
     metric: UnifracMetric,
     constants: dict[str, float],
 ) -> dict[str, Any]:
     from aam_train.reporting.plots import plot_scatter
 
-    validate = validator(data, objective, "test", batch_size)
+    objective = validate.objective
     results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "metric": METRIC_NAMES[metric]}
     results["aam"], found = validate.measure(step)
     constant: dict[str, float] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -80,8 +81,15 @@ class EncoderValidator:
     def measure(self, step: Step) -> tuple[dict[str, float], Compared]:
         """The metrics, and what those of samples are made of. Every ASV is encoded once, and once more with bases
         masked."""
-        with encoded_once(step, self.maker, self.rows, [FIXED_DRAW]):
+        with self.encoded(step):
             return self._measure(step)
+
+    def encoded(self, step: Step) -> AbstractContextManager[None]:
+        """In here the ASVs of the samples are known, where anything but masked bases is judged."""
+        weights = self.objective.weights
+        if weights.unifrac or weights.faith_pd or weights.counts or weights.taxonomy:
+            return encoded_once(step, self.maker, self.rows, [FIXED_DRAW])
+        return nullcontext()
 
     def _measure(self, step: Step) -> tuple[dict[str, float], Compared]:
         weights = self.objective.weights
