@@ -270,7 +270,7 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "feature twice": (indices(0, 2, 1, 1, 1, 3), r"1 of 6 counts repeat a feature of their sample \(\(s3, f2\)"),
     "not a number": (counts(5, 1, np.nan, 9, 2, 7), r"1 of 6 counts are not finite \(\(s2, f2\) = nan\)"),
     "infinite": (counts(5, 1, 3, np.inf, 2, 7), r"1 of 6 counts are not finite \(\(s3, f2\) = inf\)"),
-    "negative": (counts(5, 1, 3, 9, -2, 7), r"1 of 6 counts are negative \(\(s3, f3\) = -2.0\)"),
+    "negative": (counts(5, 1, 3, 9, -2, 7), r"1 of 6 counts are negative \(\(s3, f3\) = -2\)"),
     "inexact": (counts(5, 1, 3, 9, 2, 2**54), r"add up to 2\^53 or more.*\(s3, f4\) = 1.8"),
     "repeated sample": (sample_ids("s1", "s2", "s1"), r"sample ids that appear more than once \(s1\)"),
     "empty id": (sample_ids("s1", " ", "s3"), r"empty sample ids \(number 2\)"),

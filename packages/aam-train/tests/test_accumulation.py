@@ -9,6 +9,7 @@ import torch
 from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_models.encoder import Encoder
+from aam_models.outputs import EVERYTHING
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
@@ -69,7 +70,7 @@ def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) ->
     assert data.pairs is not None
     total, count = 0.0, 0
     for request in TrainingPlan(data.rows["train"], 5, 1, MASKING, 3).epoch(0)[0]:
-        embeddings = step.run(data.maker[request]).encoded.sample_embeddings
+        embeddings = step.run(data.maker[request], EVERYTHING).encoded.sample_embeddings
         true = data.pairs.pairs(request.rows, request.rows, request.draw)
         for i, j in zip(*np.triu_indices(len(request.rows), 1), strict=True):
             distance = head(embeddings[i : i + 1], embeddings[j : j + 1]).item()

@@ -27,7 +27,9 @@ from aam_models.folders import new_folder
 from aam_models.head_config import HeadOptions
 from aam_models.link_config import OutputOptions
 from aam_models.model_folder import load_model, save_model
+from aam_models.outputs import PREDICTION
 from aam_train.compute import Update
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.experiment import TrainConfig
 from aam_train.gradients import gradients
 from aam_train.inference import run_samples
@@ -152,8 +154,11 @@ def build(combination: Combination, make: Callable[..., TrainConfig], files: Pat
     return make(folder / "run", **sections)
 
 
-def embeddings(study: Study) -> torch.Tensor:
-    return torch.randn(study.table.n_samples, 16, generator=torch.Generator().manual_seed(0))
+def embeddings(study: Study) -> EmbeddingTable:
+    rows = np.arange(study.table.n_samples)
+    table = EmbeddingTable(rows, len(rows), 16, torch.device("cpu"))
+    table.put(torch.from_numpy(rows), torch.randn(len(rows), 16, generator=torch.Generator().manual_seed(0)))
+    return table
 
 
 def prepare(config: TrainConfig, study: Study) -> Prepared:
@@ -170,7 +175,7 @@ def prepare(config: TrainConfig, study: Study) -> Prepared:
 def predict(step: Step, ready: Prepared, preprocessor: Preprocessor) -> list[np.ndarray]:
     """Everything that is predicted, in the targets' own terms."""
     rows = np.arange(24)
-    outputs = run_samples(step, ready.data.maker, rows, 7).outputs
+    outputs = run_samples(step, ready.data.maker, rows, 7, PREDICTION).outputs
     assert outputs is not None
     found = make_predictions(preprocessor, rows, outputs, ready.data.scales)
     shares = [] if found.probabilities is None else [found.probabilities]

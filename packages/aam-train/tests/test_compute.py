@@ -10,6 +10,7 @@ import torch
 from aam_models.batch import AsvOutput
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config import ModelOptions
+from aam_models.outputs import EVERYTHING
 from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
@@ -59,9 +60,9 @@ def test_16_bit_losses_are_near_those_of_float32_and_outputs_are_float32(data: R
     assert loss != exact
     assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
-    encoded = step.run(batch).encoded
+    encoded = step.run(batch, EVERYTHING).encoded
     assert {x.dtype for x in encoded if x is not None} == {torch.float32}
-    assert isinstance(step.encode_asvs(batch), AsvOutput)
+    assert isinstance(step.encode_asvs(batch, EVERYTHING), AsvOutput)
 
 
 def test_recomputation_gives_the_same_gradients(data: RunData) -> None:

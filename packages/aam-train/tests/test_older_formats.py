@@ -15,6 +15,7 @@ from aam_data.rarefaction import Rarefier
 from aam_data.study import read_study
 from aam_models.folders import verify_folder
 from aam_models.model_folder import load_model
+from aam_models.outputs import EMBEDDINGS
 from aam_train.config import PredictOptions
 from aam_train.experiment import PredictConfig
 from aam_train.inference import run_samples
@@ -59,7 +60,8 @@ def test_embeddings_are_the_same(version: str) -> None:
     assert read_training(folder).command == "pretrain"
     maker = build_maker(study, Rarefier(study.table, preprocessor.rarefy_depth, preprocessor.seed), preprocessor, 0)
     step = Step(load_model(folder), torch.device("cpu"))
-    found = run_samples(step, maker, np.arange(study.table.n_samples), 32).embeddings
+    found = run_samples(step, maker, np.arange(study.table.n_samples), 32, EMBEDDINGS).embeddings
+    assert found is not None
     ids, expected = numbers(folder.parent / "encoder.tsv")
     assert study.table.sample_ids.tolist() == ids
     assert found == pytest.approx(expected, abs=1e-6)

@@ -36,7 +36,7 @@ def canonical_features(
         DataError: no reads, features without a sequence (unless they may be dropped), none left, or sequences so long
             that their codes need more than ``max_input_gb``.
     """
-    observed = np.bincount(table.data.indices, minlength=table.n_features) > 0
+    observed = table.samples_per_feature() > 0
     if not observed.any():
         raise DataError("no sample has reads", file=options.table)
     missing = observed & found.missing()
@@ -71,9 +71,7 @@ def _merged_ids(ids: np.ndarray, feature: np.ndarray) -> dict[int, tuple[str, ..
 
 
 def _refuse_or_describe(table: CountTable, missing: np.ndarray, found: FeatureSequences, options: TableOptions) -> str:
-    reads = np.where(missing[table.data.indices], table.data.counts, 0)
-    sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
-    lost, depths = np.bincount(sample, weights=reads, minlength=table.n_samples), table.depths()
+    lost, depths = table.reads_in(missing), table.depths()
     share = np.divide(lost, depths, out=np.zeros(table.n_samples), where=depths > 0)
     worst = int(np.argmax(share))
     what = f"{np.count_nonzero(missing):,} of {table.n_features:,} features have no sequence"

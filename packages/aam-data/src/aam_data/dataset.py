@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from aam_data.rarefaction import Rarefier
 
 if TYPE_CHECKING:
     from aam_data.study import Study
+
+_DRAWN_AT_ONCE = 4096  # samples
 
 
 class Sample(NamedTuple):
@@ -74,6 +77,19 @@ class SampleDataset:
             samples.append(Sample(row, asv_rows[kept], counts[kept], reads_cut, stop - start - limit))
         return samples
 
+    def each(self, rows: np.ndarray, draw: int) -> Iterator[Sample]:
+        """What `samples` gives, without all of it in memory."""
+        for start in range(0, len(rows), _DRAWN_AT_ONCE):
+            yield from self.samples(rows[start : start + _DRAWN_AT_ONCE], draw)
+
+    def drawn_asvs(self, rows: np.ndarray, draws: Sequence[int]) -> np.ndarray:
+        """ASVs that any of the samples ``rows`` has in any of these draws, int64, ascending."""
+        found = np.zeros(self.study.table.n_features, dtype=bool)
+        for draw in draws:
+            for sample in self.each(rows, draw):
+                found[sample.asv_rows] = True
+        return np.flatnonzero(found)
+
     def are_fixed(self, rows: np.ndarray) -> bool:
         """Whether every draw of these samples is the same."""
         if self.rarefier.depth and self.rarefier.only_draw is None:
@@ -104,14 +120,15 @@ def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | Non
     limit, max_bp = dataset.preprocessor.token_limit, dataset.preprocessor.max_bp
     n_features = dataset.study.table.features_per_sample()[rows]
     large = rows[n_features > limit]  # no draw of the others exceeds it
-    cut = [sample for sample in dataset.samples(large, draw) if sample.asvs_cut]
-    parts = []
-    if cut:
-        reads_cut, asvs = sum(sample.reads_cut for sample in cut), sum(sample.asvs_cut for sample in cut)
-        reads = reads_cut + sum(float(sample.counts.sum(dtype=np.float64)) for sample in cut)
+    n_cut, asvs, reads_cut, reads_kept, parts = 0, 0, 0.0, 0.0, []
+    for sample in dataset.each(large, draw):
+        if sample.asvs_cut:
+            n_cut, asvs, reads_cut = n_cut + 1, asvs + sample.asvs_cut, reads_cut + sample.reads_cut
+            reads_kept += float(sample.counts.sum(dtype=np.float64))
+    if n_cut:
         parts.append(
             f"--token-limit {limit} leaves out {_LEFT_OUT[dataset.preprocessor.asv_sampling].format(f'{asvs:,}')} of "
-            f"{len(cut):,} of {len(rows):,} samples ({reads_cut / reads:.2%} of their reads)"
+            f"{n_cut:,} of {len(rows):,} samples ({reads_cut / (reads_cut + reads_kept):.2%} of their reads)"
         )
     too_long = int(np.count_nonzero(dataset.study.sequences.lengths > max_bp))
     if too_long:

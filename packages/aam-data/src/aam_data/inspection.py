@@ -232,7 +232,7 @@ def _shear(
     notes += tree.notes
     phylogeny = Phylogeny.from_newick(tree, table.feature_ids, sequences, options.tree)
     absent = phylogeny.feature_tip < 0
-    reads = np.bincount(table.data.indices, weights=table.data.counts, minlength=table.n_features)
+    reads = table.reads_per_feature()
     share = reads[absent].sum() / reads.sum()
     what = (
         f"{np.count_nonzero(absent):,} of {table.n_features:,} ASVs, with {share:.2%} of all reads, are not in the tree"
@@ -245,8 +245,7 @@ def _shear(
             remedy="Give the tree of these ASVs, or leave them out of distances with --missing-tips ignore",
         )
     notes.append(f"{what}: they have no part in distances" if absent.any() else "all ASVs are in the tree")
-    sample = np.repeat(np.arange(table.n_samples), table.features_per_sample())
-    bare = np.bincount(sample, weights=~absent[table.data.indices], minlength=table.n_samples) == 0
+    bare = table.number_of(~absent) == 0
     if bare.any():
         names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
         notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree, so no distances ({names})")

@@ -15,6 +15,8 @@ from aam_data.unifrac import faith_pd, unifrac_distances
 if TYPE_CHECKING:
     from aam_data.readers.distances import DistanceMatrix
 
+_AT_ONCE = 4096  # samples that are drawn together for Faith's PD
+
 
 class PairTargets(Protocol):
     """A pure function of rows and draw, so that any process can compute the targets of any pair.
@@ -62,7 +64,9 @@ class TreeTargets:
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
         """See ``PairTargets``."""
-        return faith_pd(self.phylogeny, self.reads.draw(rows, draw)).astype(np.float32)
+        starts = range(0, max(len(rows), 1), _AT_ONCE)
+        parts = [faith_pd(self.phylogeny, self.reads.draw(rows[start : start + _AT_ONCE], draw)) for start in starts]
+        return np.concatenate(parts).astype(np.float32)
 
 
 class ScaledTargets:

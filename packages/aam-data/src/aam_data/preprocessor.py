@@ -109,7 +109,7 @@ class Preprocessor:
             targets = tuple(FittedTarget.fit(metadata, train_rows, column, target) for column in target.metadata_column)
         options, taxonomy = sample_options, None
         if study.taxonomy is not None:
-            asvs = np.unique(study.table.take_counts(train_rows).indices)
+            asvs = study.table.observed_in(train_rows)
             taxonomy = TaxonRanks.fit(study.taxonomy.taxa[asvs], study.taxonomy.path)
         assert options.max_bp is not None
         return cls(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
+
+_AT_ONCE = 1 << 21  # entries worked on together: what numpy makes beside them is 8 bytes each, several times
 
 
 class SampleCounts(NamedTuple):
@@ -35,8 +38,34 @@ class SampleCounts(NamedTuple):
         """The samples ``rows``, in that order."""
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
-        return SampleCounts(indptr, self.indices[gather], self.counts[gather])
+        if indptr[-1] <= _AT_ONCE:
+            return SampleCounts(indptr, *self._entries(rows, indptr))
+        indices, counts = (np.empty(indptr[-1], values.dtype) for values in (self.indices, self.counts))
+        for part in _stretches(indptr):
+            place = slice(indptr[part.start], indptr[part.stop])
+            within = indptr[part.start : part.stop + 1] - place.start
+            indices[place], counts[place] = self._entries(rows[part], within)
+        return SampleCounts(indptr, indices, counts)
+
+    def _entries(self, rows: np.ndarray, indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], np.diff(indptr))
+        return self.indices[gather], self.counts[gather]
+
+    def parts(self) -> Iterator[tuple[slice, SampleCounts]]:
+        """All samples, some neighbours at a time, without copying their counts: which they are, and their counts."""
+        for rows in _stretches(self.indptr):
+            entries = slice(self.indptr[rows.start], self.indptr[rows.stop])
+            indptr = self.indptr[rows.start : rows.stop + 1] - entries.start
+            yield rows, SampleCounts(indptr, self.indices[entries], self.counts[entries])
+
+
+def _stretches(indptr: np.ndarray) -> Iterator[slice]:
+    """Ranges of samples of at most ``_AT_ONCE`` entries, or of one sample."""
+    start, n_samples = 0, len(indptr) - 1
+    while start < n_samples:
+        stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + _AT_ONCE, side="right")) - 1)
+        yield slice(start, stop)
+        start = stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +100,45 @@ class CountTable:
 
     def depths(self) -> np.ndarray:
         """Reads per sample, [B]."""
-        indptr = self.data.indptr
-        total = np.concatenate([[0], np.cumsum(self.data.counts, dtype=self._sum_dtype())])
-        return total[indptr[1:]] - total[indptr[:-1]]
+        return self._per_sample(lambda part: part.counts, self._sum_dtype())
+
+    def reads_in(self, features: np.ndarray) -> np.ndarray:
+        """Reads per sample of ``features`` (bool [A]), [B]."""
+        return self._per_sample(lambda part: part.counts * features[part.indices], self._sum_dtype())
+
+    def number_of(self, features: np.ndarray) -> np.ndarray:
+        """How many of ``features`` (bool [A]) each sample has, int64 [B]."""
+        return self._per_sample(lambda part: features[part.indices], np.int64)
+
+    def _per_sample(self, values: Callable[[SampleCounts], np.ndarray], dtype: type) -> np.ndarray:
+        found: np.ndarray = np.zeros(self.n_samples, dtype=dtype)
+        for rows, part in self.data.parts():
+            filled = np.flatnonzero(np.diff(part.indptr))
+            if len(filled):
+                found[rows.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
+        return found
+
+    def reads_per_feature(self) -> np.ndarray:
+        """Reads of all samples, float64 [A]."""
+        found = np.zeros(self.n_features)
+        for _, part in self.data.parts():
+            found += np.bincount(part.indices, weights=part.counts, minlength=self.n_features)
+        return found
+
+    def samples_per_feature(self) -> np.ndarray:
+        """Samples that have each feature, int64 [A]."""
+        found = np.zeros(self.n_features, dtype=np.int64)
+        for _, part in self.data.parts():
+            found += np.bincount(part.indices, minlength=self.n_features)
+        return found
+
+    def observed_in(self, rows: np.ndarray) -> np.ndarray:
+        """Features that any of the samples ``rows`` has, int64, ascending."""
+        chosen, found = np.zeros(self.n_samples, dtype=bool), np.zeros(self.n_features, dtype=bool)
+        chosen[rows] = True
+        for some, part in self.data.parts():
+            found[part.indices[np.repeat(chosen[some], np.diff(part.indptr))]] = True
+        return np.flatnonzero(found)
 
     def features_per_sample(self) -> np.ndarray:
         """Observed features per sample, int64 [B]."""
@@ -95,18 +160,33 @@ class CountTable:
             new_index: int64 [A] positions in ``feature_ids``, or -1.
             feature_ids: [A'] ids of the new features.
         """
-        feature = new_index[self.data.indices]
-        kept = feature >= 0
-        indptr = np.concatenate([[0], np.cumsum(kept)])[self.data.indptr]
-        counts = self.data.counts[kept].astype(self._sum_dtype())
-        shape = (self.n_samples, len(feature_ids))
-        rows = csr_matrix((counts, feature[kept].astype(np.int32), indptr), shape=shape)
-        rows.sum_duplicates()  # sorts each row too
-        table = table_from_rows(SampleCounts(rows.indptr, rows.indices, rows.data), self.sample_ids, feature_ids)
+        data = self._regrouped(new_index.astype(np.int32), len(feature_ids))
         file_rows = np.full(len(feature_ids), self.n_features, dtype=np.int64)
         before = np.arange(self.n_features) if self.file_rows is None else self.file_rows
         np.minimum.at(file_rows, new_index[new_index >= 0], before[new_index >= 0])
-        return replace(table, file_rows=file_rows)
+        return CountTable(self.sample_ids, feature_ids, data, file_rows)
+
+    def _regrouped(self, new_index: np.ndarray, n_features: int) -> SampleCounts:
+        """Some samples at a time, so that beside the old counts and the new there is little."""
+        indptr = np.zeros(self.n_samples + 1, dtype=np.int64)
+        indices, counts = (np.empty(len(values), values.dtype) for values in (self.data.indices, self.data.counts))
+        for samples, part in self.data.parts():
+            feature = new_index[part.indices]
+            kept = feature >= 0
+            kept_before = np.concatenate([[0], np.cumsum(kept)])
+            entries = part.counts[kept].astype(self._sum_dtype()), feature[kept], kept_before[part.indptr]
+            rows = csr_matrix(entries, shape=(part.n_samples, n_features))
+            rows.sum_duplicates()  # sorts each row too
+            start = indptr[samples.start]
+            indptr[samples.start + 1 : samples.stop + 1] = start + rows.indptr[1:]
+            if _storage_dtype(rows.data) == np.int64 and counts.dtype == np.int32:  # sums of reads beyond 2^31
+                counts = counts.astype(np.int64)
+            place = slice(start, start + len(rows.indices))
+            indices[place], counts[place] = rows.indices, rows.data
+        n_entries = indptr[-1]
+        if n_entries < len(indices):
+            indices, counts = indices[:n_entries].copy(), counts[:n_entries].copy()
+        return stored_rows(SampleCounts(indptr, indices, counts))
 
     def _sum_dtype(self) -> type:
         return np.int64 if self.is_integer else np.float64
@@ -127,9 +207,8 @@ def stored_rows(data: SampleCounts) -> SampleCounts:
     counts = data.counts
     if not np.issubdtype(counts.dtype, np.integer) and np.array_equal(counts, np.floor(counts)):
         counts = counts.astype(np.int64)
-    return SampleCounts(
-        data.indptr.astype(np.int64), data.indices.astype(np.int32), counts.astype(_storage_dtype(counts))
-    )
+    types = zip((data.indptr, data.indices, counts), (np.int64, np.int32, _storage_dtype(counts)), strict=True)
+    return SampleCounts(*(values.astype(dtype, copy=False) for values, dtype in types))
 
 
 def rows_from_triplets(sample: np.ndarray, feature: np.ndarray, counts: np.ndarray, n_samples: int) -> SampleCounts:

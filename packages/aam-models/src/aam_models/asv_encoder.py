@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from aam_models.batch import AsvOutput, Batch, Chunk
 from aam_models.config import EncoderConfig
+from aam_models.outputs import EVERYTHING, Outputs
 from aam_models.pooling import AttentionPooling
 from aam_models.transformer import Transformer
 
@@ -43,37 +44,40 @@ class AsvEncoder(nn.Module):
         self.pooling = AttentionPooling(config.width, config.heads)
         self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
 
-    def forward(self, batch: Batch) -> AsvOutput:
-        """[U, L] tokens -> [U, D] embeddings and, where bases are masked, [M, n_bases] logits.
+    def forward(self, batch: Batch, outputs: Outputs = EVERYTHING) -> AsvOutput:
+        """[U, L] tokens -> [U, D] embeddings and, where bases are masked and wanted, [M, n_bases] logits.
 
         In training the logits are there with a head, also none of them (M = 0): which weights have a gradient must not
         depend on the batch, since processes with different batches add their gradients up.
         """
         embeddings, logits = [], []
+        head = self.nucleotide_head if outputs.nucleotides else None
         for chunk in batch.chunks:
             if chunk.recompute and self.training:  # there is no dropout whose draws had to be kept
-                pooled, bases = checkpoint(self._encode, batch, chunk, use_reentrant=False, preserve_rng_state=False)
+                pooled, bases = checkpoint(
+                    self._encode, batch, chunk, head, use_reentrant=False, preserve_rng_state=False
+                )
             else:
-                pooled, bases = self._encode(batch, chunk)
+                pooled, bases = self._encode(batch, chunk, head)
             embeddings.append(pooled)
             if bases is not None:
                 logits.append(bases)
-        if self.training and self.nucleotide_head is not None and not logits:
-            logits.append(self.nucleotide_head(embeddings[0][:0]))
+        if self.training and head is not None and not logits:
+            logits.append(head(embeddings[0][:0]))
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
-    def _encode(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor | None]:
-        """Embeddings of a chunk's ASVs, and logits of its masked bases where there are any."""
+    def _encode(self, batch: Batch, chunk: Chunk, head: nn.Linear | None) -> tuple[Tensor, Tensor | None]:
+        """Embeddings of a chunk's ASVs, and the head's logits of its masked bases where there are any."""
         mask = self._mask(batch, chunk)
         tokens, sites = self._embed(batch, chunk)
         x = self.transformer(tokens, mask)
         pooled = self.pooling(x, mask)
         embeddings = pooled + scaled_sum(sites, mask) if self.site_sum else pooled
-        if self.nucleotide_head is None or chunk.last_masked == chunk.first_masked:
+        if head is None or chunk.last_masked == chunk.first_masked:
             return embeddings, None
         masked = slice(chunk.first_masked, chunk.last_masked)
         rows = batch.masked_rows[masked] - chunk.start
-        return embeddings, self.nucleotide_head(x[rows, batch.masked_columns[masked]])
+        return embeddings, head(x[rows, batch.masked_columns[masked]])
 
     def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """Embeddings of tokens, and the part of them that is of sites, [U of the chunk, L of the chunk, D] each."""

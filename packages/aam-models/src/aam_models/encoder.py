@@ -8,6 +8,7 @@ from aam_models.asv_encoder import AsvEncoder
 from aam_models.batch import AsvOutput, Batch, EncoderOutput
 from aam_models.config import EncoderConfig
 from aam_models.distance_head import DistanceHead
+from aam_models.outputs import EVERYTHING, Outputs
 from aam_models.sample_encoder import SampleEncoder
 from aam_models.value_head import ValueHead
 
@@ -29,22 +30,24 @@ class Encoder(nn.Module):
         self.count_head = nn.Linear(config.width, 1) if config.count_head else None
         self.taxonomy_head = nn.Linear(config.width, sum(config.taxonomy_classes)) if config.taxonomy_classes else None
 
-    def forward(self, batch: Batch, asvs: AsvOutput | None = None) -> EncoderOutput:
+    def forward(self, batch: Batch, asvs: AsvOutput | None = None, outputs: Outputs = EVERYTHING) -> EncoderOutput:
         """Encode a batch.
 
         Args:
             batch: see `Batch`.
             asvs: embeddings of the batch's distinct ASVs when they are known already (frozen, cached).
+            outputs: which heads run.
         """
-        asvs = self.asv_encoder(batch) if asvs is None else asvs
+        asvs = self.asv_encoder(batch, outputs) if asvs is None else asvs
         samples = self.sample_encoder(asvs.embeddings, batch)
-        count_head = self.count_head if batch.hidden_counts is not None else None
-        taxonomy_head = self.taxonomy_head if batch.taxa is not None else None
+        count_head = self.count_head if outputs.log_abundance and batch.hidden_counts is not None else None
+        taxonomy_head = self.taxonomy_head if outputs.taxonomy and batch.taxa is not None else None
+        faith_pd_head = self.faith_pd_head if outputs.faith_pd else None
         return EncoderOutput(
             sample_embeddings=samples.embeddings,
             asv_embeddings=asvs.embeddings,
             nucleotide_logits=asvs.nucleotide_logits,
             log_abundance=None if count_head is None else count_head(samples.slots).squeeze(-1),
             taxonomy_logits=None if taxonomy_head is None else taxonomy_head(asvs.embeddings),
-            faith_pd=None if self.faith_pd_head is None else self.faith_pd_head(samples.embeddings),
+            faith_pd=None if faith_pd_head is None else faith_pd_head(samples.embeddings),
         )

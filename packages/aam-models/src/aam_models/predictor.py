@@ -10,6 +10,7 @@ from aam_models.encoder import Encoder
 from aam_models.heads.base import Head, HeadOutput
 from aam_models.heads.quantiles import AscendingQuantiles
 from aam_models.output_link import OutputLink
+from aam_models.outputs import EVERYTHING, Outputs
 from aam_models.predictor_config import PredictorConfig
 
 
@@ -42,9 +43,17 @@ class Predictor(nn.Module):
         self.quantiles = quantiles
         self.link = link
 
-    def forward(self, batch: Batch, encoded: EncoderOutput | None = None) -> tuple[PredictorOutput, EncoderOutput]:
-        """Predict a batch; ``encoded`` is the encoder's output when it is known already (frozen, cached)."""
-        encoded = self.encoder(batch) if encoded is None else encoded
+    def forward(
+        self, batch: Batch, encoded: EncoderOutput | None = None, outputs: Outputs = EVERYTHING
+    ) -> tuple[PredictorOutput, EncoderOutput]:
+        """Predict a batch.
+
+        Args:
+            batch: see `Batch`.
+            encoded: the encoder's output when it is known already (frozen, cached).
+            outputs: which heads of the encoder run.
+        """
+        encoded = self.encoder(batch, None, outputs) if encoded is None else encoded
         return self.predict_from(encoded.sample_embeddings, self.conditioning(batch)), encoded
 
     def predict_from(self, sample_embeddings: Tensor, conditions: Conditions) -> PredictorOutput:

@@ -10,6 +10,7 @@ import torch
 from aam_data.keys import Purpose, generator
 from aam_data.preprocessor import Preprocessor
 from aam_models.encoder import Encoder
+from aam_models.outputs import EMBEDDINGS
 from aam_models.predictor import Predictor
 from aam_train.inference import run_samples
 from aam_train.loading import FIXED_DRAW
@@ -34,7 +35,9 @@ def calibrate_encoder(
     if objective.weights.unifrac and encoder.distance_head is not None and "distance_head" not in keep:
         assert objective.pairs is not None
         rows = _some(data.rows["train"], MOST_SAMPLES, data.preprocessor.seed)
-        embeddings = torch.from_numpy(run_samples(step, data.maker, rows, batch_size).embeddings).to(step.device)
+        found = run_samples(step, data.maker, rows, batch_size, EMBEDDINGS).embeddings
+        assert found is not None
+        embeddings = torch.from_numpy(found).to(step.device)
         i, j = pair_indices(len(rows), step.device)
         distances = torch.from_numpy(objective.pairs.pairs(rows, rows, FIXED_DRAW)).to(step.device)
         encoder.distance_head.calibrate(embeddings[i], embeddings[j], distances[i, j])

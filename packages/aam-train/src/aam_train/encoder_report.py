@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aam_data.config import UnifracMetric
-from aam_train.inference import predict_masked_bases, predict_taxa, run_samples
+from aam_train.inference import predict_masked_bases, predict_taxa
 from aam_train.loading import FIXED_DRAW
 from aam_train.metrics import mean_absolute_error
 from aam_train.objective import Objective
@@ -59,22 +59,34 @@ def judge(
         metric: of the distances.
         constants: see `constants_of`.
     """
-    from aam_train.reporting.plots import plot_scatter
-
     if len(data.rows["test"]) < 2:
         return {"part": "test", "samples": len(data.rows["test"])}
     validate = validator(data, objective, "test", batch_size)
+    with validate.encoded(step):
+        return _judge(step, data, validate, report, metric, constants)
+
+
+def _judge(
+    step: Step,
+    data: RunData,
+    validate: EncoderValidator,
+    report: Path | None,
+    metric: UnifracMetric,
+    constants: dict[str, float],
+) -> dict[str, Any]:
+    from aam_train.reporting.plots import plot_scatter
+
+    objective = validate.objective
     results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "metric": METRIC_NAMES[metric]}
-    results["aam"] = validate(step)
+    results["aam"], found = validate.measure(step)
     constant: dict[str, float] = {}
-    outputs = run_samples(step, data.maker, data.rows["test"], batch_size)
-    if objective.weights.unifrac:
-        truth, predicted = validate.distances(step, outputs.embeddings)
+    if found.distances is not None:
+        truth, predicted = found.distances
         constant["unifrac_mae"] = mean_absolute_error(truth, constants["unifrac"])
         if report is not None:
             plot_scatter(report / "unifrac.png", truth, predicted, "held-out pairs", METRIC_NAMES[metric])
-    if objective.weights.faith_pd:
-        truth, predicted = validate.faith_pd(outputs.faith_pd)
+    if found.faith_pd is not None:
+        truth, predicted = found.faith_pd
         constant["faith_pd_mae"] = mean_absolute_error(truth, constants["faith_pd"])
         if report is not None:
             plot_scatter(report / "faith_pd.png", truth, predicted, "held-out samples", "Faith's PD")
@@ -119,18 +131,18 @@ def judge_taxa(step: Step, data: RunData) -> dict[str, Any]:
     taxa, seen = data.maker.collator.taxa, data.observed_asvs("train")
     novel = np.setdiff1d(data.drawn_asvs("test"), seen)
     ranks: list[dict[str, float]] = []
-    logits = predict_taxa(step, data.maker, novel) if len(novel) else np.zeros((0, sum(data.taxonomy_classes)))
-    ends = np.cumsum(data.taxonomy_classes)
-    for rank, (width, end) in enumerate(zip(data.taxonomy_classes, ends, strict=True)):
+    if len(novel) == 0:
+        return {"taxonomy": ranks}
+    best, _ = predict_taxa(step, data.maker, novel)
+    for rank, width in enumerate(data.taxonomy_classes):
         truth = taxa[novel, rank]
         known = truth >= 0
         if not known.any():
             continue
         codes = taxa[seen, rank]
         majority = np.bincount(codes[codes >= 0], minlength=width).argmax()
-        predicted = logits[:, end - width : end].argmax(axis=1)
         figures: dict[str, float] = {"rank": rank + 1, "taxa": width, "asvs": int(known.sum())}
-        figures["accuracy"] = float((predicted[known] == truth[known]).mean())
+        figures["accuracy"] = float((best[known, rank] == truth[known]).mean())
         figures["majority_accuracy"] = float((truth[known] == majority).mean())
         ranks.append(figures)
     return {"taxonomy": ranks}

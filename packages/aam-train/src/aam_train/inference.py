@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from aam_data.dataset import SampleDataset
+from aam_models.outputs import EMBEDDINGS, Outputs
 from aam_train.collate import Masking
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.errors import TrainError
 from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.parallel.shares import run_shared
 from aam_train.step import Step
 
 ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
+ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they go to where the others are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,62 +29,65 @@ class SampleOutputs:
     """Of R samples, in the order asked for, on the host.
 
     Attributes:
-        embeddings: float32 [R, D].
+        embeddings: float32 [R, D]; None unless wanted.
         outputs: float32 [R, W] in transformed units or logits; None without a head.
         faith_pd: float32 [R] in its own units; None without a head.
         routing: float32 [R, K] share of each expert; None without a mixture of experts.
     """
 
-    embeddings: np.ndarray
-    outputs: np.ndarray | None
-    faith_pd: np.ndarray | None
+    embeddings: np.ndarray | None = None
+    outputs: np.ndarray | None = None
+    faith_pd: np.ndarray | None = None
     routing: np.ndarray | None = None
 
 
 @contextlib.contextmanager
 def evaluating(step: Step) -> Iterator[None]:
-    """Evaluation mode without gradients; the tables of frozen parts are put back afterwards."""
-    tables = step.asv_table, step.sample_table
+    """Evaluation mode without gradients."""
     step.model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        step.asv_table, step.sample_table = tables
+    with torch.no_grad():
+        yield
 
 
-def asvs_of(maker: BatchMaker, rows: np.ndarray) -> np.ndarray:
-    """ASVs that any draw of these samples can hold, int64, ascending."""
-    return np.unique(maker.samples.study.table.take_counts(rows).indices).astype(np.int64)
-
-
-def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Tensor:
-    """Embeddings of the study's ASVs [A, D] on the device; rows that were not asked for are 0."""
-    n_asvs = maker.samples.study.table.n_features
-    table = torch.zeros((n_asvs, step.encoder.config.width), device=step.device)
+def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> EmbeddingTable:
+    """Embeddings of these ASVs of the study (int64, each once)."""
+    # by length, so that chunks are uniform
+    by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
+    n_asvs, width = maker.samples.study.table.n_features, step.encoder.config.width
+    table = EmbeddingTable(by_length, n_asvs, width, step.device, step.scratch)
 
     def embed(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
         batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
-        return batch.asv_rows.to(step.device), step.encode_asvs(batch).embeddings
+        return batch.asv_rows.to(step.device), step.encode_asvs(batch, EMBEDDINGS).embeddings
 
-    # by length, so that chunks are uniform
-    by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
     with evaluating(step):
-        rows, embeddings = run_shared(step.strategy.ranks, by_length, ASVS_AT_ONCE, embed)
-    table[rows] = embeddings
+        for first in range(0, len(by_length), ASVS_IN_MEMORY):
+            part = by_length[first : first + ASVS_IN_MEMORY]
+            table.put(*run_shared(step.strategy.ranks, part, ASVS_AT_ONCE, embed))
     return table
 
 
-def embed_drawn_asvs(step: Step, maker: BatchMaker, rows: np.ndarray, draw: int = FIXED_DRAW) -> Tensor:
-    """Like `embed_asvs`, for the ASVs in a fixed draw of these samples."""
-    drawn = maker.samples.samples(rows, draw)
-    return embed_asvs(step, maker, np.unique(np.concatenate([sample.asv_rows for sample in drawn])))
+@contextlib.contextmanager
+def encoded_once(step: Step, maker: BatchMaker, rows: np.ndarray, draws: Sequence[int]) -> Iterator[None]:
+    """Every ASV in these draws of the samples is encoded now, and not again in here; frozen parts are known already."""
+    if step.asv_table is not None or step.sample_table is not None:
+        yield
+        return
+    step.asv_table = embed_asvs(step, maker, maker.samples.drawn_asvs(rows, draws))
+    try:
+        yield
+    finally:
+        step.asv_table = None
 
 
-def run_passes(step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, passes: int) -> list[SampleOutputs]:
+def run_passes(
+    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, wanted: Outputs, passes: int
+) -> list[SampleOutputs]:
     """The samples in several fixed draws, one after the other: the first is that of `run_samples`."""
-    return [run_samples(step, maker, rows, batch_size, FIXED_DRAW - number) for number in range(passes)]
+    draws = [FIXED_DRAW - number for number in range(passes)]
+    with encoded_once(step, maker, rows, draws):
+        return [run_samples(step, maker, rows, batch_size, wanted, draw) for draw in draws]
 
 
 def number_of_passes(flag: str, asked: int | None, usual: int, samples: SampleDataset) -> int:
@@ -99,19 +106,16 @@ def number_of_passes(flag: str, asked: int | None, usual: int, samples: SampleDa
 
 
 def run_samples(
-    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, draw: int = FIXED_DRAW
+    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, wanted: Outputs, draw: int = FIXED_DRAW
 ) -> SampleOutputs:
-    """Embeddings and outputs of a fixed draw of these samples, nothing masked."""
-    if step.asv_table is None and step.sample_table is None:
-        asv_table = embed_drawn_asvs(step, maker, rows, draw)
-    else:
-        asv_table = step.asv_table  # type: ignore[assignment]
-    head, names = step.encoder.faith_pd_head, ["embeddings"]
+    """What is wanted of a fixed draw of these samples, nothing masked."""
+    head = step.encoder.faith_pd_head
+    names: list[str] = []
 
     def run(part: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        result = step.run(maker[BatchRequest(part, draw, Masking())].to(step.device))
-        found = {"embeddings": result.encoded.sample_embeddings}
+        result = step.run(maker[BatchRequest(part, draw, Masking())], wanted)
+        found = {"embeddings": result.encoded.sample_embeddings} if wanted.sample_embeddings else {}
         if result.predicted is not None:
             found["outputs"] = result.predicted.outputs
             if result.predicted.routing is not None:
@@ -121,26 +125,30 @@ def run_samples(
         names[:] = list(found)
         return tuple(found.values())
 
-    with evaluating(step):
-        step.asv_table = asv_table
+    with evaluating(step), encoded_once(step, maker, rows, [draw]):
         results = run_shared(step.strategy.ranks, rows, batch_size, run)
-    on_host = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
-    return SampleOutputs(on_host.pop("embeddings"), **{"outputs": None, "faith_pd": None, **on_host})
+    return SampleOutputs(**{name: found.cpu().numpy() for name, found in zip(names, results, strict=True)})
 
 
-def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> np.ndarray:
-    """Logits of the taxa of all ranks of these ASVs, float32 [A, sum of widths]."""
+def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest taxon of these ASVs (ascending) at each rank, int64 [A, R], and the cross-entropy of the true one,
+    float32 [A, R], 0 where it is unknown."""
+    taxa, widths = maker.collator.taxa, step.encoder.config.taxonomy_classes
+    assert taxa is not None
 
     def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
         batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
         order = torch.argsort(batch.asv_rows).to(step.device)  # batches are ordered by length
-        return (step.predict_taxa(batch)[order],)
+        ranks = step.predict_taxa(batch)[order].split(widths, dim=1)
+        true = torch.from_numpy(taxa[asvs]).to(step.device)
+        each = zip(ranks, true.unbind(dim=1), strict=True)
+        losses = [F.cross_entropy(logits, code, ignore_index=-1, reduction="none") for logits, code in each]
+        return torch.stack([logits.argmax(dim=1) for logits in ranks], dim=1), torch.stack(losses, dim=1)
 
     with evaluating(step):
-        (logits,) = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict)
-    found: np.ndarray = logits.cpu().numpy()
-    return found
+        best, losses = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict)
+    return best.cpu().numpy(), losses.cpu().numpy()
 
 
 def predict_masked_bases(
@@ -155,7 +163,7 @@ def predict_masked_bases(
     def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
         batch = maker.collator.asvs(asvs, FIXED_DRAW, masking)
-        predicted = step.encode_asvs(batch).nucleotide_logits
+        predicted = step.encode_asvs(batch, Outputs(nucleotides=True)).nucleotide_logits
         if predicted is None:  # of ambiguous bases alone
             predicted = torch.zeros((0, step.encoder.config.alphabet.n_bases), device=step.device)
         where = batch.asv_rows[batch.masked_rows], batch.masked_columns - 1, batch.masked_bases

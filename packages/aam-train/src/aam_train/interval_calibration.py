@@ -10,6 +10,7 @@ import numpy as np
 
 from aam_data.conformal import fewest_groups, fit_widening
 from aam_data.preprocessor import Preprocessor
+from aam_models.outputs import PREDICTION
 from aam_train.inference import run_passes
 from aam_train.run_data import RunData
 from aam_train.step import Step
@@ -32,7 +33,7 @@ def calibrated(
         return preprocessor
     step = copy.copy(step)
     step.stop = None  # a signal is why some checkpoints are written
-    outputs = mean_outputs(run_passes(step, data.maker, rows, batch_size, passes), is_classes=False)
+    outputs = mean_outputs(run_passes(step, data.maker, rows, batch_size, PREDICTION, passes), is_classes=False)
     ends = np.cumsum([target.spec.width for target in preprocessor.targets])[:-1]
     of = _groups(data, rows, groups)
     parts = zip(preprocessor.targets, np.split(outputs, ends, axis=1), targets[rows].T, strict=True)

@@ -13,6 +13,7 @@ from aam_data.config import PhylogeneticTarget
 from aam_data.pair_targets import PairTargets
 from aam_models.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
+from aam_models.outputs import Outputs
 from aam_train.collate import Masking
 from aam_train.losses.balance import balance_loss
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
@@ -113,6 +114,18 @@ class Objective:
     masking: Masking
     pairs: PairTargets | None = None
     target: TargetLoss | None = None
+
+    @property
+    def outputs(self) -> Outputs:
+        """What of the model the terms read."""
+        weights = self.weights
+        return Outputs(
+            nucleotides=weights.nucleotides > 0,
+            log_abundance=weights.counts > 0,
+            taxonomy=weights.taxonomy > 0,
+            faith_pd=weights.faith_pd > 0,
+            prediction=self.target is not None,
+        )
 
     def look_up(self, batch: Batch, everyone: Sequence[np.ndarray] | None = None, rank: int = 0) -> TrueValues:
         """True values of a batch, on the host.

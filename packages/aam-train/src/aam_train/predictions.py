@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -186,19 +186,21 @@ def write_full(
     """
     extra, measured = dict(columns or {}), predictions.columns() | dict(numbers or {})
     header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *measured, *extra]
-    rows = []
-    for r, sample_id in enumerate(predictions.sample_ids):
-        for t, name in enumerate(predictions.names):
-            known = [] if truth is None else [_text(truth[r, t])]
-            more = [*(_text(values[r, t]) for values in measured.values()), *(values[r] for values in extra.values())]
-            rows.append([sample_id, name, *known, _text(predictions.values[r, t]), *more])
-    if not_predicted is not None:
-        header.append("note")
-        rows = [[*row, ""] for row in rows]
-        for sample_id, reason in not_predicted.items():
-            empty = [""] * (len(header) - 3)
-            rows += [[sample_id, name, *empty, f"not predicted: {reason}"] for name in predictions.names]
-    write_table(path, header, rows)
+    header += [] if not_predicted is None else ["note"]
+    no_note, empty = [""] * (not_predicted is not None), [""] * (len(header) - 3)
+
+    def rows() -> Iterator[list[str]]:
+        for r, sample_id in enumerate(predictions.sample_ids):
+            for t, name in enumerate(predictions.names):
+                known = [] if truth is None else [_text(truth[r, t])]
+                more = [_text(values[r, t]) for values in measured.values()]
+                more += [values[r] for values in extra.values()]
+                yield [sample_id, name, *known, _text(predictions.values[r, t]), *more, *no_note]
+        for sample_id, reason in (not_predicted or {}).items():
+            for name in predictions.names:
+                yield [sample_id, name, *empty, f"not predicted: {reason}"]
+
+    write_table(path, header, rows())
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -49,12 +49,11 @@ class RunData:
 
     def drawn_asvs(self, part: str) -> np.ndarray:
         """ASVs in the fixed draws of a part's samples, int64, ascending."""
-        drawn = self.maker.samples.samples(self.rows[part], FIXED_DRAW)
-        return np.unique(np.concatenate([sample.asv_rows for sample in drawn])) if drawn else np.zeros(0, np.int64)
+        return self.maker.samples.drawn_asvs(self.rows[part], [FIXED_DRAW])
 
     def observed_asvs(self, part: str) -> np.ndarray:
         """ASVs in any draw of a part's samples, int64, ascending."""
-        return np.unique(self.study.table.take_counts(self.rows[part]).indices).astype(np.int64)
+        return self.study.table.observed_in(self.rows[part])
 
 
 def build_data(

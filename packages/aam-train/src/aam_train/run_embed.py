@@ -15,6 +15,7 @@ from aam_data.unifrac import Block
 from aam_models.distance_head import DistanceHead
 from aam_models.folders import sha256
 from aam_models.model_folder import WEIGHTS
+from aam_models.outputs import EMBEDDINGS
 from aam_train.compute import Compute, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.experiment import EmbedConfig
@@ -55,16 +56,20 @@ def _embed(
     head = used.step.encoder.distance_head
     if options.distances is not None and head is None:
         raise TrainError(f"--distances: {options.model} has not learned distances (--penalty was 0)")
+    used.step.scratch = options.output.parent
     if options.level == "asv":
         asvs = np.arange(study.table.n_features)
-        embeddings = embed_asvs(used.step, used.maker, asvs).cpu().numpy()
+        table = embed_asvs(used.step, used.maker, asvs)
         # every id of the file has its row, also those of features that have one sequence
         names = [study.sequences.merged_ids.get(a, (name,)) for a, name in enumerate(study.table.feature_ids)]
         rows = np.repeat(asvs, [len(ids) for ids in names])
-        _write(options.output, "feature-id", list(chain.from_iterable(names)), embeddings[rows])
+        embeddings = table.take(torch.from_numpy(rows)).cpu().numpy()
+        _write(options.output, "feature-id", list(chain.from_iterable(names)), embeddings)
         console.note(f"{len(rows):,} ASVs embedded in {embeddings.shape[1]} dimensions")
         return [options.output]
-    embeddings = run_samples(used.step, used.maker, used.rows, options.batch_size).embeddings
+    found = run_samples(used.step, used.maker, used.rows, options.batch_size, EMBEDDINGS).embeddings
+    assert found is not None
+    embeddings = found
     ids = study.table.sample_ids[used.rows]
     _write(options.output, "sample-id", ids.tolist(), embeddings)
     console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]} dimensions, {len(used.skipped):,} not")

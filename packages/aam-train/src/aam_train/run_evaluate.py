@@ -17,6 +17,7 @@ from aam_data.pair_targets import ScaledTargets
 from aam_data.splits import read_splits, splits_file
 from aam_data.study import Study
 from aam_models.encoder import Encoder
+from aam_models.outputs import PREDICTION
 from aam_train.checkpoint import run_folder_of
 from aam_train.compute import Compute, trusted_attention
 from aam_train.coverage import coverage_lines, coverages, write_coverage
@@ -78,6 +79,7 @@ def _evaluate(
     if len(rows) == 0:
         raise TrainError(f"--part {options.part}: none of the table's samples with enough reads is in it")
     record = read_training(inputs.folder)
+    used.step.scratch = folder
     if isinstance(used.step.model, Encoder):
         results = _judge_encoder(config, inputs, used, rows, parts, record)
         _write_results(folder, results, console)
@@ -87,7 +89,7 @@ def _evaluate(
     labels, study = inputs.preprocessor.labels, inputs.study
     scales = inputs.preprocessor.scales_of(study.metadata, study.table.n_samples)
     outputs = mean_outputs(
-        run_passes(used.step, used.maker, rows, options.batch_size, passes), is_classes=labels is not None
+        run_passes(used.step, used.maker, rows, options.batch_size, PREDICTION, passes), is_classes=labels is not None
     )
     predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
     truth = true_values(study, predictions, rows)
@@ -190,8 +192,7 @@ def _judge_encoder(
         chosen = rows[parts[rows] == part]
         if len(chosen) < 2:
             continue
-        drawn = used.maker.samples.samples(chosen, FIXED_DRAW)
-        asvs = np.unique(np.concatenate([sample.asv_rows for sample in drawn]))
+        asvs = used.maker.samples.drawn_asvs(chosen, [FIXED_DRAW])
         validate = EncoderValidator(used.maker, objective, chosen, asvs, config.evaluate.batch_size)
         figures = validate(used.step)
         del figures["val_loss"]  # a sum with weights that were not those of training

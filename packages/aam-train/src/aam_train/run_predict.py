@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from aam_data.preprocessor import Preprocessor
+from aam_models.outputs import Outputs
 from aam_models.predictor import Predictor
 from aam_train.category_attention import category_attention, check_attends, write_attention
 from aam_train.compute import Compute, trusted_attention
@@ -66,7 +67,9 @@ def _predict(
         raise TrainError("--output-variance is over several draws: give --prediction-passes 2 or more")
     if options.category_attention is not None:
         check_attends(used.step, options.model)
-    passes = run_passes(used.step, maker, rows, options.batch_size, n_passes)
+    wanted = Outputs(prediction=True, sample_embeddings=options.category_attention is not None)
+    used.step.scratch = options.output.parent
+    passes = run_passes(used.step, maker, rows, options.batch_size, wanted, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
 
     predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
@@ -77,6 +80,7 @@ def _predict(
     full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
     if options.category_attention is not None:
+        assert passes[0].embeddings is not None
         names, weights = category_attention(used.step, maker, rows, passes[0].embeddings)
         write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
         written.append(options.category_attention)

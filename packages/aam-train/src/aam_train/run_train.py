@@ -13,6 +13,7 @@ from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_sp
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
+from aam_models.outputs import EMBEDDINGS, PREDICTION
 from aam_train.architecture import (
     check_same_size,
     conditioning_config,
@@ -24,9 +25,10 @@ from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.checkpoint import BEST
 from aam_train.compute import build_compute, compute_settings, prepare_model
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import asvs_of, embed_asvs, number_of_passes, run_passes, run_samples
+from aam_train.inference import embed_asvs, number_of_passes, run_passes, run_samples
 from aam_train.interval_calibration import calibrated, few_groups
 from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, read_preprocessor, versions
@@ -188,7 +190,7 @@ def _train_once(
 
         data = replace(data, preprocessor=read_preprocessor(folder.checkpoints.folder / BEST))
         everything = np.concatenate(list(data.rows.values()))
-        outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, passes)
+        outputs_of_passes = run_passes(step, data.maker, everything, config.run.batch_size, PREDICTION, passes)
         outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
         if not ranks.is_first:
             return None
@@ -279,6 +281,7 @@ def prepare_train(
     if is_new:
         keep = pretrained.calibrated(config.phylogeny, data.distance_scale) if pretrained is not None else ()
         calibrate_encoder(step, data, objective, config.run.batch_size, keep=keep)
+    step.scratch = config.run.output_dir
     if config.transfer.freeze_base:
         fill_caches(step, data, config.run.batch_size)
     return Prepared(splits, groups, data, objective, step)
@@ -335,9 +338,11 @@ def constant_of(data: RunData, targets: np.ndarray) -> dict[str, float]:
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
     """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
     everything = np.concatenate(list(data.rows.values()))
-    step.asv_table = embed_asvs(step, data.maker, asvs_of(data.maker, everything))
-    if data.maker.samples.are_fixed(everything):
-        embeddings = run_samples(step, data.maker, everything, batch_size).embeddings
-        table = torch.zeros((data.study.table.n_samples, embeddings.shape[1]), device=step.device)
-        table[torch.from_numpy(everything)] = torch.from_numpy(embeddings).to(step.device)
-        step.sample_table = table
+    table = data.study.table
+    if not data.maker.samples.are_fixed(everything):
+        step.asv_table = embed_asvs(step, data.maker, table.observed_in(everything))
+        return
+    found = run_samples(step, data.maker, everything, batch_size, EMBEDDINGS).embeddings
+    assert found is not None
+    step.sample_table = EmbeddingTable(everything, table.n_samples, found.shape[1], step.device, step.scratch)
+    step.sample_table.put(torch.from_numpy(everything), torch.from_numpy(found))

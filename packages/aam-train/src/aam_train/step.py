@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 
 from aam_models.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder import Encoder
+from aam_models.outputs import Outputs
 from aam_models.predictor import Predictor
 from aam_train.compute import Compute
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.parallel.strategy import Single, Strategy
 from aam_train.signals import StopFlag
@@ -34,8 +37,9 @@ class Step:
         strategy: how the model is divided among processes, which is done here; one process by default.
 
     Attributes:
-        asv_table: [A, D] embeddings of the study's ASVs; when set, the ASV level is not run.
-        sample_table: [B of the study, D] sample embeddings; when set, the encoder is not run at all.
+        asv_table: embeddings of ASVs of the study; when set, the ASV level is not run.
+        sample_table: embeddings of samples of the study; when set, the encoder is not run at all.
+        scratch: folder for tables that memory does not hold; None for the system's.
     """
 
     def __init__(
@@ -54,31 +58,41 @@ class Step:
         self._trained: nn.Module = model
         self.compute, self.stop = compute or Compute(device), stop
         self.encoder = model.encoder if isinstance(model, Predictor) else model
-        self.asv_table: Tensor | None = None
-        self.sample_table: Tensor | None = None
+        self.asv_table: EmbeddingTable | None = None
+        self.sample_table: EmbeddingTable | None = None
+        self.scratch: Path | None = None
 
-    def encode_asvs(self, batch: Batch) -> AsvOutput:
+    def encode_asvs(self, batch: Batch, outputs: Outputs) -> AsvOutput:
         """The ASV level alone."""
         with self.compute.forward():
-            asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device))
+            asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device), outputs)
         return self.compute.to_float32(asvs)
 
     def predict_taxa(self, batch: Batch) -> Tensor:
         """Logits of taxa from the ASV level alone, float32 [U, taxa of all ranks]."""
         assert self.encoder.taxonomy_head is not None
-        logits: Tensor = self.encoder.taxonomy_head(self.encode_asvs(batch).embeddings)
+        asvs = self._known_asvs(batch) or self.encode_asvs(batch, Outputs())
+        logits: Tensor = self.encoder.taxonomy_head(asvs.embeddings)
         return logits
 
-    def run(self, batch: Batch) -> StepOutput:
-        """The whole model on a batch that is on the device; outputs are float32 whatever the precision."""
+    def run(self, batch: Batch, outputs: Outputs) -> StepOutput:
+        """As much of the model as is wanted, on a batch from the host; outputs are float32 whatever the precision."""
+        return self._run(batch, batch.to(self.device), outputs)
+
+    def _run(self, on_host: Batch, batch: Batch, outputs: Outputs) -> StepOutput:
+        """See `run`; ``batch`` is on the device already."""
         # one call of one module in training, whatever it is: that is where gradients of several processes are joined
         model = self._trained if self.model.training and torch.is_grad_enabled() else self.model
         with self.compute.forward():
             if not isinstance(self.model, Predictor):
-                return StepOutput(self.compute.to_float32(model(batch, self._known_asvs(batch))), None)
+                encoded = model(batch, self._known_asvs(on_host), outputs)
+                return StepOutput(self.compute.to_float32(encoded), None)
+            if not outputs.prediction:
+                return StepOutput(self.compute.to_float32(self._encode(on_host, batch, outputs)), None)
             with torch.no_grad() if self.frozen else contextlib.nullcontext():
-                known = self._encode(batch) if self.frozen or self.asv_table is not None else None
-            predicted, encoded = model(batch, known)
+                is_known = self.frozen or self.asv_table is not None
+                known = self._encode(on_host, batch, outputs) if is_known else None
+            predicted, encoded = model(batch, known, outputs)
         return StepOutput(self.compute.to_float32(encoded), self.compute.to_float32(predicted))
 
     def begin_training(self) -> None:
@@ -93,8 +107,8 @@ class Step:
             objective: what the terms are.
             counts: see `Objective.counts`; of all micro-batches of the step.
         """
-        batch, true = batch.to(self.device), true.to(self.device)
-        output = self.run(batch)
+        on_host, batch, true = batch, batch.to(self.device), true.to(self.device)
+        output = self._run(on_host, batch, objective.outputs)
         gather = self.strategy.ranks.gather
         terms = objective.encoder_terms(self.encoder, output.encoded, batch, true, counts, gather)
         if output.predicted is not None:
@@ -112,12 +126,12 @@ class Step:
         if self.frozen:
             self.encoder.eval()
 
-    def _encode(self, batch: Batch) -> EncoderOutput:
+    def _encode(self, on_host: Batch, batch: Batch, outputs: Outputs) -> EncoderOutput:
         if self.sample_table is not None:
-            embeddings = self.sample_table[batch.sample_keys[:, 1]]
+            embeddings = self.sample_table.take(on_host.sample_keys[:, 1])
             return EncoderOutput(embeddings, embeddings.new_zeros((0, embeddings.shape[1])))
-        encoded: EncoderOutput = self.encoder(batch, self._known_asvs(batch))
+        encoded: EncoderOutput = self.encoder(batch, self._known_asvs(on_host), outputs)
         return encoded
 
-    def _known_asvs(self, batch: Batch) -> AsvOutput | None:
-        return None if self.asv_table is None else AsvOutput(self.asv_table[batch.asv_rows], None)
+    def _known_asvs(self, on_host: Batch) -> AsvOutput | None:
+        return None if self.asv_table is None else AsvOutput(self.asv_table.take(on_host.asv_rows), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam_data.preprocessor import Preprocessor
+from aam_models.outputs import PREDICTION, Outputs
 from aam_train.collate import Masking
 from aam_train.inference import (
     SampleOutputs,
+    encoded_once,
     evaluating,
     predict_masked_bases,
     predict_taxa,
@@ -45,6 +48,19 @@ class Validator(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Compared:
+    """True and predicted values, where they are defined; None of what is not learned.
+
+    Attributes:
+        distances: [P] each, of pairs of samples.
+        faith_pd: [R] each.
+    """
+
+    distances: tuple[np.ndarray, np.ndarray] | None = None
+    faith_pd: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class EncoderValidator:
     """Pretraining's judge: all pairs of distances, masked bases and hidden counts under the fixed draw.
 
@@ -60,20 +76,41 @@ class EncoderValidator:
     batch_size: int
 
     def __call__(self, step: Step) -> dict[str, float]:
+        return self.measure(step)[0]
+
+    def measure(self, step: Step) -> tuple[dict[str, float], Compared]:
+        """The metrics, and what those of samples are made of. Every ASV is encoded once, and once more with bases
+        masked."""
+        with self.encoded(step):
+            return self._measure(step)
+
+    def encoded(self, step: Step) -> AbstractContextManager[None]:
+        """In here the ASVs of the samples are known, where anything but masked bases is judged."""
+        weights = self.objective.weights
+        if weights.unifrac or weights.faith_pd or weights.counts or weights.taxonomy:
+            return encoded_once(step, self.maker, self.rows, [FIXED_DRAW])
+        return nullcontext()
+
+    def _measure(self, step: Step) -> tuple[dict[str, float], Compared]:
         weights = self.objective.weights
         found: dict[str, float] = {}
         losses: list[float] = []
+        compared = Compared()
         if weights.unifrac or weights.faith_pd:
-            outputs = run_samples(step, self.maker, self.rows, self.batch_size)
+            wanted = Outputs(sample_embeddings=weights.unifrac > 0, faith_pd=weights.faith_pd > 0)
+            outputs = run_samples(step, self.maker, self.rows, self.batch_size, wanted)
             if weights.unifrac:
                 assert step.encoder.distance_head is not None
+                assert outputs.embeddings is not None
                 pairs = self.distances(step, outputs.embeddings)
+                compared = replace(compared, distances=pairs)
                 found |= _figures("unifrac", *pairs)
                 spread = step.encoder.distance_head.spread * step.encoder.config.distance_scale
                 losses.append(weights.unifrac * _loss(*pairs, spread))
             if weights.faith_pd:
                 assert step.encoder.faith_pd_head is not None
                 values = self.faith_pd(outputs.faith_pd)
+                compared = replace(compared, faith_pd=values)
                 found |= _figures("faith_pd", *values)
                 losses.append(weights.faith_pd * _loss(*values, step.encoder.faith_pd_head.spread))
         if weights.nucleotides:
@@ -89,23 +126,20 @@ class EncoderValidator:
             taxa = self._taxa(step)
             found |= taxa
             losses.append(weights.taxonomy * found.pop("taxonomy_loss"))
-        return {"val_loss": sum(losses), **found}
+        return {"val_loss": sum(losses), **found}, compared
 
     def _taxa(self, step: Step) -> dict[str, float]:
         """Cross-entropy and accuracy of the known taxa, each ASV once; accuracy at each rank as ``name:rank``."""
         assert self.maker.collator.taxa is not None
-        codes = self.maker.collator.taxa[self.asv_rows]
-        logits = torch.from_numpy(predict_taxa(step, self.maker, self.asv_rows))
-        total, found = 0.0, {}
-        right = np.zeros(codes.shape, dtype=bool)
-        for rank, scores in enumerate(logits.split(step.encoder.config.taxonomy_classes, dim=1)):
-            code, known = torch.from_numpy(codes[:, rank]), codes[:, rank] >= 0
-            total += float(F.cross_entropy(scores, code, ignore_index=-1, reduction="sum"))
-            right[:, rank] = scores.argmax(dim=1).numpy() == codes[:, rank]
-            found[f"taxonomy_accuracy:{rank + 1}"] = float(right[known, rank].mean()) if known.any() else float("nan")
-        n_known = int((codes >= 0).sum())
-        mean = {"taxonomy_loss": total / max(n_known, 1), "taxonomy_accuracy": float(right.sum() / max(n_known, 1))}
-        return mean | found
+        codes, found = self.maker.collator.taxa[self.asv_rows], {}
+        best, cross_entropy = predict_taxa(step, self.maker, self.asv_rows)
+        right, known = best == codes, codes >= 0
+        for rank in range(codes.shape[1]):
+            of_rank = right[known[:, rank], rank]
+            found[f"taxonomy_accuracy:{rank + 1}"] = float(of_rank.mean()) if len(of_rank) else float("nan")
+        n_known = max(int(known.sum()), 1)
+        total = float(cross_entropy.sum(dtype=np.float64))
+        return {"taxonomy_loss": total / n_known, "taxonomy_accuracy": float(right.sum() / n_known)} | found
 
     def distances(self, step: Step, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted distances of all pairs of the samples (or of a subset), where defined, in the metric's own
@@ -154,10 +188,9 @@ class EncoderValidator:
         def run(rows: np.ndarray) -> tuple[Tensor, ...]:
             step.check_stop()
             batch = self.maker[BatchRequest(rows, FIXED_DRAW, masking)]
-            count, batch = count_hidden(batch), batch.to(step.device)
-            predicted = step.run(batch).encoded.log_abundance
+            predicted = step.run(batch, Outputs(log_abundance=True)).encoded.log_abundance
             assert predicted is not None
-            sums = [[float(hidden_count_loss(predicted, batch)), count]]
+            sums = [[float(hidden_count_loss(predicted, batch.to(step.device))), count_hidden(batch)]]
             return (torch.tensor(sums, dtype=torch.float64, device=step.device),)
 
         with evaluating(step):
@@ -187,7 +220,7 @@ class PredictorValidator:
     def __call__(self, step: Step) -> dict[str, float]:
         assert self.objective.target is not None
         assert self.maker.collator.targets is not None
-        passes = run_passes(step, self.maker, self.rows, self.batch_size, self.passes)
+        passes = run_passes(step, self.maker, self.rows, self.batch_size, PREDICTION, self.passes)
         outputs = mean_outputs(passes, is_classes=self.preprocessor.labels is not None)
         targets = self.maker.collator.targets[self.rows]
         loss = self.objective.target

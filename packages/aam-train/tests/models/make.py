@@ -33,6 +33,7 @@ from aam_models.config import ModelOptions
 from aam_models.head_config import HeadOptions
 from aam_models.link_config import OutputOptions
 from aam_models.model_folder import load_model
+from aam_models.outputs import EMBEDDINGS
 from aam_train.config import PredictOptions, RunOptions, TransferOptions
 from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.inference import run_samples
@@ -116,7 +117,7 @@ def write_embeddings(folder: Path, file: Path) -> None:
     rarefier = Rarefier(study.table, preprocessor.rarefy_depth, preprocessor.seed)
     maker = build_maker(study, rarefier, preprocessor, 0)
     step = Step(load_model(folder), torch.device("cpu"))
-    embeddings = run_samples(step, maker, np.arange(study.table.n_samples), 32).embeddings
+    embeddings = run_samples(step, maker, np.arange(study.table.n_samples), 32, EMBEDDINGS).embeddings
     lines = ["\t".join(["sample-id", *(f"D{d + 1}" for d in range(embeddings.shape[1]))])]
     for sample_id, row in zip(study.table.sample_ids, embeddings, strict=True):
         lines.append("\t".join([sample_id, *(f"{value:.9g}" for value in row)]))

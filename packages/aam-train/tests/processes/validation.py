@@ -18,6 +18,7 @@ from gradient_cases import ALL, CPU, Case, build, read
 from aam_data.config import MetadataOptions, SampleOptions, TableOptions, TargetOptions
 from aam_data.preprocessor import Preprocessor
 from aam_data.study import read_study
+from aam_models.outputs import EVERYTHING
 from aam_models.predictor import Predictor
 from aam_train.compute_config import ComputeOptions
 from aam_train.inference import predict_masked_bases, run_samples
@@ -50,7 +51,7 @@ def judge(data: RunData, strategy: Strategy, sizes: range, preprocessor: Preproc
         scales = np.zeros((n, 2), dtype=np.int64)
         of_targets = PredictorValidator(data.maker, target_objective, preprocessor, rows, scales, BATCH)(predictor)
         figures |= {f"target {name}": value for name, value in of_targets.items()}
-        outputs = run_samples(predictor, data.maker, rows, BATCH)
+        outputs = run_samples(predictor, data.maker, rows, BATCH, EVERYTHING)
         assert outputs.outputs is not None
         assert outputs.faith_pd is not None
         for row, (pair, value) in enumerate(zip(outputs.outputs, outputs.faith_pd, strict=True)):

@@ -24,7 +24,8 @@ def check_axis(ids: np.ndarray, what: str, path: Path, place: str) -> None:
 
 def check_counts(counts: np.ndarray, name_cells: NameCells, path: Path, place: str | None) -> None:
     """Refuse counts [Z] that are not finite, negative, or together too large to be exact."""
-    for problem, where in (("not finite", ~np.isfinite(counts)), ("negative", counts < 0)):
+    sound = len(counts) == 0 or bool(counts.min() >= 0 and np.isfinite(counts.max()))  # NaN is not >= 0
+    for problem, where in () if sound else (("not finite", ~np.isfinite(counts)), ("negative", counts < 0)):
         positions = np.flatnonzero(where)
         if len(positions):
             finding = f"{len(positions):,} of {len(counts):,} counts are {problem}"
@@ -60,8 +61,8 @@ def check_repeats(rows: SampleCounts, name_cells: NameCells, path: Path, place: 
 
 def check_numbers(numbers: np.ndarray, size: int, what: str, path: Path, place: str | None) -> None:
     """Refuse numbers of samples or features that are not 0 to ``size - 1``."""
-    outside = numbers[(numbers < 0) | (numbers >= size)]
-    if len(outside):
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < size):
+        outside = numbers[(numbers < 0) | (numbers >= size)]
         problem = f"{len(outside):,} of {len(numbers):,} {what} numbers are not 0 to {size - 1:,}"
         raise DataError(problem, file=path, place=place, offenders=outside[:SHOWN].tolist())
 

@@ -29,8 +29,8 @@ def read_hdf5_table(source: Path | BytesIO, path: Path, max_bytes: int) -> Count
         check_layout(file, path)
         rows = SampleCounts(
             indptr=read_pointers(file, INDPTR, file.length(SAMPLE_IDS), "sample", path),
-            indices=file.numbers(INDICES, ndim=1, kinds="iu"),
-            counts=file.numbers(DATA, ndim=1, kinds="iuf"),
+            indices=_small_integers(file, INDICES, kinds="iu"),
+            counts=_small_integers(file, DATA, kinds="iuf"),
         )
         claimed = CountTable(file.strings(SAMPLE_IDS), file.strings(FEATURE_IDS), rows)
         check_axis(claimed.sample_ids, "sample", path, SAMPLE_IDS)
@@ -81,10 +81,36 @@ def read_pointers(file: CheckedHdf5, name: str, n_rows: int, what: str, path: Pa
     return pointers
 
 
+def _small_integers(file: CheckedHdf5, name: str, *, kinds: str) -> np.ndarray:
+    """A dataset as int32 where it fits exactly, read in blocks: counts of reads are stored in twice the bytes.
+
+    Anything else is given as it is stored, for the checks that refuse it or the study that needs it.
+    """
+    chunk = file.chunk_rows(name)
+    at_once = max(1, _AT_ONCE // chunk) * chunk
+    file.numbers(name, ndim=1, kinds=kinds, rows=slice(0))  # refused here if the file cannot hold what it declares
+    values = np.empty(file.length(name), dtype=np.int32)
+    for first in range(0, len(values), at_once):
+        block = file.numbers(name, ndim=1, kinds=kinds, rows=slice(first, first + at_once))
+        with np.errstate(invalid="ignore"):  # what is not finite becomes some integer, and so differs
+            small = block.astype(np.int32)
+        if not np.array_equal(small, block):
+            return file.numbers(name, ndim=1, kinds=kinds)
+        values[first : first + at_once] = small
+    return values
+
+
 def sorted_rows(rows: SampleCounts) -> SampleCounts:
     """The rows as a table stores them: features ascending in each sample, without zeros."""
     if rows.counts.all() and not descents(rows).any():
         return stored_rows(rows)
+    parts = [_sorted(part) for _, part in rows.parts()]
+    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+    indices, counts = (np.concatenate(each) for each in zip(*(part[1:] for part in parts), strict=True))
+    return stored_rows(SampleCounts(np.concatenate([[0], np.cumsum(lengths)]), indices, counts))
+
+
+def _sorted(rows: SampleCounts) -> SampleCounts:
     sample = np.repeat(np.arange(rows.n_samples), np.diff(rows.indptr))
     return rows_from_triplets(sample, rows.indices, rows.counts, rows.n_samples)
 
@@ -114,7 +140,7 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
             total += float(file.numbers(_OTHER_DATA, ndim=1, kinds="iuf", rows=part).sum(dtype=np.float64))
     remedy = "Write the file again from its source"
     for ids, here, there, what in (
-        (table.feature_ids, np.bincount(table.data.indices, minlength=table.n_features), np.diff(pointers), "features"),
+        (table.feature_ids, table.samples_per_feature(), np.diff(pointers), "features"),
         (table.sample_ids, table.features_per_sample(), per_sample, "samples"),
     ):
         differing = ids[here != there]

@@ -53,7 +53,7 @@ def run_shared(
 
 
 def cut(sizes: np.ndarray, at_once: int, most: int) -> list[slice]:
-    """Runs of at most ``at_once`` things that, padded to their largest, have no more than ``most`` in all; none empty."""
+    """Runs, none empty, of at most ``at_once`` things that, padded to the largest, have at most ``most`` in all."""
     found, start, largest = [], 0, 0
     for place, size in enumerate(sizes.tolist()):
         largest = max(largest, size)

@@ -1,0 +1,292 @@
+"""How time and memory grow with a study: 1,000 to 1,000,000 samples of about 115 ASVs each.
+
+    python benchmarks/growth.py --json growth.json
+    python benchmarks/growth.py --samples 1000 10000
+
+Each study (a BIOM table with its by-sample half, metadata, a tree) is written by numpy into a temporary folder. A
+process of its own reads it and makes all batches of an epoch, or --batches of them; another one is `aam train` (tiny
+preset), for one epoch of the smaller studies; of the larger ones it is ended after --steps steps, and the epoch is
+their mean times the number of steps ("sampled"). Memory is what the process holds beside its libraries: after each
+stage, and at most within it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from machine import finish
+
+from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, TableOptions, TargetOptions
+from aam_models.config import ModelOptions
+from aam_train.config import RunOptions
+from aam_train.errors import RunStopped
+from aam_train.experiment import TrainConfig
+
+FEATURES, COMMON, BASES, DRAWN, DEPTH, BATCH = 100_000, 500, 100, 130, 1000, 32
+SEED, BLOCK = 0, 20_000
+
+
+def write_study(folder: Path, samples: int) -> int:
+    """A study of samples of about 115 ASVs each; returns the nonzeros."""
+    random = np.random.default_rng(SEED)
+    names = [row.tobytes() for row in random.choice(np.frombuffer(b"ACGT", np.uint8), (FEATURES, BASES))]
+    ids = [f"study.{i:07d}" for i in range(samples)]
+    pointers = [np.zeros(1, np.int64)]
+    with h5py.File(folder / "table.biom", "w") as file:
+        stored = {"shape": (0,), "maxshape": (None,), "chunks": (1 << 17,), "compression": "gzip"}
+        data, indices = (
+            file.create_dataset(f"sample/matrix/{name}", dtype=dtype, compression_opts=1, shuffle=True, **stored)
+            for name, dtype in (("data", np.float64), ("indices", np.int32))
+        )
+        for first in range(0, samples, BLOCK):
+            drawn = np.sort(draw(random, min(BLOCK, samples - first)))
+            kept = np.ones(drawn.shape, dtype=bool)
+            kept[:, 1:] = drawn[:, 1:] > drawn[:, :-1]
+            pointers.append(pointers[-1][-1] + np.cumsum(kept.sum(axis=1)))
+            for dataset, values in ((indices, drawn[kept]), (data, random.geometric(0.02, int(kept.sum())))):
+                dataset.resize((int(pointers[-1][-1]),))
+                dataset[-len(values) :] = values
+        file["sample/matrix/indptr"] = np.concatenate(pointers).astype(np.int32)
+        file["sample/ids"] = np.array(ids, dtype=h5py.string_dtype())
+        file["observation/ids"] = np.array(names, dtype=h5py.string_dtype())
+        nonzeros = int(pointers[-1][-1])
+        file.attrs.update({"shape": (FEATURES, samples), "nnz": nonzeros, "format-version": (2, 1)})
+    values = random.normal(size=samples)
+    lines = (f"{i}\t{value:.6f}\tsite{n % 97}\n" for n, (i, value) in enumerate(zip(ids, values, strict=True)))
+    (folder / "metadata.tsv").write_text("sample-id\tvalue\tsite\n" + "".join(lines))
+    nodes = [name.decode() for name in names]
+    while len(nodes) > 1:
+        pairs = [f"({a}:0.5,{b}:0.5)" for a, b in zip(nodes[::2], nodes[1::2], strict=False)]
+        nodes = pairs + nodes[len(pairs) * 2 :]
+    (folder / "tree.nwk").write_text(f"{nodes[0]};\n")
+    return nonzeros
+
+
+def draw(random: np.random.Generator, samples: int) -> np.ndarray:
+    """Features of samples [samples, DRAWN]: nine of ten are of the 500 common ones, so that a batch of 32 samples
+    has a quarter as many distinct ASVs as occurrences (in the ibd study a third)."""
+    shape = samples, DRAWN
+    most = np.where(random.random(shape) < 0.9, COMMON, FEATURES)
+    return (random.random(shape) * most).astype(np.int32)
+
+
+def config_of(folder: Path) -> TrainConfig:
+    """The run that is measured."""
+    return TrainConfig(
+        table=TableOptions(folder / "table.biom"),
+        metadata=MetadataOptions(folder / "metadata.tsv"),
+        phylogeny=PhylogenyOptions(tree=folder / "tree.nwk"),
+        target=TargetOptions(("value",)),
+        run=RunOptions(folder / "run", epochs=1, batch_size=BATCH, device="cpu"),
+        sample=SampleOptions(rarefy_depth=DEPTH, max_bp=BASES),
+        model=ModelOptions(preset="tiny"),
+    )
+
+
+class Memory:
+    """What this process holds, in MB, beside what it held at first."""
+
+    def __init__(self) -> None:
+        self.base = 0.0
+        self.base = self.resident()
+
+    def resident(self) -> float:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is not data
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 - self.base
+
+    def peak(self) -> float:
+        """At most since `restart`."""
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        assert found is not None
+        return int(found[1]) * 1024 / 1e6 - self.base
+
+    def restart(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
+    """Each stage of what `aam train` does to its data before and beside the model; in this process."""
+    import torch
+
+    from aam_data.leaks import leak_notes
+    from aam_data.selection import make_splits, select_samples
+    from aam_data.study import read_study
+    from aam_train.loading import TrainingPlan, load
+    from aam_train.objective import masking_for
+    from aam_train.reporting.console import ConsoleReporter
+    from aam_train.run_data import build_data
+    from aam_train.run_train import train_weights
+
+    config, console = config_of(folder), ConsoleReporter(quiet=True)
+    memory, stages = Memory(), dict[str, dict[str, float]]()
+
+    def stage(name: str, run: Callable[[], Any]) -> Any:
+        memory.restart()
+        started, used = time.perf_counter(), time.process_time()
+        result = run()
+        seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used}
+        peak = memory.peak()
+        stages[name] = {**seconds, "peak_mb": peak, "resident_mb": memory.resident()}
+        return result
+
+    study = stage("read the study", lambda: read_study(config.table, config.metadata, config.phylogeny))
+    rows = stage("select samples", lambda: select_samples(study, DEPTH, config.target).rows)
+    splits = stage("split", lambda: make_splits(study, rows, config.split, 0, config.target)[0])
+    stage("search leaks", lambda: leak_notes(study, splits, config.target, None, DEPTH))
+    data = stage(
+        "set up batches", lambda: build_data(config, study, splits, depth=DEPTH, max_bp=BASES, reporter=console)
+    )
+    masking = masking_for(train_weights(config), config.masking)
+    plan = stage("plan the run", lambda: TrainingPlan(data.rows["train"], BATCH, 0, masking))
+    steps = stage("order of an epoch", lambda: plan.epoch(0))
+    made = steps[:batches] if batches else steps
+
+    def run_through() -> None:
+        for _ in load(data.maker, iter(made), workers=0, device=torch.device("cpu")):
+            pass
+
+    stage(f"make {len(made):,} of {len(steps):,} batches", run_through)
+    found = stages[next(reversed(stages))]
+    found["epoch_cpu_seconds"] = found["cpu_seconds"] / len(made) * len(steps)
+    stage("ASVs of the validation draw", lambda: data.drawn_asvs("validation"))
+    return stages
+
+
+def measure_training(folder: Path, steps: int) -> dict[str, float]:
+    """`aam train`: an epoch, or so many steps of it (0 = all)."""
+    arguments = [sys.executable, __file__, "--train", str(folder)]
+    started = time.perf_counter()
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+    stopped, cpu_a_step = watch(process.pid, folder / "run" / "metrics.jsonl", steps)
+    _, status, usage = os.wait4(process.pid, 0)  # this process's own memory and time
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - started
+    if process.returncode not in ((143,) if stopped else (0,)):
+        raise SystemExit((folder / "log.txt").read_text())
+    records = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    each = [record for record in records if record["kind"] == "step"]
+    total = -(-split_sizes(folder)["train"] // BATCH)
+    mean = float(np.mean([record["seconds"] for record in each[1:]]))
+    return {
+        "steps_run": len(each),
+        "steps_of_epoch": total,
+        "seconds_a_step": mean,
+        "cpu_seconds_a_step": cpu_a_step,
+        "epoch_seconds": mean * total,
+        "epoch_cpu_seconds": cpu_a_step * total,
+        "wait_share": float(np.mean([record["data_wait"] for record in each[1:]])),
+        "seconds_in_all": seconds,
+        "cpu_seconds": usage.ru_utime,
+        "peak_mb": usage.ru_maxrss * 1024 / 1e6,
+    }
+
+
+def train(folder: Path) -> int:
+    """The run, in this process."""
+    from aam_train.run_train import run_train
+
+    try:
+        run_train(config_of(folder), quiet=True)
+    except RunStopped as stopped:
+        return stopped.exit_code
+    return 0
+
+
+def watch(pid: int, metrics: Path, steps: int) -> tuple[bool, float]:
+    """Until the process has ended, by itself or after ``steps`` steps (0: all) by our signal.
+
+    Returns:
+        Whether it was our signal, and the processor time of a step (of all steps but those of the first look).
+    """
+    asked, looks = False, list[tuple[int, float]]()
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.2)
+        done = metrics.read_text().count('"kind": "step"') if metrics.exists() else 0
+        if done and not asked and (not looks or done > looks[-1][0]):
+            looks.append((done, processor_time(pid)))
+        if steps and done > steps and not asked:
+            os.kill(pid, signal.SIGTERM)
+            asked = True
+    (first, before), (last, after) = looks[0], looks[-1]
+    return asked, (after - before) / max(last - first, 1)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of user time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def split_sizes(folder: Path) -> dict[str, int]:
+    parts = [line.split("\t")[1] for line in (folder / "run" / "splits.tsv").read_text().splitlines()[1:]]
+    return {part: parts.count(part) for part in set(parts)}
+
+
+def measure(samples: int, options: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        nonzeros = write_study(folder, samples)
+        report: dict[str, Any] = {"samples": samples, "nonzeros": nonzeros}
+        print(f"{samples:,} samples, {nonzeros:,} nonzeros")
+        ask = [sys.executable, __file__, "--one", name, "--batches", str(options.batches)]
+        found = subprocess.run(ask, check=True, stdout=subprocess.PIPE, text=True)
+        report["data"] = json.loads(found.stdout.splitlines()[-1])
+        for stage, row in report["data"].items():
+            print(
+                f"  {stage:40}{row['seconds']:9.2f} s{row['cpu_seconds']:9.2f} s CPU"
+                f"{row['peak_mb']:9.0f} MB at most{row['resident_mb']:9.0f} MB after",
+                flush=True,
+            )
+        if options.steps >= 0:
+            sampled = samples > options.whole
+            report["training"] = row = measure_training(folder, options.steps if sampled else 0)
+            print(
+                f"  aam train: {row['epoch_seconds']:.1f} s an epoch ({'sampled, ' if sampled else ''}"
+                f"{row['steps_run']:,} of {row['steps_of_epoch']:,} steps), {row['peak_mb']:.0f} MB at most, "
+                f"{1e6 * row['epoch_seconds'] / nonzeros:.0f} us a nonzero, of processor time "
+                f"{1e6 * row['epoch_cpu_seconds'] / nonzeros:.0f}, "
+                f"{row['wait_share']:.1%} of the time waiting for data",
+                flush=True,
+            )
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--whole", type=int, default=10_000, help="largest study of which a whole epoch is trained")
+    parser.add_argument("--steps", type=int, default=100, help="of a sampled epoch; -1: do not train at all")
+    parser.add_argument("--batches", type=int, default=0, help="made in the data stage; 0: those of an epoch")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure_data(options.one, options.batches)))
+        return
+    if options.train:
+        raise SystemExit(train(options.train))
+    sizes = [measure(samples, options) for samples in options.samples]
+    finish({"sizes": sizes, "batch_size": BATCH, "rarefy_depth": DEPTH, "features": FEATURES}, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Tables of embeddings: the same numbers wherever they are kept, the same runs, and nothing is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aam_data.config import SampleOptions
+from aam_models.model_folder import WEIGHTS
+from aam_train import embedding_table
+from aam_train.config import TransferOptions
+from aam_train.embedding_table import EmbeddingTable, Place, place_of
+from aam_train.errors import TrainError
+from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.free_memory import free_memory
+from aam_train.run_train import run_train
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("place", ["device", "memory", "disk"])
+def test_rows_come_back_in_any_order(place: Place, tmp_path: Path) -> None:
+    rows = np.array([7, 2, 11, 3])
+    values = torch.randn(4, 5)
+    table = EmbeddingTable(rows, 12, 5, CPU, tmp_path, place)
+    table.put(torch.from_numpy(rows[2:]), values[2:])
+    table.put(torch.from_numpy(rows[:2]), values[:2])
+    assert torch.equal(table.take(torch.tensor([3, 7, 7, 11])), values[[3, 0, 0, 2]])
+    assert table.values.shape == (4, 5)
+    with pytest.raises(IndexError):
+        table.take(torch.tensor([1]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_place_follows_from_what_is_free() -> None:
+    assert place_of(25, 100, 100) == "device"
+    assert place_of(26, 100, 104) == "memory"
+    assert place_of(26, 100, 103) == "disk"
+    assert 0 < free_memory(CPU) < 2**50
+
+
+def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"no room for 4,000,000,000.0 GB of embeddings.*--output-dir or TMPDIR"):
+        EmbeddingTable(np.arange(1000), 1000, 10**15, CPU, tmp_path / "not" / "there", "disk")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("depth", [0, 100])
+def test_a_frozen_run_is_the_same_from_memory_and_from_a_file(
+    train_config: Callable[..., TrainConfig],
+    encoder_run: tuple[PretrainConfig, Path],
+    depth: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(name: str) -> Path:
+        return run_train(
+            train_config(
+                tmp_path / name,
+                encoder_run[1],
+                transfer=TransferOptions(encoder_run[1], freeze_base=True, val_prediction_passes=2 if depth else 1),
+                sample=SampleOptions(rarefy_depth=depth),
+            ),
+            quiet=True,
+        )
+
+    in_memory = run("memory")
+    monkeypatch.setattr(embedding_table, "SHARE", 0.0)
+    on_disk = run("disk")
+    for file in ("predictions_full.tsv", f"checkpoints/last/{WEIGHTS}"):
+        assert (in_memory / file).read_bytes() == (on_disk / file).read_bytes()
+    assert sorted(path.name for path in on_disk.iterdir()) == sorted(path.name for path in in_memory.iterdir())
