@@ -19,6 +19,7 @@ from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.peak import peak_of
 from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
@@ -78,6 +79,7 @@ class Fit:
         plan = self._plan(progress)
         self.step.begin_training()
         self._announce()
+        peak_flops = self._peak()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
         saver = self._saver(model, update, plan.steps_per_epoch)
@@ -97,6 +99,7 @@ class Fit:
                 reporter=reporter,
                 stop=self.stop,
                 progress=progress,
+                peak_flops=peak_flops,
             ).fit()
         finally:
             reporter.close()
@@ -124,6 +127,14 @@ class Fit:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
+
+    def _peak(self) -> float:
+        """What all devices can do at most, operations a second."""
+        ranks, compute = self.step.strategy.ranks, self.step.compute
+        peak = peak_of(self.step.device, compute.precision)
+        several = f" on each of {ranks.size} devices" if ranks.size > 1 else ""
+        self.console.note(f"peak: {peak.words()}{several}")
+        return float(ranks.numbers([peak.flops]).sum())
 
     def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
         checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.step.strategy

@@ -15,6 +15,7 @@ from aam_train.compute import Compute
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.parallel.strategy import Single, Strategy
 from aam_train.signals import StopFlag
+from aam_train.throughput import Work, peak_memory, work_of
 
 
 class StepOutput(NamedTuple):
@@ -111,6 +112,20 @@ class Step:
         self.model.train()
         if self.frozen:
             self.encoder.eval()
+
+    def work(self, batches: list[Batch]) -> Work:
+        """What a training step of these micro-batches computes, here."""
+        return work_of(
+            self.model,
+            batches,
+            frozen=self.frozen,
+            asvs_known=self.asv_table is not None,
+            samples_known=self.sample_table is not None,
+        )
+
+    def peak_memory(self) -> int:
+        """Bytes of the device that this process has held at most, see `peak_memory`."""
+        return peak_memory(self.device)
 
     def _encode(self, batch: Batch) -> EncoderOutput:
         if self.sample_table is not None:

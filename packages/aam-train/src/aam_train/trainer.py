@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from aam_train.runtime import seed_step
 from aam_train.schedules import Schedule, watch
 from aam_train.signals import EXIT_CODES, StopFlag
 from aam_train.step import Step
+from aam_train.throughput import Work, reset_peak_memory
 from aam_train.validation import Validator
 
 MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
@@ -55,6 +56,7 @@ class Trainer:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
         progress: where to start from.
+        peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
     """
 
     step: Step
@@ -71,6 +73,7 @@ class Trainer:
     reporter: Reporter
     stop: StopFlag
     progress: Progress
+    peak_flops: float = math.inf
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -100,6 +103,7 @@ class Trainer:
         ranks, workers = self.ranks, self.run.num_workers
         workers = default_workers(self.step.device, ranks.local_size) if workers is None else workers
         remaining = self.plan.stream(progress.step, self.run.epochs)
+        reset_peak_memory(self.step.device)
         started = saved_at = time.monotonic()
         for batches in load(self.maker, remaining, workers=workers, device=self.step.device):
             self._train_step(batches, started)
@@ -126,7 +130,7 @@ class Trainer:
         skipped = self._check_finite(result)
         self.update.apply()
         self.progress.step = number + 1
-        now = time.monotonic()
+        work, seconds = result.work, max(time.monotonic() - started, 1e-9)
         record = StepRecord(
             step=number + 1,
             epoch=number // self.plan.steps_per_epoch + 1,
@@ -134,13 +138,18 @@ class Trainer:
             lr=lr,
             grad_norm=result.grad_norm,
             skipped=skipped,
-            samples=result.sizes[0],
-            asvs=result.sizes[1],
-            occurrences=result.sizes[2],
-            seconds=now - started,
-            data_wait=(arrived - started) / max(now - started, 1e-9),
+            samples=work.samples,
+            asvs=work.asvs,
+            occurrences=work.occurrences,
+            seconds=seconds,
+            data_wait=(arrived - started) / seconds,
+            slot_padding=work.slot_padding,
+            token_padding=work.token_padding,
+            flops=work.flops,
+            peak_share=work.flops / (seconds * self.peak_flops),
+            peak_memory=result.peak_memory,
         )
-        self._add_up(record)
+        self._add_up(record, work)
         self.reporter.step(record)
 
     def _check_finite(self, result: StepResult) -> bool:
@@ -195,6 +204,7 @@ class Trainer:
             lowered = self._lr(progress.step)
             self.reporter.note(f"{self.best_metric} does not improve: the learning rate is {lowered:.3g} from now on")
         sums, progress.sums = progress.sums, {}
+        work = Work.of_sums(sums)
         self.reporter.epoch(
             EpochRecord(
                 step=progress.step,
@@ -211,8 +221,15 @@ class Trainer:
                 asvs_per_second=sums["asvs"] / sums["seconds"],
                 occurrences_per_asv=sums["occurrences"] / sums["asvs"],
                 data_wait=sums["waited"] / sums["seconds"],
+                slot_padding=work.slot_padding,
+                token_padding=work.token_padding,
+                flops_per_second=work.flops / sums["seconds"],
+                peak_flops=self.peak_flops,
+                peak_share=sums.get("peak_seconds", 0.0) / sums["seconds"],
+                peak_memory=int(sums.get("peak_memory", 0)),
             )
         )
+        reset_peak_memory(self.step.device)
         if best:
             self.keeper.save_best(progress)
         if self._impatient() and epoch < self.run.epochs:
@@ -246,10 +263,11 @@ class Trainer:
     def _finished(self) -> bool:
         return self._impatient() or self.progress.step >= self.run.epochs * self.plan.steps_per_epoch
 
-    def _add_up(self, record: StepRecord) -> None:
+    def _add_up(self, record: StepRecord, work: Work) -> None:
         sums = self.progress.sums
         added: dict[str, float] = {f"loss:{name}": value for name, value in record.loss.items()}
-        added |= {"steps": 1, "samples": record.samples, "asvs": record.asvs, "occurrences": record.occurrences}
-        added |= {"seconds": record.seconds, "waited": record.seconds * record.data_wait, "skipped": record.skipped}
+        added |= {"steps": 1, "seconds": record.seconds, "skipped": record.skipped, **asdict(work)}
+        added |= {"waited": record.seconds * record.data_wait, "peak_seconds": record.seconds * record.peak_share}
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
+        sums["peak_memory"] = max(sums.get("peak_memory", 0.0), record.peak_memory)
