@@ -63,8 +63,8 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert captured.err.splitlines() == [
         "24 samples [bold]train[/bold]",
         "epoch 1/2: train loss 1.5000, val_loss 1.25, r2 nan (best) "
-        "[2.0 s, 8 samples/s, 1,234 ASVs/s used 2.0 times, 50% of peak, 10% waiting for data, "
-        "padding 40% of slots and 5% of tokens, memory 2.0 GB]",
+        "[2.0 s, 8.0 samples/s, 1,234 ASVs/s, 2.0 uses each, 50% of peak, 10% waiting for data, "
+        "40% of slots and 5% of tokens empty, 2.0 GB]",
     ]
 
 

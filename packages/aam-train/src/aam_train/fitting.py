@@ -10,6 +10,7 @@ from aam_models.encoder import Encoder
 from aam_models.model_folder import WEIGHTS, load_weights, read_weights
 from aam_models.predictor import Predictor
 from aam_train.checkpoint import BEST, checkpoint_name
+from aam_train.compiled_check import keep_compiled_if_right
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import TrainError
@@ -77,6 +78,9 @@ class Fit:
         update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
         plan = self._plan(progress)
+        first = next(plan.stream(progress.step, self.run.epochs), None)
+        if self.folder.config.compute.compile_model and first is not None:
+            keep_compiled_if_right(self.step, self.objective, self.data.maker[first[0]], self.console)
         self.step.begin_training()
         self._announce()
         peak_flops = self._peak()

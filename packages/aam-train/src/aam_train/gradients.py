@@ -45,7 +45,7 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
     try:
         return _gradients(step, objective, update, batches)
     except torch.OutOfMemoryError as error:
-        raise TrainError(_out_of_memory(batches)) from error
+        raise TrainError(out_of_memory(batches)) from error
 
 
 def _gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
@@ -99,7 +99,8 @@ def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[li
     ]
 
 
-def _out_of_memory(batches: list[Batch]) -> str:
+def out_of_memory(batches: list[Batch]) -> str:
+    """What a batch is that the device has no memory for, and what helps."""
     largest = max(batches, key=lambda batch: batch.n_occurrences)
     return (
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "

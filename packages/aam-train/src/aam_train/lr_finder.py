@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aam_train.compiled_check import keep_compiled_if_right
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.gradients import gradients
@@ -15,6 +16,7 @@ from aam_train.loading import TrainingPlan, default_workers, load
 from aam_train.optim import build_optimizer, set_rate
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.prepared import Prepared
+from aam_train.reporting.records import Reporter, Reporters
 from aam_train.runtime import seed_step
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
@@ -35,18 +37,25 @@ class Search:
 
 
 def find_rate(
-    ready: Prepared, run: RunOptions, options: OptimizerOptions, categorical_lr: float | None = None
+    ready: Prepared,
+    run: RunOptions,
+    options: OptimizerOptions,
+    categorical_lr: float | None = None,
+    reporter: Reporter | None = None,
 ) -> Search:
     """Train with rates from 1e-6 to 1; the model is not worth anything afterwards.
 
     Args:
         categorical_lr: what reads the metadata keeps its ratio to ``options.lr`` in the search.
+        reporter: told when `--compile-model` is left out.
     """
     step, data, objective = ready.step, ready.data, ready.objective
     update = Update(build_optimizer(step.model, options, categorical_lr), step.compute.scaler(), options.max_grad_norm)
     plan = TrainingPlan(
         data.rows["train"], run.batch_size, run.seed, objective.masking, run.gradient_accumulation_steps
     )
+    first = plan.epoch(0)[0][0]
+    keep_compiled_if_right(step, objective, data.maker[first], reporter or Reporters())
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)
     rates, losses = [], []

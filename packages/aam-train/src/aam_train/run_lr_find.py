@@ -36,7 +36,7 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
         else:
             ready = prepare_first_split(config, study, strategy, stop, console)
         rate = config.category_optimizer.categorical_lr if isinstance(config, TrainConfig) else None
-        search = find_rate(ready, config.run, config.optimizer, rate)
+        search = find_rate(ready, config.run, config.optimizer, rate, console)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
         console.note("the loss did not fall at any rate: look at the curve, and at the data")

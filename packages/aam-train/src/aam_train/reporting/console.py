@@ -71,15 +71,15 @@ def throughput(record: EpochRecord) -> str:
     """The speed of an epoch in a few words: what was done, and what stood in its way."""
     return (
         f"{record.seconds:.1f} s, {_short(record.samples_per_second)} samples/s, "
-        f"{_short(record.asvs_per_second)} ASVs/s used {record.occurrences_per_asv:.1f} times, "
+        f"{_short(record.asvs_per_second)} ASVs/s, {record.occurrences_per_asv:.1f} uses each, "
         f"{record.peak_share:.0%} of peak, {record.data_wait:.0%} waiting for data, "
-        f"padding {record.slot_padding:.0%} of slots and {record.token_padding:.0%} of tokens, "
-        f"memory {record.peak_memory / 1e9:.1f} GB"
+        f"{record.slot_padding:.0%} of slots and {record.token_padding:.0%} of tokens empty, "
+        f"{record.peak_memory / 1e9:.1f} GB"
     )
 
 
 def _short(number: float) -> str:
-    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
 
 
 def _printable(text: str) -> str:
