@@ -21,6 +21,7 @@ from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.peak import peak_of
+from aam_train.profiling import Profile
 from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
@@ -104,6 +105,7 @@ class Fit:
                 stop=self.stop,
                 progress=progress,
                 peak_flops=peak_flops,
+                profile=self._profile(plan, progress),
             ).fit()
         finally:
             reporter.close()
@@ -139,6 +141,19 @@ class Fit:
         several = f" on each of {ranks.size} devices" if ranks.size > 1 else ""
         self.console.note(f"peak: {peak.words()}{several}")
         return float(ranks.numbers([peak.flops]).sum())
+
+    def _profile(self, plan: TrainingPlan, progress: Progress) -> Profile | None:
+        if not self.folder.config.compute.profile or not self.step.strategy.ranks.is_first:
+            return None
+        total = self.run.epochs * plan.steps_per_epoch
+        return Profile(
+            self.folder.path,
+            self.step.device,
+            self.console,
+            first=progress.step,
+            per_epoch=plan.steps_per_epoch,
+            total=total,
+        )
 
     def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
         checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.step.strategy

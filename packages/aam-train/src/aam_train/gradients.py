@@ -10,6 +10,7 @@ import torch
 from aam_models.batch import Batch
 from aam_train.compute import Update
 from aam_train.errors import TrainError
+from aam_train.labels import BACKWARD, FORWARD, label
 from aam_train.objective import Counts, Objective, TrueValues
 from aam_train.step import Step
 from aam_train.throughput import Work
@@ -66,9 +67,11 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     sums: dict[str, torch.Tensor] = {}
     for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
         with strategy.micro_step(last=number == len(batches)):
-            losses = step.losses(batch, objective, values, counts)
-            total = losses.total()
-            update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
+            with label(FORWARD):
+                losses = step.losses(batch, objective, values, counts)
+                total = losses.total()
+            with label(BACKWARD):
+                update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
         each = [("total", total), *((name, term.value()) for name, term in losses.terms.items())]
         for name, value in [*each, ("unsound", (~losses.sound).to(total.dtype))]:
             sums[name] = value.detach() + sums[name] if name in sums else value.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.errors import RunStopped, TrainError
 from aam_train.gradients import StepResult, gradients
+from aam_train.labels import LOAD, OPTIMIZER, label, labelled
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.objective import Objective
 from aam_train.optim import set_rate
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.parallel.ranks import Ranks
+from aam_train.profiling import Profile
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runtime import seed_step
@@ -57,6 +60,7 @@ class Trainer:
         best_metric: of the validator's metrics.
         progress: where to start from.
         peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
+        profile: records a few of the steps; None for none.
     """
 
     step: Step
@@ -74,6 +78,7 @@ class Trainer:
     stop: StopFlag
     progress: Progress
     peak_flops: float = math.inf
+    profile: Profile | None = None
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -83,7 +88,8 @@ class Trainer:
             TrainError: a loss or gradient is not finite, or memory is exhausted; the weights are as before the step.
         """
         try:
-            self._train()
+            with contextlib.nullcontext() if self.profile is None else self.profile:
+                self._train()
         except RunStopped:  # within validation, which comes first when the run goes on
             assert self.stop.received
         if self.progress.step:
@@ -105,8 +111,11 @@ class Trainer:
         remaining = self.plan.stream(progress.step, self.run.epochs)
         reset_peak_memory(self.step.device)
         started = saved_at = time.monotonic()
-        for batches in load(self.maker, remaining, workers=workers, device=self.step.device):
+        self._before_step()
+        for batches in labelled(LOAD, load(self.maker, remaining, workers=workers, device=self.step.device)):
             self._train_step(batches, started)
+            if self.profile is not None:
+                self.profile.after(progress.step - 1)
             if self.stop.asked():
                 break
             if (self._end_epoch_when_due() and self.stop.asked()) or self._finished():
@@ -115,7 +124,12 @@ class Trainer:
             if any(ranks.highest([is_due])):
                 self.keeper.save_last(progress)
                 saved_at = time.monotonic()
+            self._before_step()
             started = time.monotonic()
+
+    def _before_step(self) -> None:
+        if self.profile is not None:
+            self.profile.before(self.progress.step)
 
     def _train_step(self, batches: list[Batch], started: float) -> None:
         arrived = time.monotonic()
@@ -128,7 +142,8 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
         result = gradients(self.step, self.objective, self.update, batches)
         skipped = self._check_finite(result)
-        self.update.apply()
+        with label(OPTIMIZER):
+            self.update.apply()
         self.progress.step = number + 1
         work, seconds = result.work, max(time.monotonic() - started, 1e-9)
         record = StepRecord(
