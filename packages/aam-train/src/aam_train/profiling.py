@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Profile:
     def before(self, step: int) -> None:
         """The step with this number (from 0), its data included, comes next."""
         if self._recorder is None and step == self.begin and step < self.end:
+            os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its own lines on standard error say nothing to a user
             activities = [torch.profiler.ProfilerActivity.CPU]
             if self.device.type == "cuda":
                 activities.append(torch.profiler.ProfilerActivity.CUDA)  # ROCm's are CUDA to PyTorch
