@@ -1,7 +1,7 @@
 """What --compile-model and fused optimizers gain: both ways take turns on the same batches, in one process.
 
-    python benchmarks/compiled_and_fused.py --presets tiny base --json compiled.json
-    python benchmarks/compiled_and_fused.py --presets base --device cuda --precision bf16 --epoch
+python benchmarks/compiled_and_fused.py --presets tiny base --json compiled.json
+python benchmarks/compiled_and_fused.py --presets base --device cuda --precision bf16 --epoch
 """
 
 from __future__ import annotations
@@ -107,7 +107,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device, steps = resolve_device(options.device), read_steps(simulated=options.simulated)
-    report: dict[str, Any] = {"study": steps.name, "device": str(device), "threads": torch.get_num_threads(), "runs": {}}
+    report: dict[str, Any] = {
+        "study": steps.name,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "runs": {},
+    }
     for preset in options.presets:
         run = compiled(steps, preset, device, options)
         updates = fused(preset, device, 15)
@@ -117,7 +122,9 @@ def main() -> None:
             f"({run['ratio']:.2f} x as fast, {run['cpu_ratio']:.2f} x by CPU time, {run['steps']} steps); "
             f"{run['check_seconds']:.0f} s for compiling and comparing, {run['graphs']} graphs"
         )
-        each = ", ".join(f"{k} {updates[k]['plain']:.2f} -> {updates[k]['fused']:.2f} ms" for k in ("adamw", "adam", "sgd"))
+        each = ", ".join(
+            f"{k} {updates[k]['plain']:.2f} -> {updates[k]['fused']:.2f} ms" for k in ("adamw", "adam", "sgd")
+        )
         print(f"{preset}: update of {updates['parameters']:,} weights, fused: {each}", flush=True)
     finish(report, options.json)
 

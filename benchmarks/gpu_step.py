@@ -105,7 +105,9 @@ def parity(steps: Steps, options: argparse.Namespace, device: torch.device) -> l
                 step.train_mode()
                 loss = step.losses(batch, steps.objective, true, counts).total().item()
             off = abs(loss - right) / abs(right)
-            print(f"parity, {preset} {precision}: loss {loss:.6f}, CPU in fp32 {right:.6f}, off by {off:.1e}", flush=True)
+            print(
+                f"parity, {preset} {precision}: loss {loss:.6f}, CPU in fp32 {right:.6f}, off by {off:.1e}", flush=True
+            )
             found.append({"preset": preset, "precision": precision, "loss": loss, "cpu": right, "relative": off})
             if not off <= TOLERANCES[precision]:
                 sys.exit(f"the loss differs by more than {TOLERANCES[precision]:.0e}: nothing is measured")

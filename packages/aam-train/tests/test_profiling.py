@@ -109,9 +109,14 @@ def test_a_signal_leaves_what_was_recorded_and_the_run_goes_on(
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     profile = Profile(tmp_path, CPU, Reporters(), first=0, per_epoch=1, total=2)
-    with pytest.raises(ValueError, match="the step"), profile:
-        profile.before(0)
-        raise ValueError("the step")
+
+    def fail() -> None:
+        with profile:
+            profile.before(0)
+            raise ValueError("the step")
+
+    with pytest.raises(ValueError, match="the step"):
+        fail()
     assert list(tmp_path.iterdir()) == []
     with torch.profiler.profile():  # PyTorch's own has ended
         pass
@@ -147,7 +152,10 @@ def test_kinds_and_lines() -> None:
     events = [event("aten::addmm", 7, 1000.0, 6000.0), event("aten::gelu", 2, 3000.0, 2000.0), kernel,
               event("load", 2, 100.0, 0.0, 2000.0)]  # fmt: skip
     found, phases = operations(events), phase_times(events)
-    assert [(o.kind, o.name, o.calls) for o in found] == [("matrix products", "aten::addmm", 7), ("activation", "aten::gelu", 2)]
+    assert [(o.kind, o.name, o.calls) for o in found] == [
+        ("matrix products", "aten::addmm", 7),
+        ("activation", "aten::gelu", 2),
+    ]
     assert phases == {"load": 2.0, "forward": 0.0, "backward": 0.0, "optimizer": 0.0}
     on_cpu = lines(found, phases, 20.0, 2, on_device=False)
     assert on_cpu[0] == "profile of 2 steps, 10.0 ms each: load 10%, forward 0%, backward 0%, optimizer 0%"

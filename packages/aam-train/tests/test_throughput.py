@@ -17,10 +17,10 @@ from aam_models.config import ModelOptions
 from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.collate import Masking
+from aam_train.compute import Update
 from aam_train.config import TransferOptions
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.gradients import gradients
-from aam_train.compute import Update
 from aam_train.loading import BatchRequest
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.objective import Objective, Weights

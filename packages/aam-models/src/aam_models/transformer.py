@@ -58,6 +58,7 @@ class Transformer(nn.Module):
         """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y], True = real."""
         run = self._compiled_for(x) or _run
         for block in self.blocks:
+            assert isinstance(block, Block)
             if self.recompute and self.training:
                 x = checkpoint(run, block, x, mask, use_reentrant=False)
             else:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
 from aam_data.output_files import replacing
 from aam_train.errors import RunStopped
@@ -144,7 +145,7 @@ def window(first: int, per_epoch: int, total: int) -> tuple[int, int]:
 
 def operations(events: Sequence[Any]) -> list[Operation]:
     """Of `key_averages`: what the host called; kernels are counted where they were launched."""
-    on_host = torch.autograd.DeviceType.CPU
+    on_host = DeviceType.CPU
     return [
         Operation(
             kind_of(event.key),
@@ -160,7 +161,7 @@ def operations(events: Sequence[Any]) -> list[Operation]:
 
 def phase_times(events: Sequence[Any]) -> dict[str, float]:
     """Milliseconds of the host within each phase."""
-    on_host = torch.autograd.DeviceType.CPU
+    on_host = DeviceType.CPU
     found = {event.key: event.cpu_time_total / 1000 for event in events if event.device_type == on_host}
     return {name: found.get(name, 0.0) for name in PHASES}
 
