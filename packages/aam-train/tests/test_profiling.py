@@ -58,7 +58,7 @@ def test_a_pretraining_writes_and_tells_what_took_the_time_and_is_otherwise_the_
     assert sum(float(row["share"]) for row in rows) == pytest.approx(1.0, abs=0.01)
     assert PHASES & {row["operation"] for row in rows} == set()
     printed = capsys.readouterr().err
-    assert "profile of 1 steps, " in printed
+    assert "profile of 1 step, " in printed
     assert "time of operations (CPU): " in printed
     assert "aten::addmm" in printed
     weights = [(path / "checkpoints/last/model.safetensors").read_bytes() for path in (run, encoder_run[1])]
@@ -174,6 +174,8 @@ def test_kinds_and_lines() -> None:
         "aten::embedding_dense_backward": "embedding and indexing",
         "aten::add_": "sums and elementwise",
         "cudaStreamSynchronize": "waiting for the device",
+        "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__": "waiting for data",
+        "FSDP::all_gather": "communication",
         "detach": "other",
     }
     assert {name: kind_of(name) for name in names} == names

@@ -75,6 +75,14 @@ def test_work_is_what_the_batches_hold(data: RunData, batches: list[Batch]) -> N
     assert (Work().slot_padding, Work().token_padding) == (0.0, 0.0)
 
 
+def test_it_is_known_without_looking_at_the_device(batches: list[Batch]) -> None:
+    """On the meta device no value exists."""
+    meta = torch.device("meta")
+    model = build_encoder(new_encoder_config(SMALL, 150, WEIGHTS))
+    expected = work_of(model, batches)
+    assert Step(model.to(meta), meta).work([batch.to(meta) for batch in batches]) == expected
+
+
 def test_padding_of_tokens_is_that_within_chunks(data: RunData) -> None:
     study = data.study
     lengths = data.maker.collator.lengths.copy()

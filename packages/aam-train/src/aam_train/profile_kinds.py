@@ -7,7 +7,8 @@ import re
 OTHER = "other"
 # The first that fits counts, so the particular come before the general.
 _KINDS = (
-    ("communication", r"c10d|nccl|gloo|all_?reduce|all_?gather|reduce_scatter|broadcast_"),
+    ("waiting for data", r"DataLoader"),
+    ("communication", r"c10d|FSDP|nccl|gloo|all_?reduce|all_?gather|reduce_scatter|broadcast_"),
     ("attention", r"attention|softmax|flash"),
     ("optimizer", r"adam|sgd|Optimizer"),
     ("normalisation", r"layer_?norm"),

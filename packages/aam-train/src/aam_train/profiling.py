@@ -177,7 +177,7 @@ def lines(
     by_time = sorted(kinds.items(), key=lambda item: -item[1])
     where = "device" if on_device else "CPU"
     return [
-        f"profile of {steps} steps, {milliseconds / steps:,.1f} ms each: "
+        f"profile of {steps} step{'s' if steps > 1 else ''}, {milliseconds / steps:,.1f} ms each: "
         + ", ".join(f"{name} {value / milliseconds:.0%}" for name, value in phases.items()),
         f"time of operations ({where}): "
         + ", ".join(f"{name} {value / total:.0%}" for name, value in by_time if value >= 0.005 * total),
