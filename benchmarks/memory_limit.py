@@ -22,8 +22,8 @@ from uneven import watched, write_study
 from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
 from aam_models.config import ModelOptions
 from aam_train import fitting
-from aam_train.budget.room import Meter, of_process
 from aam_train.config import RunOptions
+from aam_train.device_memory import of_process, reset_peak
 from aam_train.experiment import PretrainConfig
 from aam_train.memory_config import MemoryOptions
 from aam_train.reporting.jsonl import read_records
@@ -40,7 +40,7 @@ def train(study: Path, output: Path, limit: float, batch_size: int, seed: int, e
     def noting(*arguments: Any) -> Any:
         nonlocal before
         before = of_process("VmRSS")
-        Meter(arguments[0].step.device).reset()
+        reset_peak(arguments[0].step.device)
         return original(*arguments)
 
     fitting.find_batching = noting

@@ -23,11 +23,12 @@ from aam_train.architecture import new_encoder_config
 from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
 from aam_train.budget.model import MemoryModel, Size, size_of, size_of_batch
 from aam_train.budget.probe import probing
-from aam_train.budget.room import Meter, host_bounds, room
+from aam_train.budget.room import host_bounds, room
 from aam_train.checkpoint import LAST
 from aam_train.collate import Masking, recomputed
 from aam_train.compute import Compute
 from aam_train.compute_config import ComputeOptions
+from aam_train.device_memory import peak, reset_peak
 from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig
 from aam_train.json_files import read_json_object
@@ -174,19 +175,19 @@ def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux alone")
 def test_the_peak_is_that_since_the_last_reset() -> None:
-    meter = Meter(CPU)
-    meter.reset()
-    before = meter.peak()
+    reset_peak(CPU)
+    before = peak(CPU)
     torch.ones(30_000_000).sum()
-    assert 110e6 < meter.peak() - before < 180e6
-    meter.reset()
-    assert meter.peak() - before < 60e6
+    assert 110e6 < peak(CPU) - before < 180e6
+    reset_peak(CPU)
+    assert peak(CPU) - before < 60e6
 
 
 ROOM = """
 import resource
 import torch
-from aam_train.budget.room import of_process, room
+from aam_train.budget.room import room
+from aam_train.device_memory import of_process
 from aam_train.gradients import is_out_of_memory
 cpu = torch.device("cpu")
 free = room(cpu, 1.0)

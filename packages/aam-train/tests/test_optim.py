@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from aam_train.compute import Update
 from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors
 from aam_train.optimizer_config import OptimizerOptions
 
@@ -35,6 +36,41 @@ def test_the_kind_that_was_asked_for(kind: str) -> None:
         "sgd": before - 0.1 * (1 + decay),
     }[kind]
     assert torch.allclose(model.weight.detach(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_kernel_gives_what_one_weight_after_the_other_gives(kind: str) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(7, 5)
+    other = copy.deepcopy(model)
+    options = OptimizerOptions(optimizer=kind, lr=0.01, weight_decay=0.1)
+    fused, plain = build_optimizer(model, options), build_optimizer(other, options)
+    assert all(group["fused"] for group in fused.param_groups)
+    for group in plain.param_groups:
+        group["fused"] = group["foreach"] = False
+    for _ in range(5):
+        for p, q in zip(model.parameters(), other.parameters(), strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        fused.step()
+        plain.step()
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fp16_leaves_out_an_update_of_one_kernel(kind: str) -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = build_optimizer(model, OptimizerOptions(optimizer=kind, lr=0.1, weight_decay=0.0))
+    update = Update(optimizer, torch.amp.GradScaler("cpu"), 0.0)
+    before = model.weight.item()
+    for x, scale in ((1e38, 2.0**15), (1.0, 2.0**15)):
+        optimizer.zero_grad()
+        update.backward(model(torch.full((1, 1), x)).sum())
+        update.clip()
+        update.apply()
+        assert update.state()["scale"] == scale
+        assert model.weight.item() == pytest.approx(before if x > 1 else before - 0.1, rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -74,6 +74,11 @@ def test_one_command_trains_as_one_process_on_all_samples(
     column = rows[0][0].index("prediction")
     values = [[float(row[column]) for row in table[1:]] for table in rows]
     assert values[1] == pytest.approx(values[0], rel=1e-3)
+    (one, two) = (read_records(tmp_path / name / "metrics.jsonl")[0] for name in ("one", "two"))
+    assert (two["samples"], two["occurrences"]) == (one["samples"], one["occurrences"])  # of both processes
+    assert two["asvs"] > one["asvs"]  # each has its own distinct ones
+    assert two["flops"] == pytest.approx(one["flops"] * two["asvs"] / one["asvs"], rel=0.3)
+    assert two["peak_memory"] > 10**7
     for name in ("report/results.json", "splits.tsv", "config.toml", "starts.jsonl"):
         assert (tmp_path / "two" / name).is_file()
     assert len((tmp_path / "two" / "starts.jsonl").read_text().splitlines()) == 1

@@ -33,12 +33,14 @@ from aam_train.reporting.tensorboard import TensorBoardReporter
 
 STEP = StepRecord(
     step=1, epoch=1, loss={"total": 1.5, "unifrac": 1.5}, lr=0.1, grad_norm=2.0, skipped=False, samples=5, asvs=30,
-    occurrences=60, seconds=0.5, data_wait=0.25,
+    occurrences=60, seconds=0.5, data_wait=0.25, slot_padding=0.4, token_padding=0.05, flops=10**9, peak_share=0.5,
+    peak_memory=10**9,
 )  # fmt: skip
 EPOCH = EpochRecord(
     step=3, epoch=1, epochs=2, train={"total": 1.5}, validation={"val_loss": 1.25, "r2": math.nan, "r2:a": 0.5},
     best=True, lr=0.1, skipped=0, seconds=2.0, validation_seconds=1.0, samples_per_second=8.0, asvs_per_second=1234.0,
-    occurrences_per_asv=2.0, data_wait=0.1,
+    occurrences_per_asv=2.0, data_wait=0.1, slot_padding=0.4, token_padding=0.05, flops_per_second=2e9, peak_flops=4e9,
+    peak_share=0.5, peak_memory=2 * 10**9,
 )  # fmt: skip
 
 
@@ -61,7 +63,8 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert captured.err.splitlines() == [
         "24 samples [bold]train[/bold]",
         "epoch 1/2: train loss 1.5000, val_loss 1.25, r2 nan (best) "
-        "[2.0 s, 1,234 ASVs/s, 2.0 uses per ASV, 10% waiting for data]",
+        "[2.0 s, 8.0 samples/s, 1,234 ASVs/s, 2.0 uses each, 50% of peak, 10% waiting for data, "
+        "40% of slots and 5% of tokens empty, 2.0 GB]",
     ]
 
 

@@ -33,6 +33,10 @@ TIMES = {
     "samples_per_second",
     "asvs_per_second",
     "data_wait",
+    "flops_per_second",
+    "peak_flops",
+    "peak_share",
+    "peak_memory",
 }
 Configs = Callable[..., Any]
 

@@ -90,6 +90,11 @@ class SampleDataset:
                 found[sample.asv_rows] = True
         return np.flatnonzero(found)
 
+    def most_asvs(self, rows: np.ndarray) -> np.ndarray:
+        """How many ASVs any draw of these samples has at most, int64 [R]."""
+        most = np.minimum(self.study.table.features_per_sample()[rows], self.preprocessor.token_limit)
+        return np.minimum(most, self.rarefier.depth) if self.rarefier.depth else most
+
     def are_fixed(self, rows: np.ndarray) -> bool:
         """Whether every draw of these samples is the same."""
         if self.rarefier.depth and self.rarefier.only_draw is None:

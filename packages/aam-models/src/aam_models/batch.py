@@ -62,6 +62,7 @@ class Batch:
         covariates: float32 [B, 2 K], standardized numbers (0 where missing), then 1 where one is missing; None when
             the model reads none.
         sample_weights: float32 [B], what each sample's target loss is multiplied by; None for 1.
+        n_tokens: tokens of all distinct ASVs without padding, a host integer; 0 where nobody counted them.
     """
 
     tokens: Tensor
@@ -83,6 +84,7 @@ class Batch:
     categories: Tensor | None = None
     covariates: Tensor | None = None
     sample_weights: Tensor | None = None
+    n_tokens: int = 0
 
     @property
     def n_samples(self) -> int:
@@ -95,6 +97,16 @@ class Batch:
     @property
     def n_asvs(self) -> int:
         return self.tokens.shape[0]
+
+    @property
+    def n_slots(self) -> int:
+        """B S, empty ones too."""
+        return self.slots.shape[0] * self.slots.shape[1]
+
+    @property
+    def n_encoded_tokens(self) -> int:
+        """Tokens that the ASV level computes with, padding within chunks too."""
+        return sum((chunk.stop - chunk.start) * chunk.length for chunk in self.chunks)
 
     def slot_mask(self) -> Tensor:
         """bool [B, S]: whether a slot holds an ASV."""

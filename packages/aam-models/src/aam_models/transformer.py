@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -49,9 +51,12 @@ class Transformer(nn.Module):
     Attributes:
         recompute: drop the activations inside the blocks and compute them again in the backward pass. Not a part of
             the architecture: it changes memory and time, not results.
+        compiled: what computes a block in training in place of `Block.forward`; None = that itself. Evaluation does
+            not go through it, so that its numbers are those of a model that was loaded.
     """
 
     recompute: bool = False
+    compiled: Callable[[Block, Tensor, Tensor | None], Tensor] | None = None
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -60,6 +65,19 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y], True = real."""
+        run = self._compiled_for(x) or _run
         for block in self.blocks:
-            x = checkpoint(block, x, mask, use_reentrant=False) if self.recompute and self.training else block(x, mask)
+            assert isinstance(block, Block)
+            if self.recompute and self.training:
+                x = checkpoint(run, block, x, mask, use_reentrant=False)
+            else:
+                x = run(block, x, mask)
         return self.norm(x)
+
+    def _compiled_for(self, x: Tensor) -> Callable[[Block, Tensor, Tensor | None], Tensor] | None:
+        """None too for sizes of 1: to torch.compile they are constants, which would be graphs of their own."""
+        return self.compiled if self.training and torch.is_grad_enabled() and min(x.shape[:2]) > 1 else None
+
+
+def _run(block: Block, x: Tensor, mask: Tensor | None) -> Tensor:
+    return block(x, mask)

@@ -104,6 +104,7 @@ class Collator:
             categories=None if self.inputs is None else _rows(self.inputs.codes, rows),
             covariates=None if self.inputs is None else _rows(self.inputs.covariates, rows),
             sample_weights=_rows(self.sample_weights, rows),
+            n_tokens=int(lengths.sum()),
         )
 
     def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:

@@ -18,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from aam_models.asv_encoder import AsvEncoder
 from aam_models.attention_parity import attention_error, attention_is_right
 from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
-from aam_models.transformer import Transformer
+from aam_models.transformer import Block, Transformer
 from aam_train.compute_config import ComputeOptions
 from aam_train.errors import TrainError
 from aam_train.reporting.records import Reporter
@@ -81,9 +81,9 @@ def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter)
     if torch.version.hip is not None:
         reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
         return
+    compiled = torch.compile(Block.forward, dynamic=True)  # one for all blocks: their weights are its inputs
     for transformer in transformers:
-        for block in transformer.blocks:
-            block.compile(dynamic=True)
+        transformer.compiled = compiled
 
 
 @contextlib.contextmanager

@@ -20,8 +20,9 @@ class ComputeOptions:
     """Attention kernel; sdpa lets PyTorch choose, and on ROCm compares its numbers with math first. One that the device
     does not have is refused at the start."""
     compile_model: bool = False
-    """Compile the transformer blocks with torch.compile: minutes at the start, faster steps afterwards. Left out with a
-    warning on ROCm, where it is known to fail."""
+    """Compile the transformer blocks with torch.compile for training: up to minutes at the start, faster steps
+    afterwards. Left out with a warning where it fails, where the first batch's loss or gradient differs, and on ROCm,
+    where it is known to fail."""
     gradient_checkpointing: bool | None = None
     """Compute activations again in the backward pass in place of keeping them: less memory, more time. Default: only
     those that do not fit into --max-memory-gb (or the memory that --auto-batch-size may use)."""
@@ -29,6 +30,9 @@ class ComputeOptions:
     """Let PyTorch grow its blocks of GPU memory, against fragmentation."""
     memory_profile: bool = False
     """Measure the peak of memory in each phase of the steps: a table in the log, memory.json in the run's folder."""
+    profile: bool = False
+    """Record 5 steps after the first 3 with torch.profiler: a table of the operations in the log, trace.json.gz and
+    operations.tsv in profile/ of the run's folder. With several processes the first one."""
     deterministic: bool = False
     """Only kernels whose results are the same every time; refuses operations that have none. The CPU needs no such
     option."""

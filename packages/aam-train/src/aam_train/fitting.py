@@ -13,9 +13,11 @@ from aam_train.budget.batches import Batches
 from aam_train.budget.batching import Batching
 from aam_train.budget.find import find_batching
 from aam_train.checkpoint import BEST, checkpoint_name
+from aam_train.compiled_check import keep_compiled_if_right
 from aam_train.compute import Update
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import RunOptions
+from aam_train.device_memory import held
 from aam_train.errors import TrainError
 from aam_train.loading import TrainingPlan
 from aam_train.memory import MeasuredStep, build_update
@@ -24,6 +26,8 @@ from aam_train.model_records import TrainingRecord
 from aam_train.objective import Objective
 from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
+from aam_train.peak import peak_of
+from aam_train.profiling import Profile
 from aam_train.progress import Progress
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
@@ -33,9 +37,11 @@ from aam_train.run_folder import RunFolder
 from aam_train.saving import Saver, restore
 from aam_train.schedules import build_schedule
 from aam_train.signals import StopFlag
-from aam_train.step import Step
+from aam_train.step import SLOTS_AT_ONCE, Step
 from aam_train.trainer import Keeper, Trainer
 from aam_train.validation import Validator
+
+BYTES_PER_SLOT = 16 * 4  # of a block without gradients, times the width
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +88,11 @@ class Fit:
         optimizer = build_optimizer(model, options, self.categorical_lr)
         update = build_update(self.step, optimizer, options.max_grad_norm)
         progress = self._restore(model, update)
+        self._check_compiled(progress)
         self.step.begin_training()
         self._announce()
         plan = self._plan(update, progress)
+        peak_flops = self._peak()
         total_steps = self.run.epochs * plan.steps_per_epoch
         reporter = self._reporter(total_steps, progress)
         saver = self._saver(model, update, plan.steps_per_epoch)
@@ -104,6 +112,10 @@ class Fit:
                 reporter=reporter,
                 stop=self.stop,
                 progress=progress,
+                memory=None if progress.batching is None else progress.batching.memory_model(),
+                held=held(self.step.device),
+                peak_flops=peak_flops,
+                profile=self._profile(plan, progress),
             ).fit()
         finally:
             reporter.close()
@@ -116,20 +128,25 @@ class Fit:
         load_weights(model, read_weights(best), str(best / WEIGHTS), strategy.fill)
         return progress.step
 
+    def _batches(self) -> Batches:
+        rows, maker = self.data.rows["train"], self.data.maker
+        return Batches(self.step, self.objective, maker, rows, self.run, self.memory, self.compute)
+
     def _plan(self, update: Update, progress: Progress) -> TrainingPlan:
         """Batches as they were found when the run began."""
-        batches = Batches(
-            step=self.step,
-            objective=self.objective,
-            maker=self.data.maker,
-            rows=self.data.rows["train"],
-            run=self.run,
-            memory=self.memory,
-            compute=self.compute,
-        )
+        batches = self._batches()
         if progress.batching is None and self.folder.resume is None:
             progress.batching = find_batching(batches, update, self.console)
-        return batches.plan(progress.batching or Batching(self.run.batch_size), progress.processes)
+        batching = progress.batching or Batching(self.run.batch_size)
+        if batching.limit:
+            slot = BYTES_PER_SLOT * self.step.encoder.config.width
+            self.step.slots_at_once = max(1, min(SLOTS_AT_ONCE, batching.limit // slot))
+        return batches.plan(batching, progress.processes)
+
+    def _check_compiled(self, progress: Progress) -> None:
+        if self.compute.compile_model:
+            request = self._batches().small_request(progress.processes)
+            keep_compiled_if_right(self.step, self.objective, self.data.maker[request], self.console)
 
     def _announce(self) -> None:
         n_train, strategy = len(self.data.rows["train"]), self.step.strategy
@@ -139,6 +156,27 @@ class Fit:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
+
+    def _peak(self) -> float:
+        """What all devices can do at most, operations a second."""
+        ranks, compute = self.step.strategy.ranks, self.step.compute
+        peak = peak_of(self.step.device, compute.precision)
+        several = f" on each of {ranks.size} devices" if ranks.size > 1 else ""
+        self.console.note(f"peak: {peak.words()}{several}")
+        return float(ranks.numbers([peak.flops]).sum())
+
+    def _profile(self, plan: TrainingPlan, progress: Progress) -> Profile | None:
+        if not self.folder.config.compute.profile or not self.step.strategy.ranks.is_first:
+            return None
+        total = self.run.epochs * plan.steps_per_epoch
+        return Profile(
+            self.folder.path,
+            self.step.device,
+            self.console,
+            first=progress.step,
+            per_epoch=plan.steps_per_epoch,
+            total=total,
+        )
 
     def _restore(self, model: Encoder | Predictor, update: Update) -> Progress:
         checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.step.strategy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ import torch
 from aam_models.batch import Batch
 from aam_train.compute import Update
 from aam_train.errors import TrainError
+from aam_train.labels import BACKWARD, FORWARD, label
 from aam_train.objective import Counts, Objective, TrueValues
 from aam_train.step import Step
+from aam_train.throughput import Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +25,16 @@ class StepResult:
         grad_norm: before clipping.
         not_finite: bool [R], the processes where something is not finite that others have no part in.
         rows: the samples of each process, in all its micro-batches.
-        sizes: samples, distinct ASVs of each micro-batch, occurrences; of all processes.
+        work: of all processes.
+        peak_memory: bytes of the device, of the process that needs most.
     """
 
     losses: dict[str, float]
     grad_norm: float
     not_finite: np.ndarray
     rows: list[np.ndarray]
-    sizes: tuple[int, int, int]
+    work: Work
+    peak_memory: int
 
 
 def gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
@@ -44,7 +48,7 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainError(_out_of_memory(batches)) from error
+        raise TrainError(out_of_memory(batches)) from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -70,24 +74,26 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     sums: dict[str, torch.Tensor] = {}
     for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
         with strategy.micro_step(last=number == len(batches)):
-            losses = step.losses(batch, objective, values, counts)
-            total = losses.total()
-            update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
+            with label(FORWARD):
+                losses = step.losses(batch, objective, values, counts)
+                total = losses.total()
+            with label(BACKWARD):
+                update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
         each = [("total", total), *((name, term.value()) for name, term in losses.terms.items())]
         for name, value in [*each, ("unsound", (~losses.sound).to(total.dtype))]:
             sums[name] = value.detach() + sums[name] if name in sums else value.detach()
     strategy.finish(step.model)
     norm = update.clip()
     *own, grad_norm = torch.stack([*sums.values(), norm]).tolist()
-    sizes = [sum(of) for of in zip(*((b.n_samples, b.n_asvs, b.n_occurrences) for b in batches), strict=True)]
-    found = ranks.numbers([*own, *sizes])
+    mine = asdict(step.work(batches))
+    found = ranks.numbers([*own, *mine.values(), step.peak_memory()])
     losses_of_all = dict(zip(sums, found[:, : len(sums)].sum(axis=0).tolist(), strict=True))
     del losses_of_all["unsound"]
-    samples, asvs, occurrences = (int(number) for number in found[:, len(sums) :].sum(axis=0))
+    work = Work.of_sums(dict(zip(mine, found[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
     by_name = dict(zip(sums, found.T, strict=False))
     alone = [values for name, values in by_name.items() if name not in ("total", "unifrac", "balance")]
     not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
-    return StepResult(losses_of_all, grad_norm, not_finite, rows, (samples, asvs, occurrences))
+    return StepResult(losses_of_all, grad_norm, not_finite, rows, work, int(found[:, -1].max()))
 
 
 def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[list[np.ndarray], list[TrueValues]]:
@@ -103,7 +109,8 @@ def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[li
     ]
 
 
-def _out_of_memory(batches: list[Batch]) -> str:
+def out_of_memory(batches: list[Batch]) -> str:
+    """What a batch is that the device has no memory for, and what helps."""
     largest = max(batches, key=lambda batch: batch.n_occurrences)
     return (
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "

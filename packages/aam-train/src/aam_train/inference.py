@@ -126,7 +126,8 @@ def run_samples(
         return tuple(found.values())
 
     with evaluating(step), encoded_once(step, maker, rows, [draw]):
-        results = run_shared(step.strategy.ranks, rows, batch_size, run)
+        sizes = maker.samples.most_asvs(rows)
+        results = run_shared(step.strategy.ranks, rows, batch_size, run, sizes=sizes, most=step.slots_at_once)
     return SampleOutputs(**{name: found.cpu().numpy() for name, found in zip(names, results, strict=True)})
 
 

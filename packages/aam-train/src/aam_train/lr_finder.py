@@ -10,6 +10,7 @@ import numpy as np
 
 from aam_train.budget.batches import Batches
 from aam_train.budget.find import find_batching
+from aam_train.compiled_check import keep_compiled_if_right
 from aam_train.compute import Update
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.gradients import gradients
@@ -43,13 +44,14 @@ def find_rate(
 
     Args:
         config: settings of the run, its batches among them.
-        reporter: told of the batches that were found, if any were asked for.
+        reporter: told of the batches that were found, if any were asked for, and when `--compile-model` is left out.
         categorical_lr: what reads the metadata keeps its ratio to ``--lr`` in the search.
     """
     step, data, objective = ready.step, ready.data, ready.objective
     run, options = config.run, config.optimizer
     update = Update(build_optimizer(step.model, options, categorical_lr), step.compute.scaler(), options.max_grad_norm)
     of_run = Batches(step, objective, data.maker, data.rows["train"], run, config.memory, config.compute)
+    keep_compiled_if_right(step, objective, data.maker[of_run.small_request(processes=1)], reporter)
     plan = of_run.plan(find_batching(of_run, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import resource
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +16,7 @@ from aam_models.batch import Batch
 from aam_models.encoder import Encoder
 from aam_models.predictor import Predictor
 from aam_train.compute import Update
+from aam_train.device_memory import held, peak, reset_peak
 from aam_train.json_files import write_json
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.reporting.records import Reporter
@@ -27,7 +25,6 @@ from aam_train.step import Step
 FILE = "memory.json"
 CREATION, TRANSFER, FORWARD, BACKWARD, UPDATE = "model creation", "transfer", "forward", "backward", "optimizer step"
 _GB = 1e9
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _ROOMY, _TIGHT = 0.5, 0.8  # shares of the device's memory
 
 
@@ -50,14 +47,19 @@ class MemoryProfile:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """What happens in here belongs to a phase."""
-        self._reset()
+        reset_peak(self.device)
         yield
-        self.peaks[name] = max(self.peaks.get(name, 0), self._peak())
+        self.peaks[name] = max(self.peaks.get(name, 0), peak(self.device))
+
+    @property
+    def highest(self) -> int:
+        """Bytes, of all phases so far."""
+        return max(self.peaks.values(), default=0)
 
     def end_step(self) -> None:
         """The weights are new."""
         self.steps += 1
-        self.resident = torch.cuda.memory_allocated(self.device) if self._on_gpu else _resident("VmRSS")
+        self.resident = held(self.device)
 
     @property
     def total(self) -> int:
@@ -97,23 +99,16 @@ class MemoryProfile:
             "suggestions": advice,
         }
         write_json(folder / FILE, content)
-        for name, peak in [*self.peaks.items(), ("between steps", self.resident)]:
-            reporter.note(f"memory, {name}: {peak / _GB:.3f} GB ({peak / self.total:.0%} of {self.total / _GB:.1f} GB)")
+        for name, highest in [*self.peaks.items(), ("between steps", self.resident)]:
+            reporter.note(
+                f"memory, {name}: {highest / _GB:.3f} GB ({highest / self.total:.0%} of {self.total / _GB:.1f} GB)"
+            )
         for text in advice:
             reporter.note(f"memory: {text}")
 
     @property
     def _on_gpu(self) -> bool:
         return self.device.type == "cuda"
-
-    def _reset(self) -> None:
-        if self._on_gpu:
-            torch.cuda.reset_peak_memory_stats(self.device)
-        elif _CLEAR.exists():
-            _CLEAR.write_text("5")  # the peak (VmHWM) counts from now; without it from the start of the process
-
-    def _peak(self) -> int:
-        return torch.cuda.max_memory_allocated(self.device) if self._on_gpu else _resident("VmHWM")
 
 
 class MeasuredStep(Step):
@@ -129,6 +124,10 @@ class MeasuredStep(Step):
             batch, true = batch.to(self.device), true.to(self.device)
         with self.memory.phase(FORWARD):
             return super().losses(batch, objective, true, counts)
+
+    def peak_memory(self) -> int:
+        """Of all phases: each of them begins to count anew."""
+        return self.memory.highest
 
 
 class MeasuredUpdate(Update):
@@ -196,13 +195,3 @@ def suggestions(
             f"--batch-size {max(batch // 2, 1)} with twice the --gradient-accumulation-steps, or a lower --token-limit"
         )
     return found
-
-
-def _resident(name: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most. Elsewhere than on Linux both are what it held at most."""
-    if not _STATUS.exists():
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return largest if sys.platform == "darwin" else 1024 * largest
-    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
-    assert match is not None
-    return 1024 * int(match[1])

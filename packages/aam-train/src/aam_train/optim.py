@@ -14,6 +14,7 @@ from aam_train.parallel.compat import is_divided
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 MOMENTUM = 0.9
 METADATA_PARTS = ("conditioning.", "fusion.")  # modules of a predictor that --categorical-lr is about
+FUSED_ON = ("cpu", "cuda")  # one kernel for all weights: torch 2.5 and later have it there, for all three optimizers
 _KINDS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
@@ -46,7 +47,7 @@ def build_optimizer(
         for (is_part, _, is_matrix), params in sorts.items()
         if params
     ]
-    fused = any(p.is_cuda for p in learned.values())
+    fused = all(p.device.type in FUSED_ON for p in learned.values())
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.lr, momentum=MOMENTUM, fused=fused)
     if options.optimizer == "adam":

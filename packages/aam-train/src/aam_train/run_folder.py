@@ -31,6 +31,7 @@ FREE_TO_CHANGE = {
     "num_workers",
     "output_dir",
     "memory_profile",
+    "profile",
 } | {field.name for field in fields(ParallelOptions)}
 
 

@@ -14,10 +14,14 @@ from aam_models.encoder import Encoder
 from aam_models.outputs import Outputs
 from aam_models.predictor import Predictor
 from aam_train.compute import Compute
+from aam_train.device_memory import peak
 from aam_train.embedding_table import EmbeddingTable
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.parallel.strategy import Single, Strategy
 from aam_train.signals import StopFlag
+from aam_train.throughput import Work, work_of
+
+SLOTS_AT_ONCE = 1 << 16  # half a GB of 128 numbers each
 
 
 class StepOutput(NamedTuple):
@@ -39,6 +43,7 @@ class Step:
     Attributes:
         asv_table: embeddings of ASVs of the study; when set, the ASV level is not run.
         sample_table: embeddings of samples of the study; when set, the encoder is not run at all.
+        slots_at_once: most slots of padded samples that a pass without gradients computes at once.
         scratch: folder for tables that memory does not hold; None for the system's.
     """
 
@@ -60,6 +65,7 @@ class Step:
         self.encoder = model.encoder if isinstance(model, Predictor) else model
         self.asv_table: EmbeddingTable | None = None
         self.sample_table: EmbeddingTable | None = None
+        self.slots_at_once = SLOTS_AT_ONCE
         self.scratch: Path | None = None
 
     def encode_asvs(self, batch: Batch, outputs: Outputs) -> AsvOutput:
@@ -125,6 +131,20 @@ class Step:
         self.model.train()
         if self.frozen:
             self.encoder.eval()
+
+    def work(self, batches: list[Batch]) -> Work:
+        """What a training step of these micro-batches computes, here."""
+        return work_of(
+            self.model,
+            batches,
+            frozen=self.frozen,
+            asvs_known=self.asv_table is not None,
+            samples_known=self.sample_table is not None,
+        )
+
+    def peak_memory(self) -> int:
+        """Bytes of the device that this process has held at most, see `device_memory.peak`."""
+        return peak(self.device)
 
     def _encode(self, on_host: Batch, batch: Batch, outputs: Outputs) -> EncoderOutput:
         if self.sample_table is not None:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from aam_data.errors import first_few
 from aam_models.batch import Batch
+from aam_train.budget.model import MemoryModel, size_of_batch
 from aam_train.compute import Update
 from aam_train.config import RunOptions
+from aam_train.device_memory import reset_peak
 from aam_train.errors import RunStopped, TrainError
 from aam_train.gradients import StepResult, gradients
+from aam_train.labels import LOAD, OPTIMIZER, label, labelled
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.objective import Objective
 from aam_train.optim import set_rate
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.parallel.ranks import Ranks
+from aam_train.profiling import Profile
 from aam_train.progress import Progress
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runtime import seed_step
 from aam_train.schedules import Schedule, watch
 from aam_train.signals import EXIT_CODES, StopFlag
 from aam_train.step import Step
+from aam_train.throughput import Work
 from aam_train.validation import Validator
 
 MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
@@ -55,6 +61,10 @@ class Trainer:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
         progress: where to start from.
+        memory: what micro-batches need; None where there is no limit.
+        held: bytes before the first step.
+        peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
+        profile: records a few of the steps; None for none.
     """
 
     step: Step
@@ -71,6 +81,10 @@ class Trainer:
     reporter: Reporter
     stop: StopFlag
     progress: Progress
+    memory: MemoryModel | None = None
+    held: int = 0
+    peak_flops: float = math.inf
+    profile: Profile | None = None
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -80,7 +94,8 @@ class Trainer:
             TrainError: a loss or gradient is not finite, or memory is exhausted; the weights are as before the step.
         """
         try:
-            self._train()
+            with contextlib.nullcontext() if self.profile is None else self.profile:
+                self._train()
         except RunStopped:  # within validation, which comes first when the run goes on
             assert self.stop.received
         if self.progress.step:
@@ -100,9 +115,13 @@ class Trainer:
         ranks, workers = self.ranks, self.run.num_workers
         workers = default_workers(self.step.device, ranks.local_size) if workers is None else workers
         remaining = self.plan.stream(progress.step, self.run.epochs)
+        reset_peak(self.step.device)
         started = saved_at = time.monotonic()
-        for batches in load(self.maker, remaining, workers=workers, device=self.step.device):
+        self._before_step()
+        for batches in labelled(LOAD, load(self.maker, remaining, workers=workers, device=self.step.device)):
             self._train_step(batches, started)
+            if self.profile is not None:
+                self.profile.after(progress.step - 1)
             if self.stop.asked():
                 break
             if (self._end_epoch_when_due() and self.stop.asked()) or self._finished():
@@ -111,7 +130,12 @@ class Trainer:
             if any(ranks.highest([is_due])):
                 self.keeper.save_last(progress)
                 saved_at = time.monotonic()
+            self._before_step()
             started = time.monotonic()
+
+    def _before_step(self) -> None:
+        if self.profile is not None:
+            self.profile.before(self.progress.step)
 
     def _train_step(self, batches: list[Batch], started: float) -> None:
         arrived = time.monotonic()
@@ -124,9 +148,10 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
         result = gradients(self.step, self.objective, self.update, batches)
         skipped = self._check_finite(result)
-        self.update.apply()
+        with label(OPTIMIZER):
+            self.update.apply()
         self.progress.step = number + 1
-        now = time.monotonic()
+        work, seconds = result.work, max(time.monotonic() - started, 1e-9)
         record = StepRecord(
             step=number + 1,
             epoch=number // self.plan.steps_per_epoch + 1,
@@ -134,14 +159,28 @@ class Trainer:
             lr=lr,
             grad_norm=result.grad_norm,
             skipped=skipped,
-            samples=result.sizes[0],
-            asvs=result.sizes[1],
-            occurrences=result.sizes[2],
-            seconds=now - started,
-            data_wait=(arrived - started) / max(now - started, 1e-9),
+            samples=work.samples,
+            asvs=work.asvs,
+            occurrences=work.occurrences,
+            seconds=seconds,
+            data_wait=(arrived - started) / seconds,
+            slot_padding=work.slot_padding,
+            token_padding=work.token_padding,
+            flops=work.flops,
+            peak_share=work.flops / (seconds * self.peak_flops),
+            peak_memory=result.peak_memory,
+            expected_memory=self._expected_memory(batches),
         )
-        self._add_up(record)
+        self._add_up(record, work)
         self.reporter.step(record)
+
+    def _expected_memory(self, batches: list[Batch]) -> int:
+        if self.memory is None:
+            return 0
+        processes = self.ranks.size
+        needed = max(self.memory.bytes(size_of_batch(batch, processes * batch.n_samples)) for batch in batches)
+        (highest,) = self.ranks.highest([self.held + needed])
+        return highest
 
     def _check_finite(self, result: StepResult) -> bool:
         """Whether fp16 leaves this update out; refuses everything else that is not finite.
@@ -195,6 +234,7 @@ class Trainer:
             lowered = self._lr(progress.step)
             self.reporter.note(f"{self.best_metric} does not improve: the learning rate is {lowered:.3g} from now on")
         sums, progress.sums = progress.sums, {}
+        work = Work.of_sums(sums)
         self.reporter.epoch(
             EpochRecord(
                 step=progress.step,
@@ -211,8 +251,15 @@ class Trainer:
                 asvs_per_second=sums["asvs"] / sums["seconds"],
                 occurrences_per_asv=sums["occurrences"] / sums["asvs"],
                 data_wait=sums["waited"] / sums["seconds"],
+                slot_padding=work.slot_padding,
+                token_padding=work.token_padding,
+                flops_per_second=work.flops / sums["seconds"],
+                peak_flops=self.peak_flops,
+                peak_share=sums.get("peak_seconds", 0.0) / sums["seconds"],
+                peak_memory=int(sums.get("peak_memory", 0)),
             )
         )
+        reset_peak(self.step.device)
         if best:
             self.keeper.save_best(progress)
         if self._impatient() and epoch < self.run.epochs:
@@ -246,10 +293,11 @@ class Trainer:
     def _finished(self) -> bool:
         return self._impatient() or self.progress.step >= self.run.epochs * self.plan.steps_per_epoch
 
-    def _add_up(self, record: StepRecord) -> None:
+    def _add_up(self, record: StepRecord, work: Work) -> None:
         sums = self.progress.sums
         added: dict[str, float] = {f"loss:{name}": value for name, value in record.loss.items()}
-        added |= {"steps": 1, "samples": record.samples, "asvs": record.asvs, "occurrences": record.occurrences}
-        added |= {"seconds": record.seconds, "waited": record.seconds * record.data_wait, "skipped": record.skipped}
+        added |= {"steps": 1, "seconds": record.seconds, "skipped": record.skipped, **asdict(work)}
+        added |= {"waited": record.seconds * record.data_wait, "peak_seconds": record.seconds * record.peak_share}
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
+        sums["peak_memory"] = max(sums.get("peak_memory", 0.0), record.peak_memory)

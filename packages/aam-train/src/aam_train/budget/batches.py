@@ -11,7 +11,7 @@ from aam_train.budget.cutting import Cutting, EvenCutting, MemoryCutting
 from aam_train.budget.model import MemoryModel
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import RunOptions
-from aam_train.loading import BatchMaker, TrainingPlan
+from aam_train.loading import BatchMaker, BatchRequest, TrainingPlan
 from aam_train.memory_config import MemoryOptions
 from aam_train.objective import Objective
 from aam_train.step import Step
@@ -68,6 +68,12 @@ class Batches:
             step_size=batching.step_size or None,
             cutting=cutting,
         )
+
+    def small_request(self, processes: int) -> BatchRequest:
+        """This process's part of a first batch, for comparisons: of two samples where memory may be short."""
+        bounded = self.memory.auto_batch_size or self.memory.max_memory_gb is not None
+        plan = self.plan(Batching(min(self.run.batch_size, 2) if bounded else self.run.batch_size), processes)
+        return next(plan.epoch(0))[0]
 
     def cutting(self, model: MemoryModel, limit: int, of_all: int) -> MemoryCutting:
         """Micro-batches within a limit, of at most ``of_all`` samples of all processes."""

@@ -66,7 +66,7 @@ def _limit(batches: Batches) -> int:
 def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
     """Samples that cannot be trained on within the limit, each alone in its micro-batch."""
     samples, limit, processes = batches.maker.samples, cutting.limit, batches.step.strategy.ranks.size
-    richness = samples.study.table.features_per_sample()[batches.rows]
+    richness = samples.most_asvs(batches.rows)
     too_large: list[Sample] = []
     for row in batches.rows[np.argsort(-richness, kind="stable")][:MOST_NAMED].tolist():
         sample = samples.sample(row, FIXED_DRAW)

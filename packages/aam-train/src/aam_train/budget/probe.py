@@ -14,8 +14,8 @@ from torch import Tensor
 
 from aam_train.budget.cutting import Part
 from aam_train.budget.model import Size, size_of_batch
-from aam_train.budget.room import Meter
 from aam_train.compute import Update
+from aam_train.device_memory import held, peak, reset_peak
 from aam_train.gradients import gradients
 from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.memory import MeasuredStep
@@ -33,10 +33,9 @@ class Probe:
 
     def __init__(self, step: Step, objective: Objective, update: Update, maker: BatchMaker) -> None:
         self.step, self.objective, self.update, self.maker = step, objective, update, maker
-        self.meter = Meter(step.device)
         self.sizes: list[Size] = []
         self.peaks: list[int] = []
-        self._held = self.meter.held()
+        self._held = held(step.device)
 
     def run(self, parts: Sequence[Part], draw: int = FIXED_DRAW) -> int:
         """One step: forward, backward, update. Entered by all processes.
@@ -51,13 +50,13 @@ class Probe:
         part = parts[ranks.rank]
         batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept_tokens)]
         give_back()
-        self.meter.reset()
+        reset_peak(self.step.device)
         self.step.train_mode()
         self.update.optimizer.zero_grad(set_to_none=True)
         gradients(self.step, self.objective, self.update, [batch])
         self.update.apply()
         size = size_of_batch(batch, sum(len(each.rows) for each in parts))
-        of_all = ranks.numbers([*size, self.meter.peak() - self._held]).astype(np.int64).tolist()
+        of_all = ranks.numbers([*size, peak(self.step.device) - self._held]).astype(np.int64).tolist()
         self.sizes += [Size(*each[:-1]) for each in of_all]
         self.peaks += [each[-1] for each in of_all]
         return int(max(each[-1] for each in of_all))
@@ -86,6 +85,7 @@ def probing(step: Step, objective: Objective, update: Update, maker: BatchMaker)
         if isinstance(step, MeasuredStep):
             step.memory.peaks, step.memory.steps = phases, 0
         give_back()
+        reset_peak(step.device)
 
 
 def _weights(step: Step) -> dict[str, Tensor]:

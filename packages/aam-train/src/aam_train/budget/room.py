@@ -1,55 +1,19 @@
-"""How much memory there is, and how much of it is held: of a GPU, or of the host under whatever bounds this process."""
+"""How much memory a process may still take: of a GPU, or of the host under whatever bounds this process."""
 
 from __future__ import annotations
 
 import os
 import re
 import resource
-import sys
 from pathlib import Path
 
 import torch
 
-_STATUS, _CLEAR, _MEMINFO = Path("/proc/self/status"), Path("/proc/self/clear_refs"), Path("/proc/meminfo")
+from aam_train.device_memory import of_process
+
+_MEMINFO = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60  # cgroups of version 1 write a number near 2^63
-
-
-class Meter:
-    """Memory that a device holds for this process: of a GPU what PyTorch has allocated on it, else what is resident.
-
-    Where the operating system keeps only the highest peak ever (elsewhere than on Linux), `reset` changes nothing:
-    peaks are then right as long as each is higher than those before it.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def reset(self) -> None:
-        """The peak counts from now."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        elif _CLEAR.exists():
-            _CLEAR.write_text("5")
-
-    def peak(self) -> int:
-        """Bytes, at most since `reset`."""
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else of_process("VmHWM")
-
-    def held(self) -> int:
-        """Bytes now."""
-        return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else of_process("VmRSS")
-
-
-def of_process(name: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most, VmData and VmSize of its address space. Elsewhere than on Linux
-    all are what it held at most."""
-    if not _STATUS.exists():
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return largest if sys.platform == "darwin" else 1024 * largest
-    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
-    assert match is not None
-    return 1024 * int(match[1])
 
 
 def room(device: torch.device, share: float, processes: int = 1) -> int:

@@ -69,7 +69,7 @@ class Search:
         """Small batches of small, usual and large samples, then larger ones in random order."""
         rows = self.batches.rows
         samples = self.batches.maker.samples
-        order = rows[np.argsort(samples.study.table.features_per_sample()[rows], kind="stable")]
+        order = rows[np.argsort(samples.most_asvs(rows), kind="stable")]
         for quantile, number, again in CALIBRATION:
             number = min(number, most) * self.processes
             first = int(quantile * max(len(order) - number, 0))

@@ -52,8 +52,7 @@ class ConsoleReporter:
         validation = "".join(f", {name} {value:.4g}" for name, value in shown.items())
         self._line(
             f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}{validation}"
-            f"{' (best)' if record.best else ''} [{record.seconds:.1f} s, {record.asvs_per_second:,.0f} ASVs/s, "
-            f"{record.occurrences_per_asv:.1f} uses per ASV, {record.data_wait:.0%} waiting for data"
+            f"{' (best)' if record.best else ''} [{throughput(record)}"
             f"{f', {record.skipped} updates left out by fp16' if record.skipped else ''}]"
         )
 
@@ -66,6 +65,21 @@ class ConsoleReporter:
         if not self.quiet or text.startswith(WARNING):
             self.console.print(_printable(text), markup=False)
         self.last_line = time.monotonic()
+
+
+def throughput(record: EpochRecord) -> str:
+    """The speed of an epoch in a few words: what was done, and what stood in its way."""
+    return (
+        f"{record.seconds:.1f} s, {_short(record.samples_per_second)} samples/s, "
+        f"{_short(record.asvs_per_second)} ASVs/s, {record.occurrences_per_asv:.1f} uses each, "
+        f"{record.peak_share:.0%} of peak, {record.data_wait:.0%} waiting for data, "
+        f"{record.slot_padding:.0%} of slots and {record.token_padding:.0%} of tokens empty, "
+        f"{record.peak_memory / 1e9:.1f} GB"
+    )
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
 
 
 def _printable(text: str) -> str:

@@ -21,6 +21,12 @@ class StepRecord:
         samples, asvs, occurrences: in the step; ``asvs`` are distinct within each micro-batch.
         seconds: of the step, waiting for data included.
         data_wait: share of the time spent waiting for data.
+        slot_padding: share of the sample level's slots that are empty.
+        token_padding: share of the ASV level's tokens that are padding.
+        flops: floating-point operations of the model, of all processes.
+        peak_share: share of what the devices could have done in this time; see `Peak`.
+        peak_memory: bytes of a device (of a CPU: of the process), since the epoch began.
+        expected_memory: bytes that the step was planned with, of a device; 0 where memory has no limit.
     """
 
     step: int
@@ -34,6 +40,12 @@ class StepRecord:
     occurrences: int
     seconds: float
     data_wait: float
+    slot_padding: float
+    token_padding: float
+    flops: int
+    peak_share: float
+    peak_memory: int
+    expected_memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,9 @@ class EpochRecord:
         seconds: of training, and of judging.
         samples_per_second, asvs_per_second: of training; distinct ASVs of each step.
         occurrences_per_asv: how often a distinct ASV of a batch occurs in it.
+        data_wait, slot_padding, token_padding, peak_share, peak_memory: see `StepRecord`.
+        flops_per_second: of all processes, while training.
+        peak_flops: most operations a second of all devices.
     """
 
     step: int
@@ -65,6 +80,12 @@ class EpochRecord:
     asvs_per_second: float
     occurrences_per_asv: float
     data_wait: float
+    slot_padding: float
+    token_padding: float
+    flops_per_second: float
+    peak_flops: float
+    peak_share: float
+    peak_memory: int
 
 
 class Reporter(Protocol):

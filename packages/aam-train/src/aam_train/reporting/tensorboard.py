@@ -13,6 +13,17 @@ from torch.utils.tensorboard import SummaryWriter
 from aam_train.errors import TrainError
 from aam_train.reporting.records import EpochRecord, StepRecord
 
+THROUGHPUT = (
+    "samples_per_second",
+    "asvs_per_second",
+    "occurrences_per_asv",
+    "data_wait",
+    "slot_padding",
+    "token_padding",
+    "peak_share",
+    "peak_memory",
+)
+
 
 class TensorBoardReporter:
     """Losses, learning rate and throughput; on resumption, later steps are hidden."""
@@ -30,8 +41,7 @@ class TensorBoardReporter:
 
     def epoch(self, record: EpochRecord) -> None:
         self._scalars("validation", record.validation, record.step)
-        speed = {"samples_per_second": record.samples_per_second, "asvs_per_second": record.asvs_per_second}
-        self._scalars("throughput", speed, record.step)
+        self._scalars("throughput", {name: getattr(record, name) for name in THROUGHPUT}, record.step)
 
     def close(self) -> None:
         if not self._failed:

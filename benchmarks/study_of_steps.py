@@ -1,0 +1,70 @@
+"""The study that benchmarks of training steps use: ibd where it is there, else a simulated one; and its models."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import DATA
+
+from aam_data.config import PhylogenyOptions, TableOptions
+from aam_data.preprocessor import Preprocessor
+from aam_data.rarefaction import Rarefier, deep_enough
+from aam_data.simulate import simulate_study, write_simulated_study
+from aam_data.simulate_config import SimulateOptions
+from aam_data.study import Study, read_study
+from aam_models.build import build_encoder
+from aam_models.config import ModelOptions
+from aam_models.encoder import Encoder
+from aam_train.architecture import new_encoder_config
+from aam_train.collate import Masking
+from aam_train.loading import BatchMaker
+from aam_train.objective import Objective, Weights
+from aam_train.run_data import build_maker, build_pairs
+
+MAX_BP, SEED = 150, 0
+WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
+MASKING = Masking(0.15, 0.15)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What training steps are made of."""
+
+    name: str
+    study: Study
+    rarefier: Rarefier
+    rows: np.ndarray
+    depth: int
+    objective: Objective
+
+    def maker(self, chunk_size: int) -> BatchMaker:
+        return build_maker(self.study, self.rarefier, Preprocessor(MAX_BP, 0, self.depth, SEED, 1024), chunk_size)
+
+
+def read_steps(*, simulated: bool = False) -> Steps:
+    """ibd at 5,000 reads with its tree; else (or when asked for) 300 simulated samples of 3,000 ASVs."""
+    ibd = DATA / "ibd"
+    if ibd.is_dir() and not simulated:
+        tree = PhylogenyOptions(tree=ibd / "insertion-tree.qza", missing_tips="ignore")
+        return _steps("ibd", read_study(TableOptions(ibd / "table.biom"), None, tree), 5000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_simulated_study(simulate_study(SimulateOptions(samples=300, asvs=3000, bases=100)), folder)
+        tree = PhylogenyOptions(tree=folder / "tree.nwk")
+        return _steps("simulated", read_study(TableOptions(folder / "table.biom"), None, tree), 1000)
+
+
+def _steps(name: str, study: Study, depth: int) -> Steps:
+    rows, rarefier = np.flatnonzero(deep_enough(study.table, depth)), Rarefier(study.table, depth, SEED)
+    pairs = build_pairs(study, rarefier, PhylogenyOptions())
+    return Steps(name, study, rarefier, rows, depth, Objective(WEIGHTS, MASKING, pairs))
+
+
+def new_encoder(preset: str) -> Encoder:
+    """The same weights every time."""
+    torch.manual_seed(SEED)
+    return build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, WEIGHTS))  # type: ignore[arg-type]
