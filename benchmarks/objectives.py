@@ -48,7 +48,6 @@ from aam_data.splits import read_splits
 from aam_data.study import read_study
 from aam_models.abundance import standardized_log_abundance
 from aam_models.config import ModelOptions
-from aam_models.slots import to_slots
 from aam_train.collate import Masking
 from aam_train.config import EmbedOptions, RunOptions
 from aam_train.experiment import EmbedConfig, PretrainConfig
@@ -92,7 +91,7 @@ def count_error_of_the_mean(study: Path, run: Path) -> float:
         for request in fixed_requests(rows, 32, Masking(count_ratio=0.15)):
             batch = maker[request]
             assert batch.hidden_counts is not None
-            found.append(standardized_log_abundance(batch)[to_slots(batch.hidden_counts, batch)])
+            found.append(standardized_log_abundance(batch)[batch.hidden_counts])
         values[part] = torch.cat(found).double()
     return float((values["test"] - values["train"].mean()).square().mean())
 

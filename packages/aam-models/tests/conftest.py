@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.batch import Batch, Chunk
+from aam_models.batch import Batch, Chunk, Group
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config import Alphabet, EncoderConfig
 from aam_models.encoder import Encoder
@@ -36,6 +36,7 @@ def _batch_of(
     mask_ratio: float = 0.0,
     hide_ratio: float = 0.0,
     spare_slots: int = 0,
+    n_groups: int = 1,
     dtype: torch.dtype = torch.float64,
 ) -> Batch:
     """A batch of samples, each a mapping from sequence to reads.
@@ -45,7 +46,8 @@ def _batch_of(
         by_length: a chunk ends where the length changes, so that every chunk is uniform.
         always_masked: uniform chunks take the path with an attention mask too.
         mask_ratio, hide_ratio: of bases and of counts.
-        spare_slots: empty slots beyond the longest sample.
+        spare_slots: empty slots beyond the longest sample of each group.
+        n_groups: of samples of similar size.
     """
     distinct = sorted({sequence for sample in samples for sequence in sample}, key=lambda s: (len(s), s))
     place = {sequence: row for row, sequence in enumerate(distinct)}
@@ -70,17 +72,28 @@ def _batch_of(
         hidden = torch.from_numpy(hidden_occurrences(asv_keys, sample_keys, hide_ratio, seed=3, draw=1))
 
     pointers = np.concatenate([[0], np.cumsum([len(sample) for sample in samples])])
-    slots = np.full((len(samples), int(np.diff(pointers).max()) + spare_slots), pointers[-1])
-    for sample in range(len(samples)):
-        size = pointers[sample + 1] - pointers[sample]
-        slots[sample, :size] = np.arange(pointers[sample], pointers[sample + 1])
+    sizes = np.diff(pointers)
+    # each group's samples one after the other, padded to the largest of them
+    order = np.argsort(-sizes, kind="stable") if n_groups > 1 else np.arange(len(samples))
+    slots, groups = [], []
+    for members in np.array_split(order, n_groups):
+        longest = int(sizes[members].max()) + spare_slots
+        groups.append(Group(len(members), longest))
+        for sample in members:
+            own = np.arange(pointers[sample], pointers[sample + 1])
+            slots += [*own, *[pointers[-1]] * (longest - len(own))]
+    slots = np.array(slots)
 
     return Batch(
         tokens=torch.from_numpy(tokens),
         lengths=torch.from_numpy(lengths),
         asv_index=torch.tensor([place[sequence] for sample in samples for sequence in sample]),
         sample_ptr=torch.from_numpy(pointers),
+        sample_of=torch.from_numpy(np.repeat(np.arange(len(samples)), sizes)),
+        groups=tuple(groups),
         slots=torch.from_numpy(slots),
+        slot_of=torch.from_numpy(np.argsort(slots, kind="stable")[: pointers[-1]]),
+        places=torch.from_numpy(np.argsort(order)),
         counts=torch.tensor([reads for sample in samples for reads in sample.values()], dtype=dtype),
         asv_rows=torch.arange(len(distinct)),
         sample_keys=torch.stack([torch.zeros(len(samples), dtype=torch.int64), torch.arange(len(samples))], dim=1),
@@ -137,7 +150,7 @@ def _outputs_and_gradients(encoder: Encoder, batch: Batch) -> tuple[dict[str, Te
     if encoded.nucleotide_logits is not None:
         outputs["nucleotides"] = encoded.nucleotide_logits
     if encoded.log_abundance is not None:
-        outputs["counts"] = encoded.log_abundance[batch.slot_mask()]
+        outputs["counts"] = encoded.log_abundance
     if encoded.faith_pd is not None:
         outputs["faith_pd"] = encoded.faith_pd
     if encoder.distance_head is not None:

@@ -10,17 +10,20 @@ import torch
 
 from aam_models.abundance import ModulatedAbundance, standardized_log_abundance
 from aam_models.sample_encoder import SizeEmbedding
-from aam_models.slots import to_slots
+from aam_models.slots import from_slots, sample_sums, to_slots
 
 LENGTHS = (6, 9, 14)
 
 
 def test_slots_hold_the_occurrences_of_their_sample(batch_of) -> None:
     batch = batch_of([{"ACGT": 1.0, "AAAA": 2.0, "CCCC": 3.0}, {"GGGG": 4.0}], spare_slots=1)
-    assert to_slots(batch.counts, batch).tolist() == [[1, 2, 3, 0], [4, 0, 0, 0]]
-    assert batch.slot_mask().tolist() == [[True, True, True, False], [True, False, False, False]]
+    (counts,), (mask,) = to_slots(batch.counts, batch), batch.slot_masks()
+    assert counts.tolist() == [[1, 2, 3, 0], [4, 0, 0, 0]]
+    assert mask.tolist() == [[True, True, True, False], [True, False, False, False]]
+    assert from_slots([counts], batch).tolist() == [1, 2, 3, 4]
+    assert sample_sums(batch.counts, batch).tolist() == [6, 4]
     rows = torch.arange(8.0, dtype=torch.float64).view(4, 2).requires_grad_()
-    laid_out = to_slots(rows, batch)
+    (laid_out,) = to_slots(rows, batch)
     assert laid_out.tolist() == [[[0, 1], [2, 3], [4, 5], [0, 0]], [[6, 7], [0, 0], [0, 0], [0, 0]]]
     laid_out.sum().backward()
     assert torch.equal(rows.grad, torch.ones_like(rows))
@@ -28,7 +31,7 @@ def test_slots_hold_the_occurrences_of_their_sample(batch_of) -> None:
 
 def test_abundance_is_the_standardized_log_of_the_share(batch_of) -> None:
     batch = batch_of([{"ACGT": 1.0, "AAAA": 3.0}, {"GGGG": 5000.0}], spare_slots=1)
-    by_hand = [[(math.log(1 / 4) + 5) / 2, (math.log(3 / 4) + 5) / 2, 0], [2.5, 0, 0]]
+    by_hand = [(math.log(1 / 4) + 5) / 2, (math.log(3 / 4) + 5) / 2, 2.5]
     torch.testing.assert_close(
         standardized_log_abundance(batch), torch.tensor(by_hand, dtype=torch.float64), rtol=1e-10, atol=1e-12
     )
@@ -73,6 +76,21 @@ def test_spare_slots_do_not_matter(
     wide = outputs_and_gradients(encoder, batch_of(samples, hide_ratio=0.3, spare_slots=4))
     assert_same(wide[0], tight[0])
     assert_same(wide[1], tight[1])
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 4])
+def test_samples_in_groups_are_those_padded_to_the_longest(
+    n_groups, config, model_of, batch_of, random_samples, outputs_and_gradients, assert_same
+) -> None:
+    encoder = model_of(replace(config, size_embedding=True))
+    samples = random_samples((5, 1, 9, 3, 9, 2), LENGTHS)
+    one = batch_of(samples, hide_ratio=0.3, mask_ratio=0.2)
+    several = batch_of(samples, hide_ratio=0.3, mask_ratio=0.2, n_groups=n_groups)
+    assert several.n_slots < one.n_slots == 6 * 9
+    assert len(several.groups) == n_groups
+    expected, found = outputs_and_gradients(encoder, one), outputs_and_gradients(encoder, several)
+    assert_same(found[0], expected[0])
+    assert_same(found[1], expected[1])
 
 
 def test_only_shares_of_the_counts_matter(config, model_of, batch_of, random_samples) -> None:
@@ -153,7 +171,7 @@ def test_the_number_of_asvs_is_seen_where_it_is_asked_for(config, model_of, batc
     seeing = model_of(replace(config, size_embedding=True))
     size = seeing.sample_encoder.size
     fresh = SizeEmbedding(config.width).double()
-    assert torch.equal(fresh(batch), torch.zeros(1, 1, config.width, dtype=torch.float64))  # nothing at the start
+    assert torch.equal(fresh(batch), torch.zeros(1, config.width, dtype=torch.float64))  # nothing at the start
     torch.nn.init.normal_(size.mlp[-1].weight)
     by_hand = size.mlp(torch.tensor([[(math.log(2) - 4.5) / 1.5]], dtype=torch.float64))
-    assert torch.allclose(size(batch)[:, 0], by_hand)
+    assert torch.allclose(size(batch), by_hand)

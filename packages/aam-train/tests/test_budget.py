@@ -16,14 +16,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aam_models.batch import Chunk
+from aam_models.batch import Chunk, Group
 from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
 from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
 from aam_train.budget.model import MemoryModel, Size, size_of, size_of_batch
 from aam_train.budget.probe import probing
-from aam_train.budget.room import host_bounds, room
 from aam_train.checkpoint import LAST
 from aam_train.collate import Masking, recomputed
 from aam_train.compute import Compute
@@ -42,6 +41,7 @@ from aam_train.optim import build_optimizer
 from aam_train.optimizer_config import OptimizerOptions
 from aam_train.parallel.shares import cut
 from aam_train.reporting.jsonl import read_records
+from aam_train.room import host_bounds, room
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import run_pretrain
 from aam_train.step import Step
@@ -68,8 +68,12 @@ def test_the_last_chunks_keep_their_activations() -> None:
     assert again(107) == again(68) == [True, False, False]
     assert again(67) == again(24) == [True, True, False]
     assert again(23) == again(0) == [True, True, True]
-    assert size_of(recomputed(chunks, 68), 3, 5) == Size(kept=68, tokens=108, slots=15, attention=75, pairs=9)
-    assert size_of(recomputed(chunks, 0), 3, 5, everyone=6) == Size(44, 108, 15, 75, 18)  # one chunk is always there
+    assert size_of(recomputed(chunks, 68), [Group(2, 5), Group(1, 4)]) == Size(
+        kept=68, tokens=108, slots=14, attention=66, pairs=9
+    )
+    assert size_of(recomputed(chunks, 0), [Group(3, 5)], everyone=6) == Size(
+        44, 108, 15, 75, 18
+    )  # one chunk is always there
 
 
 def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
@@ -186,7 +190,7 @@ def test_the_peak_is_that_since_the_last_reset() -> None:
 ROOM = """
 import resource
 import torch
-from aam_train.budget.room import room
+from aam_train.room import room
 from aam_train.device_memory import of_process
 from aam_train.gradients import is_out_of_memory
 cpu = torch.device("cpu")
@@ -242,7 +246,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
         run = {"epochs": epochs, "batch_size": 32, "resume_from": resume, "patience": 0}
         memory = MemoryOptions(auto_batch_size=True, max_memory_gb=0.4)
         model = ModelOptions(preset="tiny", embedding_dim=128, attention_heads=2, attention_layers=4)
-        constant = OptimizerOptions(scheduler="cosine", warmup_steps=0.0, lr=1e-3)
+        constant = OptimizerOptions(scheduler="cosine", warmup_steps=0, lr=1e-3)
         return pretrain_config(tmp_path / folder, run, memory=memory, model=model, optimizer=constant)
 
     run = run_pretrain(settings("run", 2))

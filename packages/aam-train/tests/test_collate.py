@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,9 @@ from aam_data.keys import sample_key
 from aam_data.sequences import build_sequences
 from aam_data.study import Study
 from aam_data.table import CountTable, SampleCounts
-from aam_models.batch import Batch
+from aam_models.batch import Batch, Group
 from aam_models.masking import hidden_occurrences, masked_positions
+from aam_models.padding import SPARED, pad
 from aam_train.collate import COMMON, SHORTEST_IN_CHUNK, Collator, Masking, cut_chunks
 
 MAX_BP = 25
@@ -86,10 +89,36 @@ def test_each_asv_stands_once_ordered_by_length(mixed: Study) -> None:
 def test_slots_list_the_occurrences_of_each_sample(mixed: Study) -> None:
     batch = collate(mixed, ROWS)
     longest = max(len(mixed.table.data.row(row)[0]) for row in ROWS)
-    assert batch.slots.shape == (len(ROWS), longest)
+    assert batch.groups == (Group(len(ROWS), longest),)
+    (slots,) = batch.by_group(batch.slots)
     for b in range(len(ROWS)):
         own = list(range(int(batch.sample_ptr[b]), int(batch.sample_ptr[b + 1])))
-        assert batch.slots[b].tolist() == own + [batch.n_occurrences] * (longest - len(own))
+        assert slots[b].tolist() == own + [batch.n_occurrences] * (longest - len(own))
+        assert batch.sample_of[own].tolist() == [b] * len(own)
+
+
+@given(st.lists(st.one_of(st.integers(1, 50), st.integers(500, 3000)), min_size=1, max_size=30))
+def test_samples_are_padded_with_those_of_similar_size(sizes: list[int]) -> None:
+    padding, n = pad(np.array(sizes)), sum(sizes)
+    assert sum(group.n_samples for group in padding.groups) == len(sizes)
+    assert len(padding.slots) == sum(group.total for group in padding.groups)
+    assert padding.slots[padding.slot_of].tolist() == list(range(n))
+    assert np.count_nonzero(padding.slots == n) == len(padding.slots) - n
+    starts = np.cumsum(sizes) - sizes
+    firsts = [place * g.n_slots + sum(before.total for before in padding.groups[:number])
+              for number, g in enumerate(padding.groups) for place in range(g.n_samples)]  # fmt: skip
+    for sample, place in enumerate(padding.places.tolist()):
+        first = firsts[place]
+        assert padding.slots[first : first + sizes[sample]].tolist() == list(
+            range(starts[sample], starts[sample] + sizes[sample])
+        )
+        assert (padding.sample_of[starts[sample] : starts[sample] + sizes[sample]] == sample).all()
+    spared = len(sizes) * max(sizes) - len(padding.slots)
+    assert spared >= SPARED * (len(padding.groups) - 1)
+    if len(padding.groups) == 1:
+        assert padding.places.tolist() == list(range(len(sizes)))
+    for left, right in pairwise(padding.groups):
+        assert right.n_slots <= left.n_slots / 2
 
 
 def test_masked_positions_hold_mask_and_remember_their_base(mixed: Study) -> None:

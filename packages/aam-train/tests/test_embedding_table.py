@@ -16,7 +16,7 @@ from aam_train.config import TransferOptions
 from aam_train.embedding_table import EmbeddingTable, Place, place_of
 from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.free_memory import free_memory
+from aam_train.room import room
 from aam_train.run_train import run_train
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def test_the_place_follows_from_what_is_free() -> None:
     assert place_of(25, 100, 100) == "device"
     assert place_of(26, 100, 104) == "memory"
     assert place_of(26, 100, 103) == "disk"
-    assert 0 < free_memory(CPU) < 2**50
+    assert 0 < room(CPU, 1.0) < 2**50
 
 
 def test_a_disk_without_room_is_told(tmp_path: Path) -> None:

@@ -125,17 +125,17 @@ def test_nucleotide_loss_is_that_of_encoding_every_occurrence(batch: Batch) -> N
 
 
 def test_hidden_counts_are_judged_by_the_log_of_their_ratio_to_what_is_shown(batch: Batch) -> None:
-    predicted = random(*batch.slots.shape)
+    predicted = random(batch.n_occurrences)
     assert batch.hidden_counts is not None
     expected, count = 0.0, 0
     for b in range(batch.n_samples):
         start, stop = int(batch.sample_ptr[b]), int(batch.sample_ptr[b + 1])
         shown = batch.counts[start:stop][~batch.hidden_counts[start:stop]].sum().item()
         assert shown > 0
-        for slot, n in enumerate(range(start, stop)):
+        for n in range(start, stop):
             if batch.hidden_counts[n]:
                 true = (math.log(batch.counts[n].item() / shown) + 5) / 2
-                expected += (predicted[b, slot].item() - true) ** 2
+                expected += (predicted[n].item() - true) ** 2
                 count += 1
     total = hidden_count_loss(predicted, batch)
     assert count_hidden(batch) == count > 0

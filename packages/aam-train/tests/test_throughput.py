@@ -20,6 +20,7 @@ from aam_train.collate import Masking
 from aam_train.compute import Update
 from aam_train.config import TransferOptions
 from aam_train.device_memory import peak
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.experiment import PretrainConfig, TrainConfig
 from aam_train.gradients import gradients
 from aam_train.loading import BatchRequest
@@ -63,10 +64,10 @@ def test_work_is_what_the_batches_hold(data: RunData, batches: list[Batch]) -> N
     work = work_of(model, batches)
     assert work.samples == 9
     assert work.asvs == sum(len(batch.tokens) for batch in batches)
-    assert work.occurrences == sum(int(batch.slot_mask().sum()) for batch in batches)
+    assert work.occurrences == sum(int(mask.sum()) for batch in batches for mask in batch.slot_masks())
     assert work.slots == sum(batch.slots.numel() for batch in batches)
     assert work.tokens == sum(int(batch.lengths.sum()) for batch in batches)
-    empty = [np.mean(~batch.slot_mask().numpy()) for batch in batches]
+    empty = [np.mean(batch.slots.numpy() == batch.n_occurrences) for batch in batches]
     assert work_of(model, batches[:1]).slot_padding == pytest.approx(empty[0])
     assert min(empty) <= work.slot_padding <= max(empty)
     assert work.token_padding == 0.0  # one length alone
@@ -131,7 +132,9 @@ def test_what_comes_from_a_cache_counts_nothing(data: RunData) -> None:
     for table in ("nothing", "asv_table", "sample_table"):
         rows = {"nothing": 0, "asv_table": data.study.table.n_features, "sample_table": 24}[table]
         if rows:
-            setattr(step, table, torch.rand(rows, 32))
+            kept = EmbeddingTable(np.arange(rows), rows, 32, CPU)
+            kept.put(torch.arange(rows), torch.rand(rows, 32))
+            setattr(step, table, kept)
         work = step.work([batch])
         assert work.flops == pytest.approx(counted(step, objective, updating(step), [batch]), rel=0.05)
         runs.append(work)

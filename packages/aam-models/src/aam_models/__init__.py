@@ -20,6 +20,7 @@ _HOME = {
     "EncoderConfig": "config",
     "EncoderOutput": "batch",
     "HeadOptions": "head_config",
+    "Group": "batch",
     "ModelError": "errors",
     "ModelOptions": "config",
     "Predictor": "predictor",
@@ -29,6 +30,7 @@ _HOME = {
     "build_predictor": "build",
     "load_model": "model_folder",
     "new_folder": "folders",
+    "pad": "padding",
     "read_config": "model_folder",
     "save_model": "model_folder",
 }

@@ -1,4 +1,4 @@
-"""How abundant an ASV is, as input. Axes: B samples, S slots, N occurrences, D width.
+"""How abundant an ASV is, as input. Axes: N occurrences, D width.
 
 Three ways to tell it: added to the ASV's embedding, beside it and mapped back to the width, or as a scale and a shift
 of it (FiLM, Perez et al. 2018, arXiv:1709.07871). A learned vector stands for a count that is hidden.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aam_models.batch import Batch
 from aam_models.config import EncoderConfig
-from aam_models.slots import to_slots
+from aam_models.slots import sample_sums
 
 # Natural logarithm of an ASV's share of its sample, centred and scaled to about [-2, 2]:
 # at 5,000 reads it runs from log(1/5000) = -8.5 to 0.
@@ -19,18 +19,17 @@ LOG_ABUNDANCE_CENTRE, LOG_ABUNDANCE_SCALE = -5.0, 2.0
 
 
 def standardized_log_abundance(batch: Batch) -> Tensor:
-    """log of each ASV's reads over the reads that are shown, [B, S], standardized by fixed constants; 0 where empty.
+    """log of each ASV's reads over the reads that are shown, [N], standardized by fixed constants.
 
     Over the shown reads, because shares of the whole sample would tell the sum of the hidden counts. Where all counts
     of a sample are hidden, over all its reads.
     """
-    counts = to_slots(batch.counts, batch)
-    total = counts.sum(dim=1, keepdim=True)
+    total = sample_sums(batch.counts, batch)
     if batch.hidden_counts is not None:
-        shown = torch.where(to_slots(batch.hidden_counts, batch), 0.0, counts).sum(dim=1, keepdim=True)
+        shown = sample_sums(torch.where(batch.hidden_counts, 0.0, batch.counts), batch)
         total = torch.where(shown > 0, shown, total)
-    log_share = torch.where(counts > 0, counts / total, 1.0).log()
-    return torch.where(counts > 0, (log_share - LOG_ABUNDANCE_CENTRE) / LOG_ABUNDANCE_SCALE, 0.0)
+    log_share = (batch.counts / total[batch.sample_of]).log()
+    return (log_share - LOG_ABUNDANCE_CENTRE) / LOG_ABUNDANCE_SCALE
 
 
 class AbundanceEmbedding(nn.Module):
@@ -47,7 +46,7 @@ class AbundanceEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
 
     def embed(self, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """log_abundance [B, S], hidden bool [B, S] or None -> [B, S, width]."""
+        """log_abundance [N], hidden bool [N] or None -> [N, width]."""
         shown: Tensor = self.mlp(log_abundance[..., None])
         if hidden is None or self.hidden is None:
             return shown
@@ -58,7 +57,7 @@ class AddedAbundance(AbundanceEmbedding):
     """``x + e``."""
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [B, S, D], the rest as for `embed` -> [B, S, D]."""
+        """x [N, D], the rest as for `embed` -> [N, D]."""
         return x + self.embed(log_abundance, hidden)
 
 
@@ -70,7 +69,7 @@ class ConcatenatedAbundance(AbundanceEmbedding):
         self.join = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [B, S, D], the rest as for `embed` -> [B, S, D]."""
+        """x [N, D], the rest as for `embed` -> [N, D]."""
         joined: Tensor = self.join(torch.cat([x, self.embed(log_abundance, hidden)], dim=-1))
         return joined
 
@@ -86,7 +85,7 @@ class ModulatedAbundance(AbundanceEmbedding):
         nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [B, S, D], the rest as for `embed` -> [B, S, D]."""
+        """x [N, D], the rest as for `embed` -> [N, D]."""
         gamma, beta = self.embed(log_abundance, hidden).chunk(2, dim=-1)
         return x * (1 + gamma) + beta
 

@@ -1,8 +1,8 @@
 """The contract between data and models: what goes into a forward pass and what comes out.
 
 Axes: B samples, N ASV occurrences of all samples in a row, U distinct ASVs of the batch, L tokens per ASV,
-S slots per sample (the batch's longest), D width, M masked bases, T outputs per sample, C categorical columns, K
-numeric ones.
+S slots per sample (its group's longest), Z slots in all, D width, M masked bases, T outputs per sample, C categorical
+columns, K numeric ones.
 """
 
 from __future__ import annotations
@@ -38,6 +38,17 @@ class Chunk(NamedTuple):
         return (self.stop - self.start) * self.length
 
 
+class Group(NamedTuple):
+    """Samples of similar size, which are padded to the largest of them and attend in one call."""
+
+    n_samples: int
+    n_slots: int  # of each sample
+
+    @property
+    def total(self) -> int:
+        return self.n_samples * self.n_slots
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B samples. Each distinct ASV stands once in ``tokens``, ordered by length; samples refer to it.
@@ -47,7 +58,11 @@ class Batch:
         lengths: int32 [U], tokens without padding.
         asv_index: int64 [N], row of ``tokens`` of each occurrence.
         sample_ptr: int64 [B + 1]; occurrences of sample b are ``sample_ptr[b]:sample_ptr[b + 1]``.
-        slots: int64 [B, S], occurrence in each slot of the padded samples; N where a slot is empty.
+        sample_of: int64 [N], sample of each occurrence.
+        groups: how the samples are padded for the sample level; host integers.
+        slots: int64 [Z], occurrence in each slot of the padded samples, group after group; N where a slot is empty.
+        slot_of: int64 [N], slot of each occurrence.
+        places: int64 [B], where each sample stands among those of all groups, one group after the other.
         counts: float32 [N], reads.
         asv_rows: int64 [U], row of each distinct ASV in its study.
         sample_keys: int64 [B, 2], (study, row): targets of pairs are looked up by it.
@@ -69,7 +84,11 @@ class Batch:
     lengths: Tensor
     asv_index: Tensor
     sample_ptr: Tensor
+    sample_of: Tensor
+    groups: tuple[Group, ...]
     slots: Tensor
+    slot_of: Tensor
+    places: Tensor
     counts: Tensor
     asv_rows: Tensor
     sample_keys: Tensor
@@ -88,7 +107,7 @@ class Batch:
 
     @property
     def n_samples(self) -> int:
-        return self.slots.shape[0]
+        return self.places.shape[0]
 
     @property
     def n_occurrences(self) -> int:
@@ -100,17 +119,27 @@ class Batch:
 
     @property
     def n_slots(self) -> int:
-        """B S, empty ones too."""
-        return self.slots.shape[0] * self.slots.shape[1]
+        """Z, empty ones too."""
+        return self.slots.shape[0]
+
+    @property
+    def longest(self) -> int:
+        """ASVs of the largest sample."""
+        return max(group.n_slots for group in self.groups)
 
     @property
     def n_encoded_tokens(self) -> int:
         """Tokens that the ASV level computes with, padding within chunks too."""
-        return sum((chunk.stop - chunk.start) * chunk.length for chunk in self.chunks)
+        return sum(chunk.n_tokens for chunk in self.chunks)
 
-    def slot_mask(self) -> Tensor:
-        """bool [B, S]: whether a slot holds an ASV."""
-        return self.slots < self.n_occurrences
+    def by_group(self, values: Tensor) -> list[Tensor]:
+        """Values of all slots, [Z, ...], as [B, S, ...] of each group."""
+        parts = values.split([group.total for group in self.groups])
+        return [part.unflatten(0, group) for part, group in zip(parts, self.groups, strict=True)]
+
+    def slot_masks(self) -> list[Tensor]:
+        """bool [B, S] of each group: whether a slot holds an ASV."""
+        return self.by_group(self.slots < self.n_occurrences)
 
     def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
@@ -140,7 +169,7 @@ class EncoderOutput(NamedTuple):
     sample_embeddings: Tensor  # [B, D]
     asv_embeddings: Tensor  # [U, D]
     nucleotide_logits: Tensor | None = None  # [M, n_bases]
-    log_abundance: Tensor | None = None  # [B, S], in the units of `standardized_log_abundance`
+    log_abundance: Tensor | None = None  # [N], in the units of `standardized_log_abundance`
     faith_pd: Tensor | None = None  # [B], standardized
     taxonomy_logits: Tensor | None = None  # [U, taxa of all ranks one after the other]
 

@@ -10,6 +10,7 @@ from aam_models.config import EncoderConfig
 from aam_models.distance_head import DistanceHead
 from aam_models.outputs import EVERYTHING, Outputs
 from aam_models.sample_encoder import SampleEncoder
+from aam_models.slots import from_slots
 from aam_models.value_head import ValueHead
 
 
@@ -47,7 +48,7 @@ class Encoder(nn.Module):
             sample_embeddings=samples.embeddings,
             asv_embeddings=asvs.embeddings,
             nucleotide_logits=asvs.nucleotide_logits,
-            log_abundance=None if count_head is None else count_head(samples.slots).squeeze(-1),
+            log_abundance=None if count_head is None else from_slots([count_head(x) for x in samples.slots], batch),
             taxonomy_logits=None if taxonomy_head is None else taxonomy_head(asvs.embeddings),
             faith_pd=None if faith_pd_head is None else faith_pd_head(samples.embeddings),
         )

@@ -65,17 +65,16 @@ def _asv_level(encoder: Encoder, batch: Batch) -> int:
 
 def _sample_level(encoder: Encoder, batch: Batch) -> int:
     config, level = encoder.config, encoder.sample_encoder
-    rows, slots = batch.slots.shape
-    total = transformer_flops(config.width, config.sample_layers, rows, slots)
-    total += _pooling(level.pooling, rows * slots, rows)
+    total = sum(transformer_flops(config.width, config.sample_layers, *group) for group in batch.groups)
+    total += _pooling(level.pooling, batch.n_slots, batch.n_samples)
     if level.abundance is not None:
         each = linear_flops(level.abundance.mlp)
         if isinstance(level.abundance, ConcatenatedAbundance):
             each += linear_flops(level.abundance.join)
-        total += rows * slots * each
-    total += rows * linear_flops(level.size, encoder.faith_pd_head)
+        total += batch.n_occurrences * each
+    total += batch.n_samples * linear_flops(level.size, encoder.faith_pd_head)
     if batch.hidden_counts is not None:
-        total += rows * slots * linear_flops(encoder.count_head)
+        total += batch.n_slots * linear_flops(encoder.count_head)
     return total
 
 

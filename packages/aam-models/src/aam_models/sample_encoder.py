@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from aam_models.abundance import build_abundance, standardized_log_abundance
@@ -18,7 +19,7 @@ LOG_SIZE_CENTRE, LOG_SIZE_SCALE = 4.5, 1.5  # natural logarithm of 20 to 400 ASV
 
 class SampleOutput(NamedTuple):
     embeddings: Tensor  # [B, D]
-    slots: Tensor  # [B, S, D], embeddings of the ASVs in the context of their sample
+    slots: list[Tensor]  # [B, S, D] of each group, embeddings of the ASVs in the context of their sample
 
 
 class SizeEmbedding(nn.Module):
@@ -36,14 +37,18 @@ class SizeEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(1, width), nn.GELU(), last)
 
     def forward(self, batch: Batch) -> Tensor:
-        """[B, 1, D]."""
+        """[B, D]."""
         sizes = batch.sample_ptr.diff().to(batch.counts.dtype)
         vectors: Tensor = self.mlp(((sizes.log() - LOG_SIZE_CENTRE) / LOG_SIZE_SCALE)[:, None])
-        return vectors[:, None, :]
+        return vectors
 
 
 class SampleEncoder(nn.Module):
-    """Attends over the ASVs of a sample and pools them. A sample is a set: there is no position embedding."""
+    """Attends over the ASVs of a sample and pools them. A sample is a set: there is no position embedding.
+
+    Samples of similar size go together, group by group, so that a large one does not make the others as long. The loop
+    over groups is inside, so the module is entered once per batch whatever the batch holds.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -53,13 +58,15 @@ class SampleEncoder(nn.Module):
         self.pooling = AttentionPooling(config.width, config.heads)
 
     def forward(self, asv_embeddings: Tensor, batch: Batch) -> SampleOutput:
-        """[U, D] -> sample embeddings [B, D] and slot embeddings [B, S, D]."""
-        x = to_slots(gather(asv_embeddings, batch.asv_index), batch)
+        """[U, D] -> sample embeddings [B, D] and slot embeddings [B, S, D] of each group."""
+        x = gather(asv_embeddings, batch.asv_index)
         if self.abundance is not None:
-            hidden = None if batch.hidden_counts is None else to_slots(batch.hidden_counts, batch)
-            x = self.abundance(x, standardized_log_abundance(batch), hidden)
+            x = self.abundance(x, standardized_log_abundance(batch), batch.hidden_counts)
         if self.size is not None:
-            x = x + self.size(batch)
-        mask = batch.slot_mask()
-        x = self.transformer(x, mask)
-        return SampleOutput(self.pooling(x, mask), x)
+            x = x + gather(self.size(batch), batch.sample_of)
+        pooled, slots = [], []
+        for of_group, mask in zip(to_slots(x, batch), batch.slot_masks(), strict=True):
+            attended = self.transformer(of_group, mask)
+            pooled.append(self.pooling(attended, mask))
+            slots.append(attended)
+        return SampleOutput(gather(torch.cat(pooled), batch.places), slots)

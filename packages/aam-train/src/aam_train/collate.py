@@ -17,6 +17,7 @@ from aam_data.metadata_inputs import InputValues
 from aam_data.study import Study
 from aam_models.batch import Batch, Chunk
 from aam_models.masking import hidden_occurrences, masked_positions
+from aam_models.padding import pad
 
 COMMON = 32  # ASVs of one length that are worth a chunk of their own
 SHORTEST_IN_CHUNK = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks
@@ -89,7 +90,7 @@ class Collator:
             lengths=torch.from_numpy(lengths),
             asv_index=torch.from_numpy(asv_index),
             sample_ptr=torch.from_numpy(sample_ptr),
-            slots=torch.from_numpy(_slots(sample_ptr)),
+            **pad(sizes).fields(),
             counts=torch.from_numpy(np.concatenate([sample.counts for sample in samples])),
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
@@ -157,13 +158,6 @@ class Collator:
 
 def _rows(values: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
     return None if values is None else torch.from_numpy(values[rows])
-
-
-def _slots(sample_ptr: np.ndarray) -> np.ndarray:
-    """Occurrence in each slot of the padded samples, int64 [B, S]; N where a slot is empty."""
-    sizes = np.diff(sample_ptr)
-    slots = sample_ptr[:-1, None] + np.arange(sizes.max())[None, :]
-    return np.where(slots < sample_ptr[1:, None], slots, sample_ptr[-1])
 
 
 def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) -> tuple[Chunk, ...]:

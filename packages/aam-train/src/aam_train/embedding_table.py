@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam_train.errors import TrainError
-from aam_train.free_memory import free_memory
+from aam_train.room import room
 
 Place = Literal["device", "memory", "disk"]
 SHARE = 0.25  # of what is free; the rest is for batches, activations and other tables
@@ -50,7 +50,7 @@ class EmbeddingTable:
         place: Place | None = None,
     ) -> None:
         self.device, size = device, len(rows) * width * 4
-        self.place = place or place_of(size, free_memory(device), free_memory(torch.device("cpu")))
+        self.place = place or place_of(size, room(device, 1.0), room(torch.device("cpu"), 1.0))
         kept_on = device if self.place == "device" else torch.device("cpu")
         if self.place == "disk":
             self.values = _mapped((len(rows), width), folder or Path(tempfile.gettempdir()))

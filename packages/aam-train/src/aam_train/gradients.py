@@ -114,7 +114,7 @@ def out_of_memory(batches: list[Batch]) -> str:
     largest = max(batches, key=lambda batch: batch.n_occurrences)
     return (
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
-        f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.slots.shape[1]:,} ASVs. "
+        f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.longest:,} ASVs. "
         "Give --max-memory-gb, or lower --batch-size (--gradient-accumulation-steps keeps the step's size) or "
         "--token-limit"
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from aam_data.dataset import Sample, SampleDataset
+from aam_models.padding import cut_groups
 from aam_train.budget.model import MemoryModel, Size, size_of
 from aam_train.collate import Collator, recomputed
 
@@ -97,7 +98,8 @@ class MemoryCutting:
     def size(self, samples: list[Sample], everyone: int | None = None, kept_tokens: int | None = None) -> Size:
         """Size of a batch of these samples."""
         chunks = recomputed(self.collator.chunks_of(samples), kept_tokens)
-        return size_of(chunks, len(samples), max(len(sample.asv_rows) for sample in samples), everyone)
+        sizes = np.array([len(sample.asv_rows) for sample in samples])
+        return size_of(chunks, cut_groups(-np.sort(-sizes)), everyone)
 
     def least(self, samples: list[Sample], everyone: int | None = None) -> int:
         """Bytes that a batch of these samples needs at most, with as many activations computed again as may be."""

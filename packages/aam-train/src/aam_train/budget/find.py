@@ -13,13 +13,13 @@ from aam_train.budget.batching import Batching
 from aam_train.budget.cutting import MemoryCutting
 from aam_train.budget.model import GB
 from aam_train.budget.probe import probing
-from aam_train.budget.room import room
 from aam_train.budget.search import Search
 from aam_train.compute import Update
 from aam_train.errors import TrainError
 from aam_train.loading import FIXED_DRAW
 from aam_train.memory_config import MemoryOptions
 from aam_train.reporting.records import Reporter
+from aam_train.room import room
 
 MOST_NAMED = 1000  # samples that are looked at one by one
 

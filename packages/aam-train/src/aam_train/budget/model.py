@@ -1,4 +1,4 @@
-"""What a micro-batch needs of memory, from its size alone. Axes as in aam_models.batch: U ASVs, B samples, S slots."""
+"""What a micro-batch needs of memory, from its size alone. Axes as in aam_models.batch: B samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from aam_models.batch import Batch, Chunk
+from aam_models.batch import Batch, Chunk, Group
 from aam_models.encoder import Encoder
 
 GB = 1e9
@@ -23,8 +23,8 @@ class Size(NamedTuple):
     Attributes:
         kept: tokens of ASVs whose activations are kept at once: at least those of the largest chunk.
         tokens: tokens of all distinct ASVs, padding of chunks included.
-        slots: B x S, of the padded samples.
-        attention: B x S x S, pairs of slots that attend to each other.
+        slots: of the padded samples.
+        attention: pairs of slots that attend to each other.
         pairs: pairs of samples, those of other processes among them.
     """
 
@@ -35,28 +35,27 @@ class Size(NamedTuple):
     pairs: int
 
 
-def size_of(chunks: Sequence[Chunk], n_samples: int, longest: int, everyone: int | None = None) -> Size:
+def size_of(chunks: Sequence[Chunk], groups: Sequence[Group], everyone: int | None = None) -> Size:
     """Size of a micro-batch.
 
     Args:
         chunks: of its ASVs.
-        n_samples: B.
-        longest: ASVs of its largest sample, S.
+        groups: of its samples.
         everyone: samples of all processes in this micro-batch; B by default.
     """
-    kept = sum(chunk.n_tokens for chunk in chunks if not chunk.recompute)
+    kept, n_samples = sum(c.n_tokens for c in chunks if not c.recompute), sum(group.n_samples for group in groups)
     return Size(
         kept=max(kept, *(chunk.n_tokens for chunk in chunks)),
         tokens=sum(chunk.n_tokens for chunk in chunks),
-        slots=n_samples * longest,
-        attention=n_samples * longest**2,
+        slots=sum(group.total for group in groups),
+        attention=sum(group.total * group.n_slots for group in groups),
         pairs=n_samples * (everyone or n_samples),
     )
 
 
 def size_of_batch(batch: Batch, everyone: int | None = None) -> Size:
     """Size of a batch that was made."""
-    return size_of(batch.chunks, batch.n_samples, batch.slots.shape[1], everyone)
+    return size_of(batch.chunks, batch.groups, everyone)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from torch import Tensor
 
 from aam_models.abundance import standardized_log_abundance
 from aam_models.batch import Batch
-from aam_models.slots import to_slots
 
 
 def hidden_count_loss(predicted: Tensor, batch: Batch) -> Tensor:
-    """Squared errors of hidden abundances: their sum, a scalar; ``predicted`` [B, S]."""
+    """Squared errors of hidden abundances: their sum, a scalar; ``predicted`` [N]."""
     assert batch.hidden_counts is not None
     error = predicted - standardized_log_abundance(batch)
-    return (error.square() * to_slots(batch.hidden_counts, batch)).sum()
+    return (error.square() * batch.hidden_counts).sum()
 
 
 def count_hidden(batch: Batch) -> int:
