@@ -59,7 +59,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder)
-        write_study(study, SAMPLES, smallest=60, largest=240)
+        write_study(study, SAMPLES, smallest=60, largest=240, pool=30_000, bases=150)
 
         def run(batch_size: int) -> int | None:
             """The batch size of a run; None where it ran out of memory."""

@@ -15,19 +15,27 @@ import numpy as np
 from biom.table import Table
 from scipy.sparse import csr_matrix
 
-SMALLEST, LARGEST, POOL, BASES = 2, 5000, 8000, 60
 
-
-def write_study(folder: Path, samples: int, *, smallest: int = SMALLEST, largest: int = LARGEST, seed: int = 0) -> None:
-    """``table.biom`` and ``tree.nwk``: numbers of ASVs evenly spread on a logarithmic scale, out of a pool of 8,000."""
+def write_study(
+    folder: Path,
+    samples: int,
+    *,
+    smallest: int = 2,
+    largest: int = 5000,
+    pool: int = 8000,
+    bases: int = 60,
+    seed: int = 0,
+) -> None:
+    """``table.biom`` and ``tree.nwk``: numbers of ASVs evenly spread on a logarithmic scale, out of a pool of ASVs."""
     random = np.random.default_rng(seed)
-    bases = np.array(list("ACGT"))
-    ids = sorted({"".join(row) for row in bases[random.integers(0, 4, (POOL + 100, BASES))]})[:POOL]
+    letters = np.array(list("ACGT"))
+    ids = sorted({"".join(row) for row in letters[random.integers(0, 4, (pool, bases))]})
+    assert len(ids) == pool
     richness = np.rint(np.geomspace(smallest, largest, samples)).astype(int)
-    columns = [np.sort(random.choice(POOL, number, replace=False)) for number in richness]
+    columns = [np.sort(random.choice(pool, number, replace=False)) for number in richness]
     counts = random.geometric(0.02, richness.sum()).astype(float)
     pointer = np.concatenate([[0], np.cumsum(richness)])
-    matrix = csr_matrix((counts, np.concatenate(columns), pointer), shape=(samples, POOL))
+    matrix = csr_matrix((counts, np.concatenate(columns), pointer), shape=(samples, pool))
     with h5py.File(folder / "table.biom", "w") as file:
         Table(matrix.T, ids, [f"S{number:03}" for number in range(samples)]).to_hdf5(file, "benchmark")
     level = [f"{name}:{random.exponential():.4f}" for name in ids]
