@@ -73,7 +73,8 @@ class EmbeddingTable:
         return (found.pin_memory() if self.device.type == "cuda" else found).to(self.device, non_blocking=True)
 
     def _places(self, rows: Tensor) -> Tensor:
-        return self.index[rows.to(self.index.device, non_blocking=True)]
+        kept_on = self.index.device
+        return self.index[rows.to(kept_on, non_blocking=kept_on.type == "cuda")]  # the host would read too early
 
 
 def place_of(size: int, free_on_device: int, free_on_host: int) -> Place:
