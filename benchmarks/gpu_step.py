@@ -199,7 +199,7 @@ def main() -> None:
         try:
             run = measure(case, steps, device, options.steps, workers)
         except Exception as error:  # the rest of the table is worth having
-            print(f"{title:28} {str(error).splitlines()[0][:90]}", flush=True)
+            print(f"{title:28} {type(error).__name__}: {str(error)[:90]}", flush=True)
             report["runs"].append({**asdict(case), "failed": str(error)})
             continue
         report["runs"].append(run)

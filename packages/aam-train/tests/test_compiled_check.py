@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from aam_models.build import build_encoder, build_predictor
 from aam_models.config import ModelOptions
 from aam_models.predictor_config import PredictorConfig
 from aam_models.transformer import Transformer
+from aam_train import run_pretrain as pretraining
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
@@ -27,12 +29,14 @@ from aam_train.compiled_check import keep_compiled_if_right
 from aam_train.compute import Compute, prepare_model
 from aam_train.compute_config import ComputeOptions
 from aam_train.config_io import config_to_toml
+from aam_train.errors import RunStopped
 from aam_train.experiment import PretrainConfig
 from aam_train.loading import BatchRequest, TrainingPlan
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.objective import Objective, Weights
+from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
-from aam_train.reporting.records import Reporters
+from aam_train.reporting.records import Reporters, StepRecord
 from aam_train.run_data import RunData
 from aam_train.run_pretrain import run_pretrain
 from aam_train.step import Step
@@ -207,6 +211,15 @@ def test_a_run_without_a_compiler_goes_on(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 
 
+class Interrupting(ConsoleReporter):
+    """Sends this process a signal in the second epoch."""
+
+    def step(self, record: StepRecord) -> None:
+        super().step(record)
+        if record.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of PyTorch, about itself
 def test_a_compiled_run_computes_the_same_and_goes_on(
@@ -214,13 +227,20 @@ def test_a_compiled_run_computes_the_same_and_goes_on(
     encoder_run: tuple[PretrainConfig, Path],
     changed: Callable[..., Any],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = pretrain_config(tmp_path / "run", compute=ComputeOptions(compile_model=True), run={"epochs": 1})
-    run_pretrain(config, quiet=True)
-    run = run_pretrain(changed(config, "run", epochs=2, resume_from="auto"), quiet=True)
-    found, expected = (
+    compute = ComputeOptions(compile_model=True)
+    config = pretrain_config(tmp_path / "run", compute=compute, run={"resume_from": "auto"})
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "ConsoleReporter", Interrupting)
+        with pytest.raises(RunStopped):
+            run_pretrain(config, quiet=True)
+    run = run_pretrain(config, quiet=True)
+    whole = run_pretrain(changed(config, "run", output_dir=tmp_path / "whole", resume_from=None), quiet=True)
+    found, same, expected = (
         [record["loss"]["total"] for record in read_records(path / "metrics.jsonl") if record["kind"] == "step"]
-        for path in (run, encoder_run[1])
+        for path in (run, whole, encoder_run[1])
     )
     assert len(found) == 6
-    assert found[:3] == pytest.approx(expected[:3], rel=1e-4)
+    assert found == same
+    assert found == pytest.approx(expected, rel=1e-3)
