@@ -27,6 +27,7 @@ from aam_train.checkpoint import LAST
 from aam_train.collate import Masking, recomputed
 from aam_train.compute import Compute
 from aam_train.compute_config import ComputeOptions
+from aam_train.describe_run import describe_run
 from aam_train.device_memory import peak, reset_peak
 from aam_train.errors import TrainError
 from aam_train.experiment import PretrainConfig
@@ -257,6 +258,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
     assert f"batch size {found['batch_size']}: steps may take 0.4 GB" in text
     assert found["limit"] == 4e8
     assert asdict(MemoryModel(**found["model"])) == found["model"]
+    assert f"up to {found['batch_size']:,} samples a process, within 0.4 GB" in dict(describe_run(run))["batches"]
     run_pretrain(settings("run", 3, "auto"))
     assert "memory: a batch" not in capsys.readouterr().err
     again = read_json_object(run / "checkpoints" / LAST / "train_state.json")

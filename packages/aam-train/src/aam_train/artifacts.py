@@ -15,11 +15,12 @@ from aam_models.config_json import config_to_json
 from aam_models.encoder import Encoder
 from aam_models.model_folder import CONFIG, save_model, write_tensors
 from aam_models.predictor import Predictor
+from aam_train.checkpoint import STATE
 from aam_train.json_files import as_record, read_json_object, write_json
 from aam_train.model_records import PREPROCESSOR, TRAINING, TrainingRecord
 from aam_train.progress import Progress
 
-STATE, STATE_TENSORS, CARD = "train_state.json", "train_state.safetensors", "README.md"
+STATE_TENSORS, CARD = "train_state.safetensors", "README.md"
 
 
 def input_records(study: Study, *further: Path | None) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ _IN_PARTS = "-parts"
 _STEP = re.compile(rf"step-(\d+)({_UNJUDGED})?({_IN_PARTS})?")
 _LEFTOVER = re.compile(rf"\.(step-\d+({_UNJUDGED})?({_IN_PARTS})?|best|last)\..*tmp")
 PARTS = "parts.json"  # the index of a checkpoint in parts
+STATE = "train_state.json"  # where the run stood
 
 
 def checkpoint_name(step: int, *, judged: bool = True, parts: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_train.checkpoint import BEST, Checkpoints
+from aam_train.checkpoint import BEST, LAST, STATE, Checkpoints
 from aam_train.describe_model import describe_model, figures
 from aam_train.json_files import read_json_object
 from aam_train.reporting.jsonl import read_records
@@ -42,7 +42,16 @@ def _course(path: Path) -> Rows:
         if best := [record for record in epochs if record["best"]]:
             rows.append(("best epoch", f"{best[-1]['epoch']}: {figures(best[-1]['validation'])}"))
     names = Checkpoints(path / "checkpoints").names()
-    return [("course", course), *rows, ("checkpoints", ", ".join(names) or "none yet")]
+    return [("course", course), *rows, *_batches(path), ("checkpoints", ", ".join(names) or "none yet")]
+
+
+def _batches(path: Path) -> Rows:
+    """What was found out about memory when the run began."""
+    state = path / "checkpoints" / LAST / STATE
+    found = read_json_object(state).get("batching") if state.is_file() else None
+    if not found or not found["limit"]:
+        return []
+    return [("batches", f"up to {found['batch_size']:,} samples a process, within {found['limit'] / 1e9:.3g} GB")]
 
 
 def _results(path: Path) -> Rows:
