@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -28,15 +28,17 @@ from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.preprocessor import Preprocessor
 from aam_data.rarefaction import Rarefier, deep_enough
 from aam_data.study import read_study
-from aam_models.batch import Batch, Chunk
+from aam_models.batch import Batch, Chunk, Group
 from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_models.encoder import Encoder
+from aam_models.padding import pad
 from aam_models.transformer import Block, Transformer
 from aam_train.architecture import new_encoder_config
 from aam_train.collate import Masking
 from aam_train.loading import TrainingPlan
-from aam_train.objective import Objective, Weights
+from aam_train.malloc import keep_freed_memory
+from aam_train.objective import Counts, Objective, TrueValues, Weights
 from aam_train.run_data import build_maker, build_pairs
 from aam_train.step import Step
 
@@ -83,14 +85,12 @@ def plain_batch(batch: Batch, slots_per_sample: int) -> Batch:
     source = first[index][rows] + within
     lengths = batch.lengths[index]
     uniform = bool((lengths == lengths[0]).all())
-    extra = max(0, slots_per_sample - batch.slots.shape[1])
     return replace(
-        batch,
+        pad_slots(batch, slots_per_sample),
         tokens=batch.tokens[index],
         lengths=lengths,
         asv_index=torch.arange(n),
         asv_rows=batch.asv_rows[index],
-        slots=torch.cat([batch.slots, torch.full((batch.n_samples, extra), n)], dim=1),
         chunks=(Chunk(0, n, int(lengths.max()), uniform, 0, len(rows)),),
         masked_rows=rows,
         masked_columns=batch.masked_columns[source],
@@ -98,13 +98,31 @@ def plain_batch(batch: Batch, slots_per_sample: int) -> Batch:
     )
 
 
+def pad_slots(batch: Batch, slots_per_sample: int) -> Batch:
+    """The same samples, all padded to the longest, or to at least so many slots."""
+    one = (Group(batch.n_samples, max(batch.longest, slots_per_sample)),)
+    return replace(batch, **pad(batch.sample_ptr.diff().numpy(), one).fields())
+
+
 def make_plain(encoder: Encoder, dropout: float) -> None:
     encoder.asv_encoder.transformer = PlainTransformer(encoder.asv_encoder.transformer, dropout)  # type: ignore[assignment]
     encoder.sample_encoder.transformer = PlainTransformer(encoder.sample_encoder.transformer, dropout)  # type: ignore[assignment]
 
 
-def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
-    """One variant, in this process."""
+@dataclass
+class Case:
+    """What a step is made of: the model, one batch of ibd, its loss."""
+
+    encoder: Encoder
+    batch: Batch
+    objective: Objective
+    true: TrueValues
+    counts: Counts
+    n_study_asvs: int
+
+
+def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
+    """The first training batch of ibd and a new model; the same in every process."""
     study = read_study(
         TableOptions(DATA / "ibd" / "table.biom"),
         None,
@@ -112,7 +130,7 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
     )
     rows = np.flatnonzero(deep_enough(study.table, DEPTH))
     rarefier = Rarefier(study.table, DEPTH, SEED)
-    maker = build_maker(study, rarefier, Preprocessor(MAX_BP, 0, DEPTH, SEED, 1024), 256)
+    maker = build_maker(study, rarefier, Preprocessor(MAX_BP, 0, DEPTH, SEED, 1024), chunk_size)
     masking = Masking(0.15, 0.15)
     weights = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
     objective = Objective(weights, masking, build_pairs(study, rarefier, PhylogenyOptions()))
@@ -120,30 +138,43 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
     encoder = build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, weights))  # type: ignore[arg-type]
     batch = maker[TrainingPlan(rows, batch_size, SEED, masking).epoch(0)[0][0]]
     true = objective.look_up(batch)
-    counts = objective.counts(batch, true)
-    occurrences, distinct = batch.n_occurrences, batch.n_asvs
-    if variant != "aam":
-        make_plain(encoder, 0.1 if variant == "customary" else 0.0)
-        batch = plain_batch(batch, 1024 if variant == "customary" else 0)
-    step = Step(encoder, torch.device("cpu"))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, loss = [], 0.0
+    return Case(encoder, batch, objective, true, objective.counts(batch, true), study.table.n_features)
+
+
+def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
+    """One variant, in this process."""
+    case = prepare(preset, batch_size)
+    occurrences, distinct = case.batch.n_occurrences, case.batch.n_asvs
+    if variant == "aam":
+        keep_freed_memory()  # as a run does
+    else:
+        make_plain(case.encoder, 0.1 if variant == "customary" else 0.0)
+        case.batch = plain_batch(case.batch, 1024 if variant == "customary" else 0)
+    step = Step(case.encoder, torch.device("cpu"))
+    return {**run_steps(step, case, repeats), "occurrences": occurrences, "distinct": distinct}
+
+
+def run_steps(step: Step, case: Case, repeats: int) -> dict[str, float]:
+    """Forward and backward passes without an update: medians, and how much more memory they needed at most."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    seconds, cpu_seconds, loss = [], [], 0.0
     for _ in range(repeats):
-        started = time.perf_counter()
-        encoder.zero_grad(set_to_none=True)
-        total = step.losses(batch, objective, true, counts).total()
+        started, cpu_started = time.perf_counter(), time.process_time()
+        case.encoder.zero_grad(set_to_none=True)
+        total = step.losses(case.batch, case.objective, case.true, case.counts).total()
         total.backward()
         seconds.append(time.perf_counter() - started)
+        cpu_seconds.append(time.process_time() - cpu_started)
         loss = float(total.detach())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    user, system = usage.ru_utime - before.ru_utime, usage.ru_stime - before.ru_stime
     return {
         "seconds": median(seconds),
-        "peak_mb": (peak - before) / 1024,
+        "cpu_seconds": median(cpu_seconds),
+        "peak_mb": (usage.ru_maxrss - before.ru_maxrss) / 1024,
         "loss": loss,
-        "occurrences": occurrences,
-        "distinct": distinct,
-        "system_share": usage.ru_stime / (usage.ru_utime + usage.ru_stime),
+        "faults": (usage.ru_minflt - before.ru_minflt) / repeats,
+        "system_share": system / (user + system),
     }
 
 

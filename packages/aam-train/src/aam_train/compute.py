@@ -21,6 +21,7 @@ from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
 from aam_models.transformer import Block, Transformer
 from aam_train.compute_config import ComputeOptions
 from aam_train.errors import TrainError
+from aam_train.malloc import keep_freed_memory
 from aam_train.reporting.records import Reporter
 
 OutputT = TypeVar("OutputT", AsvOutput, EncoderOutput, PredictorOutput)
@@ -88,11 +89,14 @@ def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter)
 
 @contextlib.contextmanager
 def compute_settings(options: ComputeOptions, device: torch.device, reporter: Reporter) -> Iterator[None]:
-    """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too.
+    """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too. On the
+    CPU also those of malloc, which stay.
 
     Raises:
         TrainError: an attention kernel that the device does not have, or no right one.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     matmul, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     if options.use_expandable_segments and device.type == "cuda":
         torch.cuda.memory._set_allocator_settings("expandable_segments:True")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
-import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,6 +16,7 @@ from aam_train.compute import Update
 from aam_train.device_memory import held, peak, reset_peak
 from aam_train.gradients import gradients
 from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.malloc import return_freed_memory
 from aam_train.memory import MeasuredStep
 from aam_train.objective import Objective
 from aam_train.parallel.compat import local
@@ -97,5 +96,4 @@ def give_back() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    return_freed_memory()
