@@ -127,7 +127,7 @@ def measure(case: Case, steps: Steps, device: torch.device, n_steps: int, worker
             torch._dynamo.reset()
             counters.clear()
             started = time.perf_counter()
-            keep_compiled_if_right(step, steps.objective, maker[plan.epoch(0)[0][0]], reporter)
+            keep_compiled_if_right(step, steps.objective, maker[next(plan.epoch(0))[0]], reporter)
             compiling = time.perf_counter() - started
         reset_peak_memory(device)
         stream = itertools.islice(plan.stream(0, epochs), n_steps + WARM_UP)

@@ -136,7 +136,7 @@ def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
     objective = Objective(weights, masking, build_pairs(study, rarefier, PhylogenyOptions()))
     torch.manual_seed(SEED)
     encoder = build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, weights))  # type: ignore[arg-type]
-    batch = maker[TrainingPlan(rows, batch_size, SEED, masking).epoch(0)[0][0]]
+    batch = maker[next(TrainingPlan(rows, batch_size, SEED, masking).epoch(0))[0]]
     true = objective.look_up(batch)
     return Case(encoder, batch, objective, true, objective.counts(batch, true), study.table.n_features)
 

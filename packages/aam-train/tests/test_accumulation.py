@@ -32,7 +32,7 @@ def gradients(
     step = Step(model, torch.device("cpu"))
     calibrate_encoder(step, data, objective, 32)
     plan = TrainingPlan(data.rows["train"], batch_size, 1, MASKING, accumulation)
-    batches = [data.maker[request] for request in plan.epoch(0)[0]]
+    batches = [data.maker[request] for request in next(plan.epoch(0))]
     assert len(batches) == accumulation
     true = [objective.look_up(batch) for batch in batches]
     each = [objective.counts(batch, values) for batch, values in zip(batches, true, strict=True)]
@@ -69,7 +69,7 @@ def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) ->
     assert head is not None
     assert data.pairs is not None
     total, count = 0.0, 0
-    for request in TrainingPlan(data.rows["train"], 5, 1, MASKING, 3).epoch(0)[0]:
+    for request in next(TrainingPlan(data.rows["train"], 5, 1, MASKING, 3).epoch(0)):
         embeddings = step.run(data.maker[request], EVERYTHING).encoded.sample_embeddings
         true = data.pairs.pairs(request.rows, request.rows, request.draw)
         for i, j in zip(*np.triu_indices(len(request.rows), 1), strict=True):
