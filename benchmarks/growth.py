@@ -155,7 +155,7 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
     )
     masking = masking_for(train_weights(config), config.masking)
     plan = stage("plan the run", lambda: TrainingPlan(data.rows["train"], BATCH, 0, masking))
-    steps = stage("order of an epoch", lambda: plan.epoch(0))
+    steps = stage("order of an epoch", lambda: list(plan.epoch(0)))
     made = steps[:batches] if batches else steps
 
     def run_through() -> None:
