@@ -1,7 +1,7 @@
 """--auto-batch-size in a process that may have 4 GB, beside the largest size that really trains an epoch there.
 
 The largest size is found by brute force: a bisection over batch sizes, each a run of one epoch in a process under the
-same cap (RLIMIT_DATA), which either ends well or runs out of memory.
+same cap (a control group of memory), which either ends well or is killed.
 
     python benchmarks/auto_batch_size.py --json auto_batch_size.json
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import signal
 import tempfile
 from pathlib import Path
 
 from machine import finish
-from uneven import watched, write_study
+from uneven import control_group, enter, watched, write_study
 
 from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
 from aam_models.config import ModelOptions
@@ -28,9 +28,9 @@ from aam_train.run_pretrain import run_pretrain
 SAMPLES, CAP = 400, 4 * 10**9
 
 
-def train(study: Path, output: Path, batch_size: int, fraction: float) -> int:
-    """One epoch, in this process, under the cap; the batch size, found where it is given as 0."""
-    resource.setrlimit(resource.RLIMIT_DATA, (CAP, CAP))
+def train(group: Path, study: Path, output: Path, batch_size: int, fraction: float) -> int:
+    """One epoch, in this process, within the group; the batch size, found where it is given as 0."""
+    enter(group)
     auto = MemoryOptions(auto_batch_size=True, max_memory_fraction=fraction)
     run_pretrain(
         PretrainConfig(
@@ -50,41 +50,60 @@ def train(study: Path, output: Path, batch_size: int, fraction: float) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fraction", type=float, default=1.0, help="--max-memory-fraction of the automatic run")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.child:
-        study, output, batch_size, fraction = options.child
-        print(json.dumps({"batch_size": train(Path(study), Path(output), int(batch_size), float(fraction))}))
+        group, study, output, batch_size, fraction = options.child
+        found = train(Path(group), Path(study), Path(output), int(batch_size), float(fraction))
+        print(json.dumps({"batch_size": found}))
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, control_group(CAP) as group:
         study = Path(folder)
         write_study(study, SAMPLES, smallest=60, largest=240, pool=30_000, bases=150)
 
         def run(batch_size: int) -> int | None:
             """The batch size of a run; None where it ran out of memory."""
-            arguments = [str(study), str(study / f"run-{batch_size}"), str(batch_size), str(options.fraction)]
-            status, found, _ = watched(Path(__file__), ["--child", *arguments])
-            if status and "memory" not in found["error"]:
+            arguments = [
+                str(group),
+                str(study),
+                str(study / f"run-{batch_size}"),
+                str(batch_size),
+                str(options.fraction),
+            ]
+            status, found, highest = watched(Path(__file__), ["--child", *arguments])
+            if status and status != -signal.SIGKILL and "memory" not in found["error"]:
                 raise SystemExit(f"batch size {batch_size}: {found['error']}")
+            peaks[batch_size] = highest
             return None if status else int(found["batch_size"])
 
+        peaks: dict[int, int] = {}
         found = run(0)
         if found is None:
             raise SystemExit("the automatic run ran out of memory")
-        print(f"found automatically: {found}", flush=True)
+        print(f"found automatically: {found}, with a peak of {peaks[0] / 1e9:.2f} GB", flush=True)
         tried = {}
         works, fails = found, None
         size = found
         while fails is None or fails - works > max(1, works // 50):
             size = min(int(1.15 * works) + 1, 360) if fails is None else (works + fails) // 2
             tried[size] = run(size) is not None
-            print(f"batch size {size}: {'trains an epoch' if tried[size] else 'runs out of memory'}", flush=True)
+            print(
+                f"batch size {size}: {'trains an epoch' if tried[size] else 'is killed'}, {peaks[size] / 1e9:.2f} GB",
+                flush=True,
+            )
             works, fails = (size, fails) if tried[size] else (works, size)
             if works == 360:
                 break
         print(f"largest that trains an epoch: {works}; found automatically: {found} ({found / works:.0%} of it)")
-    report = {"cap_bytes": CAP, "fraction": options.fraction, "found": found, "largest": works, "tried": tried}
+    report = {
+        "peaks": peaks,
+        "cap_bytes": CAP,
+        "fraction": options.fraction,
+        "found": found,
+        "largest": works,
+        "tried": tried,
+    }
     finish({**report, "share": found / works}, options.json)
 
 

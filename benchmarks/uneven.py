@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +48,43 @@ def write_study(
     (folder / "tree.nwk").write_text(level[0].rpartition(":")[0] + ";\n", encoding="ascii")
 
 
+@contextlib.contextmanager
+def control_group(limit: int) -> Iterator[Path]:
+    """A control group (version 1 or 2) whose processes may have so many bytes; a process enters with `enter`.
+
+    Raises:
+        SystemExit: no such group can be made here.
+    """
+    ways = (("memory", "memory.limit_in_bytes"), ("unified", "memory.max"), ("", "memory.max"))
+    for folder, file in ways:
+        group = Path("/sys/fs/cgroup") / folder / f"aam-benchmark-{os.getpid()}"
+        if not (group.parent / "cgroup.procs").is_file():
+            continue
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            if (group / file).is_file():
+                (group / file).write_text(str(limit))
+                break
+            group.rmdir()
+    else:
+        raise SystemExit("needs a control group of memory that may be made: run as root on Linux")
+    try:
+        yield group
+    finally:
+        time.sleep(0.5)  # until the last process is gone
+        group.rmdir()
+
+
+def enter(group: Path) -> None:
+    """This process and its children belong to a group from now on."""
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
 def watched(script: Path, arguments: list[str]) -> tuple[int, dict[str, Any], int]:
     """Run a script, which prints a line of JSON at last, and look at its resident memory every few milliseconds.
 
     Returns:
-        Exit status, the JSON (empty after a failure), and the highest resident memory since ``before.txt``, which the
-        script writes into its working folder when training begins, in bytes.
+        Exit status, the JSON (the end of the error after a failure), and the highest resident memory, in bytes.
     """
     child = subprocess.Popen([sys.executable, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     status, highest = Path(f"/proc/{child.pid}/status"), 0

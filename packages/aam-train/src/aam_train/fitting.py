@@ -113,6 +113,7 @@ class Fit:
                 stop=self.stop,
                 progress=progress,
                 memory=None if progress.batching is None else progress.batching.memory_model(),
+                limit=0 if progress.batching is None else progress.batching.limit,
                 held=held(self.step.device),
                 peak_flops=peak_flops,
                 profile=self._profile(plan, progress),

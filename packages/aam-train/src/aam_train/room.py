@@ -11,6 +11,7 @@ import torch
 
 from aam_train.device_memory import of_process
 
+HEAP = 0.75  # of a limit of addresses: gaps of the heap count there, even when they are given back
 _MEMINFO = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60  # cgroups of version 1 write a number near 2^63
@@ -47,7 +48,7 @@ def host_bounds() -> list[tuple[int, int]]:
     bounds += [(limit, resident) for limit in _group_limits()]
     for limit, held in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
         soft, _ = resource.getrlimit(limit)
-        bounds += [] if soft == resource.RLIM_INFINITY else [(soft, of_process(held))]
+        bounds += [] if soft == resource.RLIM_INFINITY else [(int(HEAP * soft), of_process(held))]
     return bounds
 
 

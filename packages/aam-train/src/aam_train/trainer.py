@@ -15,11 +15,12 @@ from aam_models.batch import Batch
 from aam_train.budget.model import MemoryModel, size_of_batch
 from aam_train.compute import Update
 from aam_train.config import RunOptions
-from aam_train.device_memory import reset_peak
+from aam_train.device_memory import held, reset_peak
 from aam_train.errors import RunStopped, TrainError
 from aam_train.gradients import StepResult, gradients
 from aam_train.labels import LOAD, OPTIMIZER, label, labelled
 from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
+from aam_train.malloc import return_freed_memory
 from aam_train.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.objective import Objective
 from aam_train.optim import set_rate
@@ -35,6 +36,7 @@ from aam_train.step import Step
 from aam_train.throughput import Work
 from aam_train.validation import Validator
 
+KEPT = 0.75  # of the limit of memory: more is not kept from one step to the next
 MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
 
 
@@ -62,6 +64,7 @@ class Trainer:
         best_metric: of the validator's metrics.
         progress: where to start from.
         memory: what micro-batches need; None where there is no limit.
+        limit: bytes that training may take beyond ``held``; 0 = any.
         held: bytes before the first step.
         peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
         profile: records a few of the steps; None for none.
@@ -82,6 +85,7 @@ class Trainer:
     stop: StopFlag
     progress: Progress
     memory: MemoryModel | None = None
+    limit: int = 0
     held: int = 0
     peak_flops: float = math.inf
     profile: Profile | None = None
@@ -173,6 +177,12 @@ class Trainer:
         )
         self._add_up(record, work)
         self.reporter.step(record)
+        self._return_memory()
+
+    def _return_memory(self) -> None:
+        """What is free but held by gaps of the heap grows from step to step: near the limit it goes back."""
+        if self.limit and self.step.device.type == "cpu" and held(self.step.device) - self.held > KEPT * self.limit:
+            return_freed_memory()
 
     def _expected_memory(self, batches: list[Batch]) -> int:
         if self.memory is None:
@@ -224,6 +234,7 @@ class Trainer:
         # until validation is done nothing changes, so that a signal in it leaves the epoch to be judged again
         # what follows from it (best, early stop, plateau) is decided alike everywhere, since the figures are the same
         validation = self.ranks.same({} if self.validate is None else self.validate(self.step))
+        self._return_memory()
         progress.validation, progress.judged = validation, epoch
         value, lr = validation.get(self.best_metric, math.nan), self._lr(progress.step - 1)
         best = self._judge(value)
