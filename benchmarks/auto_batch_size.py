@@ -25,7 +25,9 @@ from aam_train.json_files import read_json_object
 from aam_train.memory_config import MemoryOptions
 from aam_train.run_pretrain import run_pretrain
 
-SAMPLES, CAP = 400, 4 * 10**9
+SAMPLES, CAP = 200, 4 * 10**9
+
+TRAINED = 180  # samples: the others are held out
 
 
 def train(group: Path, study: Path, output: Path, batch_size: int, fraction: float) -> int:
@@ -60,7 +62,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder, control_group(CAP) as group:
         study = Path(folder)
-        write_study(study, SAMPLES, smallest=60, largest=240, pool=30_000, bases=150)
+        write_study(study, SAMPLES, smallest=20, largest=80, pool=30_000, bases=150)
 
         def run(batch_size: int) -> int | None:
             """The batch size of a run; None where it ran out of memory."""
@@ -86,14 +88,14 @@ def main() -> None:
         works, fails = found, None
         size = found
         while fails is None or fails - works > max(1, works // 50):
-            size = min(int(1.15 * works) + 1, 360) if fails is None else (works + fails) // 2
+            size = min(int(1.15 * works) + 1, TRAINED) if fails is None else (works + fails) // 2
             tried[size] = run(size) is not None
             print(
                 f"batch size {size}: {'trains an epoch' if tried[size] else 'is killed'}, {peaks[size] / 1e9:.2f} GB",
                 flush=True,
             )
             works, fails = (size, fails) if tried[size] else (works, size)
-            if works == 360:
+            if works == TRAINED:
                 break
         print(f"largest that trains an epoch: {works}; found automatically: {found} ({found / works:.0%} of it)")
     report = {

@@ -34,8 +34,8 @@ def reset_peak(device: torch.device) -> None:
 
 
 def of_process(name: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most, VmData and VmSize of its address space. Elsewhere than on Linux
-    all are what it held at most."""
+    """Bytes of this process: VmRSS now (RssAnon without files that are mapped), VmHWM at most, VmData and VmSize of its
+    address space. Elsewhere than on Linux all are what it held at most."""
     if not _STATUS.exists():
         largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return largest if sys.platform == "darwin" else 1024 * largest

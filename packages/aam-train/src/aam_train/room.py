@@ -45,7 +45,8 @@ def host_bounds() -> list[tuple[int, int]]:
     if _MEMINFO.exists():
         match = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text())
         bounds += [(resident + 1024 * int(match[1]), resident)] if match else []
-    bounds += [(limit, resident) for limit in _group_limits()]
+    own = of_process("RssAnon")  # pages of files, such as libraries, can be taken from a group and read again
+    bounds += [(limit, own) for limit in _group_limits()]
     for limit, held in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
         soft, _ = resource.getrlimit(limit)
         bounds += [] if soft == resource.RLIM_INFINITY else [(int(HEAP * soft), of_process(held))]

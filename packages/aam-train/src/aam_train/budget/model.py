@@ -96,8 +96,8 @@ class MemoryModel:
     def fit(self, sizes: Sequence[Size], peaks: Sequence[int]) -> MemoryModel:
         """A model that explains measurements, and is this one where they say nothing.
 
-        Least squares of relative errors without negative coefficients. The margin is such that the larger ones of the
-        batches would have been told enough.
+        Least squares of relative errors, of large batches above all, without negative coefficients. The margin is such
+        that the larger ones of the batches would have been told enough.
 
         Args:
             sizes: of the micro-batches that were tried.
@@ -106,8 +106,9 @@ class MemoryModel:
         x = np.column_stack([np.ones(len(sizes)), np.array(sizes, dtype=np.float64)])
         y = np.array(peaks, dtype=np.float64).clip(1)
         expected = np.array([self.constant, *self._coefficients()])
-        rows = np.vstack([x * expected / y[:, None], PRIOR * np.eye(len(expected))])
-        found, _ = nnls(rows, np.concatenate([np.ones(len(y)), np.full(len(expected), PRIOR)]))
+        weight = np.sqrt(y / y.max())
+        rows = np.vstack([x * expected * (weight / y)[:, None], PRIOR * np.eye(len(expected))])
+        found, _ = nnls(rows, np.concatenate([weight, np.full(len(expected), PRIOR)]))
         told = x @ (found * expected)
         large = y >= y.max() / 2
         margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large]).max()))
