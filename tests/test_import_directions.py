@@ -38,6 +38,7 @@ LIGHT = {
     "aam_models.limits",
     "aam_models.link_config",
     "aam_models.predictor_config",
+    "aam_train.memory_config",
     "aam_train.category_rules",
     "aam_train.compute_config",
     "aam_train.config",

@@ -38,7 +38,7 @@ def test_the_kind_that_was_asked_for(kind: str) -> None:
     assert torch.allclose(model.weight.detach(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["adamw", "adam"])
 def test_one_kernel_gives_what_one_weight_after_the_other_gives(kind: str) -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(7, 5)
@@ -59,7 +59,7 @@ def test_one_kernel_gives_what_one_weight_after_the_other_gives(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fp16_leaves_out_an_update_of_one_kernel(kind: str) -> None:
+def test_fp16_leaves_out_a_first_update(kind: str) -> None:
     model = torch.nn.Linear(1, 1, bias=False)
     optimizer = build_optimizer(model, OptimizerOptions(optimizer=kind, lr=0.1, weight_decay=0.0))
     update = Update(optimizer, torch.amp.GradScaler("cpu"), 0.0)

@@ -18,6 +18,7 @@ from aam_models.predictor import Predictor
 from aam_train.compute import Update
 from aam_train.device_memory import held, peak, reset_peak
 from aam_train.json_files import write_json
+from aam_train.malloc import return_freed_memory
 from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.reporting.records import Reporter
 from aam_train.step import Step
@@ -47,6 +48,7 @@ class MemoryProfile:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """What happens in here belongs to a phase."""
+        return_freed_memory()  # that of phases before
         reset_peak(self.device)
         yield
         self.peaks[name] = max(self.peaks.get(name, 0), peak(self.device))
@@ -59,6 +61,7 @@ class MemoryProfile:
     def end_step(self) -> None:
         """The weights are new."""
         self.steps += 1
+        return_freed_memory()
         self.resident = held(self.device)
 
     @property

@@ -49,7 +49,8 @@ def build_optimizer(
     ]
     fused = all(p.device.type in FUSED_ON for p in learned.values())
     if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=options.lr, momentum=MOMENTUM, fused=fused)
+        # not fused: a first update that fp16 leaves out would leave its momentum as it was in memory (torch 2.13)
+        return torch.optim.SGD(groups, lr=options.lr, momentum=MOMENTUM)
     if options.optimizer == "adam":
         return torch.optim.Adam(groups, lr=options.lr, betas=BETAS, fused=fused)
     return torch.optim.AdamW(groups, lr=options.lr, betas=BETAS, fused=fused)

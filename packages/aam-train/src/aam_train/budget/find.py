@@ -12,7 +12,7 @@ from aam_train.budget.batches import Batches
 from aam_train.budget.batching import Batching
 from aam_train.budget.cutting import MemoryCutting
 from aam_train.budget.model import GB
-from aam_train.budget.probe import probing
+from aam_train.budget.probe import give_back, probing
 from aam_train.budget.search import Search
 from aam_train.compute import Update
 from aam_train.errors import TrainError
@@ -38,6 +38,7 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
     memory, given = batches.memory, batches.at_most(batches.run.batch_size)
     if not (memory.auto_batch_size or memory.max_memory_gb):
         return Batching(given, batches.step_size)
+    give_back()  # what was used while setting up is free for training
     limit = _limit(batches)
     most = batches.at_most(len(batches.rows)) if memory.auto_batch_size else given
     with probing(batches.step, batches.objective, update, batches.maker) as probe:
