@@ -25,9 +25,9 @@ from aam_train.json_files import read_json_object
 from aam_train.memory_config import MemoryOptions
 from aam_train.run_pretrain import run_pretrain
 
-SAMPLES, CAP = 400, 4 * 10**9
+SAMPLES, CAP = 1000, 4 * 10**9
 
-TRAINED = 360  # samples: the others are held out
+TRAINED = 900  # samples: the others are held out
 
 
 def train(group: Path, study: Path, output: Path, batch_size: int, fraction: float) -> int:

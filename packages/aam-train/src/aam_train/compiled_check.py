@@ -18,7 +18,7 @@ import torch
 from aam_models.batch import Batch
 from aam_models.transformer import Block, Transformer
 from aam_train.errors import TrainError
-from aam_train.gradients import out_of_memory
+from aam_train.gradients import is_out_of_memory, out_of_memory
 from aam_train.objective import LossBreakdown, Objective
 from aam_train.reporting.records import Reporter
 from aam_train.step import Step
@@ -69,7 +69,9 @@ def _eager(step: Step, objective: Objective, batch: Batch, transformers: list[Tr
         transformer.compiled = None
     try:
         return _figures(step, objective, batch)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise TrainError(out_of_memory([batch])) from error
     finally:
         for transformer, its in zip(transformers, compiled, strict=True):

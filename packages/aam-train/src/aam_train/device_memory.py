@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import sys
@@ -25,12 +26,13 @@ def peak(device: torch.device) -> int:
 def reset_peak(device: torch.device) -> None:
     """The peak counts from now.
 
-    Where the operating system keeps only the highest peak ever (elsewhere than on Linux), that of the process stays.
+    Where it can only be the highest peak ever (elsewhere than on Linux, in some containers), that of the process stays.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _CLEAR.exists():
-        _CLEAR.write_text("5")
+    else:
+        with contextlib.suppress(OSError):  # absent, or not to be written in some containers
+            _CLEAR.write_text("5")
 
 
 def of_process(name: str) -> int:

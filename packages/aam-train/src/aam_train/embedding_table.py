@@ -35,6 +35,7 @@ class EmbeddingTable:
         device: where embeddings are used.
         folder: where a file is made, if it has to be.
         place: where they are kept; by size when not given.
+        processes: on this machine, each with a table of its own.
 
     Raises:
         TrainError: there is no room for the file.
@@ -48,9 +49,10 @@ class EmbeddingTable:
         device: torch.device,
         folder: Path | None = None,
         place: Place | None = None,
+        processes: int = 1,
     ) -> None:
         self.device, size = device, len(rows) * width * 4
-        self.place = place or place_of(size, room(device, 1.0), room(torch.device("cpu"), 1.0))
+        self.place = place or place_of(size, room(device, 1.0, processes), room(torch.device("cpu"), 1.0, processes))
         kept_on = device if self.place == "device" else torch.device("cpu")
         if self.place == "disk":
             self.values = _mapped((len(rows), width), folder or Path(tempfile.gettempdir()))

@@ -87,6 +87,7 @@ class Fit:
         strategy = self.step.strategy
         optimizer = build_optimizer(model, options, self.categorical_lr)
         update = build_update(self.step, optimizer, options.max_grad_norm)
+        held_before = held(self.step.device)
         progress = self._restore(model, update)
         self._check_compiled(progress)
         self.step.begin_training()
@@ -114,14 +115,15 @@ class Fit:
                 progress=progress,
                 memory=None if progress.batching is None else progress.batching.memory_model(),
                 limit=0 if progress.batching is None else progress.batching.limit,
-                held=held(self.step.device),
+                held=held_before,
                 peak_flops=peak_flops,
                 profile=self._profile(plan, progress),
             ).fit()
         finally:
             reporter.close()
             if isinstance(self.step, MeasuredStep) and strategy.ranks.is_first:
-                self.step.memory.report(self.folder.path, self.folder.config, self.console)
+                size = progress.batching.batch_size if progress.batching else self.run.batch_size
+                self.step.memory.report(self.folder.path, self.folder.config, size, self.console)
         checkpoints = self.folder.checkpoints
         if progress.best_step is None:
             saver.save_best(progress)

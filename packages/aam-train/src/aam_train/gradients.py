@@ -51,7 +51,7 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
         raise TrainError(out_of_memory(batches)) from error
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether an allocation failed: on a GPU PyTorch has a type for it, on a CPU only words."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 

@@ -54,7 +54,9 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Embedding
     # by length, so that chunks are uniform
     by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
     n_asvs, width = maker.samples.study.table.n_features, step.encoder.config.width
-    table = EmbeddingTable(by_length, n_asvs, width, step.device, step.scratch)
+    table = EmbeddingTable(
+        by_length, n_asvs, width, step.device, step.scratch, processes=step.strategy.ranks.local_size
+    )
 
     def embed(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()

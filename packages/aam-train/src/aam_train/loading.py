@@ -83,19 +83,21 @@ class TrainingPlan:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[BatchRequest]]:
         """The steps of one epoch from step ``first`` on, each a list of its micro-batches: this process's part."""
         which, of = self.part
-        for rows in np.array_split(self.order(epoch), self.steps_per_epoch)[first:]:
+        order = epoch_order(self.rows, self.seed, epoch)
+        for rows in np.array_split(order, self.steps_per_epoch)[first:]:
             mine = [parts[which] for parts in self.cutting.cut(rows, epoch, of)]
             yield [BatchRequest(part.rows, epoch, self.masking, part.kept_tokens) for part in mine]
-
-    def order(self, epoch: int) -> np.ndarray:
-        """The samples in the order in which an epoch's steps take them."""
-        return generator(self.seed, Purpose.ORDER, epoch).permutation(self.rows)
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
         """All steps from ``first_step`` (counted from 0) to the end of the last epoch."""
         epoch, position = divmod(first_step, self.steps_per_epoch)
         for number in range(epoch, epochs):
             yield from self.epoch(number, position if number == epoch else 0)
+
+
+def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The samples in the order in which an epoch's steps take them."""
+    return generator(seed, Purpose.ORDER, epoch).permutation(rows)
 
 
 class BatchMaker(Dataset):

@@ -71,18 +71,19 @@ class MemoryProfile:
             return torch.cuda.get_device_properties(self.device).total_memory
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
-    def report(self, folder: Path, config: Any, reporter: Reporter) -> None:
+    def report(self, folder: Path, config: Any, batch_size: int, reporter: Reporter) -> None:
         """Write ``memory.json`` into the run's folder and tell the peaks; nothing when no step was made.
 
         Args:
             folder: of the run.
             config: its root.
+            batch_size: of the run, given or found.
             reporter: told a line a phase, and what to do.
         """
         if not self.steps:
             return
         settings = {
-            "batch_size": config.run.batch_size,
+            "batch_size": batch_size,
             "token_limit": config.sample.token_limit,
             "asv_chunk_size": config.model.asv_chunk_size,
             "mixed_precision": config.compute.mixed_precision,

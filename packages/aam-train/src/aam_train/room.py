@@ -26,27 +26,31 @@ def room(device: torch.device, share: float, processes: int = 1) -> int:
     Args:
         processes: of this run, that share the host's memory evenly.
     """
-    on_host = min(int(share * bound / processes) - held for bound, held in host_bounds())
+    on_host = min(int(share * bound) - held for bound, held in host_bounds(processes))
     if device.type != "cuda":
         return on_host
     free, total = torch.cuda.mem_get_info(device)
-    held = torch.cuda.memory_reserved(device)
-    unused = held - torch.cuda.memory_allocated(device)
-    on_device = min(int(share * total), free + held) - held + unused
+    # of what others leave; PyTorch's gaps, its own and those of libraries are in the rest of the share
+    ours = free + torch.cuda.memory_reserved(device)
+    on_device = int(share * min(total, ours)) - torch.cuda.memory_allocated(device)
     shared = bool(getattr(torch.cuda.get_device_properties(device), "is_integrated", False))
     return min(on_device, on_host) if shared else on_device
 
 
-def host_bounds() -> list[tuple[int, int]]:
-    """Bounds of the host's memory for this process, in bytes, and what it holds of each."""
+def host_bounds(processes: int = 1) -> list[tuple[int, int]]:
+    """Bounds of the host's memory for this process, in bytes, and what it holds of each.
+
+    Args:
+        processes: that share what is not of a process by itself.
+    """
     resident = of_process("VmRSS")
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    bounds = [(physical, resident)]
+    bounds = [(physical // processes, resident)]
     if _MEMINFO.exists():
         match = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text())
-        bounds += [(resident + 1024 * int(match[1]), resident)] if match else []
+        bounds += [(resident + 1024 * int(match[1]) // processes, resident)] if match else []
     own = of_process("RssAnon")  # pages of files, such as libraries, can be taken from a group and read again
-    bounds += [(limit, own) for limit in _group_limits()]
+    bounds += [(limit // processes, own) for limit in _group_limits()]
     for limit, held in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
         soft, _ = resource.getrlimit(limit)
         bounds += [] if soft == resource.RLIM_INFINITY else [(int(HEAP * soft), of_process(held))]

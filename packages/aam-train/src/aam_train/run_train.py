@@ -344,5 +344,12 @@ def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
         return
     found = run_samples(step, data.maker, everything, batch_size, EMBEDDINGS).embeddings
     assert found is not None
-    step.sample_table = EmbeddingTable(everything, table.n_samples, found.shape[1], step.device, step.scratch)
+    step.sample_table = EmbeddingTable(
+        everything,
+        table.n_samples,
+        found.shape[1],
+        step.device,
+        step.scratch,
+        processes=step.strategy.ranks.local_size,
+    )
     step.sample_table.put(torch.from_numpy(everything), torch.from_numpy(found))

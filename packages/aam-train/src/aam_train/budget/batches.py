@@ -72,7 +72,9 @@ class Batches:
     def small_request(self, processes: int) -> BatchRequest:
         """This process's part of a first batch, for comparisons: of two samples where memory may be short."""
         bounded = self.memory.auto_batch_size or self.memory.max_memory_gb is not None
-        plan = self.plan(Batching(min(self.run.batch_size, 2) if bounded else self.run.batch_size), processes)
+        needed = -(-2 * self.step.strategy.ranks.size // processes)
+        size = max(min(self.run.batch_size, 2), needed) if bounded else self.run.batch_size
+        plan = self.plan(Batching(size), processes)
         return next(plan.epoch(0))[0]
 
     def cutting(self, model: MemoryModel, limit: int, of_all: int) -> MemoryCutting:

@@ -10,6 +10,7 @@ from aam_data.dataset import Sample, SampleDataset
 from aam_models.padding import cut_groups
 from aam_train.budget.model import MemoryModel, Size, size_of
 from aam_train.collate import Collator, recomputed
+from aam_train.errors import TrainError
 
 
 class Part(NamedTuple):
@@ -120,6 +121,11 @@ class MemoryCutting:
             return fitting
         if len(left) >= 2 * fewest:
             return len(left) - fewest
+        if processes > 1 and not self._fits(_deal(left, processes), drawn):
+            raise TrainError(
+                f"the last {len(left)} samples of a step do not fit on {processes} processes, which all need one: "
+                f"start fewer processes, or allow more than {self.limit / 1e9:.3g} GB"
+            )
         return fitting if processes == 1 else len(left)
 
     def _fits(self, parts: list[np.ndarray], drawn: dict[int, Sample]) -> bool:

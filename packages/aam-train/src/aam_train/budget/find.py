@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from aam_train.budget.batching import Batching
 from aam_train.budget.cutting import MemoryCutting
 from aam_train.budget.model import GB
 from aam_train.budget.probe import give_back, probing
-from aam_train.budget.search import Search
+from aam_train.budget.search import Search, largest
 from aam_train.compute import Update
 from aam_train.errors import TrainError
 from aam_train.loading import FIXED_DRAW
@@ -38,6 +39,8 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
     memory, given = batches.memory, batches.at_most(batches.run.batch_size)
     if not (memory.auto_batch_size or memory.max_memory_gb):
         return Batching(given, batches.step_size)
+    if batches.step.device.type == "cpu" and not Path("/proc/self/status").exists():
+        raise TrainError(f"{_flag(memory)}: on a CPU memory is measured on Linux alone. Give --batch-size in its place")
     give_back()  # what was used while setting up is free for training
     limit = _limit(batches)
     most = batches.at_most(len(batches.rows)) if memory.auto_batch_size else given
@@ -45,6 +48,13 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
         search = Search(batches, probe, limit, most, reporter)
         _refuse_too_large(batches, search.cutting(1))
         size = search.batch_size() if memory.auto_batch_size else given
+    pairs = size * batches.step.strategy.ranks.size
+    if pairs < (2 if batches.objective.weights.unifrac else 1):
+        raise TrainError(
+            f"{_flag(memory)}: {limit / GB:.3g} GB for training do not hold "
+            f"{'two samples together, and distances are between samples' if pairs else 'a single sample'}. Allow more, "
+            "or give a lower --token-limit, --gradient-checkpointing or a smaller --preset"
+        )
     chosen = f"batch size {size}: " if memory.auto_batch_size else ""
     reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
     return Batching(size, batches.step_size, limit, asdict(search.model))
@@ -58,8 +68,8 @@ def _limit(batches: Batches) -> int:
     (least,) = ranks.highest([-min(limits)])
     if least >= 0:
         raise TrainError(
-            f"--max-memory-fraction {memory.max_memory_fraction}: this much of the memory is held already, before "
-            "the first step. Give a larger share, or a machine with more memory"
+            f"{_flag(memory)}: this much of the memory is held already, before the first step. Allow more, or use a "
+            "machine that has more"
         )
     return -least
 
@@ -71,23 +81,23 @@ def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
     too_large: list[Sample] = []
     for row in batches.rows[np.argsort(-richness, kind="stable")][:MOST_NAMED].tolist():
         sample = samples.sample(row, FIXED_DRAW)
-        if cutting.least([sample], processes) <= limit:
-            break  # so do the others, which have fewer ASVs
-        too_large.append(sample)
+        if cutting.least([sample], processes) > limit:
+            too_large.append(sample)
     if not too_large:
         return
-    fitting, beyond = 0, len(too_large[-1].asv_rows)
-    while beyond - fitting > 1:
-        middle = (fitting + beyond) // 2
-        part = too_large[-1]._replace(asv_rows=too_large[-1].asv_rows[:middle])
-        fits = cutting.least([part], processes) <= limit
-        fitting, beyond = (middle, beyond) if fits else (fitting, middle)
+    smallest = min(too_large, key=lambda sample: len(sample.asv_rows))
+    fitting = largest(
+        len(smallest.asv_rows),
+        lambda number: cutting.least([smallest._replace(asv_rows=smallest.asv_rows[:number])], processes) <= limit,
+    )
     needed = max(cutting.least([sample], processes) for sample in too_large)
     ids = samples.study.table.sample_ids
     named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
     ways = [f"--token-limit {fitting}"] if fitting else []
-    ways += [] if batches.recompute else ["--gradient-checkpointing"]
-    ways += ["a smaller --asv-chunk-size or --preset"]
+    if not batches.step.frozen:
+        ways += [] if batches.recompute else ["--gradient-checkpointing"]
+        ways += ["a smaller --asv-chunk-size"]
+    ways += ["a smaller --preset"]
     raise TrainError(
         f"{_flag(batches.memory)}: training may take {limit / GB:.3g} GB, and {len(too_large):,} samples need more "
         f"even one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or give {', or '.join(ways)}"

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from aam_models.batch import Batch, Chunk, Group
-from aam_models.encoder import Encoder
+from aam_train.step import Step
 
 GB = 1e9
 LEAST_MARGIN = 1.03  # heaps are never filled without gaps
@@ -78,7 +78,7 @@ class MemoryModel:
 
     def bytes(self, size: Size) -> int:
         """What is expected to be needed."""
-        return int(self.constant + np.dot(self._coefficients(), size))
+        return int(self.constant + sum(each * number for each, number in zip(self._coefficients(), size, strict=True)))
 
     def most(self, size: Size) -> int:
         """What is needed at most."""
@@ -111,26 +111,28 @@ class MemoryModel:
         found, _ = nnls(rows, np.concatenate([weight, np.full(len(expected), PRIOR)]))
         told = x @ (found * expected)
         large = y >= y.max() / 2
-        margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large]).max()))
+        margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large].clip(1)).max()))
         constant, kept, tokens, slots, attention, pairs = (found * expected).tolist()
         return MemoryModel(constant, kept, tokens, slots, attention, pairs, margin)
 
 
-def expected_model(encoder: Encoder, learned: int, *, half: bool, math: bool) -> MemoryModel:
-    """What the architecture lets expect, on the high side: a block keeps about 16 vectors for each of its positions.
+def expected_model(step: Step, *, math: bool) -> MemoryModel:
+    """What the architecture lets expect, on the high side: a block keeps about 16 vectors for each of its positions,
+    one that learns nothing a few, and one whose output is known none.
 
     Args:
-        learned: numbers that the run changes; each has a gradient, a step and two moments.
-        half: whether activations have 16 bits.
+        step: before the first one.
         math: whether attention keeps its weights.
     """
-    config, number = encoder.config, 2 if half else 4
-    vector = number * config.width
+    config, number = step.encoder.config, 4 if step.compute.precision == "none" else 2
+    learned = sum(p.numel() for p in step.model.parameters() if p.requires_grad)
+    asvs_run, samples_run = step.asv_table is None and step.sample_table is None, step.sample_table is None
+    vector, blocks = number * config.width, 2.0 if step.frozen else 16.0
     return MemoryModel(
         constant=16.0 * learned + (64 << 20),
-        kept=16.0 * vector * config.asv_layers,
-        tokens=2.0 * vector,
-        slots=16.0 * vector * (config.sample_layers + 1),
-        attention=number * config.heads * (2.0 * config.sample_layers if math else 0.1),
+        kept=blocks * vector * config.asv_layers if asvs_run else 1.0,
+        tokens=2.0 * vector if asvs_run else 1.0,
+        slots=blocks * vector * (config.sample_layers + 1) if samples_run else 1.0,
+        attention=number * config.heads * (2.0 * config.sample_layers if math and not step.frozen else 0.1),
         pairs=8.0 * config.width,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from aam_train.budget.cutting import Part
 from aam_train.budget.model import Size, size_of_batch
 from aam_train.compute import Update
-from aam_train.device_memory import held, peak, reset_peak
+from aam_train.device_memory import held, reset_peak
 from aam_train.gradients import gradients
 from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.malloc import return_freed_memory
@@ -49,16 +49,28 @@ class Probe:
         part = parts[ranks.rank]
         batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept_tokens)]
         give_back()
+        if isinstance(self.step, MeasuredStep):  # its phases begin to count anew; the highest of this step counts here
+            self.step.memory.peaks.clear()
         reset_peak(self.step.device)
         self.step.train_mode()
         self.update.optimizer.zero_grad(set_to_none=True)
         gradients(self.step, self.objective, self.update, [batch])
         self.update.apply()
         size = size_of_batch(batch, sum(len(each.rows) for each in parts))
-        of_all = ranks.numbers([*size, peak(self.step.device) - self._held]).astype(np.int64).tolist()
+        of_all = ranks.numbers([*size, self.step.peak_memory() - self._held]).astype(np.int64).tolist()
         self.sizes += [Size(*each[:-1]) for each in of_all]
         self.peaks += [each[-1] for each in of_all]
         return int(max(each[-1] for each in of_all))
+
+    def exhausted(self, parts: Sequence[Part], draw: int, peak: int) -> int:
+        """A step of one process that found no memory left counts as if it had needed ``peak`` bytes, which it gives."""
+        (part,) = parts
+        self.update.optimizer.zero_grad(set_to_none=True)
+        give_back()
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept_tokens)]
+        self.sizes.append(size_of_batch(batch))
+        self.peaks.append(peak)
+        return peak
 
 
 @contextlib.contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import numpy as np
 
 from aam_train.budget.batches import Batches
-from aam_train.budget.batching import Batching
-from aam_train.budget.cutting import MemoryCutting, Part
-from aam_train.budget.model import GB, expected_model
+from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
+from aam_train.budget.model import GB, MemoryModel, expected_model
 from aam_train.budget.probe import Probe
-from aam_train.loading import FIXED_DRAW
+from aam_train.errors import TrainError
+from aam_train.gradients import is_out_of_memory
+from aam_train.loading import FIXED_DRAW, epoch_order
 from aam_train.reporting.records import Reporter
 
 # Small batches first: where among the samples ordered by size, how many of them, and whether activations are computed
@@ -20,6 +22,7 @@ CALIBRATION = ((0.5, 2, False), (0.5, 8, False), (0.5, 8, True), (1.0, 2, True),
 SHARES = (0.4, 0.9)  # of the limit: samples in random order, so many that this is needed
 LOOKED_AT, EPOCHS = 4096, 3  # samples of how many epochs, whose batches are looked at for the heaviest
 TRIALS = 4  # of batch sizes, at most
+EXHAUSTED = 1.25  # times what was expected is what a step that found no memory left is taken for
 SAME = 0.02  # relative difference of batch sizes that is not worth another trial
 
 
@@ -35,13 +38,8 @@ class Search:
         self.batches, self.probe, self.limit, self.reporter = batches, probe, limit, reporter
         self.processes = batches.step.strategy.ranks.size
         self.tried = 0
-        step = batches.step
-        self.model = expected_model(
-            step.encoder,
-            sum(p.numel() for p in step.model.parameters() if p.requires_grad),
-            half=step.compute.precision != "none",
-            math=batches.compute.attn_implementation == "math",
-        )
+        self.expected = expected_model(batches.step, math=batches.compute.attn_implementation == "math")
+        self.model = self.expected
         self._calibrate(most)
 
     def cutting(self, batch_size: int) -> MemoryCutting:
@@ -53,28 +51,34 @@ class Search:
         return self.batches.cutting(self.model, self.limit, batch_size * self.processes)
 
     def batch_size(self) -> int:
-        """The largest batch size of one process whose heaviest micro-batch fits, after trying that one; 1 where not
-        even one sample does, unless activations are computed again."""
+        """The largest batch size of one process whose heaviest micro-batch fits, after trying that one; if not even a
+        pair does, with activations computed again, where that may be. 0 where nothing fits."""
+        size = self._find(0 if self.batches.recompute else None)
+        if size * self.processes < 2 and self.batches.recompute is None:
+            size = self._find(0)
+        return size
+
+    def _find(self, kept_tokens: int | None) -> int:
         size = 0
         for _ in range(TRIALS):
-            before, size = size, self._largest()
+            before, size = size, self._largest(kept_tokens)
             if abs(size - before) <= SAME * size:
-                break
-            if size:
-                _, draw, rows = max(self._batches_of(size), key=lambda found: found[0])
-                self._try(rows, draw)
-        return max(size, 1)
+                return size
+            _, draw, rows = max(self._batches_of(size, kept_tokens), key=lambda found: found[0])
+            self._try(rows, draw, again=kept_tokens == 0)
+        return min(size, self._largest(kept_tokens))
 
     def _calibrate(self, most: int) -> None:
         """Small batches of small, usual and large samples, then larger ones in random order."""
         rows = self.batches.rows
         samples = self.batches.maker.samples
         order = rows[np.argsort(samples.most_asvs(rows), kind="stable")]
+        self._try(order[: self.processes], again=True, surely=True)
         for quantile, number, again in CALIBRATION:
             number = min(number, most) * self.processes
             first = int(quantile * max(len(order) - number, 0))
             self._try(order[first : first + number], again=again)
-        mixed = self.batches.plan(Batching(1), self.processes).order(0)
+        mixed = epoch_order(rows, self.batches.run.seed, 0)
         done = 0
         for share in SHARES:
             number = self._prefix(mixed, most * self.processes, int(share * self.limit))
@@ -84,22 +88,18 @@ class Search:
 
     def _prefix(self, rows: np.ndarray, most: int, limit: int) -> int:
         """How many of these samples need no more than a limit as one micro-batch."""
-        fitting, beyond = 0, min(len(rows), most) + 1
-        while beyond - fitting > 1:
-            middle = (fitting + beyond) // 2
-            fits = self._needed(rows[:middle], FIXED_DRAW) <= limit
-            fitting, beyond = (middle, beyond) if fits else (fitting, middle)
-        return fitting
+        return largest(min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW) <= limit)
 
-    def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, *, again: bool = False) -> None:
+    def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, *, again: bool = False, surely: bool = False) -> None:
         """One step on these samples, or on as many of them as are expected to fit; then the model is fitted anew.
 
         Args:
             again: compute activations again, where that may be.
+            surely: whatever is expected.
         """
         recompute = self.batches.recompute
         kept = 0 if recompute or (again and recompute is None) else None
-        while self._needed(rows, draw, kept) > self.limit:
+        while not surely and self._needed(rows, draw, kept) > self.limit:
             if kept is None and recompute is None:
                 kept = 0
             elif len(rows) >= 2 * self.processes:
@@ -110,9 +110,16 @@ class Search:
             return
         self.batches.step.check_stop()
         parts = [Part(part, kept) for part in np.array_split(rows, self.processes)]
-        peak = self.probe.run(parts, draw)
+        try:
+            peak = self.probe.run(parts, draw)
+        except TrainError as error:
+            if self.processes > 1 or not is_out_of_memory(error.__cause__):
+                raise
+            peak = self.probe.exhausted(parts, draw, int(EXHAUSTED * self._needed(rows, draw, kept)))
         self.tried += 1
-        self.model = self.model.fit(self.probe.sizes, self.probe.peaks)
+        fitted = self.expected.fit(self.probe.sizes, self.probe.peaks)
+        # to the last bit the same on all processes, whatever their machines compute
+        self.model = MemoryModel(**self.batches.step.strategy.ranks.same(asdict(fitted)))
         self.reporter.note(f"memory: a batch of {len(rows):,} samples needed {peak / GB:.3g} GB")
 
     def _needed(self, rows: np.ndarray, draw: int, kept: int | None = None) -> int:
@@ -123,29 +130,35 @@ class Search:
         sizes = [cutting.size([drawn[i] for i in part.tolist()], len(rows), kept) for part in parts]
         return max(self.model.most(size) for size in sizes)
 
-    def _largest(self) -> int:
-        """The largest batch size whose micro-batches all fit without being cut."""
-        fitting, beyond = 0, -(-len(self.batches.rows) // self.processes) + 1
-        beyond = min(beyond, self.batches.at_most(beyond) + 1)
-        while beyond - fitting > 1:
-            middle = (fitting + beyond) // 2
-            fits = all(needed <= self.limit for needed, _, _ in self._batches_of(middle))
-            fitting, beyond = (middle, beyond) if fits else (fitting, middle)
-        return fitting
+    def _largest(self, kept_tokens: int | None) -> int:
+        """The largest batch size whose micro-batches all fit without being cut; 0 where none does."""
+        most = self.batches.at_most(-(-len(self.batches.rows) // self.processes))
+        return largest(
+            most, lambda size: all(needed <= self.limit for needed, _, _ in self._batches_of(size, kept_tokens))
+        )
 
-    def _batches_of(self, size: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    def _batches_of(self, size: int, kept_tokens: int | None) -> Iterator[tuple[int, int, np.ndarray]]:
         """What the first micro-batches of the first epochs need, with their draws and samples."""
-        kept = 0 if self.batches.recompute else None
-        for epoch in range(min(EPOCHS, self.batches.run.epochs)):
-            for rows in self._micro_batches(size, epoch):
-                yield self._needed(rows, epoch, kept), epoch, rows
+        of_all, run = size * self.processes, self.batches.run
+        step_size = self.batches.step_size or of_all * run.gradient_accumulation_steps
+        for epoch in range(min(EPOCHS, run.epochs)):
+            order, seen = epoch_order(self.batches.rows, run.seed, epoch), 0
+            for step in np.array_split(order, max(1, -(-len(order) // step_size))):
+                for parts in EvenCutting(of_all).cut(step, epoch, 1):
+                    if seen < LOOKED_AT or not seen:
+                        yield self._needed(parts[0].rows, epoch, kept_tokens), epoch, parts[0].rows
+                    seen += len(parts[0].rows)
+                if seen >= LOOKED_AT:
+                    break
 
-    def _micro_batches(self, size: int, epoch: int) -> Iterator[np.ndarray]:
-        plan = self.batches.plan(Batching(size, self.batches.step_size), self.processes)
-        seen = 0
-        for rows in np.array_split(plan.order(epoch), plan.steps_per_epoch):
-            for micro in plan.cutting.cut(rows, epoch, 1):
-                yield micro[0].rows
-            seen += len(rows)
-            if seen >= LOOKED_AT:
-                return
+
+def largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to ``most`` that fits, 0 where not even 1 does: doubled until it does not, then halved."""
+    fitting, beyond = 0, 1
+    while beyond <= most and fits(beyond):
+        fitting, beyond = beyond, 2 * beyond
+    beyond = min(beyond, most + 1)
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
+    return fitting
