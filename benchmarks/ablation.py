@@ -29,10 +29,12 @@ from training_step import Case, pad_slots, plain_batch, prepare, run_steps
 from aam_models import transformer
 from aam_models.asv_encoder import AsvEncoder, scaled_sum
 from aam_models.batch import AsvOutput, Batch
+from aam_models.outputs import EMBEDDINGS, EVERYTHING, Outputs
 from aam_models.transformer import Block
-from aam_train.collate import cut_chunks
+from aam_train.collate import cut_chunks, recomputed
 from aam_train.compute import Compute, prepare_model
 from aam_train.compute_config import ComputeOptions
+from aam_train.embedding_table import EmbeddingTable
 from aam_train.malloc import keep_freed_memory
 from aam_train.reporting.records import Reporters
 from aam_train.step import Step
@@ -44,7 +46,7 @@ Change = Callable[[Case, Step], None]
 class LogitsEverywhere(AsvEncoder):
     """Logits of every base, of which the loss takes the masked ones."""
 
-    def forward(self, batch: Batch) -> AsvOutput:
+    def forward(self, batch: Batch, outputs: Outputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
         for chunk in batch.chunks:
             mask = self._mask(batch, chunk)
@@ -117,18 +119,16 @@ def nothing(case: Case, step: Step) -> None:
 
 def checkpointing(case: Case, step: Step) -> None:
     prepare_model(case.encoder, ComputeOptions(gradient_checkpointing=True), Reporters())
+    case.batch = replace(case.batch, chunks=recomputed(case.batch.chunks, 0))
 
 
 def frozen_asvs(case: Case, step: Step) -> None:
     case.encoder.asv_encoder.requires_grad_(False)
     with torch.no_grad():
-        embeddings = step.encode_asvs(case.batch).embeddings
-    step.asv_table = embeddings.new_zeros((case.n_study_asvs, embeddings.shape[1]))
-    step.asv_table[case.batch.asv_rows] = embeddings
-
-
-def compiled(case: Case, step: Step) -> None:
-    prepare_model(case.encoder, ComputeOptions(compile_model=True), Reporters())
+        embeddings = step.encode_asvs(case.batch, EMBEDDINGS).embeddings
+    rows = case.batch.asv_rows
+    step.asv_table = EmbeddingTable(rows.numpy(), case.n_study_asvs, embeddings.shape[1], CPU)
+    step.asv_table.put(rows, embeddings)
 
 
 def bf16(case: Case, step: Step) -> None:
@@ -149,14 +149,13 @@ OFF: dict[str, Change] = {
 BESIDE: dict[str, Change] = {
     "gradient checkpointing": checkpointing,
     "ASV level frozen and cached": frozen_asvs,
-    "torch.compile": compiled,
     "bf16": bf16,
 }
 ROWS = OFF | BESIDE
 
 
 def measure(row: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
-    """One row, in this process; the first step, which is not timed, finds memory and compiles."""
+    """One row, in this process; the first step, which is not timed, finds memory."""
     if row != "malloc gives memory back":
         keep_freed_memory()
     case = prepare(preset, batch_size, CHUNK)

@@ -20,6 +20,8 @@ from machine import finish
 from uneven import watched, write_study
 
 from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_models import padding
+from aam_models.batch import Group
 from aam_models.config import ModelOptions
 from aam_train import fitting
 from aam_train.config import RunOptions
@@ -32,7 +34,9 @@ from aam_train.run_pretrain import run_pretrain
 SAMPLES, FIXED = 64, (1, 2, 4, 8, 16, 32)
 
 
-def train(study: Path, output: Path, limit: float, batch_size: int, seed: int, epochs: int) -> dict[str, Any]:
+def train(
+    study: Path, output: Path, limit: float, batch_size: int, seed: int, epochs: int, *, one_group: bool = False
+) -> dict[str, Any]:
     """One run, in this process; tells what was resident before the first batch, and how fast it trained."""
     before = 0
     original = fitting.find_batching
@@ -44,6 +48,8 @@ def train(study: Path, output: Path, limit: float, batch_size: int, seed: int, e
         return original(*arguments)
 
     fitting.find_batching = noting
+    if one_group:
+        padding.cut_groups = lambda sizes: (Group(len(sizes), int(sizes[0])),)
     run_pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),
@@ -65,12 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--no-speed", action="store_true", help="memory alone")
-    parser.add_argument("--child", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=7, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.child:
-        study, output, limit, batch_size, seed, epochs = options.child
-        found = train(Path(study), Path(output), float(limit), int(batch_size), int(seed), int(epochs))
+        study, output, limit, batch_size, seed, epochs, groups = options.child
+        found = train(
+            Path(study), Path(output), float(limit), int(batch_size), int(seed), int(epochs), one_group=groups == "one"
+        )
         print(json.dumps(found))
         return
     runs, speeds = [], {}
@@ -78,8 +86,10 @@ def main() -> None:
         study = Path(folder)
         write_study(study, SAMPLES)
 
-        def run(name: str, limit: float, batch_size: int, seed: int, epochs: int) -> tuple[float, float]:
-            arguments = [str(study), str(study / name), str(limit), str(batch_size), str(seed), str(epochs)]
+        def run(
+            name: str, limit: float, batch_size: int, seed: int, epochs: int, groups: str = "several"
+        ) -> tuple[float, float]:
+            arguments = [str(study), str(study / name), str(limit), str(batch_size), str(seed), str(epochs), groups]
             status, found, highest = watched(Path(__file__), ["--child", *arguments])
             if status:
                 raise SystemExit(f"{name}: exit status {status}: {found['error']}")
@@ -96,6 +106,8 @@ def main() -> None:
             for size in FIXED:
                 taken, speed = run(f"fixed-{size}", 0.0, size, 0, 2)
                 speeds[f"batches of {size}"] = {"samples_per_second": speed, "taken_gb": taken}
+            taken, speed = run("one-group", 0.0, 32, 0, 2, "one")
+            speeds["32, padded to the longest"] = {"samples_per_second": speed, "taken_gb": taken}
             for limit in (1.0, 2.0, 4.0):
                 taken, speed = run(f"limit-{limit}", limit, 32, 0, 2)
                 speeds[f"limit of {limit:g} GB"] = {"samples_per_second": speed, "taken_gb": taken}

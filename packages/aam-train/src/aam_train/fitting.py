@@ -157,6 +157,11 @@ class Fit:
             self.console.note(f"{strategy.ranks.size} processes ({strategy.name})")
         if self.run.batch_size > n_train and not self.memory.auto_batch_size:
             self.console.note(f"--batch-size {self.run.batch_size}: all {n_train:,} training samples are one batch")
+        target = self.memory.target_effective_batch_size or 0
+        if target > n_train:
+            self.console.note(f"--target-effective-batch-size {target}: all {n_train:,} training samples are one step")
+        if 0 < target < self.run.batch_size * strategy.ranks.size and not self.memory.auto_batch_size:
+            self.console.note(f"--target-effective-batch-size {target}: micro-batches have no more samples than that")
         if self.validate is None:
             self.console.note("no validation samples: there is no early stopping, and the last weights count as best")
 
