@@ -87,8 +87,8 @@ def main() -> None:
         tried = {}
         works, fails = found, None
         size = found
-        while fails is None or fails - works > max(1, works // 50):
-            size = min(int(1.15 * works) + 1, TRAINED) if fails is None else (works + fails) // 2
+        while fails is None or fails - works > max(1, works // 20):
+            size = min(int(1.1 * works) + 1, TRAINED) if fails is None else (works + fails) // 2
             tried[size] = run(size) is not None
             print(
                 f"batch size {size}: {'trains an epoch' if tried[size] else 'is killed'}, {peaks[size] / 1e9:.2f} GB",
