@@ -36,6 +36,7 @@ from aam_train.config import PredictOptions
 from aam_train.describe import describe
 from aam_train.errors import TrainError
 from aam_train.experiment import PredictConfig
+from aam_train.frozen import fill_caches
 from aam_train.loading import BatchRequest
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.model_records import read_preprocessor, read_training
@@ -46,7 +47,7 @@ from aam_train.reporting.records import Reporters
 from aam_train.run_data import RunData, build_data
 from aam_train.run_predict import run_predict
 from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import fill_caches, run_train
+from aam_train.run_train import run_train
 from aam_train.step import Step
 from aam_train.target_shapes import TargetShapes
 

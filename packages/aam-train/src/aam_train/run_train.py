@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from aam_data.leaks import leak_notes
 from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits import Splits
 from aam_data.study import Study
 from aam_models.build import build_predictor
-from aam_models.outputs import EMBEDDINGS, PREDICTION
+from aam_models.outputs import PREDICTION
 from aam_train.architecture import (
     check_same_size,
     conditioning_config,
@@ -25,10 +24,10 @@ from aam_train.artifacts import input_records
 from aam_train.calibration import calibrate_encoder, start_at_prior
 from aam_train.checkpoint import BEST
 from aam_train.compute import build_compute, compute_settings, prepare_model
-from aam_train.embedding_table import EmbeddingTable
 from aam_train.experiment import TrainConfig
 from aam_train.fitting import Fit
-from aam_train.inference import embed_asvs, number_of_passes, run_passes, run_samples
+from aam_train.frozen import fill_caches
+from aam_train.inference import number_of_passes, run_passes
 from aam_train.interval_calibration import calibrated, few_groups
 from aam_train.memory import MemoryProfile, build_step, creating
 from aam_train.model_records import TrainingRecord, read_preprocessor, versions
@@ -48,7 +47,6 @@ from aam_train.run_folder import RunFolder
 from aam_train.run_inputs import RunInputs, read_run_inputs
 from aam_train.runtime import seed_weights
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 from aam_train.target_loss import check_outputs, class_weights_of, losses_in_words, target_loss
 from aam_train.transfer import (
     PretrainedEncoder,
@@ -333,23 +331,3 @@ def constant_of(data: RunData, targets: np.ndarray) -> dict[str, float]:
     assert data.study.metadata is not None
     names = [target.spec.name for target in data.preprocessor.targets]
     return {name: float(np.nanmean(data.study.metadata.numeric(name)[data.rows["train"]])) for name in names}
-
-
-def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
-    """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
-    everything = np.concatenate(list(data.rows.values()))
-    table = data.study.table
-    if not data.maker.samples.are_fixed(everything):
-        step.asv_table = embed_asvs(step, data.maker, table.observed_in(everything))
-        return
-    found = run_samples(step, data.maker, everything, batch_size, EMBEDDINGS).embeddings
-    assert found is not None
-    step.sample_table = EmbeddingTable(
-        everything,
-        table.n_samples,
-        found.shape[1],
-        step.device,
-        step.scratch,
-        processes=step.strategy.ranks.local_size,
-    )
-    step.sample_table.put(torch.from_numpy(everything), torch.from_numpy(found))

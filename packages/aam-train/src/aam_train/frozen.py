@@ -1,0 +1,32 @@
+"""What a frozen encoder gives, computed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from aam_models.outputs import EMBEDDINGS
+from aam_train.embedding_table import EmbeddingTable
+from aam_train.inference import embed_asvs, run_samples
+from aam_train.run_data import RunData
+from aam_train.step import Step
+
+
+def fill_caches(step: Step, data: RunData, batch_size: int) -> None:
+    """Run the frozen parts once: sample embeddings where every draw is the same, else ASV embeddings."""
+    everything = np.concatenate(list(data.rows.values()))
+    table = data.study.table
+    if not data.maker.samples.are_fixed(everything):
+        step.asv_table = embed_asvs(step, data.maker, table.observed_in(everything))
+        return
+    found = run_samples(step, data.maker, everything, batch_size, EMBEDDINGS).embeddings
+    assert found is not None
+    step.sample_table = EmbeddingTable(
+        everything,
+        table.n_samples,
+        found.shape[1],
+        step.device,
+        step.scratch,
+        processes=step.strategy.ranks.local_size,
+    )
+    step.sample_table.put(torch.from_numpy(everything), torch.from_numpy(found))
