@@ -31,7 +31,7 @@ from aam_train.memory_config import MemoryOptions
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_pretrain import run_pretrain
 
-SAMPLES, FIXED = 64, (1, 2, 4, 8, 16, 32)
+SAMPLES, FIXED = 64, (2, 8, 32)
 
 
 def train(
@@ -108,7 +108,7 @@ def main() -> None:
                 speeds[f"batches of {size}"] = {"samples_per_second": speed, "taken_gb": taken}
             taken, speed = run("one-group", 0.0, 32, 0, 2, "one")
             speeds["32, padded to the longest"] = {"samples_per_second": speed, "taken_gb": taken}
-            for limit in (1.0, 2.0, 4.0):
+            for limit in (2.0, 4.0):
                 taken, speed = run(f"limit-{limit}", limit, 32, 0, 2)
                 speeds[f"limit of {limit:g} GB"] = {"samples_per_second": speed, "taken_gb": taken}
             best = max(speeds[f"batches of {size}"]["samples_per_second"] for size in FIXED)
