@@ -60,7 +60,7 @@ def test_a_pretraining_writes_and_tells_what_took_the_time_and_is_otherwise_the_
     printed = capsys.readouterr().err
     assert "profile of 1 step, " in printed
     assert "time of operations (CPU): " in printed
-    assert max(rows, key=lambda row: float(row["share"]))["operation"] in printed
+    assert all(row["operation"][:50] in printed for row in rows[:5])  # the slowest; long names are cut
     weights = [(path / "checkpoints/last/model.safetensors").read_bytes() for path in (run, encoder_run[1])]
     assert weights[0] == weights[1]
     assert not (encoder_run[1] / "profile").exists()
