@@ -1,7 +1,9 @@
 """--max-memory-gb on a table whose samples have from 2 to 5,000 ASVs: what training takes, and how fast it is.
 
 Each run is a process of its own whose resident memory is watched from outside. The limit is about what is taken beyond
-the memory that is resident before the first batch. Speed is compared with fixed batch sizes without a limit.
+the memory that is resident before the first batch. Speed (the median of some epochs) is compared with fixed batch sizes
+without a limit, with and without --gradient-checkpointing: with the best of all, and with the best of those that
+themselves stay within the limit, which is what one would pick by hand.
 
     python benchmarks/memory_limit.py --json memory_limit.json
     python benchmarks/memory_limit.py --runs 4 --no-speed
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from aam_models import padding
 from aam_models.batch import Group
 from aam_models.config import ModelOptions
 from aam_train import fitting
+from aam_train.compute_config import ComputeOptions
 from aam_train.config import RunOptions
 from aam_train.device_memory import of_process, reset_peak
 from aam_train.experiment import PretrainConfig
@@ -31,12 +35,28 @@ from aam_train.memory_config import MemoryOptions
 from aam_train.reporting.jsonl import read_records
 from aam_train.run_pretrain import run_pretrain
 
-SAMPLES, FIXED = 64, (2, 8, 32)
+SAMPLES, FIXED, LIMITS = 64, (2, 4, 8, 16, 32), (1.0, 2.0, 4.0)
 
 
-def train(
-    study: Path, output: Path, limit: float, batch_size: int, seed: int, epochs: int, *, one_group: bool = False
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Case:
+    """One run: in a process of its own.
+
+    Attributes:
+        limit: GB; 0 = none.
+        recompute: --gradient-checkpointing.
+        one_group: all samples of a batch are padded to its longest.
+    """
+
+    limit: float = 0.0
+    batch_size: int = 32
+    seed: int = 0
+    epochs: int = 3
+    recompute: bool = False
+    one_group: bool = False
+
+
+def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
     """One run, in this process; tells what was resident before the first batch, and how fast it trained."""
     before = 0
     original = fitting.find_batching
@@ -48,77 +68,90 @@ def train(
         return original(*arguments)
 
     fitting.find_batching = noting
-    if one_group:
+    if case.one_group:
         padding.cut_groups = lambda sizes: (Group(len(sizes), int(sizes[0])),)
     run_pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),
-            RunOptions(output, epochs=epochs, batch_size=batch_size, seed=seed, device="cpu", patience=0),
+            RunOptions(
+                output, epochs=case.epochs, batch_size=case.batch_size, seed=case.seed, device="cpu", patience=0
+            ),
             PhylogenyOptions(tree=study / "tree.nwk"),
             sample=SampleOptions(rarefy_depth=0, token_limit=5000),
             split=SplitOptions(test_size=0.05, val_size=0.05),
             model=ModelOptions(preset="tiny"),
-            memory=MemoryOptions(max_memory_gb=limit or None),
+            compute=ComputeOptions(gradient_checkpointing=case.recompute or None),
+            memory=MemoryOptions(max_memory_gb=case.limit or None),
         ),
         quiet=True,
     )
     records = read_records(output / "metrics.jsonl")
-    epoch = [record for record in records if record["kind"] == "epoch"][-1]
-    return {"before": before, "samples_per_second": epoch["samples_per_second"]}
+    epochs = [record["samples_per_second"] for record in records if record["kind"] == "epoch"]
+    return {"before": before, "samples_per_second": float(np.median(epochs))}
+
+
+def speeds(run: Any) -> list[dict[str, Any]]:
+    """Limits beside fixed batch sizes."""
+    cases = {f"batches of {size}": Case(batch_size=size) for size in FIXED}
+    cases |= {f"{size}, recomputed": Case(batch_size=size, recompute=True) for size in FIXED}
+    cases |= {"32, padded to the longest": Case(one_group=True)}
+    cases |= {f"limit of {limit:g} GB": Case(limit) for limit in LIMITS}
+    found = [{"name": name, **asdict(case), **run(name.replace(" ", "-"), case)} for name, case in cases.items()]
+    fixed = [each for each in found if not each["limit"]]
+    for each in found:
+        each["share_of_best"] = each["samples_per_second"] / max(one["samples_per_second"] for one in fixed)
+        text = f"{each['name']:26}{each['samples_per_second']:6.2f} samples/s, {each['taken_gb']:.2f} GB: "
+        text += f"{each['share_of_best']:.2f} of the best fixed size"
+        if each["limit"]:
+            within = [one for one in fixed if one["taken_gb"] <= each["limit"]]
+            best = max(within, key=lambda one: one["samples_per_second"], default=None)
+            each["best_within"] = None if best is None else best["name"]
+            if best is not None:
+                each["share_of_best_within"] = each["samples_per_second"] / best["samples_per_second"]
+                text += f", {each['share_of_best_within']:.2f} of the best that stays within it ({best['name']})"
+        print(text, flush=True)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--no-speed", action="store_true", help="memory alone")
-    parser.add_argument("--child", nargs=7, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.child:
-        study, output, limit, batch_size, seed, epochs, groups = options.child
-        found = train(
-            Path(study), Path(output), float(limit), int(batch_size), int(seed), int(epochs), one_group=groups == "one"
-        )
-        print(json.dumps(found))
+        study, output, case = options.child
+        print(json.dumps(train(Path(study), Path(output), Case(**json.loads(case)))))
         return
-    runs, speeds = [], {}
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder)
         write_study(study, SAMPLES)
 
-        def run(
-            name: str, limit: float, batch_size: int, seed: int, epochs: int, groups: str = "several"
-        ) -> tuple[float, float]:
-            arguments = [str(study), str(study / name), str(limit), str(batch_size), str(seed), str(epochs), groups]
-            status, found, highest = watched(Path(__file__), ["--child", *arguments])
+        def run(name: str, case: Case) -> dict[str, float]:
+            arguments = ["--child", str(study), str(study / name), json.dumps(asdict(case))]
+            status, found, highest = watched(Path(__file__), arguments)
             if status:
                 raise SystemExit(f"{name}: exit status {status}: {found['error']}")
-            return (highest - found["before"]) / 1e9, found["samples_per_second"]
+            return {
+                "taken_gb": (highest - found["before"]) / 1e9,
+                "samples_per_second": found["samples_per_second"],
+            }
 
-        print(f"{'limit GB':>9}{'taken GB':>9}{'samples/s':>11}")
+        runs = []
         for number, limit in enumerate(np.linspace(1.0, 4.0, options.runs)):
-            taken, speed = run(f"run-{number}", float(limit), 32, number, 1)
-            runs.append({"limit_gb": float(limit), "taken_gb": taken, "samples_per_second": speed})
-            print(f"{limit:9.2f}{taken:9.2f}{speed:11.2f}{'' if taken <= limit else '  ABOVE'}", flush=True)
-        within = sum(each["taken_gb"] <= each["limit_gb"] for each in runs)
+            if not number:
+                print(f"{'limit GB':>9}{'batch':>6}{'taken GB':>9}{'samples/s':>11}")
+            # batches of 8 are four times as many steps, in which gaps of the heap have more time to grow
+            case = Case(float(limit), batch_size=(32, 8)[number % 2], seed=number)
+            runs.append({**asdict(case), **run(f"run-{number}", case)})
+            taken, speed = runs[-1]["taken_gb"], runs[-1]["samples_per_second"]
+            above = "" if taken <= limit else "  ABOVE"
+            print(f"{limit:9.2f}{case.batch_size:6}{taken:9.2f}{speed:11.2f}{above}", flush=True)
+        within = sum(each["taken_gb"] <= each["limit"] for each in runs)
         print(f"{within} of {len(runs)} runs stayed within their limit")
-        if not options.no_speed:
-            for size in FIXED:
-                taken, speed = run(f"fixed-{size}", 0.0, size, 0, 2)
-                speeds[f"batches of {size}"] = {"samples_per_second": speed, "taken_gb": taken}
-            taken, speed = run("one-group", 0.0, 32, 0, 2, "one")
-            speeds["32, padded to the longest"] = {"samples_per_second": speed, "taken_gb": taken}
-            for limit in (2.0, 4.0):
-                taken, speed = run(f"limit-{limit}", limit, 32, 0, 2)
-                speeds[f"limit of {limit:g} GB"] = {"samples_per_second": speed, "taken_gb": taken}
-            best = max(speeds[f"batches of {size}"]["samples_per_second"] for size in FIXED)
-            for name, found in speeds.items():
-                found["share_of_best_fixed"] = found["samples_per_second"] / best
-                print(
-                    f"{name:20}{found['samples_per_second']:8.2f} samples/s ({found['share_of_best_fixed']:.0%} of the "
-                    f"best fixed size), {found['taken_gb']:.2f} GB"
-                )
-    finish({"samples": SAMPLES, "runs": runs, "within": within, "speed": speeds}, options.json)
+        speed = [] if options.no_speed else speeds(run)
+    finish({"samples": SAMPLES, "runs": runs, "within": within, "speed": speed}, options.json)
 
 
 if __name__ == "__main__":
