@@ -68,6 +68,11 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_a_limit_of_memory_shows_what_was_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleReporter().epoch(replace(EPOCH, expected_memory=2_400_000_000))
+    assert capsys.readouterr().err.endswith(" 2.0 GB (2.4 planned)]\n")
+
+
 def test_a_sign_of_life_within_long_epochs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_module, "SECONDS_BETWEEN_LINES", 0.0)
     reporter = ConsoleReporter()

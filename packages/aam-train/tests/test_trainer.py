@@ -13,6 +13,7 @@ import torch
 from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
+from aam_train.budget.model import MemoryModel
 from aam_train.calibration import calibrate_encoder
 from aam_train.collate import Masking
 from aam_train.compute import Compute, Update
@@ -171,6 +172,18 @@ def test_records_add_up(make: Make, data: RunData) -> None:
     for step in run.log.steps:
         assert step.loss["total"] == pytest.approx(sum(v for k, v in step.loss.items() if k != "total"), rel=1e-5)
         assert step.occurrences > step.asvs > 0
+
+
+@pytest.mark.parametrize(("limit", "told"), [(6_000_000, 0), (100_000, 1)])
+def test_a_step_above_the_limit_is_told_once(make: Make, limit: int, told: int) -> None:
+    run = make(None)
+    run.trainer.memory = MemoryModel(constant=1e6, kept=10.0, tokens=0.0, slots=0.0, attention=0.0, pairs=0.0)
+    run.trainer.limit = limit
+    run.trainer.fit()
+    assert len(run.log.steps) == 6
+    assert sum("above the limit of 0.0001 GB" in note for note in run.log.notes) == len(run.log.notes) == told
+    assert all(record.expected_memory > 1e6 for record in run.log.steps)
+    assert run.log.epochs[0].expected_memory == max(record.expected_memory for record in run.log.steps[:3])
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from aam_data.errors import first_few
 from aam_models.batch import Batch
-from aam_train.budget.model import MemoryModel, size_of_batch
+from aam_train.budget.model import GB, MemoryModel, size_of_batch
 from aam_train.compute import Update
 from aam_train.config import RunOptions
 from aam_train.device_memory import held, reset_peak
@@ -68,6 +68,7 @@ class Trainer:
         held: bytes before the first step.
         peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
         profile: records a few of the steps; None for none.
+        is_above_limit: a step that may need more than ``limit`` was told of.
     """
 
     step: Step
@@ -89,6 +90,7 @@ class Trainer:
     held: int = 0
     peak_flops: float = math.inf
     profile: Profile | None = None
+    is_above_limit: bool = field(default=False, init=False)
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -188,9 +190,17 @@ class Trainer:
         if self.memory is None:
             return 0
         processes = self.ranks.size
-        needed = max(self.memory.bytes(size_of_batch(batch, processes * batch.n_samples)) for batch in batches)
-        (highest,) = self.ranks.highest([self.held + needed])
-        return highest
+        sizes = [size_of_batch(batch, processes * batch.n_samples) for batch in batches]
+        needed, most = max(map(self.memory.bytes, sizes)), max(map(self.memory.most, sizes))
+        expected, most = self.ranks.highest([self.held + needed, most])
+        if most > self.limit and not self.is_above_limit:
+            self.is_above_limit = True
+            self.reporter.note(
+                f"warning: step {self.progress.step} may need {most / GB:.3g} GB, above the limit of "
+                f"{self.limit / GB:.3g} GB: of the samples drawn for it one has more ASVs than were looked at before "
+                "the run. Not said again; --token-limit bounds them"
+            )
+        return expected
 
     def _check_finite(self, result: StepResult) -> bool:
         """Whether fp16 leaves this update out; refuses everything else that is not finite.
@@ -268,6 +278,7 @@ class Trainer:
                 peak_flops=self.peak_flops,
                 peak_share=sums.get("peak_seconds", 0.0) / sums["seconds"],
                 peak_memory=int(sums.get("peak_memory", 0)),
+                expected_memory=int(sums.get("expected_memory", 0)),
             )
         )
         reset_peak(self.step.device)
@@ -311,4 +322,5 @@ class Trainer:
         added |= {"waited": record.seconds * record.data_wait, "peak_seconds": record.seconds * record.peak_share}
         for name, value in added.items():
             sums[name] = sums.get(name, 0.0) + value
-        sums["peak_memory"] = max(sums.get("peak_memory", 0.0), record.peak_memory)
+        for name, value in (("peak_memory", record.peak_memory), ("expected_memory", record.expected_memory)):
+            sums[name] = max(sums.get(name, 0.0), value)

@@ -69,12 +69,13 @@ class ConsoleReporter:
 
 def throughput(record: EpochRecord) -> str:
     """The speed of an epoch in a few words: what was done, and what stood in its way."""
+    planned = f" ({record.expected_memory / 1e9:.1f} planned)" if record.expected_memory else ""
     return (
         f"{record.seconds:.1f} s, {_short(record.samples_per_second)} samples/s, "
         f"{_short(record.asvs_per_second)} ASVs/s, {record.occurrences_per_asv:.1f} uses each, "
         f"{record.peak_share:.0%} of peak, {record.data_wait:.0%} waiting for data, "
         f"{record.slot_padding:.0%} of slots and {record.token_padding:.0%} of tokens empty, "
-        f"{record.peak_memory / 1e9:.1f} GB"
+        f"{record.peak_memory / 1e9:.1f} GB{planned}"
     )
 
 

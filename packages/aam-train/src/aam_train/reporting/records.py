@@ -62,6 +62,7 @@ class EpochRecord:
         samples_per_second, asvs_per_second: of training; distinct ASVs of each step.
         occurrences_per_asv: how often a distinct ASV of a batch occurs in it.
         data_wait, slot_padding, token_padding, peak_share, peak_memory: see `StepRecord`.
+        expected_memory: of the step that needs most.
         flops_per_second: of all processes, while training.
         peak_flops: most operations a second of all devices.
     """
@@ -86,6 +87,7 @@ class EpochRecord:
     peak_flops: float
     peak_share: float
     peak_memory: int
+    expected_memory: int = 0
 
 
 class Reporter(Protocol):
