@@ -166,6 +166,7 @@ def run_steps(step: Step, case: Case, repeats: int) -> dict[str, float]:
         seconds.append(time.perf_counter() - started)
         cpu_seconds.append(time.process_time() - cpu_started)
         loss = float(total.detach())
+        del total  # as in a run: what is left of the graph lies between the next step's blocks
     usage = resource.getrusage(resource.RUSAGE_SELF)
     user, system = usage.ru_utime - before.ru_utime, usage.ru_stime - before.ru_stime
     return {

@@ -133,17 +133,27 @@ def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: 
     ]
 
 
-def test_large_samples_go_together_and_none_alone_while_others_fit(data: RunData) -> None:
-    samples, rows = data.maker.samples, data.rows["train"]
-    richness = {row: len(samples.sample(row, 0).asv_rows) for row in rows.tolist()}
-    two = max(richness.values()) * 2 * 41
-    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, margin=1.0)  # tokens alone, shared ones once
-    cutting = MemoryCutting(samples, data.maker.collator, model, two, 8, recompute=False)
-    step = [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
-    assert all(len(micro) >= 2 for micro in step)
-    assert all(
-        min(richness[row] for row in left) >= max(richness[row] for row in right) for left, right in pairwise(step)
-    )
+def cut_by_tokens(data: RunData, limit: int) -> list[list[int]]:
+    """A step's samples, ordered by number of ASVs, in the micro-batches of a model of tokens alone."""
+    rows = data.rows["train"]
+    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, margin=1.0)
+    cutting = MemoryCutting(data.maker.samples, data.maker.collator, model, limit, 8, recompute=False)
+    return [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
+
+
+def test_micro_batches_have_large_and_small_samples(data: RunData) -> None:
+    richness = {row: len(data.maker.samples.sample(row, 0).asv_rows) for row in data.rows["train"].tolist()}
+    step = cut_by_tokens(data, max(richness.values()) * 2 * 41)
+    assert len(step) > 2
+    for by_size in (sorted(richness.values())[-len(step) :], sorted(richness.values())[: len(step)]):
+        assert all(any(by_size[0] <= richness[row] <= by_size[-1] for row in micro) for micro in step)
+
+
+def test_where_a_sample_fills_memory_the_largest_go_first(data: RunData) -> None:
+    richness = {row: len(data.maker.samples.sample(row, 0).asv_rows) for row in data.rows["train"].tolist()}
+    step = cut_by_tokens(data, max(richness.values()) * 41)
+    assert len(step[0]) <= 2
+    assert all(richness[left[0]] >= max(richness[row] for row in right) for left, right in pairwise(step))
 
 
 def test_steps_of_a_wanted_size() -> None:

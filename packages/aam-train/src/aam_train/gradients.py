@@ -74,26 +74,39 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     sums: dict[str, torch.Tensor] = {}
     for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
         with strategy.micro_step(last=number == len(batches)):
-            with label(FORWARD):
-                losses = step.losses(batch, objective, values, counts)
-                total = losses.total()
-            with label(BACKWARD):
-                update.backward(total * ranks.size)  # the mean over processes, which strategies give, is then the sum
-        each = [("total", total), *((name, term.value()) for name, term in losses.terms.items())]
-        for name, value in [*each, ("unsound", (~losses.sound).to(total.dtype))]:
-            sums[name] = value.detach() + sums[name] if name in sums else value.detach()
+            found = _micro_step(step, objective, update, batch, values, counts)
+        sums = {name: value + sums[name] if name in sums else value for name, value in found.items()}
     strategy.finish(step.model)
     norm = update.clip()
     *own, grad_norm = torch.stack([*sums.values(), norm]).tolist()
     mine = asdict(step.work(batches))
-    found = ranks.numbers([*own, *mine.values(), step.peak_memory()])
-    losses_of_all = dict(zip(sums, found[:, : len(sums)].sum(axis=0).tolist(), strict=True))
+    gathered = ranks.numbers([*own, *mine.values(), step.peak_memory()])
+    losses_of_all = dict(zip(sums, gathered[:, : len(sums)].sum(axis=0).tolist(), strict=True))
     del losses_of_all["unsound"]
-    work = Work.of_sums(dict(zip(mine, found[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
-    by_name = dict(zip(sums, found.T, strict=False))
+    work = Work.of_sums(dict(zip(mine, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
+    by_name = dict(zip(sums, gathered.T, strict=False))
     alone = [values for name, values in by_name.items() if name not in ("total", "unifrac", "balance")]
     not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
-    return StepResult(losses_of_all, grad_norm, not_finite, rows, work, int(found[:, -1].max()))
+    return StepResult(losses_of_all, grad_norm, not_finite, rows, work, int(gathered[:, -1].max()))
+
+
+def _micro_step(
+    step: Step, objective: Objective, update: Update, batch: Batch, true: TrueValues, counts: Counts
+) -> dict[str, torch.Tensor]:
+    """Forward and backward pass of a micro-batch: its part of each loss, and ``unsound``, scalars without a graph.
+
+    Nothing of the graph outlives this function: its nodes are small, but in a heap they lie between the large blocks,
+    and keep the next micro-batch's from their places.
+    """
+    with label(FORWARD):
+        losses = step.losses(batch, objective, true, counts)
+        total = losses.total()
+    with label(BACKWARD):
+        # the mean over processes, which strategies give, is then the sum
+        update.backward(total * step.strategy.ranks.size)
+    values = {"total": total, **{name: term.value() for name, term in losses.terms.items()}}
+    values["unsound"] = (~losses.sound).to(total.dtype)
+    return {name: value.detach() for name, value in values.items()}
 
 
 def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[list[np.ndarray], list[TrueValues]]:

@@ -55,8 +55,9 @@ class MemoryCutting:
     """Micro-batches that need no more than a limit.
 
     A step whose even micro-batches fit is left as it is; if they fit once some activations are computed again, these
-    are. Otherwise the step's samples are ordered by size, which leaves little padding, and the largest ones make the
-    first micro-batch, as many as fit, and so on.
+    are. Otherwise the step's samples are dealt by size to as few micro-batches as fit: each has large and small ones,
+    so that their pairs are like those of the whole step. Where no such number fits, the largest samples make a
+    micro-batch of their own, as many as fit, and the others are dealt.
 
     Args:
         samples, collator: make the batches: sizes are those of the very draws.
@@ -87,8 +88,11 @@ class MemoryCutting:
             return [self._parts(parts, drawn) for parts in even]
         sizes = np.array([len(drawn[row].asv_rows) for row in rows.tolist()])
         left = rows[np.argsort(-sizes, kind="stable")]
-        found = []
+        found: list[list[Part]] = []
         while len(left):
+            dealt = self._dealt(left, drawn, processes)
+            if dealt:
+                return found + dealt
             taken = self._take(left, drawn, processes)
             if taken == 1 and len(left) > 2 and self._fits([left[[0, -1]]], drawn):  # one alone would have no pair
                 left, taken = np.concatenate([left[:1], left[-1:], left[1:-1]]), 2
@@ -105,6 +109,24 @@ class MemoryCutting:
     def least(self, samples: list[Sample], everyone: int | None = None) -> int:
         """Bytes that a batch of these samples needs at most, with as many activations computed again as may be."""
         return self.model.most(self.size(samples, everyone, None if self.recompute is False else 0))
+
+    def _dealt(self, rows: np.ndarray, drawn: dict[int, Sample], processes: int) -> list[list[Part]]:
+        """Micro-batches among which the samples, ordered by size, are dealt: as few as fit; none where no number does
+        that leaves each a pair and a sample for every process."""
+
+        def deal(number: int) -> list[list[np.ndarray]]:
+            return [_deal(micro, processes) for micro in _deal(rows, number)]
+
+        def fits(number: int) -> bool:
+            return all(self._fits(parts, drawn) for parts in deal(number))
+
+        most, below = len(rows) // max(processes, 2), (len(rows) - 1) // self.even.batch_size
+        if most <= below or not fits(most):
+            return []
+        while most - below > 1:
+            middle = (below + most) // 2
+            below, most = (below, middle) if fits(middle) else (middle, most)
+        return [self._parts(parts, drawn) for parts in deal(most)]
 
     def _take(self, left: np.ndarray, drawn: dict[int, Sample], processes: int) -> int:
         """How many of the next samples make a micro-batch: as many as fit, but so that the last one has a pair, and a
@@ -144,6 +166,8 @@ class MemoryCutting:
         return None if kept >= size.tokens else kept
 
 
-def _deal(rows: np.ndarray, processes: int) -> list[np.ndarray]:
-    """Samples ordered by size, dealt like cards, so that all processes have about the same work."""
-    return [rows[process::processes] for process in range(processes)]
+def _deal(rows: np.ndarray, hands: int) -> list[np.ndarray]:
+    """Samples ordered by size, dealt like cards, to and fro, so that all hands have about the same work."""
+    turn, place = np.divmod(np.arange(len(rows)), hands)
+    hand = np.where(turn % 2, hands - 1 - place, place)
+    return [rows[hand == each] for each in range(hands)]
