@@ -91,6 +91,20 @@ def test_samples_off_the_tree_are_left_out_and_named(folder: Path, study: Study,
     assert notes[-1] == f"{len(written)} samples measured"
 
 
+def test_needs_no_library_that_takes_long_to_import(folder: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from aam_data.config import TableOptions, UnifracOptions
+from aam_data.run_unifrac import run_unifrac
+folder, output = map(Path, sys.argv[1:3])
+run_unifrac(TableOptions(folder / "table.biom"), UnifracOptions(folder / "tree.nwk", output))
+print(sorted({"pandas", "sklearn", "torch", "matplotlib"} & sys.modules.keys()))
+"""
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "d.h5")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
 STOPPED = """
 import os, signal, sys
 from pathlib import Path

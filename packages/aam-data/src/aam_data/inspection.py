@@ -63,12 +63,16 @@ def inspect_study(
     metadata: MetadataOptions,
     phylogeny: PhylogenyOptions,
     taxonomy: TaxonomyOptions | None = None,
+    file: TableFile | None = None,
 ) -> Inspection:
-    """Read every file that the options name and align them by id; problems are collected, not raised."""
+    """Read every file that the options name and align them by id; problems are collected, not raised.
+
+    Args:
+        file: the table, where it was read already.
+    """
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
 
-    fractions = table.relative_abundance
-    file = _read(problems, "--table", read_table, table.table, max_input_gb=limit, relative_abundance=fractions)
+    file = file or _read_table(problems, table)
     fasta = known = newick = matrix = taxa = None
     if table.sequences is not None:
         fasta = _read(problems, "--sequences", read_sequences, table.sequences, limit)
@@ -125,23 +129,22 @@ def inspect_study(
 
 def inspect_named_tips(
     table: TableOptions, phylogeny: PhylogenyOptions
-) -> tuple[CountTable, Phylogeny, list[str]] | None:
+) -> tuple[CountTable, Phylogeny, list[str]] | TableFile:
     """Counts on a tree whose tips are named by the table's ids, whatever these are; no sequence is needed.
 
     Features are sorted by id, so that draws do not depend on the order of the file.
 
     Returns:
-        The table, the tree sheared to it, and notes; None when the ids are sequences, which `inspect_study` merges and
-        finds in the tree in other ways too.
+        The table, the tree sheared to it, and notes; the file of the table alone when the ids are sequences, which
+        `inspect_study` merges and finds in the tree in other ways too.
 
     Raises:
         DataError: what is wrong with the files.
     """
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
-    fractions = table.relative_abundance
-    file = _read(problems, "--table", read_table, table.table, max_input_gb=limit, relative_abundance=fractions)
+    file = _read_table(problems, table)
     if file is not None and kind_of_ids(file.table.feature_ids) == "sequence":
-        return None
+        return file
     assert phylogeny.tree is not None
     clip = phylogeny.clip_negative_lengths
     tree = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
@@ -154,6 +157,11 @@ def inspect_named_tips(
     place[order] = np.arange(len(order))
     counts, _ = _drop_empty(file.table.regroup_features(place, file.table.feature_ids[order]), table.table, notes)
     return counts, _shear(phylogeny, tree, counts, None, notes), notes
+
+
+def _read_table(problems: Problems, options: TableOptions) -> TableFile | None:
+    bounds = {"max_input_gb": options.max_input_gb, "relative_abundance": options.relative_abundance}
+    return _read(problems, "--table", read_table, options.table, **bounds)
 
 
 def _read(

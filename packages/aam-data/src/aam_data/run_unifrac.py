@@ -82,10 +82,11 @@ def _counts_and_tree(
     table: TableOptions, phylogeny: PhylogenyOptions, note: Callable[[str], None]
 ) -> tuple[CountTable, Phylogeny]:
     """Hashed ids need no sequences when the tips of the tree have the same."""
-    if table.sequences is None and (named := inspect_named_tips(table, phylogeny)) is not None:
+    named = inspect_named_tips(table, phylogeny) if table.sequences is None else None
+    if isinstance(named, tuple):
         counts, tree, notes = named
     else:
-        study = read_study(table, phylogeny=phylogeny)
+        study = read_study(table, phylogeny=phylogeny, file=named)
         assert study.phylogeny is not None
         counts, tree, notes = study.table, study.phylogeny, list(study.notes)
     for text in notes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.inspection import Inspection, inspect_study
 from aam_data.phylogeny import Phylogeny
+from aam_data.readers.biom import TableFile
 from aam_data.readers.distances import DistanceMatrix
 from aam_data.readers.metadata import Metadata
 from aam_data.readers.qza import Provenance
@@ -48,15 +49,19 @@ def read_study(
     metadata: MetadataOptions | None = None,
     phylogeny: PhylogenyOptions | None = None,
     taxonomy: TaxonomyOptions | None = None,
+    file: TableFile | None = None,
 ) -> Study:
     """Read the files of a study and align them by id.
+
+    Args:
+        file: the table, where it was read already.
 
     Raises:
         DataError: all problems at once (`DataErrors` when there are several): a file that its reader refuses,
             files that do not belong together, or samples, sequences or tips that are missing where the options do
             not allow it.
     """
-    found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy)
+    found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file)
     found.problems.refuse()
     study = study_of(found)
     assert study is not None

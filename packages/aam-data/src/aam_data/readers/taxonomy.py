@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from aam_data.errors import DataError
 from aam_data.overlap import refuse_disjoint
@@ -50,7 +49,8 @@ class Taxonomy:
         """
         refuse_disjoint(list(feature_ids), list(self.feature_ids), self.path, "features")
         wanted = as_objects(feature_ids)
-        rows = pd.Index(self.feature_ids, dtype=object).get_indexer(pd.Index(wanted, dtype=object))
+        row_of = {feature: row for row, feature in enumerate(self.feature_ids.tolist())}
+        rows = np.array([row_of.get(feature, -1) for feature in wanted.tolist()], dtype=np.int64)
         taxa = self.taxa[rows]
         taxa[rows < 0] = None
         support = None if self.support is None else np.where(rows < 0, np.nan, self.support[rows])

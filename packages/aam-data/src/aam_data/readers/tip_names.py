@@ -57,9 +57,12 @@ class TipNames:
         tip = np.full(len(names), -1, dtype=np.int64)
         if not number:
             return tip
-        which = np.fromiter((number.get(name, -1) for name in self.encoded()), np.int64, len(self))
+        # of a reference tree's names most have another length, and need no Python object
+        tips = np.flatnonzero(np.isin(self.stop - self.start, list({len(name) for name in number})))
+        likely = TipNames(self.text, self.start[tips], self.stop[tips])
+        which = np.fromiter((number.get(name, -1) for name in likely.encoded()), np.int64, len(tips))
         found = np.flatnonzero(which >= 0)
-        tip[which[found]] = found
+        tip[which[found]] = tips[found]
         return tip
 
     def repeated(self) -> list[str]:
