@@ -32,11 +32,9 @@ from aam_models.batch import AsvOutput, Batch
 from aam_models.outputs import EMBEDDINGS, EVERYTHING, Outputs
 from aam_models.transformer import Block
 from aam_train.collate import cut_chunks, recomputed
-from aam_train.compute import Compute, prepare_model
-from aam_train.compute_config import ComputeOptions
+from aam_train.compute import Compute
 from aam_train.embedding_table import EmbeddingTable
 from aam_train.malloc import keep_freed_memory
-from aam_train.reporting.records import Reporters
 from aam_train.step import Step
 
 CPU, CHUNK = torch.device("cpu"), 256
@@ -118,8 +116,7 @@ def nothing(case: Case, step: Step) -> None:
 
 
 def checkpointing(case: Case, step: Step) -> None:
-    prepare_model(case.encoder, ComputeOptions(gradient_checkpointing=True), Reporters())
-    case.batch = replace(case.batch, chunks=recomputed(case.batch.chunks, 0))
+    case.batch = replace(case.batch, chunks=recomputed(case.batch.chunks, 0), recompute_samples=True)
 
 
 def frozen_asvs(case: Case, step: Step) -> None:

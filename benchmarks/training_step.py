@@ -69,7 +69,8 @@ class PlainTransformer(nn.Module):
                 theirs.norm2.load_state_dict(mine.mlp_norm.state_dict())
             self.encoder.norm.load_state_dict(ours.norm.state_dict())
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, recompute: bool = False) -> Tensor:
+        assert not recompute
         return self.encoder(x, src_key_padding_mask=None if mask is None else ~mask)
 
 

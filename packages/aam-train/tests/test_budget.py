@@ -25,7 +25,7 @@ from aam_train.budget.model import MemoryModel, Size, expected_model, size_of, s
 from aam_train.budget.probe import probing
 from aam_train.budget.search import largest
 from aam_train.checkpoint import LAST
-from aam_train.collate import Masking, recomputed
+from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
 from aam_train.compute import Compute
 from aam_train.compute_config import ComputeOptions
 from aam_train.describe_run import describe_run
@@ -53,8 +53,10 @@ from aam_train.step import Step
 MASKING = Masking(0.15, 0.15)
 WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
 CPU = torch.device("cpu")
-MODEL = MemoryModel(constant=1e6, kept=1000.0, tokens=10.0, slots=2000.0, attention=4.0, pairs=50.0, margin=1.1)
-SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**7, 10**4)))
+MODEL = MemoryModel(
+    constant=1e6, kept=1000.0, tokens=10.0, kept_slots=1500.0, slots=500.0, attention=4.0, pairs=50.0, margin=1.1
+)
+SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**5, 10**7, 10**4)))
 
 
 def chunk(start: int, stop: int, length: int) -> Chunk:
@@ -73,24 +75,24 @@ def test_the_last_chunks_keep_their_activations() -> None:
     assert again(67) == again(24) == [True, True, False]
     assert again(23) == again(0) == [True, True, True]
     assert size_of(recomputed(chunks, 68), [Group(2, 5), Group(1, 4)]) == Size(
-        kept=68, tokens=108, slots=14, attention=66, pairs=9
+        kept=68, tokens=108, kept_slots=14, slots=14, attention=66, pairs=9
     )
-    assert size_of(recomputed(chunks, 0), [Group(3, 5)], everyone=6) == Size(
-        44, 108, 15, 75, 18
+    assert size_of(recomputed(chunks, 0), [Group(3, 5)], everyone=6, keep_slots=False) == Size(
+        44, 108, 0, 15, 75, 18
     )  # one chunk is always there
 
 
 def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
     rows = data.rows["train"][:6]
     cutting = MemoryCutting(data.maker.samples, data.maker.collator, MODEL, 10**9, 6, recompute=None)
-    for kept in (None, 0, 500):
+    for kept in (KEEP_ALL, KEEP_NONE, Kept(500)):
         batch = data.maker[BatchRequest(rows, 3, MASKING, kept)]
-        assert size_of_batch(batch) == cutting.size(data.maker.samples.samples(rows, 3), kept_tokens=kept)
+        assert size_of_batch(batch) == cutting.size(data.maker.samples.samples(rows, 3), kept=kept)
 
 
 @given(st.lists(SIZES, min_size=8, max_size=20))
 def test_a_fit_finds_the_bytes_that_measurements_say(sizes: list[Size]) -> None:
-    prior = replace(MODEL, constant=3e6, kept=500.0, slots=3000.0, attention=1.0)
+    prior = replace(MODEL, constant=3e6, kept=500.0, kept_slots=3000.0, attention=1.0)
     found = prior.fit(sizes, [MODEL.bytes(size) for size in sizes])
     assert 1.03 <= found.margin <= 1.3
     for size in sizes:
@@ -123,7 +125,7 @@ def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: 
             everyone = sum(len(part.rows) for part in micro)
             assert everyone <= 8
             for part in micro:
-                size = cutting.size(samples.samples(part.rows, 5), everyone, part.kept_tokens)
+                size = cutting.size(samples.samples(part.rows, 5), everyone, part.kept)
                 assert MODEL.most(size) <= limit
         counts.append(len(step))
     assert counts[0] > counts[2] == -(-len(rows) // 8)
@@ -136,7 +138,7 @@ def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: 
 def cut_by_tokens(data: RunData, limit: int) -> list[list[int]]:
     """A step's samples, ordered by number of ASVs, in the micro-batches of a model of tokens alone."""
     rows = data.rows["train"]
-    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, margin=1.0)
+    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, margin=1.0)
     cutting = MemoryCutting(data.maker.samples, data.maker.collator, model, limit, 8, recompute=False)
     return [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
 
@@ -154,6 +156,26 @@ def test_where_a_sample_fills_memory_the_largest_go_first(data: RunData) -> None
     step = cut_by_tokens(data, max(richness.values()) * 41)
     assert len(step[0]) <= 2
     assert all(richness[left[0]] >= max(richness[row] for row in right) for left, right in pairwise(step))
+
+
+def test_activations_are_computed_again_before_micro_batches_get_smaller(data: RunData) -> None:
+    """First those of ASVs, as few as may be, then those of samples too."""
+    rows, maker = data.rows["train"][:8], data.maker
+    samples = maker.samples.samples(rows, 0)
+
+    def kept_within(limit: int) -> list[Kept]:
+        cutting = MemoryCutting(maker.samples, maker.collator, MODEL, limit, 8, recompute=None)
+        return [part.kept for micro in cutting.cut(rows, 0, 1) for part in micro]
+
+    size = MemoryCutting(maker.samples, maker.collator, MODEL, 0, 8, recompute=None).size
+    everything, no_asvs, nothing = (MODEL.most(size(samples, kept=kept)) for kept in (KEEP_ALL, Kept(0), KEEP_NONE))
+    assert kept_within(everything + 10**4) == [KEEP_ALL]
+    (some,) = kept_within((everything + no_asvs) // 2)
+    assert some.slots
+    assert some.tokens is not None
+    assert 0 < some.tokens < size(samples).tokens
+    assert [kept.slots for limit in (no_asvs - 1, nothing) for kept in kept_within(limit)] == [False, False]
+    assert len(kept_within(nothing - 1)) > 1
 
 
 def test_steps_of_a_wanted_size() -> None:
@@ -177,7 +199,10 @@ def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: 
     state, groups = update.state(), [{**group, "params": 0} for group in update.optimizer.param_groups]
     generator = torch.get_rng_state()
     with probing(step, objective, update, data.maker) as probe:
-        peaks = [probe.run([Part(data.rows["train"][:n], kept)]) for n, kept in ((2, None), (8, None), (8, 0))]
+        peaks = [
+            probe.run([Part(data.rows["train"][:n], kept)])
+            for n, kept in ((2, KEEP_ALL), (8, KEEP_ALL), (8, KEEP_NONE))
+        ]
         changed = step.model.state_dict()
         assert any(not torch.equal(changed[name], weights[name]) for name in weights)
     assert all(peak > 0 for peak in peaks)
@@ -286,9 +311,13 @@ def test_samples_that_cannot_fit_are_named_with_what_helps(
 ) -> None:
     config = pretrain_config(tmp_path / "run", memory=MemoryOptions(max_memory_gb=1e-5))
     message = r"--max-memory-gb 1e-05: training may take 1e-05 GB, and \d+ samples need more even one by one: "
-    message += r"S\d+ \(\d+ ASVs\), .*Allow more, or give .*--gradient-checkpointing, or a smaller"
-    with pytest.raises(TrainError, match=message):
+    message += r"S\d+ \(\d+ ASVs\), .*Allow more, or give {}a smaller --asv-chunk-size"
+    with pytest.raises(TrainError, match=message.format("(?!.*--gradient-checkpointing).*")):
         run_pretrain(config, quiet=True)
+    compute = ComputeOptions(gradient_checkpointing=False)
+    keeping = pretrain_config(tmp_path / "keeping", memory=config.memory, compute=compute)
+    with pytest.raises(TrainError, match=message.format("--gradient-checkpointing, or ")):
+        run_pretrain(keeping, quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +375,7 @@ def test_steps_that_are_profiled_are_measured_whole(data: RunData, profiled: boo
         step = MeasuredStep(MemoryProfile(CPU), step.model, CPU)
         update = build_update(step, build_optimizer(step.model, OptimizerOptions()), 1.0)
     with probing(step, objective, update, data.maker) as probe:
-        small, large = (probe.run([Part(data.rows["train"][:n], None)]) for n in (2, 14))
+        small, large = (probe.run([Part(data.rows["train"][:n], KEEP_ALL)]) for n in (2, 14))
     assert large > small > 0
     if profiled:
         assert step.memory.peaks == {}
@@ -359,12 +388,12 @@ def test_a_model_of_frozen_parts_expects_little(data: RunData) -> None:
     assert expected_model(step, math=False).kept < whole.kept / 4
     step.sample_table = EmbeddingTable(np.arange(24), 24, 16, CPU)
     known = expected_model(step, math=False)
-    assert max(known.kept, known.tokens, known.slots) <= 1.0
+    assert max(known.kept, known.tokens, known.kept_slots, known.slots) <= 1.0
 
 
 def test_what_was_measured_as_nothing_can_be_learned_later() -> None:
-    size = Size(1000, 1000, 100, 1000, 4)
+    size = Size(1000, 1000, 100, 100, 1000, 4)
     first = MODEL.fit([size], [1])
-    again = MODEL.fit([size, Size(10**6, 10**6, 10**5, 10**7, 100)], [1, 10**9])
+    again = MODEL.fit([size, Size(10**6, 10**6, 10**5, 10**5, 10**7, 100)], [1, 10**9])
     assert first.bytes(size) <= 10**6
-    assert again.most(Size(10**6, 10**6, 10**5, 10**7, 100)) >= 0.9 * 10**9
+    assert again.most(Size(10**6, 10**6, 10**5, 10**5, 10**7, 100)) >= 0.9 * 10**9

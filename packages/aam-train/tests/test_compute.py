@@ -14,7 +14,7 @@ from aam_models.outputs import EVERYTHING
 from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
+from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
 from aam_train.compute import Compute, Update, build_compute, compute_settings, prepare_model
 from aam_train.compute_config import ComputeOptions
 from aam_train.errors import TrainError
@@ -40,9 +40,9 @@ def encoder_step(data: RunData, compute: Compute | None = None) -> tuple[Step, O
 
 
 def loss_and_gradients(
-    data: RunData, step: Step, objective: Objective, kept_tokens: int | None = None
+    data: RunData, step: Step, objective: Objective, kept: Kept = KEEP_ALL
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING, kept_tokens)]
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING, kept)]
     true = objective.look_up(batch)
     step.train_mode()
     step.model.zero_grad()
@@ -68,12 +68,11 @@ def test_16_bit_losses_are_near_those_of_float32_and_outputs_are_float32(data: R
 def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
     step, objective = encoder_step(data)
     loss, gradients = loss_and_gradients(data, step, objective)
-    prepare_model(step.model, ComputeOptions(gradient_checkpointing=True), Reporters())
     calls: dict[str, int] = {}
     for level in ("asv_encoder", "sample_encoder"):
         block = getattr(step.encoder, level).transformer.blocks[0]
         block.register_forward_pre_hook(lambda *_, level=level: calls.update({level: calls.get(level, 0) + 1}))
-    again, others = loss_and_gradients(data, step, objective, kept_tokens=0)
+    again, others = loss_and_gradients(data, step, objective, kept=KEEP_NONE)
     n_chunks = len(data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].chunks)
     assert calls == {"asv_encoder": 2 * n_chunks, "sample_encoder": 2}
     assert again == loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,10 +146,9 @@ def test_what_comes_from_a_cache_counts_nothing(data: RunData) -> None:
 
 def test_recomputation_is_no_work_of_the_model(data: RunData, batches: list[Batch]) -> None:
     step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU)
-    before = step.work(batches)
-    for transformer in (step.encoder.asv_encoder.transformer, step.encoder.sample_encoder.transformer):
-        transformer.recompute = True
-    assert step.work(batches) == before
+    chunks = [tuple(chunk._replace(recompute=True) for chunk in batch.chunks) for batch in batches]
+    again = [replace(batch, chunks=each, recompute_samples=True) for batch, each in zip(batches, chunks, strict=True)]
+    assert step.work(again) == step.work(batches)
 
 
 @pytest.mark.parametrize(

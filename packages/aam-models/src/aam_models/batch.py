@@ -78,6 +78,8 @@ class Batch:
             the model reads none.
         sample_weights: float32 [B], what each sample's target loss is multiplied by; None for 1.
         n_tokens: tokens of all distinct ASVs without padding, a host integer; 0 where nobody counted them.
+        recompute_samples: drop the activations of the sample level in training, and compute them again in the backward
+            pass, block by block.
     """
 
     tokens: Tensor
@@ -104,6 +106,7 @@ class Batch:
     covariates: Tensor | None = None
     sample_weights: Tensor | None = None
     n_tokens: int = 0
+    recompute_samples: bool = False
 
     @property
     def n_samples(self) -> int:

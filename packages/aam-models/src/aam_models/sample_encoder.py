@@ -66,7 +66,7 @@ class SampleEncoder(nn.Module):
             x = x + gather(self.size(batch), batch.sample_of)
         pooled, slots = [], []
         for of_group, mask in zip(to_slots(x, batch), batch.slot_masks(), strict=True):
-            attended = self.transformer(of_group, mask)
+            attended = self.transformer(of_group, mask, recompute=batch.recompute_samples)
             pooled.append(self.pooling(attended, mask))
             slots.append(attended)
         return SampleOutput(gather(torch.cat(pooled), batch.places), slots)

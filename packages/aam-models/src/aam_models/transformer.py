@@ -49,13 +49,10 @@ class Transformer(nn.Module):
     """A stack of blocks with a final LayerNorm.
 
     Attributes:
-        recompute: drop the activations inside the blocks and compute them again in the backward pass. Not a part of
-            the architecture: it changes memory and time, not results.
         compiled: what computes a block in training in place of `Block.forward`; None = that itself. Evaluation does
             not go through it, so that its numbers are those of a model that was loaded.
     """
 
-    recompute: bool = False
     compiled: Callable[[Block, Tensor, Tensor | None], Tensor] | None = None
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
@@ -63,12 +60,18 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y], True = real."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, recompute: bool = False) -> Tensor:
+        """[X, Y, D] -> [X, Y, D].
+
+        Args:
+            mask: bool [X, Y], True = real.
+            recompute: drop the activations inside the blocks in training, and compute them again in the backward pass:
+                less memory, more time, the same results.
+        """
         run = self._compiled_for(x) or _run
         for block in self.blocks:
             assert isinstance(block, Block)
-            if self.recompute and self.training:
+            if recompute and self.training:
                 x = checkpoint(run, block, x, mask, use_reentrant=False)
             else:
                 x = run(block, x, mask)

@@ -6,6 +6,7 @@ Axes as in aam_models.batch: B samples, N occurrences, U distinct ASVs, L tokens
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +41,21 @@ class Masking:
     taxa: bool = False
 
 
+class Kept(NamedTuple):
+    """Activations that a training step keeps for its backward pass; the others are computed again.
+
+    Attributes:
+        tokens: of ASVs, at most so many, see `recomputed`; None: all.
+        slots: whether the sample level keeps its.
+    """
+
+    tokens: int | None = None
+    slots: bool = True
+
+
+KEEP_ALL, KEEP_NONE = Kept(), Kept(0, False)
+
+
 class Collator:
     """Makes batches of one study.
 
@@ -72,12 +88,8 @@ class Collator:
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
-    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept_tokens: int | None = None) -> Batch:
-        """One batch of samples, each with at least one ASV.
-
-        Args:
-            kept_tokens: see `recomputed`.
-        """
+    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept: Kept = KEEP_ALL) -> Batch:
+        """One batch of samples, each with at least one ASV."""
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
         sizes = np.array([len(sample.asv_rows) for sample in samples], dtype=np.int64)
         assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
@@ -95,7 +107,7 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept_tokens),
+            chunks=recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept.tokens),
             masked_rows=torch.from_numpy(masked[0]),
             masked_columns=torch.from_numpy(masked[1]),
             masked_bases=torch.from_numpy(masked[2]),
@@ -106,6 +118,7 @@ class Collator:
             covariates=None if self.inputs is None else _rows(self.inputs.covariates, rows),
             sample_weights=_rows(self.sample_weights, rows),
             n_tokens=int(lengths.sum()),
+            recompute_samples=not kept.slots,
         )
 
     def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:

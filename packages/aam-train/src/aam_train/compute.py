@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from aam_models.asv_encoder import AsvEncoder
 from aam_models.attention_parity import attention_error, attention_is_right
 from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
 from aam_models.transformer import Block, Transformer
@@ -69,22 +68,16 @@ def build_compute(options: ComputeOptions, device: torch.device) -> Compute:
 
 
 def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter) -> None:
-    """Recomputation and compilation of the transformer blocks; weights and their names stay as they are.
-
-    Which activations of ASVs are computed again, batches say: chunk by chunk, not block by block.
-    """
-    transformers = [module for module in model.modules() if isinstance(module, Transformer)]
-    of_asvs = {id(module.transformer) for module in model.modules() if isinstance(module, AsvEncoder)}
-    for transformer in transformers:
-        transformer.recompute = options.gradient_checkpointing is True and id(transformer) not in of_asvs
+    """Compilation of the transformer blocks; weights and their names stay as they are."""
     if not options.compile_model:
         return
     if torch.version.hip is not None:
         reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
         return
     compiled = torch.compile(Block.forward, dynamic=True)  # one for all blocks: their weights are its inputs
-    for transformer in transformers:
-        transformer.compiled = compiled
+    for module in model.modules():
+        if isinstance(module, Transformer):
+            module.compiled = compiled
 
 
 @contextlib.contextmanager

@@ -20,20 +20,20 @@ from aam_data.keys import Purpose, generator
 from aam_data.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_models.batch import Batch
 from aam_train.budget.cutting import Cutting, EvenCutting
-from aam_train.collate import Collator, Masking
+from aam_train.collate import KEEP_ALL, Collator, Kept, Masking
 from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
 
 
 @dataclass(frozen=True, eq=False)
 class BatchRequest:
-    """What one batch is made of: samples (int64 rows of the study), their draw, what is masked, and how many tokens
-    keep their activations (see `recomputed`)."""
+    """What one batch is made of: samples (int64 rows of the study), their draw, what is masked, and which activations
+    are kept."""
 
     rows: np.ndarray
     draw: int
     masking: Masking
-    kept_tokens: int | None = None
+    kept: Kept = KEEP_ALL
 
 
 class TrainingPlan:
@@ -86,7 +86,7 @@ class TrainingPlan:
         order = epoch_order(self.rows, self.seed, epoch)
         for rows in np.array_split(order, self.steps_per_epoch)[first:]:
             mine = [parts[which] for parts in self.cutting.cut(rows, epoch, of)]
-            yield [BatchRequest(part.rows, epoch, self.masking, part.kept_tokens) for part in mine]
+            yield [BatchRequest(part.rows, epoch, self.masking, part.kept) for part in mine]
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
         """All steps from ``first_step`` (counted from 0) to the end of the last epoch."""
@@ -108,7 +108,7 @@ class BatchMaker(Dataset):
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         samples = self.samples.samples(request.rows, request.draw)
-        return self.collator.collate(samples, request.draw, request.masking, request.kept_tokens)
+        return self.collator.collate(samples, request.draw, request.masking, request.kept)
 
 
 class _Requests:

@@ -25,4 +25,5 @@ class Batching:
 
     def memory_model(self) -> MemoryModel | None:
         """None without a limit."""
-        return MemoryModel(**self.model) if self.limit else None
+        # before the samples' activations could be computed again, what they need was among the slots'
+        return MemoryModel(**{"kept_slots": 0.0, **self.model}) if self.limit else None

@@ -9,16 +9,15 @@ import numpy as np
 from aam_data.dataset import Sample, SampleDataset
 from aam_models.padding import cut_groups
 from aam_train.budget.model import MemoryModel, Size, size_of
-from aam_train.collate import Collator, recomputed
+from aam_train.collate import KEEP_ALL, KEEP_NONE, Collator, Kept, recomputed
 from aam_train.errors import TrainError
 
 
 class Part(NamedTuple):
-    """What one process has of a micro-batch: int64 rows of samples, and the tokens that keep their activations (None:
-    all), see `recomputed`."""
+    """What one process has of a micro-batch: int64 rows of samples, and the activations that are kept."""
 
     rows: np.ndarray
-    kept_tokens: int | None
+    kept: Kept
 
 
 class Cutting(Protocol):
@@ -39,32 +38,32 @@ class EvenCutting:
 
     Args:
         batch_size: most samples of a micro-batch of all processes.
-        recompute: whether no activations of ASVs are kept.
+        recompute: whether no activations are kept.
     """
 
     def __init__(self, batch_size: int, *, recompute: bool = False) -> None:
-        self.batch_size, self.kept_tokens = batch_size, 0 if recompute else None
+        self.batch_size, self.kept = batch_size, KEEP_NONE if recompute else KEEP_ALL
 
     def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
         """See `Cutting`."""
         micro = np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
-        return [[Part(part, self.kept_tokens) for part in np.array_split(each, processes)] for each in micro]
+        return [[Part(part, self.kept) for part in np.array_split(each, processes)] for each in micro]
 
 
 class MemoryCutting:
     """Micro-batches that need no more than a limit.
 
     A step whose even micro-batches fit is left as it is; if they fit once some activations are computed again, these
-    are. Otherwise the step's samples are dealt by size to as few micro-batches as fit: each has large and small ones,
-    so that their pairs are like those of the whole step. Where no such number fits, the largest samples make a
-    micro-batch of their own, as many as fit, and the others are dealt.
+    are: of ASVs as many as it takes, then those of samples. Otherwise the step's samples are dealt by size to as few
+    micro-batches as fit: each has large and small ones, so that their pairs are like those of the whole step. Where no
+    such number fits, the largest samples make a micro-batch of their own, as many as fit, and the others are dealt.
 
     Args:
         samples, collator: make the batches: sizes are those of the very draws.
         model: what a size needs.
         limit: bytes.
         batch_size: most samples of a micro-batch of all processes.
-        recompute: whether activations of ASVs are computed again: all, none, or what has to (None).
+        recompute: whether activations are computed again: all, none, or what has to (None).
     """
 
     def __init__(
@@ -100,15 +99,15 @@ class MemoryCutting:
             left = left[taken:]
         return found
 
-    def size(self, samples: list[Sample], everyone: int | None = None, kept_tokens: int | None = None) -> Size:
+    def size(self, samples: list[Sample], everyone: int | None = None, kept: Kept = KEEP_ALL) -> Size:
         """Size of a batch of these samples."""
-        chunks = recomputed(self.collator.chunks_of(samples), kept_tokens)
+        chunks = recomputed(self.collator.chunks_of(samples), kept.tokens)
         sizes = np.array([len(sample.asv_rows) for sample in samples])
-        return size_of(chunks, cut_groups(-np.sort(-sizes)), everyone)
+        return size_of(chunks, cut_groups(-np.sort(-sizes)), everyone, keep_slots=kept.slots)
 
     def least(self, samples: list[Sample], everyone: int | None = None) -> int:
         """Bytes that a batch of these samples needs at most, with as many activations computed again as may be."""
-        return self.model.most(self.size(samples, everyone, None if self.recompute is False else 0))
+        return self.model.most(self.size(samples, everyone, KEEP_ALL if self.recompute is False else KEEP_NONE))
 
     def _dealt(self, rows: np.ndarray, drawn: dict[int, Sample], processes: int) -> list[list[Part]]:
         """Micro-batches among which the samples, ordered by size, are dealt: as few as fit; none where no number does
@@ -158,12 +157,14 @@ class MemoryCutting:
         everyone = sum(len(part) for part in parts)
         return [Part(part, self._kept([drawn[row] for row in part.tolist()], everyone)) for part in parts]
 
-    def _kept(self, samples: list[Sample], everyone: int) -> int | None:
+    def _kept(self, samples: list[Sample], everyone: int) -> Kept:
         if self.recompute is not None:
-            return 0 if self.recompute else None
-        size = self.size(samples, everyone)
-        kept = max(self.model.spare_tokens(size, self.limit), 0)
-        return None if kept >= size.tokens else kept
+            return KEEP_NONE if self.recompute else KEEP_ALL
+        asvs_alone = self.size(samples, everyone, Kept(0))
+        keep_slots = self.model.most(asvs_alone) <= self.limit
+        size = asvs_alone if keep_slots else asvs_alone._replace(kept_slots=0)
+        tokens = max(self.model.spare_tokens(size, self.limit), 0)
+        return Kept(None if tokens >= size.tokens else tokens, keep_slots)
 
 
 def _deal(rows: np.ndarray, hands: int) -> list[np.ndarray]:

@@ -53,7 +53,7 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
         raise TrainError(
             f"{_flag(memory)}: {limit / GB:.3g} GB for training do not hold "
             f"{'two samples together, and distances are between samples' if pairs else 'a single sample'}. Allow more, "
-            "or give a lower --token-limit, --gradient-checkpointing or a smaller --preset"
+            "or give a lower --token-limit or a smaller --preset"
         )
     chosen = f"batch size {size}: " if memory.auto_batch_size else ""
     reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
@@ -95,7 +95,7 @@ def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
     named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
     ways = [f"--token-limit {fitting}"] if fitting else []
     if not batches.step.frozen:
-        ways += [] if batches.recompute else ["--gradient-checkpointing"]
+        ways += ["--gradient-checkpointing"] if batches.recompute is False else []
         ways += ["a smaller --asv-chunk-size"]
     ways += ["a smaller --preset"]
     raise TrainError(

@@ -23,6 +23,7 @@ class Size(NamedTuple):
     Attributes:
         kept: tokens of ASVs whose activations are kept at once: at least those of the largest chunk.
         tokens: tokens of all distinct ASVs, padding of chunks included.
+        kept_slots: slots of the padded samples, where their activations are kept; else 0.
         slots: of the padded samples.
         attention: pairs of slots that attend to each other.
         pairs: pairs of samples, those of other processes among them.
@@ -30,24 +31,30 @@ class Size(NamedTuple):
 
     kept: int
     tokens: int
+    kept_slots: int
     slots: int
     attention: int
     pairs: int
 
 
-def size_of(chunks: Sequence[Chunk], groups: Sequence[Group], everyone: int | None = None) -> Size:
+def size_of(
+    chunks: Sequence[Chunk], groups: Sequence[Group], everyone: int | None = None, *, keep_slots: bool = True
+) -> Size:
     """Size of a micro-batch.
 
     Args:
         chunks: of its ASVs.
         groups: of its samples.
         everyone: samples of all processes in this micro-batch; B by default.
+        keep_slots: see `Kept`.
     """
+    slots = sum(group.total for group in groups)
     kept, n_samples = sum(c.n_tokens for c in chunks if not c.recompute), sum(group.n_samples for group in groups)
     return Size(
         kept=max(kept, *(chunk.n_tokens for chunk in chunks)),
         tokens=sum(chunk.n_tokens for chunk in chunks),
-        slots=sum(group.total for group in groups),
+        kept_slots=slots if keep_slots else 0,
+        slots=slots,
         attention=sum(group.total * group.n_slots for group in groups),
         pairs=n_samples * (everyone or n_samples),
     )
@@ -55,7 +62,7 @@ def size_of(chunks: Sequence[Chunk], groups: Sequence[Group], everyone: int | No
 
 def size_of_batch(batch: Batch, everyone: int | None = None) -> Size:
     """Size of a batch that was made."""
-    return size_of(batch.chunks, batch.groups, everyone)
+    return size_of(batch.chunks, batch.groups, everyone, keep_slots=not batch.recompute_samples)
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,14 @@ class MemoryModel:
 
     Attributes:
         constant: gradients and the optimizer's state among it.
-        kept, tokens, slots, attention, pairs: bytes for one of each.
+        kept, tokens, kept_slots, slots, attention, pairs: bytes for one of each.
         margin: factor from what is expected to what is needed at most.
     """
 
     constant: float
     kept: float
     tokens: float
+    kept_slots: float
     slots: float
     attention: float
     pairs: float
@@ -91,7 +99,7 @@ class MemoryModel:
         return int(spare / self.kept) if spare > 0 and self.kept else size.tokens if spare >= 0 else -1
 
     def _coefficients(self) -> tuple[float, ...]:
-        return self.kept, self.tokens, self.slots, self.attention, self.pairs
+        return self.kept, self.tokens, self.kept_slots, self.slots, self.attention, self.pairs
 
     def fit(self, sizes: Sequence[Size], peaks: Sequence[int]) -> MemoryModel:
         """A model that explains measurements, and is this one where they say nothing.
@@ -112,8 +120,8 @@ class MemoryModel:
         told = x @ (found * expected)
         large = y >= y.max() / 2
         margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large].clip(1)).max()))
-        constant, kept, tokens, slots, attention, pairs = (found * expected).tolist()
-        return MemoryModel(constant, kept, tokens, slots, attention, pairs, margin)
+        constant, kept, tokens, kept_slots, slots, attention, pairs = (found * expected).tolist()
+        return MemoryModel(constant, kept, tokens, kept_slots, slots, attention, pairs, margin)
 
 
 def expected_model(step: Step, *, math: bool) -> MemoryModel:
@@ -132,7 +140,8 @@ def expected_model(step: Step, *, math: bool) -> MemoryModel:
         constant=16.0 * learned + (64 << 20),
         kept=blocks * vector * config.asv_layers if asvs_run else 1.0,
         tokens=2.0 * vector if asvs_run else 1.0,
-        slots=blocks * vector * (config.sample_layers + 1) if samples_run else 1.0,
+        kept_slots=blocks * vector * config.sample_layers if samples_run else 1.0,
+        slots=(blocks + config.sample_layers) * vector if samples_run else 1.0,
         attention=number * config.heads * (2.0 * config.sample_layers if math and not step.frozen else 0.1),
         pairs=8.0 * config.width,
     )

@@ -11,14 +11,15 @@ from aam_train.budget.batches import Batches
 from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
 from aam_train.budget.model import GB, MemoryModel, expected_model
 from aam_train.budget.probe import Probe
+from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept
 from aam_train.errors import TrainError
 from aam_train.gradients import is_out_of_memory
 from aam_train.loading import FIXED_DRAW, epoch_order
 from aam_train.reporting.records import Reporter
 
-# Small batches first: where among the samples ordered by size, how many of them, and whether activations are computed
-# again where that may be.
-CALIBRATION = ((0.5, 2, False), (0.5, 8, False), (0.5, 8, True), (1.0, 2, True), (0.0, 32, False))
+# Small batches first: where among the samples ordered by size, how many of them, and which activations are kept, where
+# some may be computed again.
+CALIBRATION = ((0.5, 2, KEEP_ALL), (0.5, 8, KEEP_ALL), (0.5, 8, Kept(0)), (1.0, 2, KEEP_NONE), (0.0, 32, KEEP_ALL))
 SHARES = (0.4, 0.9)  # of the limit: samples in random order, so many that this is needed
 LOOKED_AT, EPOCHS = 4096, 3  # samples of how many epochs, whose batches are looked at for the heaviest
 TRIALS = 4  # of batch sizes, at most
@@ -53,31 +54,31 @@ class Search:
     def batch_size(self) -> int:
         """The largest batch size of one process whose heaviest micro-batch fits, after trying that one; if not even a
         pair does, with activations computed again, where that may be. 0 where nothing fits."""
-        size = self._find(0 if self.batches.recompute else None)
+        size = self._find(KEEP_NONE if self.batches.recompute else KEEP_ALL)
         if size * self.processes < 2 and self.batches.recompute is None:
-            size = self._find(0)
+            size = self._find(KEEP_NONE)
         return size
 
-    def _find(self, kept_tokens: int | None) -> int:
+    def _find(self, kept: Kept) -> int:
         size = 0
         for _ in range(TRIALS):
-            before, size = size, self._largest(kept_tokens)
+            before, size = size, self._largest(kept)
             if abs(size - before) <= SAME * size:
                 return size
-            _, draw, rows = max(self._batches_of(size, kept_tokens), key=lambda found: found[0])
-            self._try(rows, draw, again=kept_tokens == 0)
-        return min(size, self._largest(kept_tokens))
+            _, draw, rows = max(self._batches_of(size, kept), key=lambda found: found[0])
+            self._try(rows, draw, kept)
+        return min(size, self._largest(kept))
 
     def _calibrate(self, most: int) -> None:
         """Small batches of small, usual and large samples, then larger ones in random order."""
         rows = self.batches.rows
         samples = self.batches.maker.samples
         order = rows[np.argsort(samples.most_asvs(rows), kind="stable")]
-        self._try(order[: self.processes], again=True, surely=True)
-        for quantile, number, again in CALIBRATION:
+        self._try(order[: self.processes], kept=KEEP_NONE, surely=True)
+        for quantile, number, kept in CALIBRATION:
             number = min(number, most) * self.processes
             first = int(quantile * max(len(order) - number, 0))
-            self._try(order[first : first + number], again=again)
+            self._try(order[first : first + number], kept=kept)
         mixed = epoch_order(rows, self.batches.run.seed, 0)
         done = 0
         for share in SHARES:
@@ -90,18 +91,19 @@ class Search:
         """How many of these samples need no more than a limit as one micro-batch."""
         return largest(min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW) <= limit)
 
-    def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, *, again: bool = False, surely: bool = False) -> None:
+    def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, kept: Kept = KEEP_ALL, *, surely: bool = False) -> None:
         """One step on these samples, or on as many of them as are expected to fit; then the model is fitted anew.
 
         Args:
-            again: compute activations again, where that may be.
+            kept: activations, where some may be computed again.
             surely: whatever is expected.
         """
         recompute = self.batches.recompute
-        kept = 0 if recompute or (again and recompute is None) else None
+        if recompute is not None:
+            kept = KEEP_NONE if recompute else KEEP_ALL
         while not surely and self._needed(rows, draw, kept) > self.limit:
-            if kept is None and recompute is None:
-                kept = 0
+            if kept != KEEP_NONE and recompute is None:
+                kept = KEEP_NONE
             elif len(rows) >= 2 * self.processes:
                 rows = rows[: len(rows) // 2]
             else:
@@ -122,7 +124,7 @@ class Search:
         self.model = MemoryModel(**self.batches.step.strategy.ranks.same(asdict(fitted)))
         self.reporter.note(f"memory: a batch of {len(rows):,} samples needed {peak / GB:.3g} GB")
 
-    def _needed(self, rows: np.ndarray, draw: int, kept: int | None = None) -> int:
+    def _needed(self, rows: np.ndarray, draw: int, kept: Kept = KEEP_ALL) -> int:
         """Bytes at most, of the process that needs most."""
         cutting = self.cutting(1)
         drawn = self.batches.maker.samples.samples(rows, draw)
@@ -130,14 +132,12 @@ class Search:
         sizes = [cutting.size([drawn[i] for i in part.tolist()], len(rows), kept) for part in parts]
         return max(self.model.most(size) for size in sizes)
 
-    def _largest(self, kept_tokens: int | None) -> int:
+    def _largest(self, kept: Kept) -> int:
         """The largest batch size whose micro-batches all fit without being cut; 0 where none does."""
         most = self.batches.at_most(-(-len(self.batches.rows) // self.processes))
-        return largest(
-            most, lambda size: all(needed <= self.limit for needed, _, _ in self._batches_of(size, kept_tokens))
-        )
+        return largest(most, lambda size: all(needed <= self.limit for needed, _, _ in self._batches_of(size, kept)))
 
-    def _batches_of(self, size: int, kept_tokens: int | None) -> Iterator[tuple[int, int, np.ndarray]]:
+    def _batches_of(self, size: int, kept: Kept) -> Iterator[tuple[int, int, np.ndarray]]:
         """What the first micro-batches of the first epochs need, with their draws and samples."""
         of_all, run = size * self.processes, self.batches.run
         step_size = self.batches.step_size or of_all * run.gradient_accumulation_steps
@@ -146,7 +146,7 @@ class Search:
             for step in np.array_split(order, max(1, -(-len(order) // step_size))):
                 for parts in EvenCutting(of_all).cut(step, epoch, 1):
                     if seen < LOOKED_AT or not seen:
-                        yield self._needed(parts[0].rows, epoch, kept_tokens), epoch, parts[0].rows
+                        yield self._needed(parts[0].rows, epoch, kept), epoch, parts[0].rows
                     seen += len(parts[0].rows)
                 if seen >= LOOKED_AT:
                     break
