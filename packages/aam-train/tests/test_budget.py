@@ -20,7 +20,8 @@ from aam_models.batch import Chunk, Group
 from aam_models.build import build_encoder
 from aam_models.config import ModelOptions
 from aam_train.architecture import new_encoder_config
-from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
+from aam_train.budget.batching import Batching
+from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part, _deal
 from aam_train.budget.model import MemoryModel, Size, expected_model, size_of, size_of_batch
 from aam_train.budget.probe import probing
 from aam_train.budget.search import largest
@@ -54,9 +55,17 @@ MASKING = Masking(0.15, 0.15)
 WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
 CPU = torch.device("cpu")
 MODEL = MemoryModel(
-    constant=1e6, kept=1000.0, tokens=10.0, kept_slots=1500.0, slots=500.0, attention=4.0, pairs=50.0, margin=1.1
+    constant=1e6,
+    kept=1000.0,
+    tokens=10.0,
+    kept_slots=1500.0,
+    slots=500.0,
+    kept_attention=3.0,
+    attention=1.0,
+    pairs=50.0,
+    margin=1.1,
 )
-SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**5, 10**7, 10**4)))
+SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 10**4)))
 
 
 def chunk(start: int, stop: int, length: int) -> Chunk:
@@ -75,11 +84,19 @@ def test_the_last_chunks_keep_their_activations() -> None:
     assert again(67) == again(24) == [True, True, False]
     assert again(23) == again(0) == [True, True, True]
     assert size_of(recomputed(chunks, 68), [Group(2, 5), Group(1, 4)]) == Size(
-        kept=68, tokens=108, kept_slots=14, slots=14, attention=66, pairs=9
+        kept=68, tokens=108, kept_slots=14, slots=14, kept_attention=66, attention=66, pairs=9
     )
     assert size_of(recomputed(chunks, 0), [Group(3, 5)], everyone=6, keep_slots=False) == Size(
-        44, 108, 0, 15, 75, 18
+        44, 108, 0, 15, 0, 75, 18
     )  # one chunk is always there
+
+
+def test_a_run_of_before_samples_were_computed_again_goes_on() -> None:
+    old = {"constant": 1.0, "kept": 2.0, "tokens": 3.0, "slots": 4.0, "attention": 5.0, "pairs": 6.0, "margin": 1.0}
+    model = Batching(8, limit=100, model=old).memory_model()
+    assert model is not None
+    size = Size(kept=1, tokens=1, kept_slots=9, slots=1, kept_attention=9, attention=1, pairs=1)
+    assert model.bytes(size) == 1 + 2 + 3 + 4 + 5 + 6
 
 
 def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
@@ -138,17 +155,38 @@ def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: 
 def cut_by_tokens(data: RunData, limit: int) -> list[list[int]]:
     """A step's samples, ordered by number of ASVs, in the micro-batches of a model of tokens alone."""
     rows = data.rows["train"]
-    model = MemoryModel(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, margin=1.0)
+    model = MemoryModel(
+        0.0, 0.0, tokens=1.0, kept_slots=0.0, slots=0.0, kept_attention=0.0, attention=0.0, pairs=0.0, margin=1.0
+    )
     cutting = MemoryCutting(data.maker.samples, data.maker.collator, model, limit, 8, recompute=False)
     return [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
+
+
+def tokens_of(data: RunData, rows: np.ndarray) -> int:
+    return sum(chunk.n_tokens for chunk in data.maker.collator.chunks_of(data.maker.samples.samples(rows, 0)))
 
 
 def test_micro_batches_have_large_and_small_samples(data: RunData) -> None:
     richness = {row: len(data.maker.samples.sample(row, 0).asv_rows) for row in data.rows["train"].tolist()}
     step = cut_by_tokens(data, max(richness.values()) * 2 * 41)
     assert len(step) > 2
+    assert all(len(micro) >= 2 for micro in step)
     for by_size in (sorted(richness.values())[-len(step) :], sorted(richness.values())[: len(step)]):
         assert all(any(by_size[0] <= richness[row] <= by_size[-1] for row in micro) for micro in step)
+
+
+def test_micro_batches_are_as_few_as_fit(data: RunData) -> None:
+    """Of all numbers of micro-batches, dealt as they are."""
+    richest = max(len(sample.asv_rows) for sample in data.maker.samples.samples(data.rows["train"], 0))
+    rows = data.rows["train"]
+    sizes = np.array([len(sample.asv_rows) for sample in data.maker.samples.samples(rows, 0)])
+    order = rows[np.argsort(-sizes, kind="stable")]
+    for limit in (richest * 3 * 41 // 2, richest * 2 * 41, richest * 3 * 41):
+        step = cut_by_tokens(data, limit)
+        for fewer in range(-(-len(rows) // 8), len(step)):
+            hands = _deal(order, fewer)
+            assert any(tokens_of(data, hand) > limit for hand in hands)
+        assert all(tokens_of(data, np.array(micro)) <= limit for micro in step)
 
 
 def test_where_a_sample_fills_memory_the_largest_go_first(data: RunData) -> None:
@@ -392,8 +430,8 @@ def test_a_model_of_frozen_parts_expects_little(data: RunData) -> None:
 
 
 def test_what_was_measured_as_nothing_can_be_learned_later() -> None:
-    size = Size(1000, 1000, 100, 100, 1000, 4)
+    size = Size(1000, 1000, 100, 100, 1000, 1000, 4)
     first = MODEL.fit([size], [1])
-    again = MODEL.fit([size, Size(10**6, 10**6, 10**5, 10**5, 10**7, 100)], [1, 10**9])
+    again = MODEL.fit([size, Size(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)], [1, 10**9])
     assert first.bytes(size) <= 10**6
-    assert again.most(Size(10**6, 10**6, 10**5, 10**5, 10**7, 100)) >= 0.9 * 10**9
+    assert again.most(Size(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)) >= 0.9 * 10**9

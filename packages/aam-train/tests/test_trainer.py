@@ -178,7 +178,7 @@ def test_records_add_up(make: Make, data: RunData) -> None:
 def test_a_step_above_the_limit_is_told_once(make: Make, limit: int, told: int) -> None:
     run = make(None)
     run.trainer.memory = MemoryModel(
-        constant=1e6, kept=10.0, tokens=0.0, kept_slots=0.0, slots=0.0, attention=0.0, pairs=0.0
+        constant=1e6, kept=10.0, tokens=0.0, kept_slots=0.0, slots=0.0, kept_attention=0.0, attention=0.0, pairs=0.0
     )
     run.trainer.limit = limit
     run.trainer.fit()

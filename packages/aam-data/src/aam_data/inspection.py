@@ -160,8 +160,8 @@ def inspect_named_tips(
 
 
 def _read_table(problems: Problems, options: TableOptions) -> TableFile | None:
-    bounds = {"max_input_gb": options.max_input_gb, "relative_abundance": options.relative_abundance}
-    return _read(problems, "--table", read_table, options.table, **bounds)
+    more = {"max_input_gb": options.max_input_gb, "relative_abundance": options.relative_abundance}
+    return _read(problems, "--table", read_table, options.table, **more)
 
 
 def _read(

@@ -72,7 +72,7 @@ class Transformer(nn.Module):
         for block in self.blocks:
             assert isinstance(block, Block)
             if recompute and self.training:
-                x = checkpoint(run, block, x, mask, use_reentrant=False)
+                x = checkpoint(run, block, x, mask, use_reentrant=False, preserve_rng_state=False)  # no dropout
             else:
                 x = run(block, x, mask)
         return self.norm(x)

@@ -1,4 +1,4 @@
-"""How numbers are computed: precision, attention kernel, compilation, recomputation, determinism."""
+"""How numbers are computed: precision, attention kernel, compilation, determinism."""
 
 from __future__ import annotations
 

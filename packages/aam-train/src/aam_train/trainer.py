@@ -68,7 +68,7 @@ class Trainer:
         held: bytes before the first step.
         peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
         profile: records a few of the steps; None for none.
-        is_above_limit: a step that may need more than ``limit`` was told of.
+        told_above_limit: a step that may need more than ``limit`` was told of.
     """
 
     step: Step
@@ -90,7 +90,7 @@ class Trainer:
     held: int = 0
     peak_flops: float = math.inf
     profile: Profile | None = None
-    is_above_limit: bool = field(default=False, init=False)
+    told_above_limit: bool = field(default=False, init=False)
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -189,15 +189,15 @@ class Trainer:
     def _expected_memory(self, batches: list[Batch]) -> int:
         if self.memory is None:
             return 0
-        processes = self.ranks.size
-        sizes = [size_of_batch(batch, processes * batch.n_samples) for batch in batches]
+        everyone = self.ranks.numbers([batch.n_samples for batch in batches]).sum(axis=0).astype(np.int64).tolist()
+        sizes = [size_of_batch(batch, number) for batch, number in zip(batches, everyone, strict=True)]
         needed, most = max(map(self.memory.bytes, sizes)), max(map(self.memory.most, sizes))
         expected, most = self.ranks.highest([self.held + needed, most])
-        if most > self.limit and not self.is_above_limit:
-            self.is_above_limit = True
+        if most > self.limit and not self.told_above_limit:
+            self.told_above_limit = True
             self.reporter.note(
                 f"warning: step {self.progress.step} may need {most / GB:.3g} GB, above the limit of "
-                f"{self.limit / GB:.3g} GB: of the samples drawn for it one has more ASVs than were looked at before "
+                f"{self.limit / GB:.3g} GB: samples drawn for it have more ASVs than those that were looked at before "
                 "the run. Not said again; --token-limit bounds them"
             )
         return expected

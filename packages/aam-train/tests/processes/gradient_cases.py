@@ -26,7 +26,7 @@ from aam_models.predictor import Predictor
 from aam_models.predictor_config import PredictorConfig
 from aam_train.architecture import new_encoder_config
 from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
+from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
 from aam_train.compute import Update
 from aam_train.compute_config import ComputeOptions
 from aam_train.config import RunOptions
@@ -58,21 +58,24 @@ ALL = Weights(unifrac=0.7, faith_pd=0.5, nucleotides=2.0, counts=3.0)
 
 @dataclass(frozen=True)
 class Case:
-    """What is learned; ``target`` is a kind of target loss."""
+    """What is learned; ``target`` is a kind of target loss, ``again``: each process keeps other activations."""
 
     name: str
     weights: Weights
     target: str | None = None
     micro_batches: int = 1
     dtype: torch.dtype = torch.float64
+    again: bool = False
 
 
+KEPT = [KEEP_NONE, KEEP_ALL, Kept(0), Kept(200, slots=False)]
 CASES = [
     Case("unifrac", Weights(unifrac=1.0)),
     Case("faith_pd", Weights(faith_pd=1.0)),
     Case("nucleotides", Weights(nucleotides=1.0)),
     Case("counts", Weights(counts=1.0)),
     Case("all, two micro-batches", ALL, None, 2),
+    Case("all, computed again, two micro-batches", ALL, None, 2, again=True),
     Case("mse", Weights(target=1.0), "mse"),
     Case("mae", Weights(target=1.0), "mae"),
     Case("quantile", Weights(target=1.0), "quantile"),
@@ -130,8 +133,8 @@ def number_losses(kind: str) -> NumberLosses:
     return NumberLosses((first, NumberLoss("mae", 0.5, weight=0.7)))
 
 
-def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype) -> Batch:
-    batch = data.maker[BatchRequest(rows, 0, MASKING)]
+def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype, kept: Kept) -> Batch:
+    batch = data.maker[BatchRequest(rows, 0, MASKING, kept)]
     return batch._map_tensors(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
 
@@ -142,7 +145,8 @@ def step_gradients(
     update = Update(build_optimizer(step.model, OptimizerOptions()), None, 0.0, strategy.clip)
     step.begin_training()
     step.train_mode()
-    result = gradients(step, objective, update, [batch_of(data, rows, case.dtype) for rows in batches])
+    kept = KEPT[strategy.ranks.rank] if case.again and strategy.ranks.size > 1 else KEEP_ALL
+    result = gradients(step, objective, update, [batch_of(data, rows, case.dtype, kept) for rows in batches])
     found = {}
     for name, p in step.model.named_parameters():
         assert (p.grad is not None) == p.requires_grad, name

@@ -43,10 +43,16 @@ class TipNames:
 
     def encoded(self) -> Iterator[bytes]:
         """The names as UTF-8."""
-        return chain.from_iterable(map(self._some, range(0, len(self), _AT_ONCE)))
+        return chain.from_iterable(self._some(self._block(first)) for first in range(0, len(self), _AT_ONCE))
 
-    def _some(self, first: int) -> Iterator[bytes]:
-        start, stop = self.start[first : first + _AT_ONCE], self.stop[first : first + _AT_ONCE]
+    def _block(self, first: int) -> np.ndarray:
+        return np.arange(first, min(first + _AT_ONCE, len(self)))
+
+    def _some(self, tips: np.ndarray) -> Iterator[bytes]:
+        """The names of tips of one block, int64 [n]; what is copied of the text is the block's at most."""
+        if not len(tips):
+            return iter(())
+        start, stop = self.start[tips], self.stop[tips]
         low = start.min()
         text = bytes(self.text[low : stop.max()])
         return map(text.__getitem__, map(slice, (start - low).tolist(), (stop - low).tolist()))
@@ -57,12 +63,14 @@ class TipNames:
         tip = np.full(len(names), -1, dtype=np.int64)
         if not number:
             return tip
-        # of a reference tree's names most have another length, and need no Python object
-        tips = np.flatnonzero(np.isin(self.stop - self.start, list({len(name) for name in number})))
-        likely = TipNames(self.text, self.start[tips], self.stop[tips])
-        which = np.fromiter((number.get(name, -1) for name in likely.encoded()), np.int64, len(tips))
-        found = np.flatnonzero(which >= 0)
-        tip[which[found]] = tips[found]
+        lengths = list({len(name) for name in number})
+        for first in range(0, len(self), _AT_ONCE):
+            block = self._block(first)
+            # of a reference tree's names most have another length, and need no Python object
+            tips = block[np.isin(self.stop[block] - self.start[block], lengths)]
+            which = np.fromiter((number.get(name, -1) for name in self._some(tips)), np.int64, len(tips))
+            found = which >= 0
+            tip[which[found]] = tips[found]
         return tip
 
     def repeated(self) -> list[str]:

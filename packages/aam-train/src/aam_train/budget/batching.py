@@ -26,4 +26,4 @@ class Batching:
     def memory_model(self) -> MemoryModel | None:
         """None without a limit."""
         # before the samples' activations could be computed again, what they need was among the slots'
-        return MemoryModel(**{"kept_slots": 0.0, **self.model}) if self.limit else None
+        return MemoryModel(**{"kept_slots": 0.0, "kept_attention": 0.0, **self.model}) if self.limit else None

@@ -162,7 +162,7 @@ class MemoryCutting:
             return KEEP_NONE if self.recompute else KEEP_ALL
         asvs_alone = self.size(samples, everyone, Kept(0))
         keep_slots = self.model.most(asvs_alone) <= self.limit
-        size = asvs_alone if keep_slots else asvs_alone._replace(kept_slots=0)
+        size = asvs_alone if keep_slots else asvs_alone._replace(kept_slots=0, kept_attention=0)
         tokens = max(self.model.spare_tokens(size, self.limit), 0)
         return Kept(None if tokens >= size.tokens else tokens, keep_slots)
 

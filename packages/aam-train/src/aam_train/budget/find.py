@@ -47,7 +47,10 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
     with probing(batches.step, batches.objective, update, batches.maker) as probe:
         search = Search(batches, probe, limit, most, reporter)
         _refuse_too_large(batches, search.cutting(1))
-        size = search.batch_size() if memory.auto_batch_size else given
+        size = given
+        if memory.auto_batch_size:
+            size = search.batch_size()
+            _refuse_too_large(batches, search.cutting(1))  # by what was learned meanwhile
     pairs = size * batches.step.strategy.ranks.size
     if pairs < (2 if batches.objective.weights.unifrac else 1):
         raise TrainError(

@@ -25,6 +25,7 @@ class Size(NamedTuple):
         tokens: tokens of all distinct ASVs, padding of chunks included.
         kept_slots: slots of the padded samples, where their activations are kept; else 0.
         slots: of the padded samples.
+        kept_attention: pairs of slots that attend to each other, where activations are kept; else 0.
         attention: pairs of slots that attend to each other.
         pairs: pairs of samples, those of other processes among them.
     """
@@ -33,6 +34,7 @@ class Size(NamedTuple):
     tokens: int
     kept_slots: int
     slots: int
+    kept_attention: int
     attention: int
     pairs: int
 
@@ -48,14 +50,15 @@ def size_of(
         everyone: samples of all processes in this micro-batch; B by default.
         keep_slots: see `Kept`.
     """
-    slots = sum(group.total for group in groups)
+    slots, attention = sum(group.total for group in groups), sum(group.total * group.n_slots for group in groups)
     kept, n_samples = sum(c.n_tokens for c in chunks if not c.recompute), sum(group.n_samples for group in groups)
     return Size(
         kept=max(kept, *(chunk.n_tokens for chunk in chunks)),
         tokens=sum(chunk.n_tokens for chunk in chunks),
         kept_slots=slots if keep_slots else 0,
         slots=slots,
-        attention=sum(group.total * group.n_slots for group in groups),
+        kept_attention=attention if keep_slots else 0,
+        attention=attention,
         pairs=n_samples * (everyone or n_samples),
     )
 
@@ -71,7 +74,7 @@ class MemoryModel:
 
     Attributes:
         constant: gradients and the optimizer's state among it.
-        kept, tokens, kept_slots, slots, attention, pairs: bytes for one of each.
+        kept, tokens, kept_slots, slots, kept_attention, attention, pairs: bytes for one of each.
         margin: factor from what is expected to what is needed at most.
     """
 
@@ -80,6 +83,7 @@ class MemoryModel:
     tokens: float
     kept_slots: float
     slots: float
+    kept_attention: float
     attention: float
     pairs: float
     margin: float = 1.5
@@ -99,7 +103,8 @@ class MemoryModel:
         return int(spare / self.kept) if spare > 0 and self.kept else size.tokens if spare >= 0 else -1
 
     def _coefficients(self) -> tuple[float, ...]:
-        return self.kept, self.tokens, self.kept_slots, self.slots, self.attention, self.pairs
+        of_slots = self.kept_slots, self.slots, self.kept_attention, self.attention
+        return self.kept, self.tokens, *of_slots, self.pairs
 
     def fit(self, sizes: Sequence[Size], peaks: Sequence[int]) -> MemoryModel:
         """A model that explains measurements, and is this one where they say nothing.
@@ -120,8 +125,8 @@ class MemoryModel:
         told = x @ (found * expected)
         large = y >= y.max() / 2
         margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large].clip(1)).max()))
-        constant, kept, tokens, kept_slots, slots, attention, pairs = (found * expected).tolist()
-        return MemoryModel(constant, kept, tokens, kept_slots, slots, attention, pairs, margin)
+        constant, kept, tokens, kept_slots, slots, kept_attention, attention, pairs = (found * expected).tolist()
+        return MemoryModel(constant, kept, tokens, kept_slots, slots, kept_attention, attention, pairs, margin)
 
 
 def expected_model(step: Step, *, math: bool) -> MemoryModel:
@@ -136,12 +141,14 @@ def expected_model(step: Step, *, math: bool) -> MemoryModel:
     learned = sum(p.numel() for p in step.model.parameters() if p.requires_grad)
     asvs_run, samples_run = step.asv_table is None and step.sample_table is None, step.sample_table is None
     vector, blocks = number * config.width, 2.0 if step.frozen else 16.0
+    weights = number * config.heads  # of a pair of slots
     return MemoryModel(
         constant=16.0 * learned + (64 << 20),
         kept=blocks * vector * config.asv_layers if asvs_run else 1.0,
         tokens=2.0 * vector if asvs_run else 1.0,
         kept_slots=blocks * vector * config.sample_layers if samples_run else 1.0,
         slots=(blocks + config.sample_layers) * vector if samples_run else 1.0,
-        attention=number * config.heads * (2.0 * config.sample_layers if math and not step.frozen else 0.1),
+        kept_attention=2.0 * weights * config.sample_layers if math and not step.frozen else 0.0,
+        attention=weights * (2.0 if math else 0.1),
         pairs=8.0 * config.width,
     )

@@ -89,7 +89,8 @@ class Search:
 
     def _prefix(self, rows: np.ndarray, most: int, limit: int) -> int:
         """How many of these samples need no more than a limit as one micro-batch."""
-        return largest(min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW) <= limit)
+        kept = KEEP_NONE if self.batches.recompute else KEEP_ALL
+        return largest(min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW, kept) <= limit)
 
     def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, kept: Kept = KEEP_ALL, *, surely: bool = False) -> None:
         """One step on these samples, or on as many of them as are expected to fit; then the model is fitted anew.
