@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 TERA = 1e12
-SECONDS_OF_MEASURING = 0.05
+SECONDS_OF_MEASURING = 0.2
 _TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Dense matrix products in 10^12 operations a second: fp32, tf32, bf16 (fp16 where bf16 is missing), accumulated in
@@ -97,8 +97,8 @@ def _names(words: str, model: str) -> bool:
 
 @torch.no_grad()
 def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a matrix product: the fastest of as many as fit into some 50 ms, since others may be at
-    work on this machine.
+    """Operations a second of a matrix product: the fastest of as many as fit into a fifth of a second, since others may
+    be at work on this machine.
 
     Draws no random number, so that a run with it is the same run.
     """
