@@ -36,7 +36,7 @@ from aam_train.step import Step
 from aam_train.throughput import Work
 from aam_train.validation import Validator
 
-KEPT = 0.9  # of the limit of memory: more is not kept from one step to the next
+KEPT = 0.75  # of the limit of memory: more is not kept from one step to the next
 MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
 
 

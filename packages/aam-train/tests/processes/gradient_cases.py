@@ -133,7 +133,7 @@ def number_losses(kind: str) -> NumberLosses:
     return NumberLosses((first, NumberLoss("mae", 0.5, weight=0.7)))
 
 
-def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype, kept: Kept) -> Batch:
+def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype, kept: Kept = KEEP_ALL) -> Batch:
     batch = data.maker[BatchRequest(rows, 0, MASKING, kept)]
     return batch._map_tensors(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
