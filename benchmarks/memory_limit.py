@@ -90,10 +90,10 @@ def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
     return {"before": before, "samples_per_second": float(np.median(epochs))}
 
 
-def speeds(run: Any) -> list[dict[str, Any]]:
+def speeds(run: Any, sizes: list[int]) -> list[dict[str, Any]]:
     """Limits beside fixed batch sizes."""
-    cases = {f"batches of {size}": Case(batch_size=size) for size in FIXED}
-    cases |= {f"{size}, recomputed": Case(batch_size=size, recompute=True) for size in FIXED}
+    cases = {f"batches of {size}": Case(batch_size=size) for size in sizes}
+    cases |= {f"{size}, recomputed": Case(batch_size=size, recompute=True) for size in sizes}
     cases |= {"32, padded to the longest": Case(one_group=True)}
     cases |= {f"limit of {limit:g} GB": Case(limit) for limit in LIMITS}
     found = [{"name": name, **asdict(case), **run(name.replace(" ", "-"), case)} for name, case in cases.items()]
@@ -117,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--no-speed", action="store_true", help="memory alone")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(FIXED), help="fixed batch sizes")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -150,7 +151,7 @@ def main() -> None:
             print(f"{limit:9.2f}{case.batch_size:6}{taken:9.2f}{speed:11.2f}{above}", flush=True)
         within = sum(each["taken_gb"] <= each["limit"] for each in runs)
         print(f"{within} of {len(runs)} runs stayed within their limit")
-        speed = [] if options.no_speed else speeds(run)
+        speed = [] if options.no_speed else speeds(run, options.sizes)
     finish({"samples": SAMPLES, "runs": runs, "within": within, "speed": speed}, options.json)
 
 
