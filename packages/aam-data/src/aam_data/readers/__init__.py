@@ -1,0 +1,1 @@
+"""Files to arrays: every format that people bring, checked."""

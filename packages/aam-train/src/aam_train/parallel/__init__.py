@@ -1,0 +1,1 @@
+"""Processes, collectives, DDP and FSDP."""

@@ -1,0 +1,1 @@
+"""Reporters of progress: console, JSON lines, TensorBoard."""

@@ -1,0 +1,1 @@
+"""Options of files, targets, metadata inputs and the simulator. Standard library only."""

@@ -1,0 +1,1 @@
+"""Transforms that are fitted on training samples."""

@@ -1,0 +1,1 @@
+"""Distance matrices and Faith's PD from files."""

@@ -1,0 +1,1 @@
+"""Sample metadata in text tables."""

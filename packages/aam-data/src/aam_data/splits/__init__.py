@@ -1,0 +1,1 @@
+"""Training, validation, test and calibration samples."""

@@ -1,0 +1,1 @@
+"""UniFrac distances and Faith's PD from a tree."""

@@ -1,0 +1,1 @@
+"""Atomic, resumable and BIOM output files."""

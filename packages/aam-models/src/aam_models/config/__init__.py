@@ -1,0 +1,1 @@
+"""Configurations of models. Standard library only."""

@@ -1,0 +1,1 @@
+"""The encoder: bases to ASVs to samples."""

@@ -1,0 +1,1 @@
+"""The predictor: fusion with metadata, head and output link."""

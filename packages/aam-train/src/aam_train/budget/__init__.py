@@ -1,1 +1,0 @@
-"""Batches by what they need of memory: measured with real training steps, then planned."""

@@ -1,0 +1,1 @@
+"""Options of training and its commands. Standard library only."""

@@ -1,0 +1,1 @@
+"""Profiler ranges, throughput and torch.profiler traces."""

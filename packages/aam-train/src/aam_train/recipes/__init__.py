@@ -1,0 +1,1 @@
+"""The commands: pretrain, train, predict, evaluate, embed and others."""

@@ -1,0 +1,1 @@
+"""A model that is ready for its first step."""
