@@ -90,7 +90,7 @@ def fuzz(session: nox.Session) -> None:
     sync(session, "test")
     folder = Path(tempfile.mkdtemp(prefix="aam-fuzz-"))
     end = time.monotonic() + 60 * float(session.posargs[0] if session.posargs else 60)
-    tests = sorted(str(path) for path in ROOT.glob("packages/aam-data/tests/test_fuzz_*.py"))
+    tests = sorted(str(path) for path in ROOT.glob("packages/aam-data/tests/readers/fuzz/test_*.py"))
     bounds = {"AAM_FUZZ_EXAMPLES": "1000", "AAM_FUZZ_FOLDER": str(folder)}
     failures = 0
     while time.monotonic() < end:

@@ -26,16 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from training_step import Case, pad_slots, plain_batch, prepare, run_steps
 
-from aam_models import transformer
-from aam_models.asv_encoder import AsvEncoder, scaled_sum
-from aam_models.batch import AsvOutput, Batch
-from aam_models.outputs import EMBEDDINGS, EVERYTHING, Outputs
-from aam_models.transformer import Block
-from aam_train.collate import cut_chunks, recomputed
-from aam_train.compute import Compute
-from aam_train.embedding_table import EmbeddingTable
-from aam_train.malloc import keep_freed_memory
-from aam_train.step import Step
+from aam_models.batch.batch import AsvOutput, Batch
+from aam_models.encoder import transformer
+from aam_models.encoder.asv_encoder import AsvEncoder, scaled_sum
+from aam_models.encoder.transformer import Block
+from aam_models.requested import EMBEDDINGS, EVERYTHING, Outputs
+from aam_train.data.collate import cut_chunks, recomputed
+from aam_train.device.malloc import keep_freed_memory
+from aam_train.device.precision import Compute
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.step import Step
 
 CPU, CHUNK = torch.device("cpu"), 256
 Change = Callable[[Case, Step], None]

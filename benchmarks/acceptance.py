@@ -1,8 +1,8 @@
 """The figures that the first version promises, each from real files through the program's own commands.
 
-    python benchmarks/acceptance_house.py                     # everything, about an hour on two cores
-    python benchmarks/acceptance_house.py demo unifrac        # some parts
-    python benchmarks/acceptance_house.py ibd --seeds 42      # one seed
+    python benchmarks/acceptance.py                     # everything, about an hour on two cores
+    python benchmarks/acceptance.py demo unifrac        # some parts
+    python benchmarks/acceptance.py ibd --seeds 42      # one seed
 
 Parts: demo, ibd, folds, tadpole, unifrac, same, marks. Needs the studies in ../shared/data for all but demo and same.
 What is no figure (resumption bit for bit, wheels that bring their layer only) stands in the tests and nox sessions.
@@ -27,10 +27,10 @@ import numpy as np
 from biom import load_table
 from machine import DATA, finish
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_data.readers.distances import read_distances
-from aam_data.study import read_study
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.study.study import read_study
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 IBD, TADPOLE = DATA / "ibd", DATA / "tadpole"
 # 28 epochs take under ten minutes on two cores

@@ -15,15 +15,15 @@ import tempfile
 from pathlib import Path
 
 from machine import finish
-from uneven import control_group, enter, watched, write_study
+from skewed_samples import control_group, enter, watched, write_study
 
-from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
-from aam_models.config import ModelOptions
-from aam_train.config import RunOptions
-from aam_train.experiment import PretrainConfig
-from aam_train.json_files import read_json_object
-from aam_train.memory_config import MemoryOptions
-from aam_train.run_pretrain import run_pretrain
+from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.files import read_json_object
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
+from aam_train.recipes.pretrain import run_pretrain
 
 SAMPLES, CAP = 1000, 4 * 10**9
 

@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 from machine import finish
-from study_of_steps import MASKING, SEED, Steps, new_encoder, read_steps
+from step_study import MASKING, SEED, Steps, new_encoder, read_steps
 from torch._dynamo.utils import counters
 
-from aam_train.compiled_check import keep_compiled_if_right
-from aam_train.compute import Compute, prepare_model
-from aam_train.compute_config import ComputeOptions
-from aam_train.loading import TrainingPlan
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.data.loading import TrainingPlan
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import Compute, prepare_model
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.optimizer import OptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.runtime import resolve_device
-from aam_train.step import Step
+from aam_train.setup.compile_check import keep_compiled_if_right
 
 
 def now(device: torch.device) -> tuple[float, float]:

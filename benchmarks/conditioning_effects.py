@@ -16,10 +16,10 @@ from statistics import median
 
 from machine import finish
 
-from aam_train import forest
+from aam_train.evaluation import random_forest as forest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "aam-train"))
-from tests.effect_cases import CASES  # the same studies as in the tests
+from tests.effects.effect_cases import CASES  # the same studies as in the tests
 
 
 def main() -> None:

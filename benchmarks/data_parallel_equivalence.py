@@ -1,7 +1,7 @@
 """Ten steps of pretraining on 1, 2 and 4 processes with the same micro-batches: the same losses.
 
-``python benchmarks/many_processes.py [--json FILE]`` runs one epoch on the ibd study where it is present, else on a
-simulated one, with a tiny model on CPUs, and prints the losses of all steps beside each other.
+``python benchmarks/data_parallel_equivalence.py [--json FILE]`` runs one epoch on the ibd study where it is present,
+else on a simulated one, with a tiny model on CPUs, and prints the losses of all steps side by side.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from machine import DATA, finish
 
-from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_models.config import ModelOptions
-from aam_train.config import RunOptions
-from aam_train.experiment import PretrainConfig
-from aam_train.parallel_config import ParallelOptions
+from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_models.config.encoder import ModelOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
 
 BATCH, STEPS = 32, 10
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)

@@ -15,7 +15,7 @@ from statistics import median
 
 from machine import DATA, finish
 
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -23,13 +23,13 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_models.config import ModelOptions
-from aam_train.config import RunOptions, TransferOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import PretrainObjective
+from aam_models.config.encoder import ModelOptions
+from aam_train.options.objective import PretrainObjective
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
 
 IBD = DATA / "ibd"
 TABLE, METADATA = TableOptions(IBD / "table.biom"), MetadataOptions(IBD / "metadata.tsv")

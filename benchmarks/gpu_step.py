@@ -23,21 +23,21 @@ from typing import Any
 
 import torch
 from machine import finish
-from study_of_steps import MASKING, SEED, Steps, new_encoder, read_steps
+from step_study import MASKING, SEED, Steps, new_encoder, read_steps
 from torch._dynamo.utils import counters
 
-from aam_train.compiled_check import keep_compiled_if_right
-from aam_train.compute import Compute, Update, compute_settings, prepare_model
-from aam_train.compute_config import ComputeOptions
-from aam_train.gradients import gradients
-from aam_train.loading import BatchRequest, TrainingPlan, default_workers, load
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.peak import peak_of
+from aam_train.data.loading import BatchRequest, TrainingPlan, default_workers, load
+from aam_train.device.device import resolve_device
+from aam_train.device.peak_flops import peak_of
+from aam_train.device.precision import Compute, Update, compute_settings, prepare_model
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.profiling.throughput import Work, reset_peak_memory
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.runtime import resolve_device
-from aam_train.step import Step
-from aam_train.throughput import Work, reset_peak_memory
+from aam_train.setup.compile_check import keep_compiled_if_right
 
 # relative difference of the loss from the CPU's in float32
 TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "bf16": 2e-2, "fp16": 2e-2}

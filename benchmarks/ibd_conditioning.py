@@ -20,8 +20,7 @@ from typing import Any
 
 from machine import DATA, finish
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -29,14 +28,15 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.config import ModelOptions
-from aam_train.config import RunOptions, TransferOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import PretrainObjective
-from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.options.objective import PretrainObjective
+from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 
 DEPTH, HOSTS, FOLDS = 1000, "host_subject_id", 5
 TABLE = TableOptions(DATA / "ibd" / "table.biom")

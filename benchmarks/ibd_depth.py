@@ -19,12 +19,12 @@ from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
-from aam_data.config import MetadataOptions, SplitOptions, TableOptions, TargetOptions
-from aam_data.leaks import leak_notes
-from aam_data.rarefaction import Rarefier
-from aam_data.selection import make_splits, select_samples
-from aam_data.splits import Splits
-from aam_data.study import read_study
+from aam_data.checks.leaks import leak_notes
+from aam_data.options.files import MetadataOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.splits.selection import make_splits, select_samples
+from aam_data.splits.splits import Splits
+from aam_data.study.study import read_study
 from aam_data.table import SampleCounts
 
 DEPTH, HOSTS, FOLDS, TREES = 5000, "host_subject_id", 5, 300

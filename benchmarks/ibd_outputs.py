@@ -23,19 +23,26 @@ import numpy as np
 import torch
 from machine import DATA, finish
 
-from aam_data.biom_writer import BiomWriter
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
-from aam_data.rarefaction import FIXED_DRAW, Rarefier, deep_enough
-from aam_data.study import read_study
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_train.config import RunOptions, TransferOptions
-from aam_train.coverage import Coverage
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_data.options.files import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier, deep_enough
+from aam_data.study.study import read_study
+from aam_data.writers.biom import BiomWriter
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_train.evaluation.interval_coverage import Coverage
+from aam_train.options.objective import TrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 
 IBD, DEPTH = DATA / "ibd", 1000
 SHARED: dict[str, Any] = {

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from machine import finish
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "aam-train" / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "aam-train" / "tests" / "effects"))
 from effects import (  # the study is that of the tests
     Settings,
     draw,
@@ -33,9 +33,9 @@ from effects import (  # the study is that of the tests
     shifted,
 )
 
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_train.objective_config import TrainObjective
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_train.options.objective import TrainObjective
 
 LOCATION = ("location",)
 FILM, EXPERTS = {"film_conditioning": LOCATION}, {"moe_experts": 4, "moe_routing": "location"}

@@ -14,13 +14,13 @@ from statistics import median
 import numpy as np
 from machine import DATA, finish
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier, deep_enough
-from aam_data.study import read_study
-from aam_train.collate import Masking
-from aam_train.loading import BatchRequest
-from aam_train.run_data import build_maker, build_pairs
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
+from aam_data.study.study import read_study
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import build_maker, build_pairs
 
 BATCH, DEPTH, SEED = 32, 5000, 0
 

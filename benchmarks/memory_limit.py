@@ -20,20 +20,20 @@ from typing import Any
 
 import numpy as np
 from machine import finish
-from uneven import watched, write_study
+from skewed_samples import watched, write_study
 
-from aam_data.config import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
-from aam_models import padding
-from aam_models.batch import Group
-from aam_models.config import ModelOptions
-from aam_train import fitting
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
-from aam_train.device_memory import of_process, reset_peak
-from aam_train.experiment import PretrainConfig
-from aam_train.memory_config import MemoryOptions
+from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_models.batch import padding
+from aam_models.batch.batch import Group
+from aam_models.config.encoder import ModelOptions
+from aam_train.device.memory import of_process, reset_peak
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
+from aam_train.training import fit as fitting
 
 SAMPLES, FIXED, LIMITS = 64, (2, 4, 8, 16, 32), (1.0, 2.0, 4.0)
 

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from machine import DATA, finish
 
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.newick import NewickTree, format_newick, read_newick
-from aam_data.readers.qza import read_content
-from aam_data.readers.tip_names import TipNames
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tree import NewickTree, format_newick, read_newick
+from aam_data.readers.qiime2 import read_content
 from aam_data.sequences import build_sequences
-from aam_data.simulate_tree import random_tree
+from aam_data.simulate.tree import random_tree
+from aam_data.study.phylogeny import Phylogeny
 
 ASVS = 10_000  # of the study that the tree is sheared to
 

@@ -31,7 +31,7 @@ from biom.table import Table
 from machine import finish
 from sklearn.metrics import roc_auc_score
 
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -39,25 +39,25 @@ from aam_data.config import (
     TableOptions,
     TaxonomyOptions,
 )
-from aam_data.pair_targets import TreeTargets
-from aam_data.rarefaction import FIXED_DRAW, Rarefier
-from aam_data.readers.distances import read_distances
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.splits import read_splits
-from aam_data.study import read_study
-from aam_models.abundance import standardized_log_abundance
-from aam_models.config import ModelOptions
-from aam_train.collate import Masking
-from aam_train.config import EmbedOptions, RunOptions
-from aam_train.experiment import EmbedConfig, PretrainConfig
-from aam_train.loading import fixed_requests
-from aam_train.model_records import read_preprocessor
-from aam_train.objective_config import PretrainObjective
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.run_data import build_maker
-from aam_train.run_embed import run_embed
-from aam_train.run_pretrain import run_pretrain
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.splits.splits import read_splits
+from aam_data.study.study import read_study
+from aam_data.unifrac.pair_targets import TreeTargets
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.abundance import standardized_log_abundance
+from aam_train.data.collate import Masking
+from aam_train.data.loading import fixed_requests
+from aam_train.data.run_data import build_maker
+from aam_train.options.objective import PretrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import EmbedConfig, PretrainConfig
+from aam_train.options.run import EmbedOptions, RunOptions
+from aam_train.recipes.embed import run_embed
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.runs.records import read_preprocessor
 
 DEPTH = 1000
 

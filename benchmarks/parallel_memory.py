@@ -19,32 +19,32 @@ import numpy as np
 import torch
 from machine import finish
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
-from aam_data.selection import make_splits
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import read_study
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.splits.selection import make_splits
+from aam_data.study.study import read_study
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_train.architecture import new_encoder_config
-from aam_train.compute import Update
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
-from aam_train.experiment import PretrainConfig
-from aam_train.gradients import gradients
-from aam_train.loading import BatchRequest
-from aam_train.objective import Objective, Weights, masking_for
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import build_data
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective, Weights, masking_for
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
 from aam_train.parallel.environment import Place
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.join import joined
 from aam_train.parallel.launch import launch
+from aam_train.parallel.process_group import joined
 from aam_train.parallel.strategy import Strategy
-from aam_train.parallel_config import ParallelOptions
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import build_data
-from aam_train.step import Step
+from aam_train.setup.architecture import new_encoder_config
 
 WEIGHTS, EACH = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0), 2
 

@@ -21,20 +21,20 @@ import numpy as np
 from machine import DATA, finish
 from torch import nn
 
-from aam_data.biom_writer import BiomWriter
-from aam_data.config import MetadataOptions, SampleOptions, TableOptions, TargetOptions
-from aam_data.dataset import SampleDataset
-from aam_data.rarefaction import Rarefier, deep_enough
-from aam_data.readers.biom import read_table
-from aam_data.study import read_study
+from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.preprocessing.dataset import SampleDataset
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
+from aam_data.readers.biom.table import read_table
+from aam_data.study.study import read_study
 from aam_data.table import CountTable
-from aam_models.asv_encoder import AsvEncoder
-from aam_models.config import ModelOptions
-from aam_train.config import PredictOptions, RunOptions
-from aam_train.experiment import PredictConfig, TrainConfig
-from aam_train.model_records import read_preprocessor
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_data.writers.biom import BiomWriter
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_train.options.recipe_configs import PredictConfig, TrainConfig
+from aam_train.options.run import PredictOptions, RunOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
+from aam_train.runs.records import read_preprocessor
 
 IBD = DATA / "ibd"
 MODEL_SAMPLES = 40

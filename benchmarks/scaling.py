@@ -1,7 +1,7 @@
 """How time and memory grow with a study: 1,000 to 1,000,000 samples of about 115 ASVs each.
 
-    python benchmarks/growth.py --json growth.json
-    python benchmarks/growth.py --samples 1000 10000
+    python benchmarks/scaling.py --json scaling.json
+    python benchmarks/scaling.py --samples 1000 10000
 
 Each study (a BIOM table with its by-sample half, metadata, a tree) is written by numpy into a temporary folder. A
 process of its own reads it and makes all batches of an epoch, or --batches of them; another one is `aam train` (tiny
@@ -31,11 +31,11 @@ import h5py
 import numpy as np
 from machine import finish
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, TableOptions, TargetOptions
-from aam_models.config import ModelOptions
-from aam_train.config import RunOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, TableOptions, TargetOptions
+from aam_models.config.encoder import ModelOptions
 from aam_train.errors import RunStopped
-from aam_train.experiment import TrainConfig
+from aam_train.options.recipe_configs import TrainConfig
+from aam_train.options.run import RunOptions
 
 FEATURES, COMMON, BASES, DRAWN, DEPTH, BATCH = 100_000, 500, 100, 130, 1000, 32
 SEED, BLOCK = 0, 20_000
@@ -125,14 +125,14 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
     """Each stage of what `aam train` does to its data before and beside the model; in this process."""
     import torch
 
-    from aam_data.leaks import leak_notes
-    from aam_data.selection import make_splits, select_samples
-    from aam_data.study import read_study
-    from aam_train.loading import TrainingPlan, load
-    from aam_train.objective import masking_for
+    from aam_data.checks.leaks import leak_notes
+    from aam_data.splits.selection import make_splits, select_samples
+    from aam_data.study.study import read_study
+    from aam_train.data.loading import TrainingPlan, load
+    from aam_train.data.run_data import build_data
+    from aam_train.losses.objective import masking_for
+    from aam_train.recipes.train import train_weights
     from aam_train.reporting.console import ConsoleReporter
-    from aam_train.run_data import build_data
-    from aam_train.run_train import train_weights
 
     config, console = config_of(folder), ConsoleReporter(quiet=True)
     memory, stages = Memory(), dict[str, dict[str, float]]()
@@ -201,7 +201,7 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
 
 def train(folder: Path) -> int:
     """The run, in this process."""
-    from aam_train.run_train import run_train
+    from aam_train.recipes.train import run_train
 
     try:
         run_train(config_of(folder), quiet=True)

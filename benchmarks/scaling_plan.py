@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from machine import finish
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
-from aam_data.pair_targets import TreeTargets
-from aam_data.rarefaction import Rarefier
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import read_study
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.study import read_study
+from aam_data.unifrac.pair_targets import TreeTargets
 from aam_models.build import build_encoder
-from aam_models.config import PRESETS, ModelOptions
-from aam_train.architecture import new_encoder_config
-from aam_train.objective import Weights
+from aam_models.config.encoder import PRESETS, ModelOptions
+from aam_train.losses.objective import Weights
+from aam_train.setup.architecture import new_encoder_config
 
 BATCH = 32  # samples of a process
 ASVS, OCCURRENCES, LENGTH = 1781, 5643, 101  # of a batch of 32 samples of the ibd study

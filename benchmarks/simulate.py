@@ -22,8 +22,8 @@ import h5py
 import numpy as np
 from machine import finish
 
-from aam_data.simulate import run_simulate
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import run_simulate
 
 READ = 500  # samples read one at a time
 _MB = 1e6

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from machine import DATA
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier, deep_enough
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import Study, read_study
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.study import Study, read_study
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_models.encoder import Encoder
-from aam_train.architecture import new_encoder_config
-from aam_train.collate import Masking
-from aam_train.loading import BatchMaker
-from aam_train.objective import Objective, Weights
-from aam_train.run_data import build_maker, build_pairs
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.encoder import Encoder
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchMaker
+from aam_train.data.run_data import build_maker, build_pairs
+from aam_train.losses.objective import Objective, Weights
+from aam_train.setup.architecture import new_encoder_config
 
 MAX_BP, SEED = 150, 0
 WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)

@@ -21,9 +21,9 @@ from statistics import median
 import numpy as np
 from machine import finish
 
-from aam_data.biom_writer import BiomWriter
-from aam_data.readers.biom_rows import BiomRows, open_biom_rows
+from aam_data.readers.biom.row_access import BiomRows, open_biom_rows
 from aam_data.table import SampleCounts
+from aam_data.writers.biom import BiomWriter
 
 SAMPLES, FEATURES, DRAWN, BASES = 1_000_000, 100_000, 45, 100
 BLOCK, SEED = 20_000, 0

@@ -24,23 +24,23 @@ import torch
 from machine import DATA, finish
 from torch import Tensor, nn
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier, deep_enough
-from aam_data.study import read_study
-from aam_models.batch import Batch, Chunk, Group
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
+from aam_data.study.study import read_study
+from aam_models.batch.batch import Batch, Chunk, Group
+from aam_models.batch.padding import pad
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_models.encoder import Encoder
-from aam_models.padding import pad
-from aam_models.transformer import Block, Transformer
-from aam_train.architecture import new_encoder_config
-from aam_train.collate import Masking
-from aam_train.loading import TrainingPlan
-from aam_train.malloc import keep_freed_memory
-from aam_train.objective import Counts, Objective, TrueValues, Weights
-from aam_train.run_data import build_maker, build_pairs
-from aam_train.step import Step
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.encoder import Encoder
+from aam_models.encoder.transformer import Block, Transformer
+from aam_train.data.collate import Masking
+from aam_train.data.loading import TrainingPlan
+from aam_train.data.run_data import build_maker, build_pairs
+from aam_train.device.malloc import keep_freed_memory
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Counts, Objective, TrueValues, Weights
+from aam_train.setup.architecture import new_encoder_config
 
 DEPTH, MAX_BP, SEED = 5000, 150, 0
 

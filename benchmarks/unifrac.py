@@ -34,13 +34,13 @@ import numpy as np
 from biom.table import Table
 from scipy.sparse import csc_matrix, csr_matrix
 
-from aam_data.config import UnifracMetric
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.biom import read_table
-from aam_data.readers.newick import NewickTree, format_newick, read_newick
+from aam_data.options.files import UnifracMetric
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.newick.tree import NewickTree, format_newick, read_newick
 from aam_data.sequences import build_sequences
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable, SampleCounts, table_from_rows
-from aam_data.unifrac import faith_pd, unifrac_blocks, unifrac_distances
+from aam_data.unifrac.unifrac import faith_pd, unifrac_blocks, unifrac_distances
 
 IBD = Path(__file__).parents[2] / "shared" / "data" / "ibd"
 BATCH = 32

@@ -17,7 +17,7 @@ from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.main import cli
 from aam_rocm_tools.main import main as rocm
-from aam_train import run_demo
+from aam_train.recipes import demo as run_demo
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [

@@ -12,24 +12,24 @@ from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
-from aam_train.config_io import config_fields
+from aam_train.options.toml import config_fields
 
 PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
 CONFIGS = (
-    "aam_data.category_config",
-    "aam_data.config",
-    "aam_data.simulate_config",
-    "aam_models.conditioning_config",
-    "aam_models.config",
-    "aam_models.head_config",
-    "aam_models.link_config",
-    "aam_train.compute_config",
-    "aam_train.config",
-    "aam_train.experiment",
-    "aam_train.objective_config",
-    "aam_train.optimizer_config",
-    "aam_train.parallel_config",
+    "aam_data.options.metadata_inputs",
+    "aam_data.options.files",
+    "aam_data.options.simulate",
+    "aam_models.config.conditioning",
+    "aam_models.config.encoder",
+    "aam_models.config.head",
+    "aam_models.config.output_link",
+    "aam_train.options.compute",
+    "aam_train.options.run",
+    "aam_train.options.recipe_configs",
+    "aam_train.options.objective",
+    "aam_train.options.optimizer",
+    "aam_train.options.parallel",
     "aam_cli.config",
 )
 

@@ -12,7 +12,7 @@ from skbio.diversity import beta_diversity
 
 from aam_cli.errors import run_program
 from aam_cli.main import cli
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
 
 Capture = pytest.CaptureFixture[str]
 SMALL = ("--preset", "tiny", "--epochs", "1", "--rarefy-depth", "100", "--num-workers", "0", "--device", "cpu")

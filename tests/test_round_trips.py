@@ -17,17 +17,17 @@ from skbio.diversity import alpha_diversity, beta_diversity
 
 from aam_cli.errors import run_program
 from aam_cli.main import cli
-from aam_data.config import MetadataOptions
-from aam_data.readers.biom import read_table
-from aam_data.readers.distances import read_distances
-from aam_data.readers.faith_pd import read_faith_pd
+from aam_data.options.files import MetadataOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.distances.faith_pd import read_faith_pd
+from aam_data.readers.distances.matrix import read_distances
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.metadata import read_metadata
-from aam_data.readers.newick import read_newick
-from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.splits import Splits, read_splits
-from aam_train.predictions import Predictions, write_full, write_predictions
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.readers.newick.tree import read_newick
+from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.splits.splits import Splits, read_splits
+from aam_train.evaluation.predictions import Predictions, write_full, write_predictions
 
 from .broken_files.good_study import COUNTS, FEATURES, tree_text, write_hdf5_table
 
@@ -311,7 +311,7 @@ def test_splits(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------ embeddings and importance
 
-MODELS = Path(__file__).parents[1] / "packages" / "aam-train" / "tests" / "models"
+MODELS = Path(__file__).parents[1] / "packages" / "aam-train" / "tests" / "stored_models"
 
 
 @pytest.fixture(scope="module")

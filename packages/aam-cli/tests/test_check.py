@@ -10,8 +10,8 @@ import pytest
 
 from aam_cli.errors import run_program
 from aam_cli.main import cli
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
 
 Capture = pytest.CaptureFixture[str]
 

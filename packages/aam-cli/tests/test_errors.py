@@ -13,8 +13,8 @@ from aam_cli.command import message_options
 from aam_cli.errors import one_line, run_program
 from aam_data.errors import DataError
 from aam_models.errors import ModelError
-from aam_train.config_io import ConfigError
 from aam_train.errors import RunStopped, TrainError
+from aam_train.options.toml import ConfigError
 
 Capture = pytest.CaptureFixture[str]
 

@@ -14,9 +14,9 @@ import pytest
 from aam_cli import progress
 from aam_cli.errors import Program
 from aam_cli.progress import Progress
-from aam_data.readers.distances import read_distances
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.simulate.study import simulate_study, write_simulated_study
 
 
 class Terminal(io.StringIO):

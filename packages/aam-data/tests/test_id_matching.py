@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
-from aam_data.overlap import Overlap, Suggestion, check_missing, closest_transformation, overlap_of, refuse_disjoint
+from aam_data.id_matching import Overlap, Suggestion, check_missing, closest_transformation, overlap_of, refuse_disjoint
 
 FILE = Path("metadata.tsv")
 NAMES = st.lists(st.text("aB1.- 0_", min_size=1, max_size=5), max_size=8, unique=True)

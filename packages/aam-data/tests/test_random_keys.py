@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from aam_data.keys import generator, sample_key
+from aam_data.random_keys import generator, sample_key
 
 
 def test_a_key_gives_the_same_numbers_again() -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from aam_data.alphabet import AMBIGUOUS, PAD
 from aam_data.errors import DataError
-from aam_data.feature_sequences import kind_of_ids, sequences_of_features
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
 from aam_data.readers.fasta import read_sequences
 from aam_data.sequences import build_sequences
+from aam_data.study.feature_sequences import kind_of_ids, sequences_of_features
 
 DNA = st.text("ACGTRYKMSWBDHVN", min_size=1, max_size=60)
 LONG = ["ACGT" * 8, "ACGG" * 8, "TTTT" * 10]

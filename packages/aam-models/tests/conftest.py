@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.batch import Batch, Chunk, Group
+from aam_models.batch.batch import Batch, Chunk, Group
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import Alphabet, EncoderConfig
-from aam_models.encoder import Encoder
-from aam_models.masking import hidden_occurrences, masked_positions
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
+from aam_models.config.encoder import Alphabet, EncoderConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_train.data.masking import hidden_occurrences, masked_positions
 
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
 START, MASK = 5, 6

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from aam_models.attention_parity import LIMITS, attention_error, attention_is_right
+from aam_models.attention_check import LIMITS, attention_error, attention_is_right
 
 CPU = torch.device("cpu")
 REAL = F.scaled_dot_product_attention

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import (
+from aam_models.config.encoder import (
     PRESETS,
     Alphabet,
     EncoderConfig,
     ModelOptions,
     Size,
 )
+from aam_models.config.head import HeadOptions
+from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
-from aam_models.head_config import HeadOptions
-from aam_models.predictor_config import PredictorConfig
 
 
 def test_sizes_come_from_the_preset_unless_given() -> None:

@@ -10,9 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from aam_models.build import build_encoder
-from aam_models.conditioning_config import CategoryConfig, ConditioningConfig, FusionConfig
+from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, FusionConfig
+from aam_models.config.predictor import PredictorConfig
 from aam_models.flops import forward_flops
-from aam_models.predictor_config import PredictorConfig
 
 LENGTHS = (6, 9, 14)
 

@@ -10,7 +10,9 @@ import pytest
 import aam_models
 
 
-@pytest.mark.parametrize("module", ["aam_models", "aam_models.config", "aam_models.config_json", "aam_models.errors"])
+@pytest.mark.parametrize(
+    "module", ["aam_models", "aam_models.config.encoder", "aam_models.storage.config_json", "aam_models.errors"]
+)
 def test_configurations_are_read_without_torch_and_numpy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'numpy', 'safetensors'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

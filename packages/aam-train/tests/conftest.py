@@ -18,7 +18,7 @@ import pytest
 import torch
 from biom.table import Table
 
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -26,25 +26,25 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_data.selection import make_splits
-from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import Study, read_study
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_train import forest
-from aam_train.config import RunOptions, TransferOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.optimizer_config import OptimizerOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.splits.selection import make_splits
+from aam_data.study.study import Study, read_study
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_train.data.run_data import RunData, build_data
+from aam_train.evaluation import random_forest as forest
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData, build_data
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
 
 SIMULATION = SimulateOptions(samples=24, asvs=60, hosts=12, bases=40, depth=300, seed=3)
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 DEPTH = 100
-PROCESSES = Path(__file__).with_name("processes")
+PROCESSES = Path(__file__).parent / "parallel" / "processes"
 
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aam_data.check import Report
-    from aam_data.findings import Finding
+    from aam_data.checks.check import Report
+    from aam_data.checks.findings import Finding
 
 
 def lines(report: Report) -> list[str]:

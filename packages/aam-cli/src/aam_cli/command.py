@@ -14,7 +14,7 @@ from aam_cli.commands import COMMANDS
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.options import ConfigOption
-from aam_train.config_io import config_fields
+from aam_train.options.toml import config_fields
 
 RootT = TypeVar("RootT")
 

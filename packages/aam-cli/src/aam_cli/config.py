@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.config import (
+from aam_data.options.files import (
     CheckOptions,
     Common,
     MetadataOptions,
@@ -16,7 +16,7 @@ from aam_data.config import (
     TaxonomyOptions,
     UnifracOptions,
 )
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
 
 
 @dataclass(frozen=True)

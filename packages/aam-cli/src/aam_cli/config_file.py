@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from aam_train.config_io import ConfigError, build_config, config_fields, values_from_toml
+from aam_train.options.toml import ConfigError, build_config, config_fields, values_from_toml
 
 RootT = TypeVar("RootT")
 

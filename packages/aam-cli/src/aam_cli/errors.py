@@ -18,8 +18,8 @@ import click
 from aam_cli.stopping import stoppable
 from aam_data.errors import DataError, each_error
 from aam_models.errors import ModelError
-from aam_train.config_io import ConfigError
 from aam_train.errors import RunStopped, TrainError
+from aam_train.options.toml import ConfigError
 from aam_train.signals import exit_code_of
 
 USER_ERRORS = (ConfigError, ModelError, TrainError)

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from aam_train.config_io import ConfigField
+from aam_train.options.toml import ConfigField
 
 
 class ConfigOption(click.Option):

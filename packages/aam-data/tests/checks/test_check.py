@@ -10,8 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from aam_data.check import Report, check_study
-from aam_data.config import (
+from aam_data.checks.check import Report, check_study
+from aam_data.checks.findings import Finding
+from aam_data.errors import DataError as Error
+from aam_data.errors import DataErrors, Problems
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -19,10 +22,7 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_data.errors import DataError as Error
-from aam_data.errors import DataErrors, Problems
-from aam_data.findings import Finding
-from aam_data.study import read_study
+from aam_data.study.study import read_study
 
 ASVS = ["ACGT" * 10, "CCGT" * 10, "GCGT" * 10]
 SAMPLES = [f"s{number}" for number in range(1, 9)]

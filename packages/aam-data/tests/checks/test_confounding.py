@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from aam_data.confounding import association, explained_by
+from aam_data.checks.confounding import association, explained_by
 
 
 def test_means_of_other_samples_by_hand() -> None:

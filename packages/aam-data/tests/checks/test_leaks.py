@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from aam_data.config import MetadataOptions, SplitOptions, TableOptions, TargetOptions
-from aam_data.leaks import (
+from aam_data.checks.leaks import (
     Leak,
     SharedCommunities,
     SharedGroups,
@@ -23,16 +22,17 @@ from aam_data.leaks import (
     leak_notes,
     suspicious_columns,
 )
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.selection import make_splits, select_samples
+from aam_data.options.files import MetadataOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 from aam_data.sequences import build_sequences
-from aam_data.simulate import simulate_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.splits import Splits
-from aam_data.study import Study, read_study
+from aam_data.simulate.study import simulate_study
+from aam_data.splits.selection import make_splits, select_samples
+from aam_data.splits.splits import Splits
+from aam_data.study.study import Study, read_study
 from aam_data.table import CountTable, SampleCounts
 
-IBD = Path(__file__).parents[4] / "shared/data/ibd"
+IBD = Path(__file__).parents[5] / "shared/data/ibd"
 DEGREE_DAYS = TargetOptions(("degree_days",))
 STATUS = TargetOptions(("status",), classifier=True)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import braycurtis, jaccard
 
-from aam_data import near_duplicates
-from aam_data.config import MetadataOptions
-from aam_data.near_duplicates import find_twins
-from aam_data.readers.biom import read_table
-from aam_data.readers.metadata import read_metadata
+from aam_data.checks import near_duplicates
+from aam_data.checks.near_duplicates import find_twins
+from aam_data.options.files import MetadataOptions
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.metadata.metadata import read_metadata
 from aam_data.table import CountTable, SampleCounts, table_from_rows
 
-IBD = Path(__file__).parents[4] / "shared/data/ibd/table.biom"
+IBD = Path(__file__).parents[5] / "shared/data/ibd/table.biom"
 
 
 def table_of(counts: np.ndarray) -> CountTable:

@@ -8,13 +8,13 @@ import h5py
 import numpy as np
 import pytest
 
-from aam_data.config import PhylogenyOptions, TableOptions, UnifracOptions
 from aam_data.errors import DataError
-from aam_data.readers.newick import read_newick
-from aam_data.run_unifrac import run_unifrac
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import read_study
+from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.newick.tree import read_newick
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.study import read_study
+from aam_data.unifrac.command import run_unifrac
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aam_data.config import TargetOptions
-from aam_data.target_scale import TargetScale
+from aam_data.options.files import TargetOptions
+from aam_data.options.targets import TargetScale
 
 PLACE = ("location", "season")
 

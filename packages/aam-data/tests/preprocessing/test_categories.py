@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from aam_data.categories import CategoryCodec
-from aam_data.config import MetadataOptions
-from aam_data.covariates import CovariateScaler
 from aam_data.errors import DataError
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.transforms import ZScore
+from aam_data.options.files import MetadataOptions
+from aam_data.preprocessing.categories import CategoryCodec
+from aam_data.preprocessing.covariates import CovariateScaler
+from aam_data.preprocessing.transforms import ZScore
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 
 TABLE = """sample-id\tsite\tseason\tph\tage\tone\tempty
 s0\tb\twinter\t5.0\t20\t3\t

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aam_data.category_scales import CategoryScales
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.transforms import LogZScore, MinMax, ZScore, fit_transform
+from aam_data.options.files import MetadataOptions
+from aam_data.preprocessing.category_scales import CategoryScales
+from aam_data.preprocessing.transforms import LogZScore, MinMax, ZScore, fit_transform
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 
 UNIT = {"values": ["x"], "transform": {"kind": "minmax", "low": 0, "high": 1}}
 MakeMetadata = Callable[..., Metadata]

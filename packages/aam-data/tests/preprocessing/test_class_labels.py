@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.labels import ClassLabels, check_classes
+from aam_data.preprocessing.class_labels import ClassLabels, check_classes
 
 
 def texts(*values: str | None) -> np.ndarray:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aam_data.dataset import SampleDataset, cut_report
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier
+from aam_data.preprocessing.dataset import SampleDataset, cut_report
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.sequences import build_sequences
-from aam_data.study import Study
+from aam_data.study.study import Study
 from aam_data.table import table_from_triplets
 
 COUNTS = np.array(

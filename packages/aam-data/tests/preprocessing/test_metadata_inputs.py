@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from aam_data.categories import CategoryCodec
-from aam_data.category_config import CategoryOptions
-from aam_data.category_hierarchy import CategoryHierarchy
-from aam_data.category_weights import CategoryWeights
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
-from aam_data.metadata_inputs import MetadataInputs
-from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.options.files import MetadataOptions
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.preprocessing.categories import CategoryCodec
+from aam_data.preprocessing.category_hierarchy import CategoryHierarchy
+from aam_data.preprocessing.category_weights import CategoryWeights
+from aam_data.preprocessing.metadata_inputs import MetadataInputs
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 
 TABLE = """sample-id\tcity\tstate\tcountry\tph
 s0\tAustin\tTexas\tUSA\t5

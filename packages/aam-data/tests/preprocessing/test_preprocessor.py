@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.config import MetadataOptions, SampleOptions, TargetOptions
 from aam_data.errors import DataError
-from aam_data.fitted_target import FittedTarget, TargetSpec
-from aam_data.labels import ClassLabels
-from aam_data.preprocessor import Preprocessor
-from aam_data.readers.metadata import read_metadata
+from aam_data.options.files import MetadataOptions, SampleOptions, TargetOptions
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.target import FittedTarget, TargetSpec
+from aam_data.preprocessing.taxonomy import TaxonRanks
+from aam_data.preprocessing.transforms import MinMax, NoTransform, ZScore
+from aam_data.readers.metadata.metadata import read_metadata
 from aam_data.sequences import build_sequences
-from aam_data.study import Study
+from aam_data.study.study import Study
 from aam_data.table import table_from_triplets
-from aam_data.taxon_ranks import TaxonRanks
-from aam_data.transforms import MinMax, NoTransform, ZScore
 
 OPTIONS = SampleOptions(max_bp=120, token_limit=64)
 SETTLED = {"trim_length": 90, "rarefy_depth": 1000, "seed": 2**62}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from aam_data.errors import DataError
-from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough, shallow_report
 from aam_data.table import CountTable, SampleCounts, table_from_triplets
 
-IBD = Path(__file__).parents[4] / "shared/data/ibd/table.biom"
+IBD = Path(__file__).parents[5] / "shared/data/ibd/table.biom"
 
 
 def table_of(dense: np.ndarray, sample_ids: list[str] | None = None) -> CountTable:

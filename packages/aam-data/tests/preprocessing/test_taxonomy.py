@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.taxon_ranks import TaxonRanks, split_lineage
+from aam_data.preprocessing.taxonomy import TaxonRanks, split_lineage
 
 FILE = Path("taxonomy.tsv")
 TAXA = np.array(

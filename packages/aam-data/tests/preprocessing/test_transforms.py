@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from aam_data.errors import DataError
-from aam_data.transforms import (
+from aam_data.preprocessing.transforms import (
     TRANSFORMS,
     LogMinMax,
     LogZScore,

@@ -11,7 +11,7 @@ import skbio
 
 from aam_data.errors import DataError
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.qza import open_artifact
+from aam_data.readers.qiime2 import open_artifact
 
 
 @pytest.mark.parametrize(

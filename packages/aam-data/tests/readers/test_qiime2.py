@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.readers.qza import identify, open_artifact, read_content
-from aam_data.readers.zip_guard import open_zip
+from aam_data.readers.qiime2 import identify, open_artifact, read_content
+from aam_data.readers.safe.zip import open_zip
 
 Write = Callable[..., Path]
 TREE = ("Phylogeny[Rooted]",)

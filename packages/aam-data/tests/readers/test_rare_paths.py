@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
 
 COUNTS = np.array([[5, 0, 1], [0, 3, 9]])  # samples by features
 

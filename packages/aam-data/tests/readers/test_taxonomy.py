@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
 from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 
 BACTEROIDES = "k__Bacteria; p__Bacteroidetes; g__Bacteroides"

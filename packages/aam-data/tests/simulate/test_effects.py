@@ -9,8 +9,8 @@ from scipy.stats import chisquare, spearmanr
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 
-from aam_data.simulate import SimulatedStudy, simulate_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import SimulatedStudy, simulate_study
 
 
 def clade_logs(study: SimulatedStudy) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from biom import load_table
 
-from aam_data.config import MetadataOptions
-from aam_data.readers.metadata import read_metadata
-from aam_data.simulate import run_simulate, simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.files import MetadataOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.simulate.study import run_simulate, simulate_study, write_simulated_study
 
 
 @pytest.mark.parametrize(

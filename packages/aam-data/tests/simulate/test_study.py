@@ -14,12 +14,12 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 
 from aam_data.alphabet import encode
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
-from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.simulate_design import LOCATIONS
-from aam_data.simulate_tree import TRANSITION_BIAS, evolve_sequences, random_tree
-from aam_data.study import read_study
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.design import LOCATIONS
+from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.simulate.tree import TRANSITION_BIAS, evolve_sequences, random_tree
+from aam_data.study.study import read_study
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.calibration_split import with_calibration, without_calibration
 from aam_data.errors import DataError
-from aam_data.splits import Splits, read_splits
+from aam_data.splits.calibration_split import with_calibration, without_calibration
+from aam_data.splits.splits import Splits, read_splits
 
 IDS = [f"s{number:02}" for number in range(40)]
 GROUPS: dict[str, str | None] = {name: f"h{number // 4}" for number, name in enumerate(IDS)}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.config import SplitOptions
 from aam_data.errors import DataError
-from aam_data.id_lists import read_id_lists
+from aam_data.options.files import SplitOptions
+from aam_data.splits.id_lists import read_id_lists
 
 
 def options(folder: Path, train: bytes, val: bytes = b"s9") -> SplitOptions:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.model_selection import GroupShuffleSplit
 
-from aam_data.partition import partition
+from aam_data.splits.partition import partition
 
 SHARES = np.array([0.2, 0.1, 0.7])
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from aam_data.config import MetadataOptions, SplitOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import read_metadata
-from aam_data.splits import Splits, cross_validation, read_splits, split_samples
+from aam_data.options.files import MetadataOptions, SplitOptions
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.splits.splits import Splits, cross_validation, read_splits, split_samples
 
-IBD = Path(__file__).parents[4] / "shared/data/ibd/metadata.tsv"
+IBD = Path(__file__).parents[5] / "shared/data/ibd/metadata.tsv"
 IDS = [f"s{i:03}" for i in range(120)]
 HOSTS = [None if i % 40 == 39 else f"h{i % 17}" for i in range(120)]
 CLASSES = [("ill", "well", "well")[i % 3] for i in range(120)]

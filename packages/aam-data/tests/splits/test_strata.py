@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.config import MetadataOptions, SplitOptions, TargetOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.selection import make_splits
+from aam_data.options.files import MetadataOptions, SplitOptions, TargetOptions
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 from aam_data.sequences import build_sequences
-from aam_data.strata import group_codes, label_codes, quarters, strata_of
-from aam_data.study import Study
+from aam_data.splits.selection import make_splits
+from aam_data.splits.strata import group_codes, label_codes, quarters, strata_of
+from aam_data.study.study import Study
 from aam_data.table import table_from_triplets
 
-IBD = Path(__file__).parents[4] / "shared/data/ibd/metadata.tsv"
+IBD = Path(__file__).parents[5] / "shared/data/ibd/metadata.tsv"
 ROWS = np.arange(12)
 
 

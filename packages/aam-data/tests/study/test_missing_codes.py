@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.config import MetadataOptions, TargetOptions
-from aam_data.readers.metadata import read_metadata
-from aam_data.selection import target_notes
-from aam_data.sentinels import sentinels
+from aam_data.options.files import MetadataOptions, TargetOptions
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.splits.selection import target_notes
+from aam_data.study.missing_codes import sentinels
 
 NAN = float("nan")
 

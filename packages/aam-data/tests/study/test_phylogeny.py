@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.newick import NewickTree, parse_newick, read_newick
-from aam_data.readers.tip_names import TipNames
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tree import NewickTree, parse_newick, read_newick
 from aam_data.sequences import build_sequences
-from aam_data.simulate_tree import random_tree
+from aam_data.simulate.tree import random_tree
+from aam_data.study.phylogeny import Phylogeny
 
 
 def branches_by_tips(phylogeny: Phylogeny, names: np.ndarray) -> dict[frozenset[str], float]:

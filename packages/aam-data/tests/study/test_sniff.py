@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.errors import DataError
-from aam_data.file_kinds import kind_of_file
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import read_study
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.sniff import kind_of_file
+from aam_data.study.study import read_study
 
 ASV = "ACGTACGTACGTACGTACGTACGTACGTACGTACGT"
 TEXTS = {

@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.errors import DataError
-from aam_data.readers.newick import read_newick
-from aam_data.study import Study, read_study
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.readers.newick.tree import read_newick
+from aam_data.study.study import Study, read_study
 from aam_data.table import CountTable
 
 A, B, C, D = "ACGT" * 10, "CCGT" * 10, "GCGT" * 10, "TCGT" * 10

@@ -11,15 +11,15 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from aam_data.config import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
 from aam_data.errors import DataError
-from aam_data.rarefaction import Rarefier
-from aam_data.readers.distances import read_distances
-from aam_data.run_unifrac import run_unifrac
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import Study, read_study
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.study import Study, read_study
+from aam_data.unifrac.command import run_unifrac
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_needs_no_library_that_takes_long_to_import(folder: Path, tmp_path: Path
     code = """
 import sys
 from pathlib import Path
-from aam_data.config import TableOptions, UnifracOptions
-from aam_data.run_unifrac import run_unifrac
+from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.unifrac.command import run_unifrac
 folder, output = map(Path, sys.argv[1:3])
 run_unifrac(TableOptions(folder / "table.biom"), UnifracOptions(folder / "tree.nwk", output))
 print(sorted({"pandas", "sklearn", "torch", "matplotlib"} & sys.modules.keys()))
@@ -108,9 +108,9 @@ print(sorted({"pandas", "sklearn", "torch", "matplotlib"} & sys.modules.keys()))
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
-from aam_data import unfinished_file
-from aam_data.config import TableOptions, UnifracOptions
-from aam_data.run_unifrac import run_unifrac
+from aam_data.writers import resumable as unfinished_file
+from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.unifrac.command import run_unifrac
 unfinished_file.SECONDS_BETWEEN_MARKS = 0.0
 folder, output = map(Path, sys.argv[1:3])
 def stop(share):

@@ -8,17 +8,17 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from aam_data.config import UnifracMetric
 from aam_data.errors import DataError
-from aam_data.pair_targets import MatrixTargets, PairTargets, TreeTargets
-from aam_data.phylogeny import Phylogeny
-from aam_data.rarefaction import Rarefier
-from aam_data.readers.distances import DistanceMatrix
+from aam_data.options.files import UnifracMetric
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.readers.distances.matrix import DistanceMatrix
 from aam_data.sequences import build_sequences
-from aam_data.simulate import simulate_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.simulate.study import simulate_study
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, TreeTargets
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 
 @pytest.fixture(scope="module")

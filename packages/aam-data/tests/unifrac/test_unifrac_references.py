@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from biom.table import Table
 
-from aam_data.config import PhylogenyOptions, TableOptions, UnifracMetric
-from aam_data.readers.distances import DistanceMatrix, read_distances
-from aam_data.study import read_study
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric
+from aam_data.readers.distances.matrix import DistanceMatrix, read_distances
+from aam_data.study.study import read_study
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 from .unifrac_cases import (
     as_phylogeny,

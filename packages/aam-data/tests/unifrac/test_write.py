@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import skbio
 
-from aam_data.distance_files import check_distance_suffix, write_distances, write_faith_pd
 from aam_data.errors import DataError
-from aam_data.readers.distances import read_distances
-from aam_data.unifrac import Block
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.unifrac.unifrac import Block
+from aam_data.unifrac.write import check_distance_suffix, write_distances, write_faith_pd
 
 
 def matrix(n: int) -> tuple[np.ndarray, np.ndarray]:

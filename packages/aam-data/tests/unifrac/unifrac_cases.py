@@ -11,10 +11,10 @@ import skbio
 from scipy.sparse import csr_matrix
 from skbio.diversity import alpha_diversity, beta_diversity
 
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.biom import read_table
-from aam_data.readers.newick import parse_newick, read_newick
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.newick.tree import parse_newick, read_newick
 from aam_data.sequences import build_sequences
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable, SampleCounts
 
 SHAPES = ("ladder", "star", "binary", "polytomies", "long root path")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.output_files import check_output, replacing
+from aam_data.writers.atomic import check_output, replacing
 
 
 def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> None:

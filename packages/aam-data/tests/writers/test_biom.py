@@ -10,10 +10,10 @@ import pytest
 from biom import Table, load_table
 from scipy.sparse import csc_matrix, csr_matrix, random_array
 
-from aam_data import biom_writer
-from aam_data.biom_writer import BiomWriter
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
 from aam_data.table import SampleCounts
+from aam_data.writers import biom as biom_writer
+from aam_data.writers.biom import BiomWriter
 
 SAMPLES, FEATURES = 57, 23
 

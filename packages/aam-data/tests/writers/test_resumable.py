@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from aam_data import unfinished_file
 from aam_data.errors import DataError
-from aam_data.unfinished_file import unfinished
+from aam_data.writers import resumable as unfinished_file
+from aam_data.writers.resumable import unfinished
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_survives_kill_9(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from aam_data import unfinished_file
+from aam_data.writers import resumable as unfinished_file
 unfinished_file.SECONDS_BETWEEN_MARKS = 0.0
 with unfinished_file.unfinished(Path({str(tmp_path / "out.txt")!r}), "key", lambda path: path.write_text("")) as file:
     file.path.write_text("0")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
-from aam_models.conditioning.conditions import Conditioning
-from aam_models.config import EncoderConfig
-from aam_models.encoder import Encoder
-from aam_models.fusion.build import build_fusion
-from aam_models.heads.quantiles import AscendingQuantiles
-from aam_models.heads.registry import build_head
-from aam_models.output_link import OutputLink
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.conditioning.conditions import Conditioning
+from aam_models.predictor.fusion.registry import build_fusion
+from aam_models.predictor.heads.quantiles import AscendingQuantiles
+from aam_models.predictor.heads.registry import build_head
+from aam_models.predictor.output_link import OutputLink
+from aam_models.predictor.predictor import Predictor
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from torch import nn
 
-from aam_models.abundance import ConcatenatedAbundance
-from aam_models.batch import Batch
-from aam_models.encoder import Encoder
-from aam_models.fusion.cross_attention import CrossAttentionFusion
-from aam_models.fusion.perceiver import PerceiverFusion
-from aam_models.predictor import Predictor
+from aam_models.batch.batch import Batch
+from aam_models.encoder.abundance import ConcatenatedAbundance
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.fusion.cross_attention import CrossAttentionFusion
+from aam_models.predictor.fusion.perceiver import PerceiverFusion
+from aam_models.predictor.predictor import Predictor
 
 
 class ForwardFlops(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.distance_head import DistanceHead
+from aam_models.encoder.distance_head import DistanceHead
 from aam_models.errors import ModelError
 
 WIDTH = 5

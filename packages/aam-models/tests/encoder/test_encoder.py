@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from aam_models.batch import AsvOutput, Batch, Chunk
+from aam_models.batch.batch import AsvOutput, Batch, Chunk
 from aam_models.build import build_encoder
 
 LENGTHS = (6, 9, 14)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.pooling import AttentionPooling
+from aam_models.encoder.pooling import AttentionPooling
 
 ROWS, POSITIONS, WIDTH, HEADS = 4, 6, 12, 3
 

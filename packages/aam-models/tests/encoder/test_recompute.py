@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from aam_models.recomputed_inputs import gelu_linear, norm_linear
-from aam_models.transformer import Block
+from aam_models.encoder.recompute import gelu_linear, norm_linear
+from aam_models.encoder.transformer import Block
 
 ROWS, POSITIONS, WIDTH, OUT = 3, 5, 8, 6
 Map = Callable[[Tensor], Tensor]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aam_models.abundance import ModulatedAbundance, standardized_log_abundance
-from aam_models.sample_encoder import SizeEmbedding
-from aam_models.slots import from_slots, sample_sums, to_slots
+from aam_models.batch.layout import from_slots, sample_sums, to_slots
+from aam_models.encoder.abundance import ModulatedAbundance, standardized_log_abundance
+from aam_models.encoder.sample_encoder import SizeEmbedding
 
 LENGTHS = (6, 9, 14)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aam_models.transformer import Block, Transformer
+from aam_models.encoder.transformer import Block, Transformer
 
 ROWS, POSITIONS, WIDTH, HEADS = 4, 7, 12, 3
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from aam_models.encoder.value_head import ValueHead
 from aam_models.errors import ModelError
-from aam_models.value_head import ValueHead
 
 VALUES = torch.tensor([3.0, 10.0, torch.nan, 7.5, 4.25], dtype=torch.float64)
 

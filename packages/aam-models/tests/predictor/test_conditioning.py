@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
 from aam_models.build import build_predictor
-from aam_models.conditioning.category_embedding import CategoryEmbedding
-from aam_models.conditioning_config import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
-from aam_models.config import EncoderConfig
+from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
-from aam_models.folders import new_folder
-from aam_models.fusion.cross_attention import CrossAttentionFusion
-from aam_models.model_folder import load_model, save_model
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
+from aam_models.predictor.conditioning.category_embedding import CategoryEmbedding
+from aam_models.predictor.fusion.cross_attention import CrossAttentionFusion
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.folders import new_folder
+from aam_models.storage.model_folder import load_model, save_model
 
 KINDS = ("concat", "add", "gmu", "cross-attention", "perceiver")
 CITY = CategoryConfig(5, parent=1, parent_codes=(0, 1, 1, 2, 0))  # codes 1 and 2 in state 1, 3 in state 2, 4 unknown

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam_models.build import build_predictor
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import CategoryConfig, ConditioningConfig
-from aam_models.config import EncoderConfig
+from aam_models.config.conditioning import CategoryConfig, ConditioningConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.output_link import LinkConfig
+from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
-from aam_models.heads.film import FilmHead
-from aam_models.heads.mixture import MixtureHead
-from aam_models.heads.mlp import MlpHead
-from aam_models.heads.quantiles import AscendingQuantiles
-from aam_models.heads.registry import build_head
-from aam_models.heads.residual import ResidualHead
-from aam_models.link_config import LinkConfig
-from aam_models.predictor_config import PredictorConfig
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.heads.film import FilmHead
+from aam_models.predictor.heads.mixture import MixtureHead
+from aam_models.predictor.heads.mlp import MlpHead
+from aam_models.predictor.heads.quantiles import AscendingQuantiles
+from aam_models.predictor.heads.registry import build_head
+from aam_models.predictor.heads.residual import ResidualHead
 
 B, D, E, W = 9, 6, 4, 3
 CATEGORIES = ConditioningConfig((CategoryConfig(4, fused=False), CategoryConfig(3, fused=False)), embed_dim=E)

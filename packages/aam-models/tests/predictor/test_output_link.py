@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.conditioning.conditions import Conditions
+from aam_models.config.output_link import LinkConfig, OutputOptions
 from aam_models.errors import ModelError
-from aam_models.link_config import LinkConfig, OutputOptions
-from aam_models.output_link import Bounds, CategoryScale, Floor, LearnedScale, OutputLink
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.output_link import Bounds, CategoryScale, Floor, LearnedScale, OutputLink
 
 WIDTHS = (2, 1)
 CODES = torch.tensor([[0, 1], [1, 2], [2, 0], [1, 1]])

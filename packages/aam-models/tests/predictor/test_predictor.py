@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from aam_models.build import build_predictor
-from aam_models.config import EncoderConfig
-from aam_models.predictor_config import PredictorConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
 
 LENGTHS = (6, 9, 14)
 

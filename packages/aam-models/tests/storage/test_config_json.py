@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from aam_models.config import EncoderConfig
-from aam_models.config_json import config_from_json, config_to_json, strict_json
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
-from aam_models.predictor_config import PredictorConfig
+from aam_models.storage.config_json import config_from_json, config_to_json, strict_json
 
 Content = dict[str, Any]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from aam_models.errors import ModelError
-from aam_models.folders import MANIFEST, new_folder, sha256, verify_folder, write_pointer
+from aam_models.storage.folders import MANIFEST, new_folder, sha256, verify_folder, write_pointer
 
 FILES = {"a.json": b'{"x": 1}\n', "b.bin": bytes(range(256)), "empty": b""}
 
@@ -76,7 +76,7 @@ def test_nothing_is_left_behind_by_an_exception(error: type[BaseException], tmp_
 
 def test_a_killed_writer_leaves_no_folder_but_a_hidden_leftover(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, signal; from aam_models.folders import new_folder\n"
+        "import os, pathlib, signal; from aam_models.storage.folders import new_folder\n"
         f"with new_folder(pathlib.Path({str(tmp_path / 'model')!r})) as temporary:\n"
         "    (temporary / 'half').write_text('written')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -16,14 +16,22 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import EncoderConfig
-from aam_models.config_json import config_to_json
-from aam_models.encoder import Encoder
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
 from aam_models.errors import ModelError
-from aam_models.folders import new_folder
-from aam_models.model_folder import CONFIG, WEIGHTS, load_model, load_weights, read_config, read_tensors, save_model
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.config_json import config_to_json
+from aam_models.storage.folders import new_folder
+from aam_models.storage.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    load_model,
+    load_weights,
+    read_config,
+    read_tensors,
+    save_model,
+)
 
 Tensors = dict[str, Tensor]
 

@@ -1,6 +1,6 @@
 """Pretraining, training and prediction of Attention All Microbes.
 
-The settings and errors are here, each program is in its own module: ``from aam_train.run_train import run_train``.
+The settings and errors are here, each program is in its own module: ``from aam_train.recipes.train import run_train``.
 Names are imported when they are first used, so that reading options does not import torch.
 """
 
@@ -10,21 +10,21 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "DemoConfig": "experiment",
-    "DemoOptions": "config",
-    "OptimizerOptions": "optimizer_config",
-    "PredictConfig": "experiment",
-    "PredictOptions": "config",
-    "PretrainConfig": "experiment",
-    "PretrainObjective": "objective_config",
-    "RunOptions": "config",
+    "DemoConfig": "options.recipe_configs",
+    "DemoOptions": "options.run",
+    "OptimizerOptions": "options.optimizer",
+    "PredictConfig": "options.recipe_configs",
+    "PredictOptions": "options.run",
+    "PretrainConfig": "options.recipe_configs",
+    "PretrainObjective": "options.objective",
+    "RunOptions": "options.run",
     "RunStopped": "errors",
-    "TrainConfig": "experiment",
+    "TrainConfig": "options.recipe_configs",
     "TrainError": "errors",
-    "TrainObjective": "objective_config",
-    "TransferOptions": "config",
-    "config_from_toml": "config_io",
-    "config_to_toml": "config_io",
+    "TrainObjective": "options.objective",
+    "TransferOptions": "options.run",
+    "config_from_toml": "options.toml",
+    "config_to_toml": "options.toml",
     "read_records": "reporting.jsonl",
 }
 

@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aam_data.output_files import replacing
-from aam_models.config_json import strict_json
+from aam_data.writers.atomic import replacing
 from aam_models.errors import ModelError
+from aam_models.storage.config_json import strict_json
 
 RecordT = TypeVar("RecordT")
 

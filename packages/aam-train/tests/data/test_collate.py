@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aam_data import alphabet
-from aam_data.dataset import Sample
-from aam_data.keys import sample_key
+from aam_data.preprocessing.dataset import Sample
+from aam_data.random_keys import sample_key
 from aam_data.sequences import build_sequences
-from aam_data.study import Study
+from aam_data.study.study import Study
 from aam_data.table import CountTable, SampleCounts
-from aam_models.batch import Batch, Group
-from aam_models.masking import hidden_occurrences, masked_positions
-from aam_models.padding import SPARED, pad
-from aam_train.collate import COMMON, SHORTEST_IN_CHUNK, Collator, Masking, cut_chunks
+from aam_models.batch.batch import Batch, Group
+from aam_models.batch.padding import SPARED, pad
+from aam_train.data.collate import COMMON, SHORTEST_IN_CHUNK, Collator, Masking, cut_chunks
+from aam_train.data.masking import hidden_occurrences, masked_positions
 
 MAX_BP = 25
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}

@@ -15,15 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_data.config import SampleOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier
-from aam_data.study import Study
-from aam_models.batch import Batch
-from aam_train.collate import Masking
+from aam_data.options.files import SampleOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.study.study import Study
+from aam_models.batch.batch import Batch
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
+from aam_train.data.run_data import build_maker
 from aam_train.errors import TrainError
-from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
-from aam_train.run_data import build_maker
 
 BOTH = Masking(0.15, 0.15)
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aam_models.masking import hidden_occurrences, masked_positions, mix
+from aam_train.data.masking import hidden_occurrences, masked_positions, mix
 
 RANDOM = np.random.default_rng(0)
 KEYS = RANDOM.integers(0, 2**64, 60, dtype=np.uint64)

@@ -14,7 +14,7 @@ ON_GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 BLOCK, TIMES, PAGE = 40 * 2**20, 5, 4096
 CHILD = f"""
 import ctypes, json, resource
-from aam_train.malloc import keep_freed_memory
+from aam_train.device.malloc import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 libc.memset.argtypes, libc.malloc.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t], [ctypes.c_size_t]

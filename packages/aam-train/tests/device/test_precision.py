@@ -7,23 +7,23 @@ import math
 import pytest
 import torch
 
-from aam_models.batch import AsvOutput
+from aam_models.batch.batch import AsvOutput
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions
-from aam_models.outputs import EVERYTHING
-from aam_models.predictor_config import PredictorConfig
-from aam_train.architecture import new_encoder_config
-from aam_train.calibration import calibrate_encoder
-from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
-from aam_train.compute import Compute, Update, build_compute, compute_settings, prepare_model
-from aam_train.compute_config import ComputeOptions
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.predictor import PredictorConfig
+from aam_models.requested import EVERYTHING
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import RunData
+from aam_train.device.precision import Compute, Update, build_compute, compute_settings, prepare_model
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.loading import BatchRequest
+from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses
-from aam_train.objective import Objective, Weights
+from aam_train.options.compute import ComputeOptions
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData
-from aam_train.step import Step
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.head_initialization import calibrate_encoder
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
 WEIGHTS = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from aam_models.attention_parity import attention_error
-from aam_train.compute import Compute, compute_settings, trusted_attention
-from aam_train.compute_config import ComputeOptions
+from aam_models.attention_check import attention_error
+from aam_train.device.precision import Compute, compute_settings, trusted_attention
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_pretrain import run_pretrain
 
 CPU = torch.device("cpu")
 REAL = F.scaled_dot_product_attention

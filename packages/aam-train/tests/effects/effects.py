@@ -13,30 +13,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam_data.categories import CategoryCodec
-from aam_data.category_hierarchy import CategoryHierarchy
-from aam_data.fitted_target import FittedTarget, TargetSpec
-from aam_data.labels import ClassLabels
-from aam_data.metadata_inputs import MetadataInputs
-from aam_data.preprocessor import Preprocessor
-from aam_data.transforms import NoTransform
+from aam_data.preprocessing.categories import CategoryCodec
+from aam_data.preprocessing.category_hierarchy import CategoryHierarchy
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.metadata_inputs import MetadataInputs
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.target import FittedTarget, TargetSpec
+from aam_data.preprocessing.transforms import NoTransform
 from aam_models.build import build_predictor
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_models.predictor import Predictor
-from aam_train.architecture import conditioning_config, new_encoder_config, predictor_config
-from aam_train.calibration import start_at_prior
-from aam_train.class_weights import class_weights
-from aam_train.losses.balance import balance_loss
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.predictor import Predictor
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.losses.class_weights import class_weights
+from aam_train.losses.expert_balance import balance_loss
+from aam_train.losses.objective import Weights
+from aam_train.losses.output_layout import TargetShapes
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
-from aam_train.objective import Weights
-from aam_train.objective_config import TrainObjective
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.target_shapes import TargetShapes
+from aam_train.options.objective import TrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.setup.architecture import conditioning_config, new_encoder_config, predictor_config
+from aam_train.setup.head_initialization import start_at_prior
 
 WIDTH, CATEGORIES = 16, ("coast", "hill", "plain", "valley")
 

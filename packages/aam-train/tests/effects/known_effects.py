@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import MetadataOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
-from aam_models.config import ModelOptions
-from aam_train.config import PredictOptions, RunOptions, TransferOptions
-from aam_train.experiment import PredictConfig, TrainConfig
-from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
-from aam_train.predictions import write_table
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_data.options.files import MetadataOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.evaluation.predictions import write_table
+from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.options.recipe_configs import PredictConfig, TrainConfig
+from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
 
 READS, PER_CLADE, BASES = 400, 6, 32
 CLADES = ("ACACACAC", "GTTGTTGG")

@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_train.config import RunOptions, TransferOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_data.options.files import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 
 STUDY = SimulateOptions(samples=240, asvs=80, hosts=120, bases=40, depth=400, seed=3)
 SIZE = ModelOptions("tiny", embedding_dim=32, attention_heads=2, attention_layers=1)

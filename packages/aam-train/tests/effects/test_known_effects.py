@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aam_models.link_config import OutputOptions
-from aam_train.objective_config import TrainObjective
+from aam_models.config.output_link import OutputOptions
+from aam_train.options.objective import TrainObjective
 
 from .effects import (
     Settings,

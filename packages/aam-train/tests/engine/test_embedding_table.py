@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.config import SampleOptions
-from aam_models.model_folder import WEIGHTS
-from aam_train import embedding_table
-from aam_train.config import TransferOptions
-from aam_train.embedding_table import EmbeddingTable, Place, place_of
+from aam_data.options.files import SampleOptions
+from aam_models.storage.model_folder import WEIGHTS
+from aam_train.device.available_memory import room
+from aam_train.engine import embedding_table
+from aam_train.engine.embedding_table import EmbeddingTable, Place, place_of
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.room import room
-from aam_train.run_train import run_train
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import TransferOptions
+from aam_train.recipes.train import run_train
 
 CPU = torch.device("cpu")
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_models.encoder import Encoder
-from aam_models.outputs import EVERYTHING
-from aam_train.architecture import new_encoder_config
-from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
-from aam_train.loading import TrainingPlan
-from aam_train.objective import Objective, Weights
-from aam_train.run_data import RunData
-from aam_train.step import Step
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.encoder import Encoder
+from aam_models.requested import EVERYTHING
+from aam_train.data.collate import Masking
+from aam_train.data.loading import TrainingPlan
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective, Weights
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.head_initialization import calibrate_encoder
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 MASKING = Masking(0.15, 0.15)

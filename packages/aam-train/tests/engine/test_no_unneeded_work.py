@@ -14,32 +14,32 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aam_data.config import SampleOptions, TableOptions
-from aam_data.dataset import SampleDataset
-from aam_data.rarefaction import Rarefier
-from aam_data.study import Study
-from aam_models.asv_encoder import AsvEncoder
-from aam_models.batch import Batch
+from aam_data.options.files import SampleOptions, TableOptions
+from aam_data.preprocessing.dataset import SampleDataset
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.study.study import Study
+from aam_models.batch.batch import Batch
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_models.outputs import EMBEDDINGS, EVERYTHING, Outputs
-from aam_models.predictor import Predictor
-from aam_models.value_head import ValueHead
-from aam_train.architecture import new_encoder_config
-from aam_train.collate import Masking
-from aam_train.config import EmbedOptions, PredictOptions, TransferOptions
-from aam_train.experiment import EmbedConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.inference import run_passes
-from aam_train.loading import BatchRequest
-from aam_train.model_records import read_preprocessor
-from aam_train.objective import Objective, Weights
+from aam_models.config.encoder import ModelOptions
+from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_models.encoder.value_head import ValueHead
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import EMBEDDINGS, EVERYTHING, Outputs
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import RunData, build_data
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_passes
+from aam_train.evaluation.validation import EncoderValidator
+from aam_train.losses.objective import Objective, Weights
+from aam_train.options.recipe_configs import EmbedConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import EmbedOptions, PredictOptions, TransferOptions
+from aam_train.recipes.embed import run_embed
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData, build_data
-from aam_train.run_embed import run_embed
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
-from aam_train.step import Step
-from aam_train.validation import EncoderValidator
+from aam_train.runs.records import read_preprocessor
+from aam_train.setup.architecture import new_encoder_config
 
 ALL = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)

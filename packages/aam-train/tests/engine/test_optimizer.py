@@ -7,9 +7,9 @@ import copy
 import pytest
 import torch
 
-from aam_train.compute import Update
-from aam_train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.device.precision import Update
+from aam_train.engine.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors
+from aam_train.options.optimizer import OptimizerOptions
 
 KINDS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.schedules import PlateauState, build_schedule, warmup_steps, watch
+from aam_train.engine.schedules import PlateauState, build_schedule, warmup_steps, watch
+from aam_train.options.optimizer import OptimizerOptions
 
 LR = 0.5
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from aam_train.coverage import Coverage, coverage_lines, coverages, write_coverage
-from aam_train.metrics import interval_metrics
-from aam_train.predictions import Predictions, pool_predictions, write_full
+from aam_train.evaluation.interval_coverage import Coverage, coverage_lines, coverages, write_coverage
+from aam_train.evaluation.metrics import interval_metrics
+from aam_train.evaluation.predictions import Predictions, pool_predictions, write_full
 
 TRUTH = np.array([[0.0, 5.0], [1.0, 6.0], [2.0, np.nan], [9.0, 8.0], [np.nan, 1.0]])
 PART = np.array(["test", "test", "test", "validation", "train"], dtype=object)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from aam_data.fitted_target import FittedTarget, TargetSpec
-from aam_data.labels import ClassLabels
-from aam_data.preprocessor import Preprocessor
-from aam_data.transforms import MinMax, NoTransform
-from aam_train.metrics import (
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.target import FittedTarget, TargetSpec
+from aam_data.preprocessing.transforms import MinMax, NoTransform
+from aam_train.evaluation.metrics import (
     HIGHER_IS_BETTER,
     classification_metrics,
     mean_absolute_error,
@@ -22,8 +22,8 @@ from aam_train.metrics import (
     pearson,
     regression_metrics,
 )
-from aam_train.objective_config import EncoderMetric
-from aam_train.validation import probabilities, sample_for_pairs, target_metrics
+from aam_train.evaluation.validation import probabilities, sample_for_pairs, target_metrics
+from aam_train.options.objective import EncoderMetric
 
 
 def preprocessor_of(*targets: FittedTarget) -> Preprocessor:

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.fitted_target import FittedTarget, TargetSpec
-from aam_data.labels import ClassLabels
-from aam_data.preprocessor import Preprocessor
-from aam_data.transforms import MinMax, NoTransform
-from aam_train.predictions import Predictions, make_predictions, pool_predictions, write_full, write_predictions
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.target import FittedTarget, TargetSpec
+from aam_data.preprocessing.transforms import MinMax, NoTransform
+from aam_train.evaluation.predictions import (
+    Predictions,
+    make_predictions,
+    pool_predictions,
+    write_full,
+    write_predictions,
+)
 
 IDS = np.array(["S1", "S 2"], dtype=object)
 

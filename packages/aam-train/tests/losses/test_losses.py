@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_data.dataset import Sample
-from aam_data.study import Study
-from aam_models.batch import Batch
-from aam_models.distance_head import DistanceHead
-from aam_train.collate import Collator, Masking
+from aam_data.preprocessing.dataset import Sample
+from aam_data.study.study import Study
+from aam_models.batch.batch import Batch
+from aam_models.encoder.distance_head import DistanceHead
+from aam_train.data.collate import Collator, Masking
+from aam_train.losses.distance_loss import count_pairs, own_pairs, pair_indices, pair_loss
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
-from aam_train.losses.pairs import count_pairs, own_pairs, pair_indices, pair_loss
-from aam_train.losses.values import count_hidden, count_known, hidden_count_loss, squared_errors
+from aam_train.losses.value_losses import count_hidden, count_known, hidden_count_loss, squared_errors
 
 NAN = math.nan
 

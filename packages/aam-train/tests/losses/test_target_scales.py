@@ -12,24 +12,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aam_data.config import (
+from aam_data.errors import DataError
+from aam_data.options.files import (
     MetadataOptions,
     SampleOptions,
     SplitOptions,
     TableOptions,
     TargetOptions,
 )
-from aam_data.errors import DataError
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_models.folders import new_folder
-from aam_models.head_config import HeadOptions
-from aam_train.config import PredictOptions
-from aam_train.config_io import config_from_toml, config_to_toml
-from aam_train.describe import describe
-from aam_train.experiment import PredictConfig, TrainConfig
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_models.config.head import HeadOptions
+from aam_models.storage.folders import new_folder
+from aam_train.options.recipe_configs import PredictConfig, TrainConfig
+from aam_train.options.run import PredictOptions
+from aam_train.options.toml import config_from_toml, config_to_toml
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
+from aam_train.show.show import describe
 
 MakeConfig = Callable[..., TrainConfig]
 

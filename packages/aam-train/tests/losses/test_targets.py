@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_train.losses.balance import balance_loss
+from aam_train.losses.expert_balance import balance_loss
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
 
 NAN = math.nan

@@ -16,40 +16,40 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aam_models.batch import Chunk, Group
+from aam_models.batch.batch import Chunk, Group
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_train.architecture import new_encoder_config
-from aam_train.budget.batching import Batching
-from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part, _deal
-from aam_train.budget.model import MemoryModel, Size, expected_model, size_of, size_of_batch
-from aam_train.budget.probe import probing
-from aam_train.budget.search import largest
-from aam_train.checkpoint import LAST
-from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
-from aam_train.compute import Compute
-from aam_train.compute_config import ComputeOptions
-from aam_train.describe_run import describe_run
-from aam_train.device_memory import peak, reset_peak
-from aam_train.embedding_table import EmbeddingTable
+from aam_models.config.encoder import ModelOptions
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
+from aam_train.data.loading import BatchRequest, TrainingPlan
+from aam_train.data.run_data import RunData
+from aam_train.device.available_memory import host_bounds, room
+from aam_train.device.malloc import return_freed_memory
+from aam_train.device.memory import peak, reset_peak
+from aam_train.device.precision import Compute
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig
-from aam_train.json_files import read_json_object
-from aam_train.loading import BatchRequest, TrainingPlan
-from aam_train.malloc import return_freed_memory
-from aam_train.memory import MeasuredStep, MemoryProfile, build_update
-from aam_train.memory_config import MemoryOptions
-from aam_train.model_records import read_training
-from aam_train.objective import Objective, Weights
-from aam_train.objective_config import PretrainObjective
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.parallel.shares import cut
+from aam_train.files import read_json_object
+from aam_train.losses.objective import Objective, Weights
+from aam_train.memory.batch_plan import Batching
+from aam_train.memory.cost_model import MemoryModel, Size, expected_model, size_of, size_of_batch
+from aam_train.memory.probe import probing
+from aam_train.memory.profile import MeasuredStep, MemoryProfile, build_update
+from aam_train.memory.search import largest
+from aam_train.memory.splitting import EvenCutting, MemoryCutting, Part, _deal
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.objective import PretrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.parallel.sharded_map import cut
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.jsonl import read_records
-from aam_train.room import host_bounds, room
-from aam_train.run_data import RunData
-from aam_train.run_pretrain import run_pretrain
-from aam_train.step import Step
+from aam_train.runs.checkpoints import LAST
+from aam_train.runs.records import read_training
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.show.run import describe_run
 
 MASKING = Masking(0.15, 0.15)
 WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
@@ -269,9 +269,9 @@ def test_the_peak_is_that_since_the_last_reset() -> None:
 ROOM = """
 import resource
 import torch
-from aam_train.room import room
-from aam_train.device_memory import of_process
-from aam_train.gradients import is_out_of_memory
+from aam_train.device.available_memory import room
+from aam_train.device.memory import of_process
+from aam_train.engine.gradients import is_out_of_memory
 cpu = torch.device("cpu")
 free = room(cpu, 1.0)
 cap = 2 * of_process("VmData") + 500_000_000

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from aam_train.compute_config import ComputeOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.memory import MemoryProfile, suggestions
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.memory.profile import MemoryProfile, suggestions
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 
 CPU = torch.device("cpu")
 PHASES = ["model creation", "transfer", "forward", "backward", "optimizer step"]

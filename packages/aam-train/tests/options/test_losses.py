@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aam_train.class_weights import class_weights
-from aam_train.loss_config import LossSettings, check_class_weights
-from aam_train.objective_config import TrainObjective
+from aam_train.losses.class_weights import class_weights
+from aam_train.options.losses import LossSettings, check_class_weights
+from aam_train.options.objective import TrainObjective
 
 COLUMNS = ("age", "bmi", "1")
 

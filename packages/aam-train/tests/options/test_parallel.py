@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_train.collate import Masking
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_train.data.collate import Masking
+from aam_train.data.loading import TrainingPlan, default_workers
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig
-from aam_train.loading import TrainingPlan, default_workers
-from aam_train.parallel.compat import bounds, check_version
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
 from aam_train.parallel.environment import Place, find_place, refuse_unasked, speaks
-from aam_train.parallel.join import device_of
 from aam_train.parallel.launch import number_of_processes
-from aam_train.parallel_config import ParallelOptions
-from aam_train.run_inputs import read_run_inputs, read_search_inputs
+from aam_train.parallel.process_group import device_of
+from aam_train.parallel.torch_compat import bounds, check_version
+from aam_train.recipes.inputs import read_run_inputs, read_search_inputs
 
 SLURM = {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "4"}
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "node1",

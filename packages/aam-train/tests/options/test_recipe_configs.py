@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -17,12 +17,12 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_models.config import ModelOptions
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import DemoOptions, PredictOptions, RunOptions, TransferOptions
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import DemoOptions, PredictOptions, RunOptions, TransferOptions
 
 OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
 FRACTIONS = TableOptions(Path("table.biom"), relative_abundance=True)

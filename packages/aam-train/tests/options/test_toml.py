@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from aam_train.config_io import (
+from aam_train.options.toml import (
     ConfigError,
     build_config,
     config_fields,
@@ -153,7 +153,7 @@ def test_all_problems_of_a_file_at_once() -> None:
 
 def test_reading_options_imports_no_library() -> None:
     code = (
-        "import sys; import aam_train.config_io;"
+        "import sys; import aam_train.options.toml;"
         "print(sorted({'torch', 'numpy', 'pandas', 'tomli_w', 'aam_models'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

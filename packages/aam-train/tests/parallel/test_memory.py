@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from aam_train.checkpoint import LAST
-from aam_train.config_io import config_to_toml
-from aam_train.json_files import read_json_object
+from aam_train.files import read_json_object
+from aam_train.options.toml import config_to_toml
 from aam_train.reporting.jsonl import read_records
+from aam_train.runs.checkpoints import LAST
 
 Configs = Callable[..., Any]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
 
 Run = Callable[..., list[str]]
 SCRIPTS = Path(__file__).with_name("processes")

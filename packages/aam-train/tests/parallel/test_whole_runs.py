@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from aam_data.category_config import CategoryOptions
-from aam_models.head_config import HeadOptions
-from aam_train.config_io import config_to_toml
-from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.head import HeadOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.toml import config_to_toml
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
 
 Configs = Callable[..., Any]
 Run = Callable[..., list[str]]

@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 import torch
 
-from aam_train import run_pretrain as pretraining
-from aam_train.compute_config import ComputeOptions
 from aam_train.errors import RunStopped
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.labels import label, labelled, recorded
-from aam_train.profile_kinds import kind_of
-from aam_train.profiling import Profile, lines, operations, phase_times, window
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.profiling.profile import Profile, lines, operations, phase_times, window
+from aam_train.profiling.profile_kinds import kind_of
+from aam_train.profiling.ranges import label, labelled, recorded
+from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters, StepRecord
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
 
 CPU = torch.device("cpu")
 PROFILED = ComputeOptions(profile=True)

@@ -12,30 +12,30 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions
-from aam_models.predictor_config import PredictorConfig
-from aam_train.architecture import new_encoder_config
-from aam_train.collate import Masking
-from aam_train.compute import Update
-from aam_train.config import TransferOptions
-from aam_train.device_memory import peak
-from aam_train.embedding_table import EmbeddingTable
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.gradients import gradients
-from aam_train.loading import BatchRequest
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.predictor import PredictorConfig
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import RunData
+from aam_train.device.memory import peak
+from aam_train.device.peak_flops import known_peak, measured_flops, peak_of
+from aam_train.device.precision import Update
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses
-from aam_train.objective import Objective, Weights
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.peak import known_peak, measured_flops, peak_of
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import TransferOptions
+from aam_train.profiling.throughput import Work, work_of
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_data import RunData
-from aam_train.run_train import run_train
-from aam_train.step import Step
-from aam_train.throughput import Work, work_of
-from aam_train.untaught import freeze_untaught
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.freezing import freeze_untaught
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=32, attention_heads=2, attention_layers=2)
 WEIGHTS = Weights(faith_pd=1.0, nucleotides=1.0, counts=1.0)

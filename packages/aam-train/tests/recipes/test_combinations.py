@@ -18,31 +18,31 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import MetadataOptions, TargetOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.study import Study
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.folders import new_folder
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_models.model_folder import load_model, save_model
-from aam_models.outputs import PREDICTION
-from aam_train.compute import Update
-from aam_train.embedding_table import EmbeddingTable
-from aam_train.experiment import TrainConfig
-from aam_train.gradients import gradients
-from aam_train.inference import run_samples
-from aam_train.loading import BatchRequest
-from aam_train.objective_config import TrainObjective
-from aam_train.optim import build_optimizer
+from aam_data.options.files import MetadataOptions, TargetOptions
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.study.study import Study
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_models.requested import PREDICTION
+from aam_models.storage.folders import new_folder
+from aam_models.storage.model_folder import load_model, save_model
+from aam_train.data.loading import BatchRequest
+from aam_train.device.precision import Update
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_samples
+from aam_train.evaluation.predictions import make_predictions
+from aam_train.options.objective import TrainObjective
+from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.strategy import Single
-from aam_train.predictions import make_predictions
-from aam_train.prepared import Prepared
+from aam_train.recipes.train import prepare_train, splits_of
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_train import prepare_train, splits_of
+from aam_train.setup.training_setup import Prepared
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 
 LOCATION, SEASON = ("location",), ("season",)
 HEADS: dict[str, dict[str, Any]] = {

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from aam_data.config import SampleOptions
-from aam_data.simulate_config import SimulateOptions
-from aam_train import run_demo as demo
-from aam_train.config import DemoOptions
+from aam_data.options.files import SampleOptions
+from aam_data.options.simulate import SimulateOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import DemoConfig
+from aam_train.options.recipe_configs import DemoConfig
+from aam_train.options.run import DemoOptions
+from aam_train.recipes import demo
 
 
 def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aam_data.config import MetadataOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_train.config import EvaluateOptions, PredictOptions, TransferOptions
-from aam_train.describe import describe
+from aam_data.options.files import MetadataOptions, TableOptions, TargetOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import EvaluateConfig, PredictConfig, TrainConfig
-from aam_train.model_records import read_preprocessor, read_training
-from aam_train.objective_config import TrainObjective
-from aam_train.run_evaluate import run_evaluate
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_train.options.objective import TrainObjective
+from aam_train.options.recipe_configs import EvaluateConfig, PredictConfig, TrainConfig
+from aam_train.options.run import EvaluateOptions, PredictOptions, TransferOptions
+from aam_train.recipes.evaluate import run_evaluate
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
+from aam_train.runs.records import read_preprocessor, read_training
+from aam_train.show.show import describe
 
 Make = Callable[..., TrainConfig]
 QUANTILES = TrainObjective("quantile", quantiles=(0.1, 0.3, 0.5, 0.7, 0.9), conformal=True, calibration_size=0.3)

@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions
 from aam_data.errors import DataError
-from aam_data.rarefaction import Rarefier
-from aam_data.readers.distances import read_distances
-from aam_data.splits import read_splits
-from aam_data.study import Study
-from aam_models.model_folder import load_model
-from aam_train.config import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.readers.distances.matrix import read_distances
+from aam_data.splits.splits import read_splits
+from aam_data.study.study import Study
+from aam_models.storage.model_folder import load_model
 from aam_train.errors import TrainError
-from aam_train.experiment import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
-from aam_train.forest import relative_abundances
-from aam_train.run_baseline import run_baseline
-from aam_train.run_embed import run_embed
-from aam_train.run_evaluate import run_evaluate
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_train.evaluation.random_forest import relative_abundances
+from aam_train.options.recipe_configs import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
+from aam_train.options.run import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
+from aam_train.recipes.embed import run_embed
+from aam_train.recipes.evaluate import run_evaluate
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.random_forest import run_baseline
+from aam_train.recipes.train import run_train
 
 Run = tuple[Any, Path]
 Configs = Callable[..., Any]
@@ -251,7 +251,7 @@ def test_classes_of_a_forest(class_run: Run, files: Path, tmp_path: Path) -> Non
 
 
 def test_the_forest_needs_no_torch() -> None:
-    code = "import sys, aam_train.run_baseline; assert 'torch' not in sys.modules"
+    code = "import sys, aam_train.recipes.random_forest; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -13,38 +13,45 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
-from aam_data.selection import make_splits
-from aam_data.study import Study, read_study
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_models.model_folder import load_model
-from aam_models.predictor import Predictor
-from aam_train.collate import Masking
-from aam_train.config import EmbedOptions, EvaluateOptions, PredictOptions, TransferOptions
-from aam_train.describe import describe
+from aam_data.options.files import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.splits.selection import make_splits
+from aam_data.study.study import Study, read_study
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.model_folder import load_model
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import build_data
+from aam_train.engine.optimizer import build_optimizer, set_rate
 from aam_train.errors import TrainError
-from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
-from aam_train.loading import BatchRequest
+from aam_train.losses.objective import Objective, Term, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses
-from aam_train.model_records import read_preprocessor
-from aam_train.objective import Objective, Term, Weights
-from aam_train.optim import build_optimizer, set_rate
-from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
-from aam_train.parallel.parts import PartTensors, write_index, write_part
+from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
+from aam_train.options.run import EmbedOptions, EvaluateOptions, PredictOptions, TransferOptions
 from aam_train.parallel.strategy import Single
+from aam_train.recipes.embed import run_embed
+from aam_train.recipes.evaluate import run_evaluate
+from aam_train.recipes.lr_find import run_lr_find
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import prepare_first_split, run_train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import build_data
-from aam_train.run_embed import run_embed
-from aam_train.run_evaluate import run_evaluate
-from aam_train.run_folder import check_run
-from aam_train.run_lr_find import run_lr_find
-from aam_train.run_predict import run_predict
-from aam_train.run_train import prepare_first_split, run_train
+from aam_train.runs.folder import check_run
+from aam_train.runs.records import read_preprocessor
+from aam_train.runs.sharded_checkpoint import PartTensors, write_index, write_part
+from aam_train.show.show import describe
 from aam_train.signals import StopFlag
 
 Configs = Callable[..., Any]

@@ -12,44 +12,44 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.config import (
+from aam_data.errors import DataError
+from aam_data.options.files import (
     PhylogenyOptions,
     SampleOptions,
     TableOptions,
     TaxonomyOptions,
     UnifracOptions,
 )
-from aam_data.errors import DataError
-from aam_data.readers.distances import open_distances
-from aam_data.run_unifrac import run_unifrac
-from aam_data.selection import make_splits
-from aam_data.splits import read_splits
-from aam_data.study import Study
-from aam_data.unifrac import unifrac_distances
+from aam_data.readers.distances.matrix import open_distances
+from aam_data.splits.selection import make_splits
+from aam_data.splits.splits import read_splits
+from aam_data.study.study import Study
+from aam_data.unifrac.command import run_unifrac
+from aam_data.unifrac.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_models.model_folder import read_config, read_weights
-from aam_train.architecture import new_encoder_config, predictor_config
-from aam_train.collate import Masking
-from aam_train.config import PredictOptions
-from aam_train.describe import describe
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_models.storage.model_folder import read_config, read_weights
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import RunData, build_data
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig
-from aam_train.frozen import fill_caches
-from aam_train.loading import BatchRequest
+from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.output_layout import TargetShapes
 from aam_train.losses.targets import NumberLoss, NumberLosses
-from aam_train.model_records import read_preprocessor, read_training
-from aam_train.objective import Objective, Weights
-from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
+from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
+from aam_train.options.recipe_configs import PredictConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData, build_data
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
-from aam_train.step import Step
-from aam_train.target_shapes import TargetShapes
+from aam_train.runs.records import read_preprocessor, read_training
+from aam_train.setup.architecture import new_encoder_config, predictor_config
+from aam_train.setup.frozen import fill_caches
+from aam_train.show.show import describe
 
 Configs = Callable[..., Any]
 NO_BASES = PretrainObjective(nuc_penalty=0.0, count_penalty=0.0)

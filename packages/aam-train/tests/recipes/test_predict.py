@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aam_data.config import MetadataOptions, SampleOptions, TableOptions, TargetOptions
 from aam_data.errors import DataError
-from aam_data.simulate import SimulatedStudy, simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import Study
+from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
+from aam_data.study.study import Study
 from aam_models.errors import ModelError
-from aam_train.config import PredictOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.run_predict import run_predict
-from aam_train.run_train import run_train
+from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.train import run_train
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -14,22 +14,29 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, UnifracOptions
 from aam_data.errors import DataError
-from aam_data.run_unifrac import run_unifrac
-from aam_data.simulate import SimulatedStudy, write_simulated_study
-from aam_data.splits import read_splits
-from aam_data.study import Study
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.options.files import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    UnifracOptions,
+)
+from aam_data.simulate.study import SimulatedStudy, write_simulated_study
+from aam_data.splits.splits import read_splits
+from aam_data.study.study import Study
+from aam_data.unifrac.command import run_unifrac
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 from aam_models.errors import ModelError
-from aam_models.folders import verify_folder
-from aam_models.model_folder import read_config
-from aam_train.config_io import config_from_toml
+from aam_models.storage.folders import verify_folder
+from aam_models.storage.model_folder import read_config
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig
-from aam_train.objective_config import PretrainObjective
+from aam_train.options.objective import PretrainObjective
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.toml import config_from_toml
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
 
 Configs = Callable[..., Any]
 
@@ -94,7 +101,7 @@ def test_the_checkpoints(encoder_run: tuple[PretrainConfig, Path], files: Path) 
 
 def test_the_constants_beside_the_results(encoder_run: tuple[PretrainConfig, Path], study: Study) -> None:
     """Predicting the training mean, computed here from the tree and the fixed draw."""
-    from aam_data.rarefaction import Rarefier
+    from aam_data.preprocessing.rarefaction import Rarefier
 
     _, run = encoder_run
     results = json.loads((run / "report" / "results.json").read_text())
@@ -219,7 +226,7 @@ def test_one_validation_sample_has_no_pairs(
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
     again = run_pretrain(changed(config, "run", resume_from="auto", epochs=3), quiet=True)
     assert len([r for r in read_records(again / "metrics.jsonl") if r["kind"] == "epoch"]) == 3
-    from aam_train.model_records import read_training
+    from aam_train.runs.records import read_training
 
     assert math.isnan(read_training(run / "checkpoints" / "best").validation["val_loss"])
 

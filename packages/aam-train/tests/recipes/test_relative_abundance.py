@@ -10,14 +10,14 @@ import biom
 import h5py
 import pytest
 
-from aam_data.config import MetadataOptions, SampleOptions, SplitOptions, TableOptions
 from aam_data.errors import DataError
-from aam_train.config import PredictOptions
+from aam_data.options.files import MetadataOptions, SampleOptions, SplitOptions, TableOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 
 
 @pytest.fixture(scope="module")

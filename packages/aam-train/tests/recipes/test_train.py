@@ -19,24 +19,31 @@ from scipy.sparse import csr_array
 from sklearn import metrics as sk
 from sklearn.ensemble import RandomForestRegressor
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.checks.leaks import leak_notes
 from aam_data.errors import DataError
-from aam_data.leaks import leak_notes
-from aam_data.rarefaction import Rarefier
-from aam_data.selection import make_splits
-from aam_data.splits import read_splits
-from aam_data.study import Study
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_train.config import TransferOptions
-from aam_train.config_io import config_from_toml
+from aam_data.options.files import (
+    MetadataOptions,
+    PhylogenyOptions,
+    SampleOptions,
+    SplitOptions,
+    TableOptions,
+    TargetOptions,
+)
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.splits.selection import make_splits
+from aam_data.splits.splits import read_splits
+from aam_data.study.study import Study
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.objective_config import TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.options.objective import TrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import TransferOptions
+from aam_train.options.toml import config_from_toml
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_train import run_train
-from aam_train.transfer import OPTIONAL_PARTS
+from aam_train.setup.transfer import OPTIONAL_PARTS
 
 Configs = Callable[..., Any]
 
@@ -179,7 +186,7 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
     assert all(
         np.array_equal(before[name.removeprefix("encoder.")], after[name]) for name in after if "encoder" in name
     )
-    monkeypatch.setattr("aam_train.run_train.fill_caches", lambda step, data, batch_size: None)
+    monkeypatch.setattr("aam_train.recipes.train.fill_caches", lambda step, data, batch_size: None)
     computed = run_train(config("computed"), quiet=True)
     for one, other in zip(
         rows_of(cached / "predictions_full.tsv"), rows_of(computed / "predictions_full.tsv"), strict=True

@@ -17,10 +17,7 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aam_train.reporting import console as console_module
-from aam_train.reporting.console import ConsoleReporter
-from aam_train.reporting.jsonl import JsonlReporter, read_records
-from aam_train.reporting.plots import (
+from aam_train.evaluation.plots import (
     MOST_NAMED_CLASSES,
     plot_comparison,
     plot_confusion,
@@ -28,6 +25,9 @@ from aam_train.reporting.plots import (
     plot_demo,
     plot_scatter,
 )
+from aam_train.reporting import console as console_module
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.jsonl import JsonlReporter, read_records
 from aam_train.reporting.records import EpochRecord, Reporters, StepRecord
 from aam_train.reporting.tensorboard import TensorBoardReporter
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aam_train.checkpoint import Checkpoints, checkpoint_name, model_folder, run_folder_of
 from aam_train.errors import TrainError
+from aam_train.runs.checkpoints import Checkpoints, checkpoint_name, model_folder, run_folder_of
 
 
 def publish(checkpoints: Checkpoints, *steps: int) -> None:

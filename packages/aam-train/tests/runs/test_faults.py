@@ -20,20 +20,20 @@ from typing import Any
 import pytest
 import torch
 
-from aam_data.config import TableOptions
+from aam_data.options.files import TableOptions
 from aam_models.errors import ModelError
-from aam_train import run_pretrain as pretraining
-from aam_train.checkpoint import Checkpoints
-from aam_train.config import PredictOptions
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter, read_records
 from aam_train.reporting.records import StepRecord
 from aam_train.reporting.tensorboard import TensorBoardReporter
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.runs.checkpoints import Checkpoints
 
 Configs = Callable[..., Any]
 FILES = ("README.md", "config.json", "manifest.json", "model.safetensors", "preprocessor.json", "train_state.json",

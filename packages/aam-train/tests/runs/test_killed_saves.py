@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from aam_train import run_pretrain as pretraining
-from aam_train.checkpoint import Checkpoints
 from aam_train.errors import RunStopped
-from aam_train.experiment import PretrainConfig
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import StepRecord
-from aam_train.run_pretrain import run_pretrain
+from aam_train.runs.checkpoints import Checkpoints
 
 OPERATIONS = ("fsync", "rename", "replace", "mkdir", "symlink", "unlink", "rmdir")
 Configs = Callable[..., Any]

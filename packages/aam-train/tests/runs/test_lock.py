@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from aam_train.errors import RunStopped, TrainError
-from aam_train.experiment import PretrainConfig
-from aam_train.run_lock import LOCK, Holder, locked, record_start
-from aam_train.run_pretrain import run_pretrain
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.runs.lock import LOCK, Holder, locked, record_start
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from aam_train.errors import TrainError
-from aam_train.run_lock import locked
+from aam_train.runs.lock import locked
 try:
     with locked(Path(sys.argv[1])):
         print("held", flush=True)

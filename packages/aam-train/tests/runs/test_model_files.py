@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from aam_models.errors import ModelError
-from aam_train.config import RunOptions
-from aam_train.describe import describe
 from aam_train.errors import TrainError
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.json_files import json_line, read_json_object, read_record, write_json
-from aam_train.model_records import TrainingRecord
-from aam_train.run_folder import check_run
-from aam_train.trainer import Progress
+from aam_train.files import json_line, read_json_object, read_record, write_json
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.options.run import RunOptions
+from aam_train.runs.folder import check_run
+from aam_train.runs.records import TrainingRecord
+from aam_train.show.show import describe
+from aam_train.training.trainer import Progress
 
 
 def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:

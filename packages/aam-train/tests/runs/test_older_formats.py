@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.config import MetadataOptions, TableOptions
-from aam_data.rarefaction import Rarefier
-from aam_data.study import read_study
-from aam_models.folders import verify_folder
-from aam_models.model_folder import load_model
-from aam_models.outputs import EMBEDDINGS
-from aam_train.config import PredictOptions
-from aam_train.experiment import PredictConfig
-from aam_train.inference import run_samples
-from aam_train.model_records import read_preprocessor, read_training
-from aam_train.run_data import build_maker
-from aam_train.run_predict import run_predict
-from aam_train.step import Step
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.study.study import read_study
+from aam_models.requested import EMBEDDINGS
+from aam_models.storage.folders import verify_folder
+from aam_models.storage.model_folder import load_model
+from aam_train.data.run_data import build_maker
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_samples
+from aam_train.options.recipe_configs import PredictConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.runs.records import read_preprocessor, read_training
 
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parents[1] / "stored_models"
 VERSIONS = sorted(folder.name for folder in MODELS.iterdir() if folder.is_dir() and folder.name.startswith("v"))
 
 

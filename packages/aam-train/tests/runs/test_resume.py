@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from aam_data.category_config import CategoryOptions
-from aam_models.conditioning_config import ConditioningOptions
-from aam_train import run_pretrain as pretraining
-from aam_train import run_train as training
-from aam_train.checkpoint import Checkpoints
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.conditioning import ConditioningOptions
 from aam_train.errors import RunStopped, TrainError
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.optimizer_config import CategoryOptimizerOptions
+from aam_train.options.optimizer import CategoryOptimizerOptions
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes import train as training
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import StepRecord
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.runs.checkpoints import Checkpoints
 
 TIMES = {
     "seconds",

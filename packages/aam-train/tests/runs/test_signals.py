@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from aam_train.checkpoint import Checkpoints
-from aam_train.config_io import config_to_toml
 from aam_train.errors import RunStopped
-from aam_train.experiment import PretrainConfig
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.toml import config_to_toml
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_pretrain import run_pretrain
+from aam_train.runs.checkpoints import Checkpoints
 from aam_train.signals import Interrupted, StopFlag, exit_code_of
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from aam_train.config_io import config_from_toml
+from aam_train.options.toml import config_from_toml
 from aam_train.errors import RunStopped
-from aam_train.experiment import PretrainConfig
-from aam_train.run_pretrain import run_pretrain
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.recipes.pretrain import run_pretrain
 
 try:
     run_pretrain(config_from_toml(Path(sys.argv[1]).read_text(), PretrainConfig))

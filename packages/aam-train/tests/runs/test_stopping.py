@@ -13,16 +13,16 @@ import torch
 from safetensors.numpy import load_file
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from aam_data.config import TableOptions
-from aam_models.sample_encoder import SampleEncoder
-from aam_train.checkpoint import Checkpoints
-from aam_train.config import PredictOptions
+from aam_data.options.files import TableOptions
+from aam_models.encoder.sample_encoder import SampleEncoder
 from aam_train.errors import RunStopped
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.runs.checkpoints import Checkpoints
 from aam_train.signals import Interrupted
 
 Configs = Callable[..., Any]

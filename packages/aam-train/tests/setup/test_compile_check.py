@@ -18,28 +18,28 @@ import torch
 from safetensors.torch import load_file
 
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions
-from aam_models.predictor_config import PredictorConfig
-from aam_models.transformer import Transformer
-from aam_train import run_pretrain as pretraining
-from aam_train.architecture import new_encoder_config
-from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
-from aam_train.compiled_check import keep_compiled_if_right
-from aam_train.compute import Compute, prepare_model
-from aam_train.compute_config import ComputeOptions
-from aam_train.config_io import config_to_toml
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.transformer import Transformer
+from aam_train.data.collate import Masking
+from aam_train.data.loading import BatchRequest, TrainingPlan
+from aam_train.data.run_data import RunData
+from aam_train.device.precision import Compute, prepare_model
+from aam_train.engine.step import Step
 from aam_train.errors import RunStopped
-from aam_train.experiment import PretrainConfig
-from aam_train.loading import BatchRequest, TrainingPlan
+from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses
-from aam_train.objective import Objective, Weights
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.toml import config_to_toml
+from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes.pretrain import run_pretrain
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters, StepRecord
-from aam_train.run_data import RunData
-from aam_train.run_pretrain import run_pretrain
-from aam_train.step import Step
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.head_initialization import calibrate_encoder
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
 WEIGHTS = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aam_data.config import TableOptions, UnifracOptions
-from aam_data.run_unifrac import run_unifrac
-from aam_data.simulate import SimulatedStudy
-from aam_data.study import Study
-from aam_train.describe import describe
+from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.simulate.study import SimulatedStudy
+from aam_data.study.study import Study
+from aam_data.unifrac.command import run_unifrac
 from aam_train.errors import TrainError
-from aam_train.json_files import read_json_object
+from aam_train.files import read_json_object
+from aam_train.show.show import describe
 
 Run = tuple[Any, Path]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -24,27 +23,28 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_data.rarefaction import Rarefier
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_data.study import read_study
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_models.model_folder import load_model
-from aam_models.outputs import EMBEDDINGS
-from aam_train.config import PredictOptions, RunOptions, TransferOptions
-from aam_train.experiment import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.inference import run_samples
-from aam_train.model_records import read_preprocessor
-from aam_train.objective_config import TrainObjective
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.run_data import build_maker
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
-from aam_train.step import Step
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_data.study.study import read_study
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_models.requested import EMBEDDINGS
+from aam_models.storage.model_folder import load_model
+from aam_train.data.run_data import build_maker
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_samples
+from aam_train.options.objective import TrainObjective
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
+from aam_train.runs.records import read_preprocessor
 
 HERE = Path(__file__).resolve().parent
 TABLE, METADATA = HERE / "table.tsv", HERE / "metadata.tsv"

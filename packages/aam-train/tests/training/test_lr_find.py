@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from aam_train.errors import RunStopped, TrainError
-from aam_train.lr_finder import HIGHEST, LOWEST, running_means, suggest
-from aam_train.run_lr_find import run_lr_find
+from aam_train.recipes.lr_find import run_lr_find
 from aam_train.signals import StopFlag
+from aam_train.training.lr_finder import HIGHEST, LOWEST, running_means, suggest
 
 Configs = Callable[..., Any]
 

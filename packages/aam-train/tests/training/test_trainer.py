@@ -11,26 +11,26 @@ import pytest
 import torch
 
 from aam_models.build import build_encoder
-from aam_models.config import ModelOptions
-from aam_train.architecture import new_encoder_config
-from aam_train.budget.model import MemoryModel
-from aam_train.calibration import calibrate_encoder
-from aam_train.collate import Masking
-from aam_train.compute import Compute, Update
-from aam_train.config import RunOptions
+from aam_models.config.encoder import ModelOptions
+from aam_train.data.collate import Masking
+from aam_train.data.loading import TrainingPlan
+from aam_train.data.run_data import RunData
+from aam_train.device.precision import Compute, Update
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.schedules import build_schedule
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.loading import TrainingPlan
-from aam_train.objective import Objective, Weights
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.progress import Progress
+from aam_train.evaluation.validation import Validator
+from aam_train.losses.objective import Objective, Weights
+from aam_train.memory.cost_model import MemoryModel
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.run import RunOptions
 from aam_train.reporting.records import EpochRecord, StepRecord
-from aam_train.run_data import RunData
-from aam_train.schedules import build_schedule
+from aam_train.runs.state import Progress
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.head_initialization import calibrate_encoder
 from aam_train.signals import StopFlag
-from aam_train.step import Step
-from aam_train.trainer import Keeper, Trainer
-from aam_train.validation import Validator
+from aam_train.training.trainer import Keeper, Trainer
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1)
 Make = Callable[..., "Run"]

@@ -17,7 +17,7 @@ def command(config: CheckConfig, program: Program) -> int:
     something would be refused. Give --metadata-column and --group-column to have targets and groups checked too.
     """
     from aam_cli.check_report import errors, lines
-    from aam_data.check import check_study
+    from aam_data.checks.check import check_study
 
     report = check_study(
         config.table,

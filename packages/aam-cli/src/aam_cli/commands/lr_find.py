@@ -7,7 +7,7 @@ import click
 from aam_cli.command import config_command
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
-from aam_train.experiment import PretrainConfig, TrainConfig
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 
 
 @config_command("pretrain", PretrainConfig, "Search with the settings of `aam pretrain`.")
@@ -32,9 +32,9 @@ command = click.Group(
 
 
 def _search(config: PretrainConfig | TrainConfig, program: Program) -> None:
-    from aam_train.run_inputs import read_search_inputs
+    from aam_train.recipes.inputs import read_search_inputs
 
     study = read_search_inputs(config)
-    from aam_train.run_lr_find import run_lr_find  # imports torch
+    from aam_train.recipes.lr_find import run_lr_find  # imports torch
 
     program.say(f"wrote {run_lr_find(config, study, quiet=program.quiet)}")

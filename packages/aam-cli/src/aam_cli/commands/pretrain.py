@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aam_cli.command import config_command
 from aam_cli.errors import Program
-from aam_train.experiment import PretrainConfig
+from aam_train.options.recipe_configs import PretrainConfig
 
 
 @config_command("pretrain", PretrainConfig)
@@ -13,10 +13,12 @@ def command(config: PretrainConfig, program: Program) -> None:
     abundances. Metadata are used for --group-column alone.
     """
     from aam_train.parallel.environment import speaks
-    from aam_train.run_inputs import read_run_inputs
+    from aam_train.recipes.inputs import read_run_inputs
 
     inputs = read_run_inputs(config)
-    from aam_train.run_pretrain import run_pretrain  # imports torch: two seconds that a wrong path need not wait for
+    from aam_train.recipes.pretrain import (
+        run_pretrain,  # imports torch: two seconds that a wrong path need not wait for
+    )
 
     path = run_pretrain(config, inputs, quiet=program.quiet)
     if speaks(config.parallel):

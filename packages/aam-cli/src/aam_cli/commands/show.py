@@ -20,7 +20,7 @@ taxonomy, distances, Faith's PD, splits, predictions, embeddings, importance, me
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
 def command(program: Program, as_json: bool, path: Path) -> None:
-    from aam_train.describe import describe
+    from aam_train.show.show import describe
 
     rows = describe(path)
     if as_json:

@@ -18,7 +18,7 @@ def command(config: SimulateConfig, program: Program) -> None:
     """Clades of the tree rise and fall with an environment that the metadata describe; truth.json says how.
     The same options give the same study. A million samples take minutes.
     """
-    from aam_data.simulate import run_simulate
+    from aam_data.simulate.study import run_simulate
 
     directory = config.output.output_dir
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

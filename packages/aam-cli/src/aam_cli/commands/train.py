@@ -5,7 +5,7 @@ from __future__ import annotations
 from aam_cli.categorical_help import categorical_help
 from aam_cli.command import config_command
 from aam_cli.errors import Program
-from aam_train.experiment import TrainConfig
+from aam_train.options.recipe_configs import TrainConfig
 
 
 @config_command("train", TrainConfig, None, categorical_help())
@@ -14,10 +14,10 @@ def command(config: TrainConfig, program: Program) -> None:
     The held-out samples are predicted beside a random forest and a constant.
     """
     from aam_train.parallel.environment import speaks
-    from aam_train.run_inputs import read_run_inputs
+    from aam_train.recipes.inputs import read_run_inputs
 
     inputs = read_run_inputs(config)
-    from aam_train.run_train import run_train  # imports torch: two seconds that a wrong path need not wait for
+    from aam_train.recipes.train import run_train  # imports torch: two seconds that a wrong path need not wait for
 
     path = run_train(config, inputs, quiet=program.quiet)
     if speaks(config.parallel):

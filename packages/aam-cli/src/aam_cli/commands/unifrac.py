@@ -15,7 +15,7 @@ def command(config: UnifracConfig, program: Program) -> None:
     """Unweighted UniFrac is what pretraining learns. Samples without a read on the tree are left out. The same command
     continues an interrupted matrix.
     """
-    from aam_data.run_unifrac import run_unifrac
+    from aam_data.unifrac.command import run_unifrac
 
     progress = Progress(program, config.unifrac.unifrac_metric)
     try:

@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.config import (
+from aam_data.checks.findings import Finding
+from aam_data.checks.leaks import leak_notes
+from aam_data.errors import DataError, Problems, first_few
+from aam_data.id_matching import Overlap, overlap_of
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -21,19 +25,15 @@ from aam_data.config import (
     TargetOptions,
     TaxonomyOptions,
 )
-from aam_data.dataset import SampleDataset, cut_report
-from aam_data.errors import DataError, Problems, first_few
-from aam_data.feature_sequences import kind_of_ids
-from aam_data.findings import Finding
-from aam_data.inspection import Inspection, inspect_study
-from aam_data.leaks import leak_notes
-from aam_data.overlap import Overlap, overlap_of
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import FIXED_DRAW, Rarefier
-from aam_data.readers.metadata import Metadata
-from aam_data.selection import DEFAULT_MAX_BP, default_depth, make_splits, select_samples, small_parts
-from aam_data.splits import Splits
-from aam_data.study import Study, study_of
+from aam_data.preprocessing.dataset import SampleDataset, cut_report
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
+from aam_data.readers.metadata.metadata import Metadata
+from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, make_splits, select_samples, small_parts
+from aam_data.splits.splits import Splits
+from aam_data.study.feature_sequences import kind_of_ids
+from aam_data.study.load import Inspection, inspect_study
+from aam_data.study.study import Study, study_of
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 _KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}

@@ -13,14 +13,14 @@ from typing import Literal
 
 import numpy as np
 
-from aam_data.config import TargetOptions
-from aam_data.confounding import FEWEST_SAMPLES, Association, association, explained_by
+from aam_data.checks.confounding import FEWEST_SAMPLES, Association, association, explained_by
+from aam_data.checks.near_duplicates import MOST_BRAY_CURTIS, TwinSearch, find_twins
 from aam_data.errors import first_few
-from aam_data.near_duplicates import MOST_BRAY_CURTIS, TwinSearch, find_twins
-from aam_data.readers.metadata import Metadata
-from aam_data.splits import Splits
-from aam_data.strata import group_codes, label_codes
-from aam_data.study import Study
+from aam_data.options.files import TargetOptions
+from aam_data.readers.metadata.metadata import Metadata
+from aam_data.splits.splits import Splits
+from aam_data.splits.strata import group_codes, label_codes
+from aam_data.study.study import Study
 
 MOST_EXPLAINED = 0.5  # of a target by a column: half of its variance, or of the errors of guessing
 LEAST_ASSOCIATION = 0.6  # of a target with the number of reads: rank correlation, or AUC 0.8

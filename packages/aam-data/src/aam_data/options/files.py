@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from aam_data.target_scale import TargetScale, target_scale
+from aam_data.options.targets import TargetScale, target_scale
 
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]

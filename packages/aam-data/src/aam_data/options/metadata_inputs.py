@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from aam_data.target_scale import split_columns
+from aam_data.options.targets import split_columns
 
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]

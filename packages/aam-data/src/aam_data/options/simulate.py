@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.config import Common
+from aam_data.options.files import Common
 
 
 def _require(condition: bool, message: str) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
-from aam_data.strict_json import strict_fields
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 UNKNOWN = 0  # missing, or not among the training samples
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from aam_data.categories import UNKNOWN, CategoryCodec
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.strict_json import strict_fields
+from aam_data.preprocessing.categories import UNKNOWN, CategoryCodec
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 
 @dataclass(frozen=True)

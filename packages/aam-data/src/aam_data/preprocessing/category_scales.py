@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
-from aam_data.strict_json import strict_fields
-from aam_data.transforms import TRANSFORMS, TargetTransform, transform_from_dict, transform_to_dict
+from aam_data.preprocessing.transforms import TRANSFORMS, TargetTransform, transform_from_dict, transform_to_dict
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 FEWEST = 10  # training samples of a category: the standard deviation of 10 normal values is known to about 24 %
 LEAST_SPREAD = 1e-3  # of the range of all training values; a narrower category would blow up every difference in it

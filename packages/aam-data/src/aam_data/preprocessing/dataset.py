@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from aam_data.keys import Purpose, generator, sample_key
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.random_keys import Purpose, generator, sample_key
 
 if TYPE_CHECKING:
-    from aam_data.study import Study
+    from aam_data.study.study import Study
 
 _DRAWN_AT_ONCE = 4096  # samples
 

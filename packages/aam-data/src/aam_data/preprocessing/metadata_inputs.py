@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from aam_data.categories import CategoryCodec
-from aam_data.category_hierarchy import CategoryHierarchy
-from aam_data.covariates import CovariateScaler
-from aam_data.strict_json import strict_fields
+from aam_data.checked_json import strict_fields
+from aam_data.preprocessing.categories import CategoryCodec
+from aam_data.preprocessing.category_hierarchy import CategoryHierarchy
+from aam_data.preprocessing.covariates import CovariateScaler
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 
 class InputValues(NamedTuple):

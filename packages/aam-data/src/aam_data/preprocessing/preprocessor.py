@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from aam_data.category_config import CategoryOptions
-from aam_data.category_weights import CategoryWeights
-from aam_data.config import SampleOptions, TargetOptions
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.fitted_target import FittedTarget, target_from_dict, target_to_dict
-from aam_data.labels import ClassLabels
-from aam_data.metadata_inputs import MetadataInputs
-from aam_data.strict_json import strict_fields
-from aam_data.taxon_ranks import TaxonRanks
+from aam_data.options.files import SampleOptions, TargetOptions
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.preprocessing.category_weights import CategoryWeights
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.metadata_inputs import MetadataInputs
+from aam_data.preprocessing.target import FittedTarget, target_from_dict, target_to_dict
+from aam_data.preprocessing.taxonomy import TaxonRanks
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
-    from aam_data.study import Study
+    from aam_data.readers.metadata.metadata import Metadata
+    from aam_data.study.study import Study
 
 # 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
 FORMAT_VERSION = 4

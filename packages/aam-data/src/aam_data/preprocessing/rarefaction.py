@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.keys import Purpose, generator, sample_key
+from aam_data.random_keys import Purpose, generator, sample_key
 from aam_data.table import CountTable, SampleCounts
 
 _MOST_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from aam_data.category_scales import CategoryScales
-from aam_data.config import TargetOptions
-from aam_data.conformal import ascending, widen
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.labels import ClassLabels
-from aam_data.strict_json import strict_fields
-from aam_data.transforms import (
+from aam_data.options.files import TargetOptions
+from aam_data.preprocessing.category_scales import CategoryScales
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.conformal import ascending, widen
+from aam_data.preprocessing.transforms import (
     TargetTransform,
     check_values,
     fit_transform,
@@ -22,7 +22,7 @@ from aam_data.transforms import (
 )
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 
 @dataclass(frozen=True)

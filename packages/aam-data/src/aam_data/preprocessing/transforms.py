@@ -14,8 +14,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.strict_json import strict_fields
 
 LARGEST = 1e30  # models compute in float32
 _ANOTHER_COLUMN = "Choose another --metadata-column"

@@ -7,7 +7,7 @@ from pathlib import Path
 from aam_data.alphabet import AMBIGUITY_CODES, BASES
 from aam_data.errors import DataError
 from aam_data.readers.ids import check_ids, decode_ids
-from aam_data.readers.qza import read_content
+from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
 GAPS = b"-."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aam_data.errors import DataError
+from aam_data.readers.safe.zip import open_zip
 from aam_data.readers.source import (
     ZIP_MAGIC,
     files_below,
@@ -24,7 +25,6 @@ from aam_data.readers.source import (
     sha256_of,
     too_large,
 )
-from aam_data.readers.zip_guard import open_zip
 
 # Semantic type (without properties) -> the file under data/ that holds the payload.
 _PAYLOAD_OF_TYPE = {

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.overlap import refuse_disjoint
+from aam_data.id_matching import refuse_disjoint
 from aam_data.readers.delimited import Row, decode_text, is_finite_number, is_named_csv, split_rows
 from aam_data.readers.ids import as_objects, check_ids
-from aam_data.readers.metadata_ids import is_id_header
-from aam_data.readers.qza import read_content
+from aam_data.readers.metadata.id_column import is_id_header
+from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
 _HEADER = "Feature ID<TAB>Taxon"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aam_data.simulate_config import SimulateOptions
-from aam_data.simulate_design import StudyDesign
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.design import StudyDesign
 from aam_data.table import SampleCounts
 
 # Standard deviations on the logit scale of incidence and on the log scale of abundance.

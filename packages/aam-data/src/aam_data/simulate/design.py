@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from aam_data.simulate_config import SimulateOptions
+from aam_data.options.simulate import SimulateOptions
 
 # Mean temperature, degrees Celsius; a study takes the first ones.
 LOCATIONS = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from aam_data.simulate_config import SimulateOptions
-from aam_data.simulate_design import LOCATIONS, SEASONS, STATUSES, StudyDesign
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.design import LOCATIONS, SEASONS, STATUSES, StudyDesign
 
-# Understood in every column, then in columns of numbers only (aam_data.readers.missing).
+# Understood in every column, then in columns of numbers only (aam_data.readers.metadata.missing_values).
 MISSING = ("", "not applicable", "missing: not provided", "Not collected", "restricted access", "missing")
 MISSING_NUMBERS = (*MISSING, "NA", "nan", "unknown", "-")
 NUMBERS = ("degree_days", "age")

@@ -25,17 +25,17 @@ import numpy as np
 import pandas as pd
 
 from aam_data.alphabet import decode
-from aam_data.biom_writer import BiomWriter
-from aam_data.output_files import replacing
-from aam_data.readers.newick import NewickTree, format_newick
-from aam_data.readers.tip_names import TipNames
-from aam_data.simulate_community import CladeEffects, VarianceSums, draw_effects, draw_reads
-from aam_data.simulate_config import SimulateOptions
-from aam_data.simulate_design import StudyDesign, design_study
-from aam_data.simulate_metadata import SimulatedMetadata
-from aam_data.simulate_tree import evolve_sequences, random_tree
-from aam_data.simulate_truth import study_truth
+from aam_data.options.simulate import SimulateOptions
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tree import NewickTree, format_newick
+from aam_data.simulate.community import CladeEffects, VarianceSums, draw_effects, draw_reads
+from aam_data.simulate.design import StudyDesign, design_study
+from aam_data.simulate.metadata import SimulatedMetadata
+from aam_data.simulate.tree import evolve_sequences, random_tree
+from aam_data.simulate.truth import study_truth
 from aam_data.table import CountTable, SampleCounts
+from aam_data.writers.atomic import replacing
+from aam_data.writers.biom import BiomWriter
 
 _ROWS = 50_000  # rows of metadata held as text at once
 Progress = Callable[[int], None]

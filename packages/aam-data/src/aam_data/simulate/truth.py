@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.simulate_community import CLADE_ABUNDANCE, CLADE_INCIDENCE, CladeEffects, VarianceSums
-from aam_data.simulate_config import SimulateOptions
-from aam_data.simulate_design import (
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.community import CLADE_ABUNDANCE, CLADE_INCIDENCE, CladeEffects, VarianceSums
+from aam_data.simulate.design import (
     AGE_R2,
     LOCATIONS,
     OLDEST,
@@ -19,7 +19,7 @@ from aam_data.simulate_design import (
     YOUNGEST,
     StudyDesign,
 )
-from aam_data.simulate_metadata import SimulatedMetadata, spellings
+from aam_data.simulate.metadata import SimulatedMetadata, spellings
 
 _FORMULAS = {
     "expected_degree_days": "t * (day - 365 / (2 pi) * sin(2 pi day / 365)), t = mean temperature of the location",

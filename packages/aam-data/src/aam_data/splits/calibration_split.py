@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aam_data.config import SplitOptions
-from aam_data.splits import Splits, split_samples
+from aam_data.options.files import SplitOptions
+from aam_data.splits.splits import Splits, split_samples
 
 
 def with_calibration(splits: Splits, share: float, seed: int, groups: Mapping[str, str | None] | None) -> Splits:

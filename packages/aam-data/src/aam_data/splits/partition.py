@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_array
 
-from aam_data.keys import generator
+from aam_data.random_keys import generator
 
 _MOST_CANDIDATES = 1000
 _MOST_SPREAD = 100  # of orders that are spread evenly to begin with

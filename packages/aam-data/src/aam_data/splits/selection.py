@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam_data.calibration_split import with_calibration, without_calibration
-from aam_data.config import SplitOptions, TargetOptions
 from aam_data.errors import DataError, Problems
-from aam_data.labels import check_classes
-from aam_data.rarefaction import deep_enough, refuse_undrawable, shallow_report
-from aam_data.readers.metadata import Metadata
-from aam_data.sentinels import sentinels
-from aam_data.splits import Splits, cross_validation, split_samples
-from aam_data.strata import strata_of
-from aam_data.study import Study
-from aam_data.transforms import check_values
+from aam_data.options.files import SplitOptions, TargetOptions
+from aam_data.preprocessing.class_labels import check_classes
+from aam_data.preprocessing.rarefaction import deep_enough, refuse_undrawable, shallow_report
+from aam_data.preprocessing.transforms import check_values
+from aam_data.readers.metadata.metadata import Metadata
+from aam_data.splits.calibration_split import with_calibration, without_calibration
+from aam_data.splits.splits import Splits, cross_validation, split_samples
+from aam_data.splits.strata import strata_of
+from aam_data.study.missing_codes import sentinels
+from aam_data.study.study import Study
 
 DEFAULT_DEPTH = 5000
 DEFAULT_MAX_BP = 150

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from aam_data.config import SplitOptions
 from aam_data.errors import DataError, first_few
-from aam_data.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
-from aam_data.keys import Purpose
-from aam_data.output_files import replacing
-from aam_data.overlap import refuse_disjoint
-from aam_data.partition import partition
-from aam_data.strata import group_codes, label_codes
+from aam_data.id_matching import refuse_disjoint
+from aam_data.options.files import SplitOptions
+from aam_data.random_keys import Purpose
+from aam_data.splits.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
+from aam_data.splits.partition import partition
+from aam_data.splits.strata import group_codes, label_codes
+from aam_data.writers.atomic import replacing
 
 PARTS = ("train", "validation", "test", "calibration")
 _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata

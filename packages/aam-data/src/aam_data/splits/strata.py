@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aam_data.config import TargetOptions
 from aam_data.errors import DataError
+from aam_data.options.files import TargetOptions
 
 if TYPE_CHECKING:
-    from aam_data.readers.metadata import Metadata
+    from aam_data.readers.metadata.metadata import Metadata
 
 QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 _MOST_LEVELS = 8  # numbers of more different values are balanced by quarters

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from aam_data.config import TableOptions
 from aam_data.errors import DataError
-from aam_data.feature_sequences import FeatureSequences
+from aam_data.options.files import TableOptions
 from aam_data.sequences import Sequences, build_sequences
+from aam_data.study.feature_sequences import FeatureSequences
 from aam_data.table import CountTable
 
 _FEW_LENGTHS = 5  # so many are listed

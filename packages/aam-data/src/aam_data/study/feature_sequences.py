@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from aam_data.errors import DataError, first_few
-from aam_data.overlap import Suggestion, closest_transformation, refuse_disjoint
-from aam_data.sequence_hashes import PATTERNS, algorithm_of, hash_of, normalise, sequences_by_hash
+from aam_data.id_matching import Suggestion, closest_transformation, refuse_disjoint
+from aam_data.study.sequence_hashes import PATTERNS, algorithm_of, hash_of, normalise, sequences_by_hash
 
 IdKind = Literal["sequence", "md5", "sha1", "opaque"]
 

@@ -12,22 +12,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aam_data.canonical import canonical_features
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.errors import DataError, Problems, first_few
-from aam_data.feature_sequences import kind_of_ids, sequences_of_features
-from aam_data.file_kinds import swapped
-from aam_data.overlap import check_missing, refuse_disjoint
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.biom import TableFile, read_table
-from aam_data.readers.distance_checks import check_range
-from aam_data.readers.distances import DistanceFile, DistanceMatrix, open_distances
+from aam_data.id_matching import check_missing, refuse_disjoint
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.readers.biom.table import TableFile, read_table
+from aam_data.readers.distances.checks import check_range
+from aam_data.readers.distances.matrix import DistanceFile, DistanceMatrix, open_distances
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.metadata import Metadata, read_metadata
-from aam_data.readers.newick import NewickTree, read_newick
-from aam_data.readers.qza import Provenance, identify
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
+from aam_data.readers.newick.tree import NewickTree, read_newick
+from aam_data.readers.qiime2 import Provenance, identify
 from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 from aam_data.sequences import Sequences
+from aam_data.study.canonical_order import canonical_features
+from aam_data.study.feature_sequences import kind_of_ids, sequences_of_features
+from aam_data.study.phylogeny import Phylogeny
+from aam_data.study.sniff import swapped
 from aam_data.table import CountTable
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aam_data.errors import DataError, first_few
-from aam_data.readers.newick import NewickTree
+from aam_data.readers.newick.tree import NewickTree
 
 if TYPE_CHECKING:
-    from aam_data.readers.tip_names import TipNames
+    from aam_data.readers.newick.tip_names import TipNames
     from aam_data.sequences import Sequences
 
 

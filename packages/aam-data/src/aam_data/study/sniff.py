@@ -6,11 +6,11 @@ import zlib
 from pathlib import Path
 
 from aam_data.errors import DataError
-from aam_data.feature_sequences import kind_of_ids
 from aam_data.readers.delimited import is_finite_number
-from aam_data.readers.metadata_ids import is_id_header
-from aam_data.readers.qza import identify, is_artifact
+from aam_data.readers.metadata.id_column import is_id_header
+from aam_data.readers.qiime2 import identify, is_artifact
 from aam_data.readers.source import GZIP_MAGIC, HDF5_MAGIC, first_bytes
+from aam_data.study.feature_sequences import kind_of_ids
 
 # Kind -> the flag that takes it.
 FLAGS = {

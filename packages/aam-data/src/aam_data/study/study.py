@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
-from aam_data.inspection import Inspection, inspect_study
-from aam_data.phylogeny import Phylogeny
-from aam_data.readers.biom import TableFile
-from aam_data.readers.distances import DistanceMatrix
-from aam_data.readers.metadata import Metadata
-from aam_data.readers.qza import Provenance
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.readers.biom.table import TableFile
+from aam_data.readers.distances.matrix import DistanceMatrix
+from aam_data.readers.metadata.metadata import Metadata
+from aam_data.readers.qiime2 import Provenance
 from aam_data.readers.taxonomy import Taxonomy
 from aam_data.sequences import Sequences
+from aam_data.study.load import Inspection, inspect_study
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from aam_data.phylogeny import Phylogeny, shear
+from aam_data.study.phylogeny import Phylogeny, shear
 from aam_data.table import SampleCounts
 
 # Samples worked on at once. 470 ibd samples: 40 ms by 16, 56 by 64, 131 by 500, one by one 90.

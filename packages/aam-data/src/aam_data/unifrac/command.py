@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.branch_shares import on_tree
-from aam_data.config import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
-from aam_data.distance_files import (
+from aam_data.errors import first_few
+from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
+from aam_data.preprocessing.rarefaction import Rarefier, deep_enough, shallow_report
+from aam_data.study.load import inspect_named_tips
+from aam_data.study.phylogeny import Phylogeny
+from aam_data.study.study import read_study
+from aam_data.table import CountTable, SampleCounts
+from aam_data.unifrac.branch_shares import on_tree
+from aam_data.unifrac.unifrac import BLOCKS_VERSION, faith_pd, unifrac_blocks
+from aam_data.unifrac.write import (
     check_distance_suffix,
     check_faith_pd_suffix,
     write_distances,
     write_faith_pd,
     written_beside,
 )
-from aam_data.errors import first_few
-from aam_data.inspection import inspect_named_tips
-from aam_data.output_files import check_output
-from aam_data.phylogeny import Phylogeny
-from aam_data.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.study import read_study
-from aam_data.table import CountTable, SampleCounts
-from aam_data.unifrac import BLOCKS_VERSION, faith_pd, unifrac_blocks
+from aam_data.writers.atomic import check_output
 
 _DRAW = -1  # the fixed draw of validation, so that the file holds what models are judged by
 

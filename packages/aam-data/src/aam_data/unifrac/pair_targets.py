@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from aam_data.config import UnifracMetric
 from aam_data.errors import DataError
-from aam_data.phylogeny import Phylogeny
+from aam_data.options.files import UnifracMetric
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
-from aam_data.unifrac import faith_pd, unifrac_distances
+from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 if TYPE_CHECKING:
-    from aam_data.readers.distances import DistanceMatrix
+    from aam_data.readers.distances.matrix import DistanceMatrix
 
 _AT_ONCE = 4096  # samples that are drawn together for Faith's PD
 
@@ -35,7 +35,7 @@ class PairTargets(Protocol):
 
 
 class Reads(Protocol):
-    """What gives the reads of samples, for instance ``aam_data.rarefaction.Rarefier``."""
+    """What gives the reads of samples, for instance ``aam_data.preprocessing.rarefaction.Rarefier``."""
 
     def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
         """Reads of the samples ``rows`` in draw number ``draw``."""

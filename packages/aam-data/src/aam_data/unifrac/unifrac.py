@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aam_data.branch_shares import branch_shares, shear_to
-from aam_data.config import UnifracMetric
-from aam_data.phylogeny import Phylogeny
+from aam_data.options.files import UnifracMetric
+from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
-from aam_data.unifrac_metrics import build_metric, presence
+from aam_data.unifrac.branch_shares import branch_shares, shear_to
+from aam_data.unifrac.metrics import build_metric, presence
 
 # A block of the matrix. Columns: their shares stay in the cache, see unifrac_metrics.py. Rows: what is made once for
 # them (branch shares, the dense part of the product) is used for all columns, in about 150 MB for ibd's tree.

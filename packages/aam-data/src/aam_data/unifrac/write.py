@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.output_files import replacing
-from aam_data.unfinished_file import unfinished, unfinished_paths
-from aam_data.unifrac import Block
+from aam_data.unifrac.unifrac import Block
+from aam_data.writers.atomic import replacing
+from aam_data.writers.resumable import unfinished, unfinished_paths
 
 DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
 

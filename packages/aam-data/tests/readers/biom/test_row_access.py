@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.readers import biom_rows
-from aam_data.readers.biom import read_table
-from aam_data.readers.biom_rows import open_biom_rows
+from aam_data.readers.biom import row_access as biom_rows
+from aam_data.readers.biom.row_access import open_biom_rows
+from aam_data.readers.biom.table import read_table
 from aam_data.table import SampleCounts
 
 COUNTS = np.array([[5, 0, 0], [0, 3, 9], [1, 0, 2], [0, 0, 7]])  # features by samples

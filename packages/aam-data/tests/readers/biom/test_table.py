@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aam_data.errors import DataError
-from aam_data.readers import hdf5_guard
-from aam_data.readers.biom import read_table
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.safe import hdf5 as hdf5_guard
 from aam_data.table import CountTable
 
 Edit = Callable[[h5py.File], object]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aam_data.errors import DataError
-from aam_data.readers.biom import TableFile, read_table
+from aam_data.readers.biom.table import TableFile, read_table
 from aam_data.table import CountTable
 
 COUNTS = np.array([[5, 0, 0], [0, 3, 9], [1, 0, 2], [0, 0, 7]])  # features by samples

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.config import PhylogenyOptions, TableOptions
-from aam_data.distance_files import write_faith_pd
 from aam_data.errors import DataError
-from aam_data.readers.faith_pd import read_faith_pd
-from aam_data.study import read_study
-from aam_data.unifrac import faith_pd
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.readers.distances.faith_pd import read_faith_pd
+from aam_data.study.study import read_study
+from aam_data.unifrac.unifrac import faith_pd
+from aam_data.unifrac.write import write_faith_pd
 
 ROWS = "s1\t1.5\n001\t0\nS 3\t2e1\n"
 

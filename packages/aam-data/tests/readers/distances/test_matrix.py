@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import skbio
 
-from aam_data.config import UnifracMetric
 from aam_data.errors import DataError
-from aam_data.readers import distances_ssu
-from aam_data.readers.distance_checks import check_range
-from aam_data.readers.distances import open_distances, read_distances
+from aam_data.options.files import UnifracMetric
+from aam_data.readers.distances import ssu as distances_ssu
+from aam_data.readers.distances.checks import check_range
+from aam_data.readers.distances.matrix import open_distances, read_distances
 from aam_data.readers.ids import as_objects
-from aam_data.readers.qza import open_artifact
+from aam_data.readers.qiime2 import open_artifact
 
 IDS = ["s1", "s2", "s3"]
 VALUES = np.array([[0, 0.25, 0.5], [0.25, 0, 1], [0.5, 1, 0]])

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
-from aam_data.readers.biom import read_table
-from aam_data.readers.biom_rows import open_biom_rows
-from aam_data.readers.distances import read_distances
-from aam_data.readers.faith_pd import read_faith_pd
+from aam_data.options.files import MetadataOptions
+from aam_data.readers.biom.row_access import open_biom_rows
+from aam_data.readers.biom.table import read_table
+from aam_data.readers.distances.faith_pd import read_faith_pd
+from aam_data.readers.distances.matrix import read_distances
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.metadata import read_metadata
-from aam_data.readers.newick import read_newick
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.readers.newick.tree import read_newick
 from aam_data.readers.taxonomy import read_taxonomy
 
 MAX_INPUT_GB = 0.25

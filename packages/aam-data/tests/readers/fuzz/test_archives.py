@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .fuzz.child import FUZZ, Reading, reading_in
-from .fuzz.damage import damaged
+from .child import FUZZ, Reading, reading_in
+from .damage import damaged
 
 UUID = "0d9a2f4e-6b1c-4c3d-9e5f-7a8b9c0d1e2f"
 PAYLOADS = {

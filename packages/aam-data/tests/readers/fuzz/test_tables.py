@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .fuzz.child import FUZZ, Reading, reading_in
-from .fuzz.damage import damaged, texts_of
-from .fuzz.hdf5_changes import changed
+from .child import FUZZ, Reading, reading_in
+from .damage import damaged, texts_of
+from .hdf5_changes import changed
 
 COUNTS = np.array([[5, 0, 0], [0, 3, 9], [1, 0, 2], [0, 0, 7]])  # features by samples
 TABLE = biom.Table(COUNTS.astype(float), ["f1", "f2", "f3", "f4"], ["s1", "s2", "s3"])

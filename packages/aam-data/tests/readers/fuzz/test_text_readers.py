@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
+from aam_data.options.files import MetadataOptions
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 
 PIECES = [

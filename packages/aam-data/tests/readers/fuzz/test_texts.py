@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .fuzz.child import FUZZ, Reading, reading_in
-from .fuzz.damage import damaged, texts_of
+from .child import FUZZ, Reading, reading_in
+from .damage import damaged, texts_of
 
 TREE = b"((a:1,'b c':0.5)x:2e-1,(d_1:0,[note]e:.5):1,f:1);\n"
 METADATA = (

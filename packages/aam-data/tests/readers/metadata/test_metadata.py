@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import Metadata, read_metadata
+from aam_data.options.files import MetadataOptions
+from aam_data.readers.metadata.metadata import Metadata, read_metadata
 
 
 def read(folder: Path, content: str | bytes, name: str = "m.tsv", **options: object) -> Metadata:

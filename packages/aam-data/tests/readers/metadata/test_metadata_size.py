@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
-from aam_data.readers.metadata import read_metadata
+from aam_data.options.files import MetadataOptions
+from aam_data.readers.metadata.metadata import read_metadata
 
 
 def test_short_rows_are_not_filled_up_without_end(tmp_path: Path) -> None:

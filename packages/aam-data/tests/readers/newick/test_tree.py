@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
-from aam_data.readers import newick_nodes, newick_pieces
-from aam_data.readers.newick import NewickTree, format_newick, parse_newick, read_newick
-from aam_data.readers.qza import open_artifact
-from aam_data.readers.tip_names import TipNames
+from aam_data.readers.newick import nodes as newick_nodes
+from aam_data.readers.newick import tokens as newick_pieces
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tree import NewickTree, format_newick, parse_newick, read_newick
+from aam_data.readers.qiime2 import open_artifact
 
 
 def by_hand(tree: NewickTree) -> dict[str, list[float]]:

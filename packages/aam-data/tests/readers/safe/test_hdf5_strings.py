@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
-from aam_data.readers.hdf5_guard import open_hdf5
+from aam_data.readers.safe.hdf5 import open_hdf5
 
 TEXT = h5py.string_dtype()
 LIMIT = 10**7

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
 
 
 def to_slots(values: Tensor, batch: Batch) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from aam_models.batch import Group
+from aam_models.batch.batch import Group
 
 SPARED = 4096  # slots that another group has to spare: it is another call of every block
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_models.limits import (
+from aam_models.config.limits import (
     LARGEST_WIDTH,
     MOST_CATEGORIES,
     MOST_COLUMNS,

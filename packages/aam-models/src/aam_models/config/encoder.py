@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_models.limits import LARGEST_WIDTH, LONGEST_SEQUENCE, MOST_LAYERS, MOST_RANKS, MOST_TAXA, Common, require
+from aam_models.config.limits import (
+    LARGEST_WIDTH,
+    LONGEST_SEQUENCE,
+    MOST_LAYERS,
+    MOST_RANKS,
+    MOST_TAXA,
+    Common,
+    require,
+)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Options of a predictor's head. Standard library only; see aam_data.config for how an option is declared."""
+"""Options of a predictor's head. Standard library only."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from aam_models.limits import LARGEST_WIDTH, MOST_EXPERTS, MOST_LAYERS, require, split_columns
+from aam_models.config.limits import LARGEST_WIDTH, MOST_EXPERTS, MOST_LAYERS, require, split_columns
 
 _BALANCE = 0.01
 

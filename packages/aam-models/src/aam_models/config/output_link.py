@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_models.limits import MOST_COLUMNS, require, split_columns
+from aam_models.config.limits import MOST_COLUMNS, require, split_columns
 
 ACTIVATIONS = ("none", "relu", "softplus", "exp")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_models.conditioning_config import ConditioningConfig
-from aam_models.config import EncoderConfig
-from aam_models.limits import LARGEST_WIDTH, MOST_EXPERTS, MOST_LAYERS, require
-from aam_models.link_config import LinkConfig
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.limits import LARGEST_WIDTH, MOST_EXPERTS, MOST_LAYERS, require
+from aam_models.config.output_link import LinkConfig
 
 
 @dataclass(frozen=True)

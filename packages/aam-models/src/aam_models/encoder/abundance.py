@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aam_models.batch import Batch
-from aam_models.config import EncoderConfig
-from aam_models.slots import sample_sums
+from aam_models.batch.batch import Batch
+from aam_models.batch.layout import sample_sums
+from aam_models.config.encoder import EncoderConfig
 
 # Natural logarithm of an ASV's share of its sample, centred and scaled to about [-2, 2]:
 # at 5,000 reads it runs from log(1/5000) = -8.5 to 0.

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from aam_models.batch import AsvOutput, Batch, Chunk
-from aam_models.config import EncoderConfig
-from aam_models.outputs import EVERYTHING, Outputs
-from aam_models.pooling import AttentionPooling
-from aam_models.transformer import Transformer
+from aam_models.batch.batch import AsvOutput, Batch, Chunk
+from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.pooling import AttentionPooling
+from aam_models.encoder.transformer import Transformer
+from aam_models.requested import EVERYTHING, Outputs
 
 EMBEDDING_STD = 0.3  # at 0.02 the first block's output drowns them, and masked bases take twice as long to learn
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from aam_models.asv_encoder import AsvEncoder
-from aam_models.batch import AsvOutput, Batch, EncoderOutput
-from aam_models.config import EncoderConfig
-from aam_models.distance_head import DistanceHead
-from aam_models.outputs import EVERYTHING, Outputs
-from aam_models.sample_encoder import SampleEncoder
-from aam_models.slots import from_slots
-from aam_models.value_head import ValueHead
+from aam_models.batch.batch import AsvOutput, Batch, EncoderOutput
+from aam_models.batch.layout import from_slots
+from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_models.encoder.distance_head import DistanceHead
+from aam_models.encoder.sample_encoder import SampleEncoder
+from aam_models.encoder.value_head import ValueHead
+from aam_models.requested import EVERYTHING, Outputs
 
 
 class Encoder(nn.Module):

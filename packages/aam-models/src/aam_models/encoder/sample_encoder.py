@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aam_models.abundance import build_abundance, standardized_log_abundance
-from aam_models.batch import Batch
-from aam_models.config import EncoderConfig
-from aam_models.pooling import AttentionPooling
-from aam_models.slots import gather, to_slots
-from aam_models.transformer import Transformer
+from aam_models.batch.batch import Batch
+from aam_models.batch.layout import gather, to_slots
+from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.abundance import build_abundance, standardized_log_abundance
+from aam_models.encoder.pooling import AttentionPooling
+from aam_models.encoder.transformer import Transformer
 
 LOG_SIZE_CENTRE, LOG_SIZE_SCALE = 4.5, 1.5  # natural logarithm of 20 to 400 ASVs: about -1 to 1
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from aam_models.recomputed_inputs import gelu_linear, norm_linear
+from aam_models.encoder.recompute import gelu_linear, norm_linear
 
 
 class Block(nn.Module):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.link_config import LinkConfig
+from aam_models.config.output_link import LinkConfig
+from aam_models.predictor.conditioning.conditions import Conditions
 
 
 class LinkPart(nn.Module):

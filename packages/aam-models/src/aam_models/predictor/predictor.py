@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from aam_models.batch import Batch, EncoderOutput, PredictorOutput
-from aam_models.conditioning.conditions import Conditioning, Conditions
-from aam_models.encoder import Encoder
-from aam_models.heads.base import Head, HeadOutput
-from aam_models.heads.quantiles import AscendingQuantiles
-from aam_models.output_link import OutputLink
-from aam_models.outputs import EVERYTHING, Outputs
-from aam_models.predictor_config import PredictorConfig
+from aam_models.batch.batch import Batch, EncoderOutput, PredictorOutput
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.conditioning.conditions import Conditioning, Conditions
+from aam_models.predictor.heads.base import Head, HeadOutput
+from aam_models.predictor.heads.quantiles import AscendingQuantiles
+from aam_models.predictor.output_link import OutputLink
+from aam_models.requested import EVERYTHING, Outputs
 
 
 class Predictor(nn.Module):

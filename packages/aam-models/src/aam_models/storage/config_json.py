@@ -8,10 +8,10 @@ import math
 from reprlib import repr as short
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from aam_models.config import EncoderConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError, first_few
-from aam_models.migrations import MIGRATIONS, migrate
-from aam_models.predictor_config import PredictorConfig
+from aam_models.storage.migrations import MIGRATIONS, migrate
 
 FORMAT_VERSION = 4
 KINDS: dict[str, type] = {"encoder": EncoderConfig, "predictor": PredictorConfig}

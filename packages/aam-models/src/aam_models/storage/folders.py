@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict, TypeGuard
 
-from aam_models.config_json import strict_json
 from aam_models.errors import ModelError, first_few
+from aam_models.storage.config_json import strict_json
 
 MANIFEST = "manifest.json"
 _DAMAGED = "the file was changed or is damaged. Copy the model folder again"

@@ -1,7 +1,7 @@
 """Model configurations of older formats, brought to the present one step by step.
 
 ``MIGRATIONS[n]`` takes the content of format n + 1 to format n + 2. A format that changes gets a step here; the tests
-keep folders of every format (``packages/aam-train/tests/models``).
+keep folders of every format (``packages/aam-train/tests/stored_models``).
 """
 
 from __future__ import annotations

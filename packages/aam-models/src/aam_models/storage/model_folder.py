@@ -18,13 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import EncoderConfig
-from aam_models.config_json import config_from_json, config_to_json
-from aam_models.encoder import Encoder
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
 from aam_models.errors import ModelError, first_few
-from aam_models.folders import read_text, verify_folder
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.config_json import config_from_json, config_to_json
+from aam_models.storage.folders import read_text, verify_folder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

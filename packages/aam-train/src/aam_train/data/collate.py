@@ -1,6 +1,6 @@
 """Samples -> Batch: each distinct ASV once, everything that the forward pass must know on the host computed here.
 
-Axes as in aam_models.batch: B samples, N occurrences, U distinct ASVs, L tokens, S slots, M masked bases.
+Axes as in aam_models.batch.batch: B samples, N occurrences, U distinct ASVs, L tokens, S slots, M masked bases.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from aam_data import alphabet
-from aam_data.dataset import Sample
-from aam_data.keys import sample_key
-from aam_data.metadata_inputs import InputValues
-from aam_data.study import Study
-from aam_models.batch import Batch, Chunk
-from aam_models.masking import hidden_occurrences, masked_positions
-from aam_models.padding import pad
+from aam_data.preprocessing.dataset import Sample
+from aam_data.preprocessing.metadata_inputs import InputValues
+from aam_data.random_keys import sample_key
+from aam_data.study.study import Study
+from aam_models.batch.batch import Batch, Chunk
+from aam_models.batch.padding import pad
+from aam_train.data.masking import hidden_occurrences, masked_positions
 
 COMMON = 32  # ASVs of one length that are worth a chunk of their own
 SHORTEST_IN_CHUNK = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks

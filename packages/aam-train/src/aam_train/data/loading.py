@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from aam_data.dataset import SampleDataset
 from aam_data.errors import first_few
-from aam_data.keys import Purpose, generator
-from aam_data.rarefaction import FIXED_DRAW as FIXED_DRAW
-from aam_models.batch import Batch
-from aam_train.budget.cutting import Cutting, EvenCutting
-from aam_train.collate import KEEP_ALL, Collator, Kept, Masking
+from aam_data.preprocessing.dataset import SampleDataset
+from aam_data.preprocessing.rarefaction import FIXED_DRAW as FIXED_DRAW
+from aam_data.random_keys import Purpose, generator
+from aam_models.batch.batch import Batch
+from aam_train.data.collate import KEEP_ALL, Collator, Kept, Masking
 from aam_train.errors import TrainError
+from aam_train.memory.splitting import Cutting, EvenCutting
 from aam_train.signals import EXIT_CODES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aam_data.keys import Purpose, generator
+from aam_data.random_keys import Purpose, generator
 
 MOST_SAMPLES_IN_PAIRS = 2000  # of more samples a seeded subset is taken
 

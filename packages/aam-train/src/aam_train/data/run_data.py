@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aam_data.config import PhylogenyOptions
-from aam_data.dataset import SampleDataset, cut_report
-from aam_data.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
-from aam_data.preprocessor import Preprocessor
-from aam_data.rarefaction import Rarefier
-from aam_data.selection import doubtful_notes, sentinel_notes
-from aam_data.splits import PARTS, Splits
-from aam_data.study import Study
-from aam_train.collate import Collator
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.loading import FIXED_DRAW, BatchMaker
-from aam_train.pair_samples import sample_for_pairs
+from aam_data.options.files import PhylogenyOptions
+from aam_data.preprocessing.dataset import SampleDataset, cut_report
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.splits.selection import doubtful_notes, sentinel_notes
+from aam_data.splits.splits import PARTS, Splits
+from aam_data.study.study import Study
+from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
+from aam_train.data.collate import Collator
+from aam_train.data.loading import FIXED_DRAW, BatchMaker
+from aam_train.data.pair_samples import sample_for_pairs
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporter
 
 

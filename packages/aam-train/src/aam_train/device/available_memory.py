@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from aam_train.device_memory import of_process
+from aam_train.device.memory import of_process
 
 HEAP = 0.75  # of a limit of addresses: gaps of the heap count there, even when they are given back
 _MEMINFO = Path("/proc/meminfo")

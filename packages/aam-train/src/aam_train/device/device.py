@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aam_data.keys import Purpose, generator
+from aam_data.random_keys import Purpose, generator
 from aam_train.errors import TrainError
 
 

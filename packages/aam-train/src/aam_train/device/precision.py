@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from aam_models.attention_parity import attention_error, attention_is_right
-from aam_models.batch import AsvOutput, EncoderOutput, PredictorOutput
-from aam_models.transformer import Block, Transformer
-from aam_train.compute_config import ComputeOptions
+from aam_models.attention_check import attention_error, attention_is_right
+from aam_models.batch.batch import AsvOutput, EncoderOutput, PredictorOutput
+from aam_models.encoder.transformer import Block, Transformer
+from aam_train.device.malloc import keep_freed_memory
 from aam_train.errors import TrainError
-from aam_train.malloc import keep_freed_memory
+from aam_train.options.compute import ComputeOptions
 from aam_train.reporting.records import Reporter
 
 OutputT = TypeVar("OutputT", AsvOutput, EncoderOutput, PredictorOutput)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aam_train.device.available_memory import room
 from aam_train.errors import TrainError
-from aam_train.room import room
 
 Place = Literal["device", "memory", "disk"]
 SHARE = 0.25  # of what is free; the rest is for batches, activations and other tables

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from aam_models.batch import Batch
-from aam_train.compute import Update
+from aam_models.batch.batch import Batch
+from aam_train.device.precision import Update
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.labels import BACKWARD, FORWARD, label
-from aam_train.objective import Counts, Objective, TrueValues
-from aam_train.step import Step
-from aam_train.throughput import Work
+from aam_train.losses.objective import Counts, Objective, TrueValues
+from aam_train.profiling.ranges import BACKWARD, FORWARD, label
+from aam_train.profiling.throughput import Work
 
 
 @dataclass(frozen=True, eq=False)

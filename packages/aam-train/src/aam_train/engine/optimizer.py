@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.parallel.compat import is_divided
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.parallel.torch_compat import is_divided
 
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 MOMENTUM = 0.9

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from aam_train.metrics import is_better
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.evaluation.metrics import is_better
+from aam_train.options.optimizer import OptimizerOptions
 
 LONGEST_WARMUP = 10_000
 ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4  # share of the run; factors, the end's of the start

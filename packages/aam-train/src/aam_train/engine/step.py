@@ -9,17 +9,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aam_models.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
-from aam_models.encoder import Encoder
-from aam_models.outputs import Outputs
-from aam_models.predictor import Predictor
-from aam_train.compute import Compute
-from aam_train.device_memory import peak
-from aam_train.embedding_table import EmbeddingTable
-from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_models.batch.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import Outputs
+from aam_train.device.memory import peak
+from aam_train.device.precision import Compute
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.losses.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.parallel.strategy import Single, Strategy
+from aam_train.profiling.throughput import Work, work_of
 from aam_train.signals import StopFlag
-from aam_train.throughput import Work, work_of
 
 SLOTS_AT_ONCE = 1 << 16  # half a GB of 128 numbers each
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from aam_data.metadata_inputs import InputValues, MetadataInputs
-from aam_train.forest import ForestOptions, fit_classes, fit_numbers, relative_abundances
-from aam_train.run_data import RunData
+from aam_data.preprocessing.metadata_inputs import InputValues, MetadataInputs
+from aam_train.data.run_data import RunData
+from aam_train.evaluation.random_forest import ForestOptions, fit_classes, fit_numbers, relative_abundances
 
 
 def baseline_outputs(data: RunData, targets: np.ndarray, seed: int) -> dict[str, np.ndarray]:

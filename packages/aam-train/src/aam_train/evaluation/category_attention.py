@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_models.fusion.cross_attention import CrossAttentionFusion
-from aam_models.predictor import Predictor
+from aam_models.predictor.fusion.cross_attention import CrossAttentionFusion
+from aam_models.predictor.predictor import Predictor
+from aam_train.data.loading import BatchMaker
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.inference import evaluating
-from aam_train.loading import BatchMaker
-from aam_train.predictions import write_table
-from aam_train.step import Step
+from aam_train.evaluation.inference import evaluating
+from aam_train.evaluation.predictions import write_table
 
 ITSELF, COVARIATES = "(sample)", "(numeric columns)"
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.config import UnifracMetric
-from aam_train.inference import predict_masked_bases, predict_taxa
-from aam_train.loading import FIXED_DRAW
-from aam_train.metrics import mean_absolute_error
-from aam_train.objective import Objective
-from aam_train.pair_samples import sample_for_pairs
+from aam_data.options.files import UnifracMetric
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.data.pair_samples import sample_for_pairs
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import predict_masked_bases, predict_taxa
+from aam_train.evaluation.metrics import mean_absolute_error
+from aam_train.evaluation.validation import EncoderValidator
+from aam_train.losses.objective import Objective
 from aam_train.reporting.jsonl import read_records
-from aam_train.run_data import RunData
-from aam_train.step import Step
-from aam_train.validation import EncoderValidator
 
 METRIC_NAMES: dict[UnifracMetric, str] = {
     "unifrac": "unweighted UniFrac",
@@ -74,7 +74,7 @@ def _judge(
     metric: UnifracMetric,
     constants: dict[str, float],
 ) -> dict[str, Any]:
-    from aam_train.reporting.plots import plot_scatter
+    from aam_train.evaluation.plots import plot_scatter
 
     objective = validate.objective
     results: dict[str, Any] = {"part": "test", "samples": len(data.rows["test"]), "metric": METRIC_NAMES[metric]}
@@ -156,7 +156,7 @@ def majority_bases(data: RunData, asv_rows: np.ndarray) -> np.ndarray:
 
 def draw_curves(run: Path) -> None:
     """``report/curves.png`` from ``metrics.jsonl``."""
-    from aam_train.reporting.plots import plot_curves
+    from aam_train.evaluation.plots import plot_curves
 
     plot_curves(run / "report" / "curves.png", read_records(run / "metrics.jsonl"))
 

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_data.dataset import SampleDataset
-from aam_models.outputs import EMBEDDINGS, Outputs
-from aam_train.collate import Masking
-from aam_train.embedding_table import EmbeddingTable
+from aam_data.preprocessing.dataset import SampleDataset
+from aam_models.requested import EMBEDDINGS, Outputs
+from aam_train.data.collate import Masking
+from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.parallel.shares import run_shared
-from aam_train.step import Step
+from aam_train.parallel.sharded_map import run_shared
 
 ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
 ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they go to where the others are kept

@@ -1,4 +1,4 @@
-"""Calibrating a model's intervals on samples set apart: see aam_data.conformal."""
+"""Calibrating a model's intervals on samples set apart: see aam_data.preprocessing.conformal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from aam_data.conformal import fewest_groups, fit_widening
-from aam_data.preprocessor import Preprocessor
-from aam_models.outputs import PREDICTION
-from aam_train.inference import run_passes
-from aam_train.run_data import RunData
-from aam_train.step import Step
-from aam_train.validation import mean_outputs
+from aam_data.preprocessing.conformal import fewest_groups, fit_widening
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.requested import PREDICTION
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_passes
+from aam_train.evaluation.validation import mean_outputs
 
 
 def calibrated(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta
 
-from aam_train.predictions import Predictions, write_table
+from aam_train.evaluation.predictions import Predictions, write_table
 
 
 @dataclass(frozen=True)

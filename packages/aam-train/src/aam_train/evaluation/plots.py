@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aam_train.predictions import Interval
+from aam_train.evaluation.predictions import Interval
 from aam_train.reporting.jsonl import read_records
 
 AAM, OTHER, FAINT = "#1b6ca8", "#c8963e", "#9a9a9a"

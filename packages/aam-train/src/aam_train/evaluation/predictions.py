@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.output_files import replacing
-from aam_data.preprocessor import Preprocessor
-from aam_train.metrics import interval_metrics, probabilities, regression_metrics
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.writers.atomic import replacing
+from aam_train.evaluation.metrics import interval_metrics, probabilities, regression_metrics
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from joblib import parallel_config
 from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from aam_data.rarefaction import FIXED_DRAW, Rarefier
+from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
 
 TREES = 500
 

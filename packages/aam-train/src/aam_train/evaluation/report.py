@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.preprocessor import Preprocessor
-from aam_train.baselines import baseline_outputs
-from aam_train.coverage import coverage_lines, coverages, write_coverage
-from aam_train.json_files import write_json
-from aam_train.metrics import classification_metrics
-from aam_train.predictions import (
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_train.data.run_data import RunData
+from aam_train.evaluation.baselines import baseline_outputs
+from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
+from aam_train.evaluation.metrics import classification_metrics
+from aam_train.evaluation.predictions import (
     Predictions,
     make_predictions,
     number_metrics,
@@ -25,9 +25,9 @@ from aam_train.predictions import (
     write_predictions,
     write_table,
 )
+from aam_train.files import write_json
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
-from aam_train.run_data import RunData
 
 NAMES = {"aam": "AAM", "random_forest": "random forest", "metadata_forest": "metadata alone", "constant": "constant"}
 
@@ -195,7 +195,7 @@ def metrics_of(truth: np.ndarray, predictions: Predictions, target: int) -> dict
 
 
 def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
-    from aam_train.reporting.plots import plot_comparison, plot_confusion, plot_curves, plot_scatter
+    from aam_train.evaluation.plots import plot_comparison, plot_confusion, plot_curves, plot_scatter
 
     report = run / "report"
     if (run / "metrics.jsonl").is_file():

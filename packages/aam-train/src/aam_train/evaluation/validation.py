@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_data.preprocessor import Preprocessor
-from aam_models.outputs import PREDICTION, Outputs
-from aam_train.collate import Masking
-from aam_train.inference import (
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.requested import PREDICTION, Outputs
+from aam_train.data.collate import Masking
+from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.data.pair_samples import sample_for_pairs
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import (
     SampleOutputs,
     encoded_once,
     evaluating,
@@ -24,9 +27,7 @@ from aam_train.inference import (
     run_passes,
     run_samples,
 )
-from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.losses.values import count_hidden, hidden_count_loss
-from aam_train.metrics import (
+from aam_train.evaluation.metrics import (
     classification_metrics,
     mean_absolute_error,
     mean_of_defined,
@@ -34,11 +35,10 @@ from aam_train.metrics import (
     pearson,
     probabilities,
 )
-from aam_train.objective import Objective
-from aam_train.pair_samples import sample_for_pairs
-from aam_train.parallel.shares import run_shared
-from aam_train.predictions import make_predictions, number_metrics
-from aam_train.step import Step
+from aam_train.evaluation.predictions import make_predictions, number_metrics
+from aam_train.losses.objective import Objective
+from aam_train.losses.value_losses import count_hidden, hidden_count_loss
+from aam_train.parallel.sharded_map import run_shared
 
 
 class Validator(Protocol):

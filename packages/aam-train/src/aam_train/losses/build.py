@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from aam_train.class_weights import class_weights
-from aam_train.experiment import TrainConfig
+from aam_train.data.run_data import RunData
+from aam_train.losses.class_weights import class_weights
+from aam_train.losses.output_layout import TargetShapes, check_out_dim, check_signs
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
-from aam_train.run_data import RunData
-from aam_train.target_shapes import TargetShapes, check_out_dim, check_signs
+from aam_train.options.recipe_configs import TrainConfig
 
 
 def check_outputs(config: TrainConfig, data: RunData, targets: np.ndarray) -> TargetShapes:

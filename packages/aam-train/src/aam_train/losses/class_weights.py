@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aam_train.errors import TrainError
-from aam_train.loss_config import class_weight
+from aam_train.options.losses import class_weight
 
 
 def class_weights(option: str, names: Sequence[str], codes: np.ndarray) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aam_models.distance_head import DistanceHead
+from aam_models.encoder.distance_head import DistanceHead
 
 
 def pair_indices(n_samples: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
 from aam_train.losses.occurrences import occurrences
 
 

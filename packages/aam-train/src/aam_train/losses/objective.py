@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam_data.config import PhylogeneticTarget
-from aam_data.pair_targets import PairTargets
-from aam_models.batch import Batch, EncoderOutput, PredictorOutput
-from aam_models.encoder import Encoder
-from aam_models.outputs import Outputs
-from aam_train.collate import Masking
-from aam_train.losses.balance import balance_loss
+from aam_data.options.files import PhylogeneticTarget
+from aam_data.unifrac.pair_targets import PairTargets
+from aam_models.batch.batch import Batch, EncoderOutput, PredictorOutput
+from aam_models.encoder.encoder import Encoder
+from aam_models.requested import Outputs
+from aam_train.data.collate import Masking
+from aam_train.losses.distance_loss import count_pairs, pair_loss
+from aam_train.losses.expert_balance import balance_loss
 from aam_train.losses.nucleotides import count_masked, nucleotide_loss
-from aam_train.losses.pairs import count_pairs, pair_loss
 from aam_train.losses.targets import TargetLoss
 from aam_train.losses.taxa import count_taxa, taxonomy_loss
-from aam_train.losses.values import count_hidden, count_known, hidden_count_loss, squared_errors
-from aam_train.objective_config import MaskingOptions
+from aam_train.losses.value_losses import count_hidden, count_known, hidden_count_loss, squared_errors
+from aam_train.options.objective import MaskingOptions
 
 Counts = dict[str, float]  # by term: what its sum is divided by, over all micro-batches of a step
 

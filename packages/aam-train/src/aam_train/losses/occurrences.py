@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
 
 
 def occurrences(batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.preprocessor import Preprocessor
+from aam_data.preprocessing.preprocessor import Preprocessor
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_train.losses.residuals import asymmetric, huber, mae, mse, pinball
+from aam_train.losses.regression import asymmetric, huber, mae, mse, pinball
 
 
 class TargetLoss(ABC):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aam_models.abundance import standardized_log_abundance
-from aam_models.batch import Batch
+from aam_models.batch.batch import Batch
+from aam_models.encoder.abundance import standardized_log_abundance
 
 
 def hidden_count_loss(predicted: Tensor, batch: Batch) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aam_train.budget.model import MemoryModel
+from aam_train.memory.cost_model import MemoryModel
 
 
 @dataclass(frozen=True)

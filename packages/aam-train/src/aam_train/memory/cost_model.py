@@ -1,4 +1,4 @@
-"""What a micro-batch needs of memory, from its size alone. Axes as in aam_models.batch: B samples."""
+"""What a micro-batch needs of memory, from its size alone. Axes as in aam_models.batch.batch: B samples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from aam_models.batch import Batch, Chunk, Group
-from aam_train.step import Step
+from aam_models.batch.batch import Batch, Chunk, Group
+from aam_train.engine.step import Step
 
 GB = 1e9
 LEAST_MARGIN = 1.03  # heaps are never filled without gaps

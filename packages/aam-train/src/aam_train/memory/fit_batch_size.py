@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.dataset import Sample
 from aam_data.errors import first_few
-from aam_train.budget.batches import Batches
-from aam_train.budget.batching import Batching
-from aam_train.budget.cutting import MemoryCutting
-from aam_train.budget.model import GB
-from aam_train.budget.probe import give_back, probing
-from aam_train.budget.search import Search, largest
-from aam_train.compute import Update
+from aam_data.preprocessing.dataset import Sample
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.device.available_memory import room
+from aam_train.device.precision import Update
 from aam_train.errors import TrainError
-from aam_train.loading import FIXED_DRAW
-from aam_train.memory_config import MemoryOptions
+from aam_train.memory.batch_plan import Batching
+from aam_train.memory.cost_model import GB
+from aam_train.memory.plan_factory import Batches
+from aam_train.memory.probe import give_back, probing
+from aam_train.memory.search import Search, largest
+from aam_train.memory.splitting import MemoryCutting
+from aam_train.options.memory import MemoryOptions
 from aam_train.reporting.records import Reporter
-from aam_train.room import room
 
 MOST_NAMED = 1000  # samples that are looked at one by one
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam_train.budget.batching import Batching
-from aam_train.budget.cutting import Cutting, EvenCutting, MemoryCutting
-from aam_train.budget.model import MemoryModel
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
-from aam_train.loading import BatchMaker, BatchRequest, TrainingPlan
-from aam_train.memory_config import MemoryOptions
-from aam_train.objective import Objective
-from aam_train.step import Step
+from aam_train.data.loading import BatchMaker, BatchRequest, TrainingPlan
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective
+from aam_train.memory.batch_plan import Batching
+from aam_train.memory.cost_model import MemoryModel
+from aam_train.memory.splitting import Cutting, EvenCutting, MemoryCutting
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.run import RunOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam_train.budget.cutting import Part
-from aam_train.budget.model import Size, size_of_batch
-from aam_train.compute import Update
-from aam_train.device_memory import held, reset_peak
-from aam_train.gradients import gradients
-from aam_train.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.malloc import return_freed_memory
-from aam_train.memory import MeasuredStep
-from aam_train.objective import Objective
-from aam_train.parallel.compat import local
-from aam_train.step import Step
+from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.device.malloc import return_freed_memory
+from aam_train.device.memory import held, reset_peak
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import gradients
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective
+from aam_train.memory.cost_model import Size, size_of_batch
+from aam_train.memory.profile import MeasuredStep
+from aam_train.memory.splitting import Part
+from aam_train.parallel.torch_compat import local
 
 
 class Probe:

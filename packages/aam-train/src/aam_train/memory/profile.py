@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aam_models.batch import Batch
-from aam_models.encoder import Encoder
-from aam_models.predictor import Predictor
-from aam_train.compute import Update
-from aam_train.device_memory import held, peak, reset_peak
-from aam_train.json_files import write_json
-from aam_train.malloc import return_freed_memory
-from aam_train.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_models.batch.batch import Batch
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_train.device.malloc import return_freed_memory
+from aam_train.device.memory import held, peak, reset_peak
+from aam_train.device.precision import Update
+from aam_train.engine.step import Step
+from aam_train.files import write_json
+from aam_train.losses.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.reporting.records import Reporter
-from aam_train.step import Step
 
 FILE = "memory.json"
 CREATION, TRANSFER, FORWARD, BACKWARD, UPDATE = "model creation", "transfer", "forward", "backward", "optimizer step"

@@ -7,14 +7,14 @@ from dataclasses import asdict
 
 import numpy as np
 
-from aam_train.budget.batches import Batches
-from aam_train.budget.cutting import EvenCutting, MemoryCutting, Part
-from aam_train.budget.model import GB, MemoryModel, expected_model
-from aam_train.budget.probe import Probe
-from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept
+from aam_train.data.loading import FIXED_DRAW, epoch_order
+from aam_train.engine.gradients import is_out_of_memory
 from aam_train.errors import TrainError
-from aam_train.gradients import is_out_of_memory
-from aam_train.loading import FIXED_DRAW, epoch_order
+from aam_train.memory.cost_model import GB, MemoryModel, expected_model
+from aam_train.memory.plan_factory import Batches
+from aam_train.memory.probe import Probe
+from aam_train.memory.splitting import EvenCutting, MemoryCutting, Part
 from aam_train.reporting.records import Reporter
 
 # Small batches first: where among the samples ordered by size, how many of them, and which activations are kept, where

@@ -6,11 +6,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aam_data.dataset import Sample, SampleDataset
-from aam_models.padding import cut_groups
-from aam_train.budget.model import MemoryModel, Size, size_of
-from aam_train.collate import KEEP_ALL, KEEP_NONE, Collator, Kept, recomputed
+from aam_data.preprocessing.dataset import Sample, SampleDataset
+from aam_models.batch.padding import cut_groups
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Collator, Kept, recomputed
 from aam_train.errors import TrainError
+from aam_train.memory.cost_model import MemoryModel, Size, size_of
 
 
 class Part(NamedTuple):

@@ -1,11 +1,11 @@
-"""Options of how numbers are computed. Standard library only; see aam_data.config for how an option is declared."""
+"""Options of how numbers are computed. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_train.ranges import require
+from aam_train.options.validate import require
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import SplitOptions, TargetOptions
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_train.ranges import require
+from aam_data.options.files import SplitOptions, TargetOptions
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_train.options.validate import require
 
 
 def check_columns(

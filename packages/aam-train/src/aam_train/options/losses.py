@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from aam_train.ranges import positive, require
+from aam_train.options.validate import positive, require
 
 LOSSES = ("mse", "mae", "huber", "quantile", "asymmetric")
 QUANTILES = (0.1, 0.5, 0.9)

@@ -1,10 +1,10 @@
-"""Options of memory and batch sizes. Standard library only; see aam_data.config for how an option is declared."""
+"""Options of memory and batch sizes. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_train.ranges import positive, require
+from aam_train.options.validate import positive, require
 
 FRACTION = 0.8
 

@@ -1,4 +1,4 @@
-"""Options of what a run learns. Standard library only; see aam_data.config for how an option is declared."""
+"""Options of what a run learns. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aam_train.loss_config import (
+from aam_train.options.losses import (
     QUANTILES,
     LossSettings,
     check_class_weights,
@@ -15,7 +15,7 @@ from aam_train.loss_config import (
     is_inline,
     loss_settings,
 )
-from aam_train.ranges import not_negative, positive, require, share
+from aam_train.options.validate import not_negative, positive, require, share
 
 EncoderMetric = Literal[
     "val_loss",

@@ -1,11 +1,11 @@
-"""Options of the optimizer and its schedule. Standard library only; see aam_data.config for how one is declared."""
+"""Options of the optimizer and its schedule. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
-from aam_train.ranges import not_negative, positive, require, share
+from aam_train.options.validate import not_negative, positive, require, share
 
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]

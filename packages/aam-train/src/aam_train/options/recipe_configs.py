@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.category_config import CategoryOptions
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -14,13 +13,18 @@ from aam_data.config import (
     TargetOptions,
     TaxonomyOptions,
 )
-from aam_models.conditioning_config import ConditioningOptions
-from aam_models.config import ModelOptions
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import OutputOptions
-from aam_train.category_rules import check_columns, check_needed
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import (
+from aam_data.options.metadata_inputs import CategoryOptions
+from aam_models.config.conditioning import ConditioningOptions
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import OutputOptions
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.cross_checks import check_columns, check_needed
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
+from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.run import (
     BaselineOptions,
     DemoOptions,
     EmbedOptions,
@@ -29,10 +33,6 @@ from aam_train.config import (
     RunOptions,
     TransferOptions,
 )
-from aam_train.memory_config import MemoryOptions
-from aam_train.objective_config import MaskingOptions, PretrainObjective, TrainObjective
-from aam_train.optimizer_config import CategoryOptimizerOptions, OptimizerOptions
-from aam_train.parallel_config import ParallelOptions
 
 
 def _require(condition: bool, message: str) -> None:

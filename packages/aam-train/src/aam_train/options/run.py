@@ -1,4 +1,4 @@
-"""Options of the engine. Standard library only; see aam_data.config for how an option is declared."""
+"""Options of the engine. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from aam_train.ranges import require
+from aam_train.options.validate import require
 
 _T = TypeVar("_T")
 Common = Annotated[_T, "common"]

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from aam_train.parallel.compat import ddp
 from aam_train.parallel.ranks import Ranks
 from aam_train.parallel.strategy import Single
+from aam_train.parallel.torch_compat import ddp
 
 
 class DataParallel(Single):

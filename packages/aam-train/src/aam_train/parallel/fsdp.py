@@ -14,9 +14,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from aam_models.asv_encoder import AsvEncoder
-from aam_models.sample_encoder import SampleEncoder
-from aam_train.parallel import compat
+from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_models.encoder.sample_encoder import SampleEncoder
+from aam_train.parallel import torch_compat as compat
 from aam_train.parallel.ranks import Ranks
 
 UNITS = (AsvEncoder, SampleEncoder)

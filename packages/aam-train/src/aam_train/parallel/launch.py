@@ -18,9 +18,9 @@ import torch
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from aam_train.errors import RunStopped, TrainError
+from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.environment import Place
-from aam_train.parallel.join import LostProcess
-from aam_train.parallel_config import ParallelOptions
+from aam_train.parallel.process_group import LostProcess
 from aam_train.reporting.console import WARNING, ConsoleReporter
 from aam_train.signals import EXIT_CODES, exit_code_of
 

@@ -12,17 +12,17 @@ import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from aam_train.compute import build_compute
-from aam_train.compute_config import ComputeOptions
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import build_compute
 from aam_train.errors import TrainError
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.environment import Place, find_place
 from aam_train.parallel.fsdp import FullyShard
+from aam_train.parallel.heartbeat import Watch
 from aam_train.parallel.ranks import Group, Ranks
 from aam_train.parallel.strategy import Single, Strategy
-from aam_train.parallel.watch import Watch
-from aam_train.parallel_config import ParallelOptions
-from aam_train.runtime import resolve_device
 
 _SECONDS_TO_MEET = 300  # until all processes have come; machines read their files at different speeds
 

@@ -14,11 +14,11 @@ from typing import Any, Self
 import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
-from aam_data.output_files import replacing
+from aam_data.writers.atomic import replacing
 from aam_train.errors import RunStopped
-from aam_train.labels import PHASES, recorded
-from aam_train.predictions import write_table
-from aam_train.profile_kinds import kind_of
+from aam_train.evaluation.predictions import write_table
+from aam_train.profiling.profile_kinds import kind_of
+from aam_train.profiling.ranges import PHASES, recorded
 from aam_train.reporting.records import Reporter
 
 FOLDER, TRACE, TABLE = "profile", "trace.json.gz", "operations.tsv"

@@ -11,10 +11,10 @@ from typing import Self
 
 from torch import nn
 
-from aam_models.batch import Batch
-from aam_models.encoder import Encoder
+from aam_models.batch.batch import Batch
+from aam_models.encoder.encoder import Encoder
 from aam_models.flops import forward_flops
-from aam_models.predictor import Predictor
+from aam_models.predictor.predictor import Predictor
 
 
 @dataclass(frozen=True)

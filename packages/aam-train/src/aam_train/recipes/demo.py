@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.config import (
+from aam_data.options.files import (
     MetadataOptions,
     PhylogenyOptions,
     SampleOptions,
@@ -15,18 +15,18 @@ from aam_data.config import (
     TableOptions,
     TargetOptions,
 )
-from aam_data.simulate import simulate_study, write_simulated_study
-from aam_data.simulate_config import SimulateOptions
-from aam_models.config import ModelOptions
-from aam_train.config import PredictOptions, RunOptions, TransferOptions
-from aam_train.experiment import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.json_files import read_json_object
-from aam_train.optimizer_config import OptimizerOptions
+from aam_data.options.simulate import SimulateOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
+from aam_models.config.encoder import ModelOptions
+from aam_train.files import read_json_object
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.recipe_configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.recipes.predict import run_predict
+from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.train import run_train
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_folder import refuse_used
-from aam_train.run_predict import run_predict
-from aam_train.run_pretrain import run_pretrain
-from aam_train.run_train import run_train
+from aam_train.runs.folder import refuse_used
 
 TARGET, GROUP, DEPTH = "degree_days", "host", 1000
 
@@ -85,7 +85,7 @@ def train_config(study: Path, encoder: Path, output: Path, seed: int) -> TrainCo
 
 
 def _draw(folder: Path) -> None:
-    from aam_train.reporting.plots import plot_demo
+    from aam_train.evaluation.plots import plot_demo
 
     rows = [line.split("\t") for line in (folder / "train" / "predictions_full.tsv").read_text("utf-8").splitlines()]
     header, body = rows[0], rows[1:]

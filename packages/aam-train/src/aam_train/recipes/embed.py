@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.distance_files import write_distances
-from aam_data.output_files import replacing
-from aam_data.unifrac import Block
-from aam_models.distance_head import DistanceHead
-from aam_models.folders import sha256
-from aam_models.model_folder import WEIGHTS
-from aam_models.outputs import EMBEDDINGS
-from aam_train.compute import Compute, trusted_attention
+from aam_data.unifrac.unifrac import Block
+from aam_data.unifrac.write import write_distances
+from aam_data.writers.atomic import replacing
+from aam_models.encoder.distance_head import DistanceHead
+from aam_models.requested import EMBEDDINGS
+from aam_models.storage.folders import sha256
+from aam_models.storage.model_folder import WEIGHTS
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import Compute, trusted_attention
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.experiment import EmbedConfig
-from aam_train.inference import embed_asvs, evaluating, run_samples
-from aam_train.model_use import use_model
-from aam_train.predictions import write_table
+from aam_train.evaluation.inference import embed_asvs, evaluating, run_samples
+from aam_train.evaluation.predictions import write_table
+from aam_train.options.recipe_configs import EmbedConfig
+from aam_train.recipes.inputs import ModelInputs, read_embed_inputs
+from aam_train.recipes.loaded_model import use_model
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_inputs import ModelInputs, read_embed_inputs
-from aam_train.runtime import resolve_device
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 
 _ROWS = 256  # of distances at once
 

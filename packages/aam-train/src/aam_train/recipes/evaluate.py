@@ -11,34 +11,34 @@ from typing import Any
 import numpy as np
 import torch
 
-from aam_data.config import PhylogenyOptions
 from aam_data.errors import first_few
-from aam_data.pair_targets import ScaledTargets
-from aam_data.splits import read_splits, splits_file
-from aam_data.study import Study
-from aam_models.encoder import Encoder
-from aam_models.outputs import PREDICTION
-from aam_train.checkpoint import run_folder_of
-from aam_train.compute import Compute, trusted_attention
-from aam_train.coverage import coverage_lines, coverages, write_coverage
-from aam_train.encoder_report import METRIC_NAMES
+from aam_data.options.files import PhylogenyOptions
+from aam_data.splits.splits import read_splits, splits_file
+from aam_data.study.study import Study
+from aam_data.unifrac.pair_targets import ScaledTargets
+from aam_models.encoder.encoder import Encoder
+from aam_models.requested import PREDICTION
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.data.run_data import build_pairs
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import Compute, trusted_attention
 from aam_train.errors import TrainError
-from aam_train.experiment import EvaluateConfig
-from aam_train.inference import number_of_passes, run_passes
-from aam_train.json_files import write_json
-from aam_train.loading import FIXED_DRAW
-from aam_train.model_records import TrainingRecord, read_training
-from aam_train.model_use import ModelUse, use_model
-from aam_train.objective import Objective, Weights, masking_for
-from aam_train.objective_config import MaskingOptions
-from aam_train.predictions import Predictions, make_predictions, write_full, write_predictions
-from aam_train.report import NAMES, metrics_of
+from aam_train.evaluation.encoder_report import METRIC_NAMES
+from aam_train.evaluation.inference import number_of_passes, run_passes
+from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
+from aam_train.evaluation.predictions import Predictions, make_predictions, write_full, write_predictions
+from aam_train.evaluation.report import NAMES, metrics_of
+from aam_train.evaluation.validation import EncoderValidator, mean_outputs
+from aam_train.files import write_json
+from aam_train.losses.objective import Objective, Weights, masking_for
+from aam_train.options.objective import MaskingOptions
+from aam_train.options.recipe_configs import EvaluateConfig
+from aam_train.recipes.inputs import ModelInputs, read_evaluate_inputs
+from aam_train.recipes.loaded_model import ModelUse, use_model
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_data import build_pairs
-from aam_train.run_inputs import ModelInputs, read_evaluate_inputs
-from aam_train.runtime import resolve_device
+from aam_train.runs.checkpoints import run_folder_of
+from aam_train.runs.records import TrainingRecord, read_training
 from aam_train.signals import StopFlag
-from aam_train.validation import EncoderValidator, mean_outputs
 
 _WORDS = {
     "test": "held out from training",
@@ -215,7 +215,7 @@ def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReport
 
 def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.ndarray) -> None:
     """Pictures of the samples that the model did not learn from; of all where it learned from all."""
-    from aam_train.reporting.plots import plot_confusion, plot_scatter
+    from aam_train.evaluation.plots import plot_confusion, plot_scatter
 
     judged = np.isin(parts, ("test", "new"))
     judged = judged if judged.any() else np.ones(len(parts), dtype=bool)

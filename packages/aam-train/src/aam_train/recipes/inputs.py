@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aam_data.config import MetadataOptions, TableOptions
-from aam_data.distance_files import check_distance_suffix, written_beside
-from aam_data.output_files import check_output
-from aam_data.preprocessor import Preprocessor
-from aam_data.study import Study, read_study
-from aam_models.folders import verify_folder
-from aam_train.checkpoint import model_folder
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.study.study import Study, read_study
+from aam_data.unifrac.write import check_distance_suffix, written_beside
+from aam_data.writers.atomic import check_output
+from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
-from aam_train.experiment import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.model_records import read_preprocessor, read_training
+from aam_train.evaluation.predictions import full_table, probability_table, target_tables
+from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.parallel.environment import refuse_unasked
-from aam_train.predictions import full_table, probability_table, target_tables
-from aam_train.run_folder import RunFolder, check_run, refuse_used
+from aam_train.runs.checkpoints import model_folder
+from aam_train.runs.folder import RunFolder, check_run, refuse_used
+from aam_train.runs.records import read_preprocessor, read_training
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.dataset import cut_report
-from aam_data.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
-from aam_models.model_folder import load_model
-from aam_models.predictor import Predictor
-from aam_train.architecture import dna_alphabet
+from aam_data.preprocessing.dataset import cut_report
+from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.model_folder import load_model
+from aam_train.data.loading import BatchMaker
+from aam_train.data.run_data import build_maker, input_notes
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.loading import BatchMaker
+from aam_train.recipes.inputs import ModelInputs
 from aam_train.reporting.records import Reporter
-from aam_train.run_data import build_maker, input_notes
-from aam_train.run_inputs import ModelInputs
+from aam_train.setup.architecture import dna_alphabet
 from aam_train.signals import StopFlag
-from aam_train.step import Step
 
 CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_data.study import Study
-from aam_train.compute import compute_settings
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.json_files import write_json
-from aam_train.lr_finder import Search, find_rate
+from aam_data.study.study import Study
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import compute_settings
+from aam_train.evaluation.predictions import write_table
+from aam_train.files import write_json
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.parallel.strategy import Single
-from aam_train.predictions import write_table
-from aam_train.prepared import Prepared
+from aam_train.recipes.inputs import read_search_inputs
+from aam_train.recipes.pretrain import prepare_pretrain
+from aam_train.recipes.train import prepare_first_split
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_inputs import read_search_inputs
-from aam_train.run_pretrain import prepare_pretrain
-from aam_train.run_train import prepare_first_split
-from aam_train.runtime import resolve_device
+from aam_train.setup.training_setup import Prepared
 from aam_train.signals import StopFlag
+from aam_train.training.lr_finder import Search, find_rate
 
 
 def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
@@ -46,7 +46,7 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
 
 
 def _write(folder: Path, search: Search) -> None:
-    from aam_train.reporting.plots import plot_search
+    from aam_train.evaluation.plots import plot_search
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = zip(search.rates, search.losses, search.means, strict=True)

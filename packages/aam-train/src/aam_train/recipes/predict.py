@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.preprocessor import Preprocessor
-from aam_models.outputs import Outputs
-from aam_models.predictor import Predictor
-from aam_train.category_attention import category_attention, check_attends, write_attention
-from aam_train.compute import Compute, trusted_attention
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import Outputs
+from aam_train.device.device import resolve_device
+from aam_train.device.precision import Compute, trusted_attention
 from aam_train.errors import TrainError
-from aam_train.experiment import PredictConfig
-from aam_train.inference import SampleOutputs, number_of_passes, run_passes
-from aam_train.metrics import probabilities
-from aam_train.model_records import read_preprocessor, read_training
-from aam_train.model_use import use_model
-from aam_train.predictions import Predictions, full_table, make_predictions, write_full, write_predictions
+from aam_train.evaluation.category_attention import category_attention, check_attends, write_attention
+from aam_train.evaluation.inference import SampleOutputs, number_of_passes, run_passes
+from aam_train.evaluation.metrics import probabilities
+from aam_train.evaluation.predictions import Predictions, full_table, make_predictions, write_full, write_predictions
+from aam_train.evaluation.validation import mean_outputs
+from aam_train.options.recipe_configs import PredictConfig
+from aam_train.recipes.inputs import ModelInputs, read_predict_inputs
+from aam_train.recipes.loaded_model import use_model
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.run_inputs import ModelInputs, read_predict_inputs
-from aam_train.runtime import resolve_device
+from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.signals import StopFlag
-from aam_train.validation import mean_outputs
 
 
 def run_predict(config: PredictConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> list[Path]:

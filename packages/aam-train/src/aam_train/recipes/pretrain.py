@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_data.leaks import leak_notes
-from aam_data.pair_targets import PairTargets
-from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
-from aam_data.study import Study
+from aam_data.checks.leaks import leak_notes
+from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
+from aam_data.study.study import Study
+from aam_data.unifrac.pair_targets import PairTargets
 from aam_models.build import build_encoder
-from aam_train.architecture import new_encoder_config
-from aam_train.artifacts import input_records
-from aam_train.calibration import calibrate_encoder
-from aam_train.compute import build_compute, compute_settings, prepare_model
-from aam_train.encoder_report import constants_of, draw_curves, judge, result_lines, validator
-from aam_train.experiment import PretrainConfig
-from aam_train.fitting import Fit
-from aam_train.json_files import write_json
-from aam_train.memory import MemoryProfile, build_step, creating
-from aam_train.model_records import TrainingRecord, versions
-from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
-from aam_train.parallel.agreement import check_agreement
+from aam_train.data.run_data import build_data
+from aam_train.device.device import seed_weights
+from aam_train.device.precision import build_compute, compute_settings, prepare_model
+from aam_train.evaluation.encoder_report import constants_of, draw_curves, judge, result_lines, validator
+from aam_train.files import write_json
+from aam_train.losses.objective import Objective, Weights, masking_for, phylogenetic_weights
+from aam_train.memory.profile import MemoryProfile, build_step, creating
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.parallel.consistency import check_agreement
 from aam_train.parallel.environment import Place
-from aam_train.parallel.first import held_by_first
-from aam_train.parallel.join import joined
 from aam_train.parallel.launch import launch, number_of_processes
+from aam_train.parallel.on_first import held_by_first
+from aam_train.parallel.process_group import joined
 from aam_train.parallel.strategy import Strategy
-from aam_train.prepared import Prepared
+from aam_train.recipes.inputs import RunInputs, read_run_inputs
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.tensorboard import show_pictures
-from aam_train.run_data import build_data
-from aam_train.run_inputs import RunInputs, read_run_inputs
-from aam_train.runtime import seed_weights
+from aam_train.runs.model_files import input_records
+from aam_train.runs.records import TrainingRecord, versions
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.freezing import freeze_untaught
+from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.training_setup import Prepared
 from aam_train.signals import StopFlag
-from aam_train.untaught import freeze_untaught
+from aam_train.training.fit import Fit
 
 
 def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:

@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from aam_data.checks.leaks import leak_notes
 from aam_data.errors import DataError
-from aam_data.labels import ClassLabels
-from aam_data.leaks import leak_notes
-from aam_data.output_files import check_output
-from aam_data.rarefaction import Rarefier
-from aam_data.selection import groups_of, make_splits, select_samples, small_parts
-from aam_data.study import Study, read_study
-from aam_train.experiment import BaselineConfig
-from aam_train.forest import Fitted, ForestOptions, fit_classes, fit_numbers, relative_abundances
-from aam_train.json_files import write_json
-from aam_train.metrics import classification_metrics, regression_metrics
-from aam_train.predictions import (
+from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.splits.selection import groups_of, make_splits, select_samples, small_parts
+from aam_data.study.study import Study, read_study
+from aam_data.writers.atomic import check_output
+from aam_train.evaluation.metrics import classification_metrics, regression_metrics
+from aam_train.evaluation.predictions import (
     Predictions,
     full_table,
     probability_table,
@@ -28,6 +25,9 @@ from aam_train.predictions import (
     write_predictions,
     write_table,
 )
+from aam_train.evaluation.random_forest import Fitted, ForestOptions, fit_classes, fit_numbers, relative_abundances
+from aam_train.files import write_json
+from aam_train.options.recipe_configs import BaselineConfig
 
 
 def run_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:

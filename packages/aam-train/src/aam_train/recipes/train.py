@@ -7,55 +7,55 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.leaks import leak_notes
-from aam_data.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
-from aam_data.splits import Splits
-from aam_data.study import Study
+from aam_data.checks.leaks import leak_notes
+from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
+from aam_data.splits.splits import Splits
+from aam_data.study.study import Study
 from aam_models.build import build_predictor
-from aam_models.outputs import PREDICTION
-from aam_train.architecture import (
+from aam_models.requested import PREDICTION
+from aam_train.data.run_data import RunData, build_data
+from aam_train.device.device import seed_weights
+from aam_train.device.precision import build_compute, compute_settings, prepare_model
+from aam_train.evaluation.inference import number_of_passes, run_passes
+from aam_train.evaluation.interval_calibration import calibrated, few_groups
+from aam_train.evaluation.report import Comparison, compare, pool_folds, write_report
+from aam_train.evaluation.validation import PredictorValidator, mean_outputs
+from aam_train.losses.build import check_outputs, class_weights_of, losses_in_words, target_loss
+from aam_train.losses.objective import Objective, Weights, masking_for, phylogenetic_weights
+from aam_train.memory.profile import MemoryProfile, build_step, creating
+from aam_train.options.recipe_configs import TrainConfig
+from aam_train.parallel.consistency import check_agreement
+from aam_train.parallel.environment import Place
+from aam_train.parallel.launch import launch, number_of_processes
+from aam_train.parallel.on_first import held_by_first
+from aam_train.parallel.process_group import joined
+from aam_train.parallel.strategy import Strategy
+from aam_train.recipes.inputs import RunInputs, read_run_inputs
+from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.tensorboard import show_pictures
+from aam_train.runs.checkpoints import BEST
+from aam_train.runs.folder import RunFolder
+from aam_train.runs.model_files import input_records
+from aam_train.runs.records import TrainingRecord, read_preprocessor, versions
+from aam_train.setup.architecture import (
     check_same_size,
     conditioning_config,
     new_encoder_config,
     predictor_config,
     with_heads,
 )
-from aam_train.artifacts import input_records
-from aam_train.calibration import calibrate_encoder, start_at_prior
-from aam_train.checkpoint import BEST
-from aam_train.compute import build_compute, compute_settings, prepare_model
-from aam_train.experiment import TrainConfig
-from aam_train.fitting import Fit
-from aam_train.frozen import fill_caches
-from aam_train.inference import number_of_passes, run_passes
-from aam_train.interval_calibration import calibrated, few_groups
-from aam_train.memory import MemoryProfile, build_step, creating
-from aam_train.model_records import TrainingRecord, read_preprocessor, versions
-from aam_train.objective import Objective, Weights, masking_for, phylogenetic_weights
-from aam_train.parallel.agreement import check_agreement
-from aam_train.parallel.environment import Place
-from aam_train.parallel.first import held_by_first
-from aam_train.parallel.join import joined
-from aam_train.parallel.launch import launch, number_of_processes
-from aam_train.parallel.strategy import Strategy
-from aam_train.prepared import Prepared
-from aam_train.report import Comparison, compare, pool_folds, write_report
-from aam_train.reporting.console import ConsoleReporter
-from aam_train.reporting.tensorboard import show_pictures
-from aam_train.run_data import RunData, build_data
-from aam_train.run_folder import RunFolder
-from aam_train.run_inputs import RunInputs, read_run_inputs
-from aam_train.runtime import seed_weights
-from aam_train.signals import StopFlag
-from aam_train.target_loss import check_outputs, class_weights_of, losses_in_words, target_loss
-from aam_train.transfer import (
+from aam_train.setup.frozen import fill_caches
+from aam_train.setup.head_initialization import calibrate_encoder, start_at_prior
+from aam_train.setup.training_setup import Prepared
+from aam_train.setup.transfer import (
     PretrainedEncoder,
     load_encoder,
     other_trimming,
     read_pretrained,
     seen_in_pretraining,
 )
-from aam_train.validation import PredictorValidator, mean_outputs
+from aam_train.signals import StopFlag
+from aam_train.training.fit import Fit
 
 
 def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aam_train.errors import TrainError
-from aam_train.json_files import json_line
+from aam_train.files import json_line
 from aam_train.reporting.records import EpochRecord, StepRecord
 
 

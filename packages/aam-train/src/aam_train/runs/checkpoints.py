@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aam_models.errors import ModelError
-from aam_models.folders import new_folder, verify_folder, write_pointer
+from aam_models.storage.folders import new_folder, verify_folder, write_pointer
 from aam_train.errors import TrainError
 
 BEST, LAST = "best", "last"

@@ -8,16 +8,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aam_data.output_files import replacing
-from aam_models.folders import verify_folder
-from aam_train.checkpoint import Checkpoints
-from aam_train.config import RunOptions
-from aam_train.config_io import ConfigError, config_from_toml, config_to_dict, config_to_toml
+from aam_data.writers.atomic import replacing
+from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
-from aam_train.model_records import read_training, versions
-from aam_train.parallel_config import ParallelOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.run import RunOptions
+from aam_train.options.toml import ConfigError, config_from_toml, config_to_dict, config_to_toml
 from aam_train.reporting.records import Reporter
-from aam_train.run_lock import locked, record_start
+from aam_train.runs.checkpoints import Checkpoints
+from aam_train.runs.lock import locked, record_start
+from aam_train.runs.records import read_training, versions
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aam_train.errors import TrainError
-from aam_train.json_files import json_line
+from aam_train.files import json_line
 
 LOCK, STARTS = "run.lock", "starts.jsonl"
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")

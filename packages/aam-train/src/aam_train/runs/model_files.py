@@ -8,17 +8,17 @@ from typing import Any
 
 from torch import Tensor
 
-from aam_data.preprocessor import Preprocessor
-from aam_data.readers.qza import identify
-from aam_data.study import Study
-from aam_models.config_json import config_to_json
-from aam_models.encoder import Encoder
-from aam_models.model_folder import CONFIG, save_model, write_tensors
-from aam_models.predictor import Predictor
-from aam_train.checkpoint import STATE
-from aam_train.json_files import as_record, read_json_object, write_json
-from aam_train.model_records import PREPROCESSOR, TRAINING, TrainingRecord
-from aam_train.progress import Progress
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.readers.qiime2 import identify
+from aam_data.study.study import Study
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.config_json import config_to_json
+from aam_models.storage.model_folder import CONFIG, save_model, write_tensors
+from aam_train.files import as_record, read_json_object, write_json
+from aam_train.runs.checkpoints import STATE
+from aam_train.runs.records import PREPROCESSOR, TRAINING, TrainingRecord
+from aam_train.runs.state import Progress
 
 STATE_TENSORS, CARD = "train_state.safetensors", "README.md"
 

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from aam_data.config import UnifracMetric
-from aam_data.preprocessor import Preprocessor
+from aam_data.options.files import UnifracMetric
+from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.errors import ModelError
-from aam_train.json_files import as_record, read_json_object
+from aam_train.files import as_record, read_json_object
 
 PREPROCESSOR, TRAINING = "preprocessor.json", "training.json"
 

@@ -10,20 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aam_data.preprocessor import Preprocessor
-from aam_models.encoder import Encoder
-from aam_models.folders import new_folder
-from aam_models.model_folder import WEIGHTS, load_weights, read_tensors, read_weights
-from aam_models.predictor import Predictor
-from aam_train.artifacts import STATE_TENSORS, read_progress, write_checkpoint, write_parts_rest
-from aam_train.checkpoint import BEST, LAST, PARTS, Checkpoints, checkpoint_name, not_saved
-from aam_train.compute import Update
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.folders import new_folder
+from aam_models.storage.model_folder import WEIGHTS, load_weights, read_tensors, read_weights
+from aam_train.device.precision import Update
+from aam_train.engine.optimizer import load_optimizer_tensors, optimizer_tensors
 from aam_train.errors import TrainError
-from aam_train.model_records import TrainingRecord
-from aam_train.optim import load_optimizer_tensors, optimizer_tensors
-from aam_train.parallel.parts import MODEL, OPTIMIZER, PartTensors, write_index, write_part
 from aam_train.parallel.strategy import Strategy, whole_tensors
-from aam_train.progress import Progress
+from aam_train.runs.checkpoints import BEST, LAST, PARTS, Checkpoints, checkpoint_name, not_saved
+from aam_train.runs.model_files import STATE_TENSORS, read_progress, write_checkpoint, write_parts_rest
+from aam_train.runs.records import TrainingRecord
+from aam_train.runs.sharded_checkpoint import MODEL, OPTIMIZER, PartTensors, write_index, write_part
+from aam_train.runs.state import Progress
 
 
 @dataclass(frozen=True, eq=False)

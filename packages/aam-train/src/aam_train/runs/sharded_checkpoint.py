@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from aam_models.errors import ModelError
-from aam_models.model_folder import write_tensors
-from aam_train.checkpoint import PARTS
-from aam_train.json_files import read_json_object, write_json
-from aam_train.parallel import compat
+from aam_models.storage.model_folder import write_tensors
+from aam_train.files import read_json_object, write_json
+from aam_train.parallel import torch_compat as compat
+from aam_train.runs.checkpoints import PARTS
 
 MODEL, OPTIMIZER = "model.", "optimizer."
 _PART = re.compile(r"part-\d+-of-\d+\.safetensors")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aam_train.budget.batching import Batching
-from aam_train.schedules import PlateauState
+from aam_train.engine.schedules import PlateauState
+from aam_train.memory.batch_plan import Batching
 
 
 @dataclass

@@ -6,15 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from aam_data import alphabet
-from aam_data.metadata_inputs import MetadataInputs
-from aam_models.conditioning_config import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
-from aam_models.config import Alphabet, EncoderConfig, ModelOptions, Size
-from aam_models.head_config import HeadOptions
-from aam_models.link_config import LinkConfig, OutputOptions
-from aam_models.predictor_config import PredictorConfig
+from aam_data.preprocessing.metadata_inputs import MetadataInputs
+from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
+from aam_models.config.encoder import Alphabet, EncoderConfig, ModelOptions, Size
+from aam_models.config.head import HeadOptions
+from aam_models.config.output_link import LinkConfig, OutputOptions
+from aam_models.config.predictor import PredictorConfig
 from aam_train.errors import TrainError
-from aam_train.objective import Weights
-from aam_train.target_shapes import TargetShapes
+from aam_train.losses.objective import Weights
+from aam_train.losses.output_layout import TargetShapes
 
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 

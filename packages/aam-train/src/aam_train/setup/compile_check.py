@@ -15,13 +15,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from aam_models.batch import Batch
-from aam_models.transformer import Block, Transformer
+from aam_models.batch.batch import Batch
+from aam_models.encoder.transformer import Block, Transformer
+from aam_train.engine.gradients import is_out_of_memory, out_of_memory
+from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.gradients import is_out_of_memory, out_of_memory
-from aam_train.objective import LossBreakdown, Objective
+from aam_train.losses.objective import LossBreakdown, Objective
 from aam_train.reporting.records import Reporter
-from aam_train.step import Step
 
 TOLERANCES = {"none": 1e-4, "bf16": 2e-2, "fp16": 2e-2}  # relative, of loss and gradient norm
 _FP16_SCALE = 1024.0  # so that small gradients survive, as the scaler does in training

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aam_models.encoder import Encoder
-from aam_train.objective import Weights
+from aam_models.encoder.encoder import Encoder
+from aam_train.losses.objective import Weights
 
 
 def freeze_untaught(encoder: Encoder, weights: Weights) -> None:

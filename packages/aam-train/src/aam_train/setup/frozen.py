@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from aam_models.outputs import EMBEDDINGS
-from aam_train.embedding_table import EmbeddingTable
-from aam_train.inference import embed_asvs, run_samples
-from aam_train.run_data import RunData
-from aam_train.step import Step
+from aam_models.requested import EMBEDDINGS
+from aam_train.data.run_data import RunData
+from aam_train.engine.embedding_table import EmbeddingTable
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import embed_asvs, run_samples
 
 
 def fill_caches(step: Step, data: RunData, batch_size: int) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import torch
 
-from aam_data.keys import Purpose, generator
-from aam_data.preprocessor import Preprocessor
-from aam_models.encoder import Encoder
-from aam_models.outputs import EMBEDDINGS
-from aam_models.predictor import Predictor
-from aam_train.inference import run_samples
-from aam_train.loading import FIXED_DRAW
-from aam_train.losses.pairs import pair_indices
-from aam_train.objective import Objective
-from aam_train.run_data import RunData
-from aam_train.step import Step
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.random_keys import Purpose, generator
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import EMBEDDINGS
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import run_samples
+from aam_train.losses.distance_loss import pair_indices
+from aam_train.losses.objective import Objective
 
 MOST_SAMPLES = 64  # whose pairs the distance head is calibrated on
 MOST_VALUES = 1000  # samples whose Faith PD gives mean and spread

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.splits import Splits
-from aam_train.objective import Objective
-from aam_train.run_data import RunData
-from aam_train.step import Step
+from aam_data.splits.splits import Splits
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.config import PhylogenyOptions, TableOptions
 from aam_data.errors import first_few
-from aam_data.preprocessor import Preprocessor
-from aam_data.splits import Splits, read_splits
-from aam_models.config import EncoderConfig
-from aam_models.model_folder import WEIGHTS, load_model, read_config
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
-from aam_train.checkpoint import model_folder, run_folder_of
-from aam_train.model_records import TrainingRecord, read_preprocessor, read_training
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.splits.splits import Splits, read_splits
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.model_folder import WEIGHTS, load_model, read_config
+from aam_train.runs.checkpoints import model_folder, run_folder_of
+from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
 OPTIONAL_PARTS = (

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.config import MetadataOptions
-from aam_data.feature_sequences import kind_of_ids
-from aam_data.file_kinds import kind_of_file
-from aam_data.readers.biom import read_table
+from aam_data.options.files import MetadataOptions
+from aam_data.preprocessing.taxonomy import split_lineage
+from aam_data.readers.biom.table import read_table
 from aam_data.readers.delimited import split_rows
-from aam_data.readers.distances import read_distances
-from aam_data.readers.faith_pd import read_faith_pd
+from aam_data.readers.distances.faith_pd import read_faith_pd
+from aam_data.readers.distances.matrix import read_distances
 from aam_data.readers.fasta import read_sequences
-from aam_data.readers.metadata import read_metadata
-from aam_data.readers.newick import read_newick
-from aam_data.readers.numpy_guard import load_npy
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.readers.newick.tree import read_newick
+from aam_data.readers.safe.npy import load_npy
+from aam_data.readers.safe.zip import open_zip
 from aam_data.readers.source import byte_limit
 from aam_data.readers.taxonomy import read_taxonomy
-from aam_data.readers.zip_guard import open_zip
-from aam_data.splits import PARTS, read_splits
-from aam_data.taxon_ranks import split_lineage
+from aam_data.splits.splits import PARTS, read_splits
+from aam_data.study.feature_sequences import kind_of_ids
+from aam_data.study.sniff import kind_of_file
 from aam_train.errors import TrainError
 from aam_train.reporting.jsonl import read_records
 

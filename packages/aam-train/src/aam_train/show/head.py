@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aam_data.preprocessor import Preprocessor
-from aam_models.predictor_config import PredictorConfig
-from aam_train.model_records import TrainingRecord
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.config.predictor import PredictorConfig
+from aam_train.runs.records import TrainingRecord
 
 Rows = list[tuple[str, str]]
 

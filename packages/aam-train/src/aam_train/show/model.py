@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_data.fitted_target import FittedTarget
-from aam_data.preprocessor import Preprocessor
-from aam_models.model_folder import read_config
-from aam_models.predictor_config import PredictorConfig
-from aam_train.checkpoint import model_folder, run_folder_of
-from aam_train.describe_head import describe_head
-from aam_train.json_files import read_json_object
-from aam_train.model_records import read_preprocessor, read_training
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.preprocessing.target import FittedTarget
+from aam_models.config.predictor import PredictorConfig
+from aam_models.storage.model_folder import read_config
+from aam_train.files import read_json_object
+from aam_train.runs.checkpoints import model_folder, run_folder_of
+from aam_train.runs.records import read_preprocessor, read_training
+from aam_train.show.head import describe_head
 
 _MOST_CATEGORIES = 12
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aam_train.checkpoint import BEST, LAST, STATE, Checkpoints
-from aam_train.describe_model import describe_model, figures
-from aam_train.json_files import read_json_object
+from aam_train.files import read_json_object
 from aam_train.reporting.jsonl import read_records
+from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints
+from aam_train.show.model import describe_model, figures
 
 Rows = list[tuple[str, str]]
 

@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aam_data.preprocessor import Preprocessor
-from aam_models.encoder import Encoder
-from aam_models.model_folder import WEIGHTS, load_weights, read_weights
-from aam_models.predictor import Predictor
-from aam_train.budget.batches import Batches
-from aam_train.budget.batching import Batching
-from aam_train.budget.find import find_batching
-from aam_train.checkpoint import BEST, checkpoint_name
-from aam_train.compiled_check import keep_compiled_if_right
-from aam_train.compute import Update
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
-from aam_train.device_memory import held
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_models.storage.model_folder import WEIGHTS, load_weights, read_weights
+from aam_train.data.loading import TrainingPlan
+from aam_train.data.run_data import RunData
+from aam_train.device.memory import held
+from aam_train.device.peak_flops import peak_of
+from aam_train.device.precision import Update
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.schedules import build_schedule
+from aam_train.engine.step import SLOTS_AT_ONCE, Step
 from aam_train.errors import TrainError
-from aam_train.loading import TrainingPlan
-from aam_train.memory import MeasuredStep, build_update
-from aam_train.memory_config import MemoryOptions
-from aam_train.model_records import TrainingRecord
-from aam_train.objective import Objective
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
-from aam_train.peak import peak_of
-from aam_train.profiling import Profile
-from aam_train.progress import Progress
+from aam_train.evaluation.validation import Validator
+from aam_train.losses.objective import Objective
+from aam_train.memory.batch_plan import Batching
+from aam_train.memory.fit_batch_size import find_batching
+from aam_train.memory.plan_factory import Batches
+from aam_train.memory.profile import MeasuredStep, build_update
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.run import RunOptions
+from aam_train.profiling.profile import Profile
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData
-from aam_train.run_folder import RunFolder
-from aam_train.saving import Saver, restore
-from aam_train.schedules import build_schedule
+from aam_train.runs.checkpoints import BEST, checkpoint_name
+from aam_train.runs.folder import RunFolder
+from aam_train.runs.records import TrainingRecord
+from aam_train.runs.saver import Saver, restore
+from aam_train.runs.state import Progress
+from aam_train.setup.compile_check import keep_compiled_if_right
 from aam_train.signals import StopFlag
-from aam_train.step import SLOTS_AT_ONCE, Step
-from aam_train.trainer import Keeper, Trainer
-from aam_train.validation import Validator
+from aam_train.training.trainer import Keeper, Trainer
 
 BYTES_PER_SLOT = 16 * 4  # of a block without gradients, times the width
 

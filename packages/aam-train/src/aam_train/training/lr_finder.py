@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam_train.budget.batches import Batches
-from aam_train.budget.find import find_batching
-from aam_train.compiled_check import keep_compiled_if_right
-from aam_train.compute import Update
-from aam_train.experiment import PretrainConfig, TrainConfig
-from aam_train.gradients import gradients
-from aam_train.loading import default_workers, load
-from aam_train.optim import build_optimizer, set_rate
-from aam_train.prepared import Prepared
+from aam_train.data.loading import default_workers, load
+from aam_train.device.device import seed_step
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer, set_rate
+from aam_train.memory.fit_batch_size import find_batching
+from aam_train.memory.plan_factory import Batches
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporter
-from aam_train.runtime import seed_step
+from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.training_setup import Prepared
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
 MEMORY = 0.9  # of the running mean of the loss

@@ -11,30 +11,30 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from aam_data.errors import first_few
-from aam_models.batch import Batch
-from aam_train.budget.model import GB, MemoryModel, size_of_batch
-from aam_train.compute import Update
-from aam_train.config import RunOptions
-from aam_train.device_memory import held, reset_peak
+from aam_models.batch.batch import Batch
+from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
+from aam_train.device.device import seed_step
+from aam_train.device.malloc import return_freed_memory
+from aam_train.device.memory import held, reset_peak
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import StepResult, gradients
+from aam_train.engine.optimizer import set_rate
+from aam_train.engine.schedules import Schedule, watch
+from aam_train.engine.step import Step
 from aam_train.errors import RunStopped, TrainError
-from aam_train.gradients import StepResult, gradients
-from aam_train.labels import LOAD, OPTIMIZER, label, labelled
-from aam_train.loading import BatchMaker, TrainingPlan, default_workers, load
-from aam_train.malloc import return_freed_memory
-from aam_train.metrics import HIGHER_IS_BETTER, is_better
-from aam_train.objective import Objective
-from aam_train.optim import set_rate
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.evaluation.metrics import HIGHER_IS_BETTER, is_better
+from aam_train.evaluation.validation import Validator
+from aam_train.losses.objective import Objective
+from aam_train.memory.cost_model import GB, MemoryModel, size_of_batch
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.run import RunOptions
 from aam_train.parallel.ranks import Ranks
-from aam_train.profiling import Profile
-from aam_train.progress import Progress
+from aam_train.profiling.profile import Profile
+from aam_train.profiling.ranges import LOAD, OPTIMIZER, label, labelled
+from aam_train.profiling.throughput import Work
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
-from aam_train.runtime import seed_step
-from aam_train.schedules import Schedule, watch
+from aam_train.runs.state import Progress
 from aam_train.signals import EXIT_CODES, StopFlag
-from aam_train.step import Step
-from aam_train.throughput import Work
-from aam_train.validation import Validator
 
 KEPT = 0.75  # of the limit of memory: more is not kept from one step to the next
 MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often

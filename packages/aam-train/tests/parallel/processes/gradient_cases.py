@@ -15,38 +15,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam_data.config import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
-from aam_data.selection import make_splits
-from aam_data.study import Study, read_study
-from aam_models.batch import Batch
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.splits.selection import make_splits
+from aam_data.study.study import Study, read_study
+from aam_models.batch.batch import Batch
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config import ModelOptions
-from aam_models.encoder import Encoder
-from aam_models.predictor import Predictor
-from aam_models.predictor_config import PredictorConfig
-from aam_train.architecture import new_encoder_config
-from aam_train.calibration import calibrate_encoder
-from aam_train.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
-from aam_train.compute import Update
-from aam_train.compute_config import ComputeOptions
-from aam_train.config import RunOptions
-from aam_train.experiment import PretrainConfig
-from aam_train.gradients import gradients
-from aam_train.loading import BatchRequest
+from aam_models.config.encoder import ModelOptions
+from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.encoder import Encoder
+from aam_models.predictor.predictor import Predictor
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
+from aam_train.data.loading import BatchRequest
+from aam_train.data.run_data import RunData, build_data
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
-from aam_train.objective import Objective, Weights
-from aam_train.optim import build_optimizer
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.recipe_configs import PretrainConfig
+from aam_train.options.run import RunOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.join import joined
+from aam_train.parallel.process_group import joined
 from aam_train.parallel.ranks import Group, Ranks
 from aam_train.parallel.strategy import Single, Strategy
-from aam_train.parallel_config import ParallelOptions
 from aam_train.reporting.records import Reporters
-from aam_train.run_data import RunData, build_data
-from aam_train.step import Step
-from aam_train.untaught import freeze_untaught
+from aam_train.setup.architecture import new_encoder_config
+from aam_train.setup.freezing import freeze_untaught
+from aam_train.setup.head_initialization import calibrate_encoder
 
 CPU = torch.device("cpu")
 MASKING = Masking(0.15, 0.15)

@@ -17,23 +17,23 @@ from gradient_cases import CPU, Case, batch_of, build, read
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aam_train.checkpoint import Checkpoints
-from aam_train.compute import Update
-from aam_train.compute_config import ComputeOptions
-from aam_train.gradients import gradients
-from aam_train.model_records import TrainingRecord
-from aam_train.objective import Objective, Weights
-from aam_train.optim import build_optimizer, optimizer_tensors
-from aam_train.optimizer_config import OptimizerOptions
+from aam_train.data.run_data import RunData
+from aam_train.device.precision import Update
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer, optimizer_tensors
+from aam_train.engine.step import Step
+from aam_train.losses.objective import Objective, Weights
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.join import joined
+from aam_train.parallel.process_group import joined
 from aam_train.parallel.strategy import Single, Strategy, whole_tensors
-from aam_train.parallel_config import ParallelOptions
-from aam_train.progress import Progress
-from aam_train.run_data import RunData
-from aam_train.saving import Saver, restore
-from aam_train.step import Step
+from aam_train.runs.checkpoints import Checkpoints
+from aam_train.runs.records import TrainingRecord
+from aam_train.runs.saver import Saver, restore
+from aam_train.runs.state import Progress
 
 CASE = Case("state", Weights(unifrac=0.7, nucleotides=2.0, counts=3.0), dtype=torch.float32)
 BATCH = 12

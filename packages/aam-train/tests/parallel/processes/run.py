@@ -13,7 +13,7 @@ import sys
 import torch
 
 from aam_cli.main import main
-from aam_train.step import Step
+from aam_train.engine.step import Step
 
 
 def install(kind: str, rank: int, step: int) -> None:

@@ -15,21 +15,21 @@ import numpy as np
 import torch
 from gradient_cases import ALL, CPU, Case, build, read
 
-from aam_data.config import MetadataOptions, SampleOptions, TableOptions, TargetOptions
-from aam_data.preprocessor import Preprocessor
-from aam_data.study import read_study
-from aam_models.outputs import EVERYTHING
-from aam_models.predictor import Predictor
-from aam_train.compute_config import ComputeOptions
-from aam_train.inference import predict_masked_bases, run_samples
-from aam_train.loading import FIXED_DRAW
+from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.study.study import read_study
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import EVERYTHING
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.data.run_data import RunData
+from aam_train.evaluation.inference import predict_masked_bases, run_samples
+from aam_train.evaluation.validation import EncoderValidator, PredictorValidator
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.join import joined
+from aam_train.parallel.process_group import joined
 from aam_train.parallel.strategy import Single, Strategy
-from aam_train.parallel_config import ParallelOptions
-from aam_train.run_data import RunData
-from aam_train.validation import EncoderValidator, PredictorValidator
 
 ENCODER = Case("encoder", ALL, dtype=torch.float32)
 PREDICTOR = Case("predictor", replace(ALL, target=1.0), "mse", dtype=torch.float32)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.biom_checks import cells_of, check_axis, check_counts, check_numbers, check_repeats, descents
-from aam_data.readers.hdf5_guard import CheckedHdf5, open_hdf5
+from aam_data.readers.biom.checks import cells_of, check_axis, check_counts, check_numbers, check_repeats, descents
+from aam_data.readers.safe.hdf5 import CheckedHdf5, open_hdf5
 from aam_data.table import CountTable, SampleCounts, rows_from_triplets, stored_rows
 
 SAMPLE_IDS, FEATURE_IDS = "sample/ids", "observation/ids"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from aam_data.errors import SHOWN, DataError
-from aam_data.readers.biom_checks import (
+from aam_data.readers.biom.checks import (
     cells_of,
     check_axis,
     check_counts,

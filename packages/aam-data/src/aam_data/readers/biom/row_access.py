@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.biom import table_payload
-from aam_data.readers.biom_checks import (
+from aam_data.readers.biom.checks import (
     cells_of,
     check_axis,
     check_counts,
@@ -25,7 +24,7 @@ from aam_data.readers.biom_checks import (
     check_numbers,
     check_repeats,
 )
-from aam_data.readers.biom_hdf5 import (
+from aam_data.readers.biom.hdf5 import (
     DATA,
     FEATURE_IDS,
     INDICES,
@@ -35,8 +34,9 @@ from aam_data.readers.biom_hdf5 import (
     read_pointers,
     sorted_rows,
 )
-from aam_data.readers.hdf5_guard import CheckedHdf5, open_hdf5
-from aam_data.readers.qza import is_artifact
+from aam_data.readers.biom.table import table_payload
+from aam_data.readers.qiime2 import is_artifact
+from aam_data.readers.safe.hdf5 import CheckedHdf5, open_hdf5
 from aam_data.readers.source import HDF5_MAGIC, byte_limit, first_bytes
 from aam_data.table import CountTable, SampleCounts
 

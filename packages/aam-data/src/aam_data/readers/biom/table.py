@@ -10,11 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 from aam_data.errors import DataError
-from aam_data.readers.biom_checks import cells_of, check_fractions
-from aam_data.readers.biom_hdf5 import read_hdf5_table
-from aam_data.readers.biom_json import read_json_table
-from aam_data.readers.biom_tsv import read_tsv_table
-from aam_data.readers.qza import Provenance, identify, is_artifact, open_artifact
+from aam_data.readers.biom.checks import cells_of, check_fractions
+from aam_data.readers.biom.hdf5 import read_hdf5_table
+from aam_data.readers.biom.json_format import read_json_table
+from aam_data.readers.biom.tsv import read_tsv_table
+from aam_data.readers.qiime2 import Provenance, identify, is_artifact, open_artifact
 from aam_data.readers.source import HDF5_MAGIC, byte_limit, first_bytes, read_bounded
 from aam_data.table import CountTable
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aam_data.errors import SHOWN, DataError
-from aam_data.readers.biom_checks import check_axis, check_counts, name_entries
+from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
 from aam_data.readers.ids import decode_ids
 from aam_data.table import CountTable, table_from_triplets
 

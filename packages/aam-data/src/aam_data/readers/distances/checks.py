@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.config import UnifracMetric
 from aam_data.errors import SHOWN, DataError
+from aam_data.options.files import UnifracMetric
 
 _TOLERANCE = 1e-5
 _ROWS_AT_ONCE = 1024

@@ -14,7 +14,7 @@ import numpy as np
 from aam_data.errors import DataError
 from aam_data.readers.delimited import Row, decode_text, find_delimiter, is_finite_number, split_rows
 from aam_data.readers.ids import as_objects, check_ids
-from aam_data.readers.qza import read_content
+from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
 _NO_NAMES = {"", "nan", "na", "n/a", "inf", "-inf"}  # second cells that are values, if bad ones, and no header

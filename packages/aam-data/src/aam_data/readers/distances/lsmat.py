@@ -13,7 +13,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.readers.delimited import decode_text, find_delimiter, split_rows
-from aam_data.readers.distances_stored import ArrayMatrix
+from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.distance_checks import check_distances
-from aam_data.readers.distances_lsmat import read_lsmat
-from aam_data.readers.distances_numpy import is_npz, open_npy, read_npz
-from aam_data.readers.distances_ssu import SsuMatrix, open_ssu
-from aam_data.readers.distances_stored import StoredMatrix, gather
+from aam_data.readers.distances.checks import check_distances
+from aam_data.readers.distances.lsmat import read_lsmat
+from aam_data.readers.distances.npy import is_npz, open_npy, read_npz
+from aam_data.readers.distances.ssu import SsuMatrix, open_ssu
+from aam_data.readers.distances.stored import StoredMatrix, gather
 from aam_data.readers.ids import as_objects, check_ids
-from aam_data.readers.numpy_guard import NPY_MAGIC
-from aam_data.readers.qza import read_content
+from aam_data.readers.qiime2 import read_content
+from aam_data.readers.safe.npy import NPY_MAGIC
 from aam_data.readers.source import HDF5_MAGIC, ZIP_MAGIC, byte_limit, first_bytes
 
 _FLAG = "--unifrac-matrix"

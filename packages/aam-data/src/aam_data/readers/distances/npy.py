@@ -8,11 +8,11 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.readers.delimited import decode_text
-from aam_data.readers.distances_stored import ArrayMatrix
+from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
-from aam_data.readers.numpy_guard import load_npy, map_npy
-from aam_data.readers.qza import read_content
-from aam_data.readers.zip_guard import open_zip
+from aam_data.readers.qiime2 import read_content
+from aam_data.readers.safe.npy import load_npy, map_npy
+from aam_data.readers.safe.zip import open_zip
 
 
 def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.hdf5_guard import CheckedHdf5, open_hdf5
+from aam_data.readers.safe.hdf5 import CheckedHdf5, open_hdf5
 
 _BLOCK_BYTES = 32 * 2**20
 _GAP = 8  # rows between two wanted ones that are read along, rather than to seek

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from aam_data.errors import DataError, first_few
 from aam_data.readers.delimited import Row, find_delimiter, split_rows
-from aam_data.readers.metadata_directives import PREFIX, Directives, parse_directives, refuse_misplaced
-from aam_data.readers.metadata_ids import ACCEPTED, find_id_column, is_id_header
+from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, refuse_misplaced
+from aam_data.readers.metadata.id_column import ACCEPTED, find_id_column, is_id_header
 
 _POINTER = 8  # bytes that a cell costs at least
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from aam_data.config import MetadataOptions
 from aam_data.errors import DataError
+from aam_data.options.files import MetadataOptions
 from aam_data.readers.delimited import decode_text
 from aam_data.readers.ids import as_objects, check_ids
-from aam_data.readers.metadata_layout import Layout, read_layout
-from aam_data.readers.missing import MissingRule
-from aam_data.readers.qza import read_content
+from aam_data.readers.metadata.layout import Layout, read_layout
+from aam_data.readers.metadata.missing_values import MissingRule
+from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
 if TYPE_CHECKING:

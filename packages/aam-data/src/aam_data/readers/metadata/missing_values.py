@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from aam_data.config import MetadataOptions
+from aam_data.options.files import MetadataOptions
 
 _ALWAYS = re.compile(r"(missing|not applicable|not collected|not provided|restricted access)(\s*:.*)?")
 # fmt: off

@@ -7,8 +7,8 @@ import re
 import numpy as np
 
 from aam_data.errors import SHOWN, DataError
-from aam_data.readers.newick_pieces import CLOSE, COLON, COMMA, OPEN, NewickText, Pieces
-from aam_data.readers.tip_names import TipNames
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tokens import CLOSE, COLON, COMMA, OPEN, NewickText, Pieces
 
 _MAX_NODES = np.iinfo(np.int32).max
 _QUOTED = re.compile(rb"'(?:[^']|'')*'")

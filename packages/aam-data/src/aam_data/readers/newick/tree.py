@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import SHOWN, DataError
-from aam_data.readers.newick_nodes import NewickNodes, label_nodes
-from aam_data.readers.newick_pieces import NewickText
-from aam_data.readers.qza import is_artifact, open_artifact
+from aam_data.readers.newick.nodes import NewickNodes, label_nodes
+from aam_data.readers.newick.tip_names import TipNames
+from aam_data.readers.newick.tokens import NewickText
+from aam_data.readers.qiime2 import is_artifact, open_artifact
 from aam_data.readers.source import byte_limit, first_bytes, read_bounded
-from aam_data.readers.tip_names import TipNames
 
 _FLAG = "--tree"
 _ROOTED, _UNROOTED = "Phylogeny[Rooted]", "Phylogeny[Unrooted]"

@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.hdf5_strings import read_strings
 from aam_data.readers.ids import decode_ids
+from aam_data.readers.safe.hdf5_strings import read_strings
 from aam_data.readers.source import too_large
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from aam_models.conditioning_config import CategoryConfig
+from aam_models.config.conditioning import CategoryConfig
 
 STD = 0.3  # of a new table, as of the encoder's embeddings
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from aam_models.batch import Batch
-from aam_models.conditioning.category_embedding import CategoryEmbedding
-from aam_models.conditioning_config import ConditioningConfig
+from aam_models.batch.batch import Batch
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.predictor.conditioning.category_embedding import CategoryEmbedding
 
 
 class Conditions(NamedTuple):

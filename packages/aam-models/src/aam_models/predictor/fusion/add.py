@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import ConditioningConfig
-from aam_models.fusion.tokens import ConditionTokens
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.fusion.tokens import ConditionTokens
 
 
 class AddFusion(nn.Module):

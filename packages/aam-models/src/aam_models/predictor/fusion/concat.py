@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import ConditioningConfig
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.predictor.conditioning.conditions import Conditions
 
 
 class ConcatFusion(nn.Module):

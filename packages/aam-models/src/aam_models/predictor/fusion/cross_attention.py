@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import ConditioningConfig
-from aam_models.fusion.attend import Attend
-from aam_models.fusion.tokens import ConditionTokens
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.fusion.attention import Attend
+from aam_models.predictor.fusion.tokens import ConditionTokens
 
 
 class CrossAttentionFusion(nn.Module):

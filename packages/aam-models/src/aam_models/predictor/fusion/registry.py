@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.conditioning_config import ConditioningConfig
-from aam_models.fusion.add import AddFusion
-from aam_models.fusion.concat import ConcatFusion
-from aam_models.fusion.cross_attention import CrossAttentionFusion
-from aam_models.fusion.gmu import GmuFusion
-from aam_models.fusion.perceiver import PerceiverFusion
+from aam_models.config.conditioning import ConditioningConfig
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.fusion.add import AddFusion
+from aam_models.predictor.fusion.concat import ConcatFusion
+from aam_models.predictor.fusion.cross_attention import CrossAttentionFusion
+from aam_models.predictor.fusion.gmu import GmuFusion
+from aam_models.predictor.fusion.perceiver import PerceiverFusion
 
 
 class NoFusion(nn.Module):

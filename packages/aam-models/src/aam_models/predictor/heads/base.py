@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
+from aam_models.predictor.conditioning.conditions import Conditions
 
 
 class HeadOutput(NamedTuple):

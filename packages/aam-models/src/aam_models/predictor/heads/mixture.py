@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.heads.base import Head, HeadOutput
-from aam_models.heads.film import FilmHead
-from aam_models.heads.mlp import MlpHead
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.heads.base import Head, HeadOutput
+from aam_models.predictor.heads.film import FilmHead
+from aam_models.predictor.heads.mlp import MlpHead
 
 
 class MixtureHead(Head):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.heads.base import Head, HeadOutput
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.heads.base import Head, HeadOutput
 
 
 class MlpHead(nn.Sequential, Head):

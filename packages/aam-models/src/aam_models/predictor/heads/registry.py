@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aam_models.heads.film import FilmHead
-from aam_models.heads.mixture import MixtureHead
-from aam_models.heads.mlp import MlpHead
-from aam_models.heads.residual import ResidualHead
-from aam_models.predictor_config import PredictorConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.predictor.heads.film import FilmHead
+from aam_models.predictor.heads.mixture import MixtureHead
+from aam_models.predictor.heads.mlp import MlpHead
+from aam_models.predictor.heads.residual import ResidualHead
 
 Expert = MlpHead | FilmHead
 Body = Expert | MixtureHead

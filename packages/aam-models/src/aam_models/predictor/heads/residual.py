@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aam_models.conditioning.conditions import Conditions
-from aam_models.heads.base import Head, HeadOutput
-from aam_models.heads.film import FilmHead
-from aam_models.heads.mixture import MixtureHead
-from aam_models.heads.mlp import MlpHead
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.heads.base import Head, HeadOutput
+from aam_models.predictor.heads.film import FilmHead
+from aam_models.predictor.heads.mixture import MixtureHead
+from aam_models.predictor.heads.mlp import MlpHead
 
 
 class ResidualHead(Head):
