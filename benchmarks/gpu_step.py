@@ -29,10 +29,11 @@ from torch._dynamo.utils import counters
 from aam_train.data.loading import BatchRequest, TrainingPlan, default_workers, load
 from aam_train.device.device import resolve_device
 from aam_train.device.peak_flops import peak_of
-from aam_train.device.precision import Compute, Update, compute_settings, prepare_model
+from aam_train.device.precision import Compute, compute_settings, prepare_model
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.profiling.throughput import Work, reset_peak_memory

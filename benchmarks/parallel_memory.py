@@ -28,10 +28,10 @@ from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_data
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective, Weights, masking_for
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions

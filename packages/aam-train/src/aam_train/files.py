@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,3 +63,11 @@ def _undefined_as_nan(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: math.nan if item is None else item for key, item in value.items()}
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A tab-separated file, written beside its place and renamed."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, "excel-tab", lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -15,8 +15,9 @@ from aam_models.requested import EVERYTHING
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Compute, Update, build_compute, compute_settings, prepare_model
+from aam_train.device.precision import Compute, build_compute, compute_settings, prepare_model
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses

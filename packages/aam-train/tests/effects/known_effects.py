@@ -16,7 +16,7 @@ import numpy as np
 from aam_data.options.files import MetadataOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_models.config.encoder import ModelOptions
-from aam_train.evaluation.predictions import write_table
+from aam_train.files import write_table
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions, TransferOptions

@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
-from aam_train.device.precision import Update
 from aam_train.engine.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors
+from aam_train.engine.update import Update
 from aam_train.options.optimizer import OptimizerOptions
 
 KINDS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}

@@ -14,7 +14,6 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.target import FittedTarget, TargetSpec
 from aam_data.preprocessing.transforms import MinMax, NoTransform
 from aam_train.evaluation.metrics import (
-    HIGHER_IS_BETTER,
     classification_metrics,
     mean_absolute_error,
     mean_of_defined,
@@ -23,6 +22,7 @@ from aam_train.evaluation.metrics import (
     regression_metrics,
 )
 from aam_train.evaluation.validation import probabilities, sample_for_pairs, target_metrics
+from aam_train.options.metrics import HIGHER_IS_BETTER
 from aam_train.options.objective import EncoderMetric
 
 

@@ -22,6 +22,7 @@ from aam_models.config.encoder import ModelOptions
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
 from aam_train.data.loading import BatchRequest, TrainingPlan
 from aam_train.data.run_data import RunData
+from aam_train.data.step_split import EvenCutting, Part
 from aam_train.device.available_memory import host_bounds, room
 from aam_train.device.malloc import return_freed_memory
 from aam_train.device.memory import peak, reset_peak
@@ -37,7 +38,7 @@ from aam_train.memory.cost_model import MemoryModel, Size, expected_model, size_
 from aam_train.memory.probe import probing
 from aam_train.memory.profile import MeasuredStep, MemoryProfile, build_update
 from aam_train.memory.search import largest
-from aam_train.memory.splitting import EvenCutting, MemoryCutting, Part, _deal
+from aam_train.memory.splitting import MemoryCutting, _deal
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.objective import PretrainObjective

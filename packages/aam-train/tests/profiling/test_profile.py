@@ -18,8 +18,7 @@ import torch
 from aam_train.errors import RunStopped
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
-from aam_train.profiling.profile import Profile, lines, operations, phase_times, window
-from aam_train.profiling.profile_kinds import kind_of
+from aam_train.profiling.profile import Profile, kind_of, lines, operations, phase_times, window
 from aam_train.profiling.ranges import label, labelled, recorded
 from aam_train.recipes import pretrain as pretraining
 from aam_train.recipes.pretrain import run_pretrain

@@ -21,11 +21,11 @@ from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
 from aam_train.device.memory import peak
 from aam_train.device.peak_flops import known_peak, measured_flops, peak_of
-from aam_train.device.precision import Update
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.options.optimizer import OptimizerOptions

@@ -29,11 +29,11 @@ from aam_models.requested import PREDICTION
 from aam_models.storage.folders import new_folder
 from aam_models.storage.model_folder import load_model, save_model
 from aam_train.data.loading import BatchRequest
-from aam_train.device.precision import Update
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.evaluation.inference import run_samples
 from aam_train.evaluation.predictions import make_predictions
 from aam_train.options.objective import TrainObjective

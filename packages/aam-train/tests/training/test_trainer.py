@@ -15,10 +15,11 @@ from aam_models.config.encoder import ModelOptions
 from aam_train.data.collate import Masking
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Compute, Update
+from aam_train.device.precision import Compute
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.schedules import build_schedule
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.evaluation.validation import Validator
 from aam_train.losses.objective import Objective, Weights

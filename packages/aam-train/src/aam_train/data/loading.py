@@ -20,8 +20,8 @@ from aam_data.preprocessing.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_data.random_keys import Purpose, generator
 from aam_models.batch.batch import Batch
 from aam_train.data.collate import KEEP_ALL, Collator, Kept, Masking
+from aam_train.data.step_split import Cutting, EvenCutting
 from aam_train.errors import TrainError
-from aam_train.memory.splitting import Cutting, EvenCutting
 from aam_train.signals import EXIT_CODES
 
 

@@ -10,15 +10,17 @@ from aam_data.options.files import PhylogenyOptions
 from aam_data.preprocessing.dataset import SampleDataset, cut_report
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
+from aam_data.random_keys import Purpose, generator
 from aam_data.splits.selection import doubtful_notes, sentinel_notes
 from aam_data.splits.splits import PARTS, Splits
 from aam_data.study.study import Study
 from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_train.data.collate import Collator
 from aam_train.data.loading import FIXED_DRAW, BatchMaker
-from aam_train.data.pair_samples import sample_for_pairs
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporter
+
+MAX_SAMPLES_IN_PAIRS = 2000  # of more samples a seeded subset is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +187,11 @@ def largest_distance(pairs: PairTargets, rows: np.ndarray) -> float:
     chosen = rows[sample_for_pairs(len(rows))]
     distances = pairs.pairs(chosen, chosen, FIXED_DRAW)
     return float(np.nanmax(distances, initial=0.0)) or 1.0
+
+
+def sample_for_pairs(n_samples: int) -> np.ndarray:
+    """Which of so many samples make pairs: all, or the same random subset every time; int64, ascending."""
+    if n_samples <= MAX_SAMPLES_IN_PAIRS:
+        return np.arange(n_samples)
+    random = generator(0, Purpose.CALIBRATION, n_samples)
+    return np.sort(random.choice(n_samples, MAX_SAMPLES_IN_PAIRS, replace=False))

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from aam_models.batch.batch import Batch
-from aam_train.device.precision import Update
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.losses.objective import Counts, Objective, TrueValues
 from aam_train.profiling.ranges import BACKWARD, FORWARD, label

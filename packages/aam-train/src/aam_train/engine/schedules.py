@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from aam_train.evaluation.metrics import is_better
+from aam_train.options.metrics import is_better
 from aam_train.options.optimizer import OptimizerOptions
 
 LONGEST_WARMUP = 10_000

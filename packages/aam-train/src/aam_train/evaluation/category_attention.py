@@ -16,7 +16,7 @@ from aam_train.data.loading import BatchMaker
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.evaluation.inference import evaluating
-from aam_train.evaluation.predictions import write_table
+from aam_train.files import write_table
 
 ITSELF, COVARIATES = "(sample)", "(numeric columns)"
 

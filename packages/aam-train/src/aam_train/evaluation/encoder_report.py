@@ -10,8 +10,7 @@ import numpy as np
 
 from aam_data.options.files import UnifracMetric
 from aam_train.data.loading import FIXED_DRAW
-from aam_train.data.pair_samples import sample_for_pairs
-from aam_train.data.run_data import RunData
+from aam_train.data.run_data import RunData, sample_for_pairs
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import predict_masked_bases, predict_taxa
 from aam_train.evaluation.metrics import mean_absolute_error

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta
 
-from aam_train.evaluation.predictions import Predictions, write_table
+from aam_train.evaluation.predictions import Predictions
+from aam_train.files import write_table
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from aam_data.preprocessing.preprocessor import Preprocessor
-from aam_data.writers.atomic import replacing
 from aam_train.evaluation.metrics import interval_metrics, probabilities, regression_metrics
+from aam_train.files import write_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,14 +200,6 @@ def write_full(
                 yield [sample_id, name, *empty, f"not predicted: {reason}"]
 
     write_table(path, header, rows())
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A tab-separated file, written beside its place and renamed."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, "excel-tab", lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _text(value: object) -> str:

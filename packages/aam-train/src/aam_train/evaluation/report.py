@@ -23,9 +23,8 @@ from aam_train.evaluation.predictions import (
     pool_predictions,
     write_full,
     write_predictions,
-    write_table,
 )
-from aam_train.files import write_json
+from aam_train.files import write_json, write_table
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
 

@@ -16,7 +16,7 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.requested import PREDICTION, Outputs
 from aam_train.data.collate import Masking
 from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.data.pair_samples import sample_for_pairs
+from aam_train.data.run_data import sample_for_pairs
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import (
     SampleOutputs,

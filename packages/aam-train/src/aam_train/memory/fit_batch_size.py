@@ -11,7 +11,7 @@ from aam_data.errors import first_few
 from aam_data.preprocessing.dataset import Sample
 from aam_train.data.loading import FIXED_DRAW
 from aam_train.device.available_memory import room
-from aam_train.device.precision import Update
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.memory.batch_plan import Batching
 from aam_train.memory.cost_model import GB

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from aam_train.data.loading import BatchMaker, BatchRequest, TrainingPlan
+from aam_train.data.step_split import Cutting, EvenCutting
 from aam_train.engine.step import Step
 from aam_train.losses.objective import Objective
 from aam_train.memory.batch_plan import Batching
 from aam_train.memory.cost_model import MemoryModel
-from aam_train.memory.splitting import Cutting, EvenCutting, MemoryCutting
+from aam_train.memory.splitting import MemoryCutting
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.run import RunOptions

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
+from aam_train.data.step_split import Part
 from aam_train.device.malloc import return_freed_memory
 from aam_train.device.memory import held, reset_peak
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import gradients
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective
 from aam_train.memory.cost_model import Size, size_of_batch
 from aam_train.memory.profile import MeasuredStep
-from aam_train.memory.splitting import Part
 from aam_train.parallel.torch_compat import local
 
 

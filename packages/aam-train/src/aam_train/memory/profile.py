@@ -17,8 +17,8 @@ from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
 from aam_train.device.malloc import return_freed_memory
 from aam_train.device.memory import held, peak, reset_peak
-from aam_train.device.precision import Update
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.files import write_json
 from aam_train.losses.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.reporting.records import Reporter

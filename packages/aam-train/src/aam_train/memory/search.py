@@ -9,12 +9,13 @@ import numpy as np
 
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept
 from aam_train.data.loading import FIXED_DRAW, epoch_order
+from aam_train.data.step_split import EvenCutting, Part
 from aam_train.engine.gradients import is_out_of_memory
 from aam_train.errors import TrainError
 from aam_train.memory.cost_model import GB, MemoryModel, expected_model
 from aam_train.memory.plan_factory import Batches
 from aam_train.memory.probe import Probe
-from aam_train.memory.splitting import EvenCutting, MemoryCutting, Part
+from aam_train.memory.splitting import MemoryCutting
 from aam_train.reporting.records import Reporter
 
 # Small batches first: where among the samples ordered by size, how many of them, and which activations are kept, where

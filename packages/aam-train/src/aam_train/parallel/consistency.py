@@ -10,7 +10,7 @@ from typing import Any
 from aam_train.errors import TrainError
 from aam_train.options.toml import config_to_dict
 from aam_train.parallel.ranks import Ranks
-from aam_train.runs.records import versions
+from aam_train.versions import versions
 
 _DIGITS = 12  # hexadecimal: 48 bits, exact in a float64
 # What may differ between processes without changing what they compute.

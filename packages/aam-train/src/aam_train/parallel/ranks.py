@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -160,3 +162,15 @@ class Group:
         dist.broadcast(content, 0, group=self._hosts)
         told: dict[str, Any] = json.loads(content.numpy().tobytes())
         return told
+
+
+@contextlib.contextmanager
+def held_by_first(ranks: Ranks, context: AbstractContextManager[object]) -> Iterator[None]:
+    """A context that the first process is in while all processes are in this one; where it is refused, all are."""
+    with contextlib.ExitStack() as stack:
+
+        def enter() -> None:
+            stack.enter_context(context)
+
+        ranks.first(enter)
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
 from aam_data.writers.atomic import replacing
 from aam_train.errors import RunStopped
-from aam_train.evaluation.predictions import write_table
-from aam_train.profiling.profile_kinds import kind_of
+from aam_train.files import write_table
 from aam_train.profiling.ranges import PHASES, recorded
 from aam_train.reporting.records import Reporter
 
@@ -31,7 +31,7 @@ class Operation:
     """All calls of an operation.
 
     Attributes:
-        kind: see `profile_kinds`.
+        kind: see `KINDS`.
         cpu_ms, device_ms: its own time, without the operations that it calls: on the host, and of the kernels that it
             launched on the device.
     """
@@ -191,3 +191,36 @@ def lines(
 
 def _own(operation: Operation, on_device: bool) -> float:
     return operation.device_ms if on_device else operation.cpu_ms
+
+
+OTHER = "other"
+
+
+# The first that fits counts, so the particular come before the general.
+_KINDS = (
+    ("waiting for data", r"DataLoader"),
+    ("communication", r"c10d|FSDP|nccl|gloo|all_?reduce|all_?gather|reduce_scatter|broadcast_"),
+    ("attention", r"attention|softmax|flash"),
+    ("optimizer", r"adam|sgd|Optimizer"),
+    ("normalisation", r"layer_?norm"),
+    ("matrix products", r"aten::(mm|bmm|addmm|baddbmm|matmul|linear|einsum|_scaled_mm)$|gemm"),
+    ("activation", r"gelu|sigmoid|tanh|relu|softplus"),
+    ("compiled", r"CompiledFunction|Torch-Compiled|triton|cpp_fused|inductor"),
+    ("copies", r"aten::(copy_|_to_copy|to|clone|contiguous|cat|stack)$|[Mm]emcpy|Memset|pin_memory"),
+    ("embedding and indexing", r"embedding|index|gather|scatter|where|masked|slice|select"),
+    ("sums and elementwise", r"aten::(add|mul|div|sub|sum|mean|pow|exp|log|sqrt|neg|rsub|norm|fill|zero|clamp|square|"
+                             r"_foreach|linalg|stack|isfinite|abs|eq|ne|lt|gt|bitwise)"),
+    ("waiting for the device", r"cuda(Device|Stream|Event)Synchronize|hip(Device|Stream|Event)Synchronize|"
+                               r"_local_scalar_dense|aten::item"),
+)  # fmt: skip
+
+
+KINDS = (*(name for name, _ in _KINDS), OTHER)
+
+
+_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
+
+
+def kind_of(name: str) -> str:
+    """Which of `KINDS` an operation is."""
+    return next((kind for kind, pattern in _PATTERNS if pattern.search(name)), OTHER)

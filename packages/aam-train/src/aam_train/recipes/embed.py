@@ -21,7 +21,7 @@ from aam_train.device.precision import Compute, trusted_attention
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.evaluation.inference import embed_asvs, evaluating, run_samples
-from aam_train.evaluation.predictions import write_table
+from aam_train.files import write_table
 from aam_train.options.recipe_configs import EmbedConfig
 from aam_train.recipes.inputs import ModelInputs, read_embed_inputs
 from aam_train.recipes.loaded_model import use_model

@@ -7,8 +7,7 @@ from pathlib import Path
 from aam_data.study.study import Study
 from aam_train.device.device import resolve_device
 from aam_train.device.precision import compute_settings
-from aam_train.evaluation.predictions import write_table
-from aam_train.files import write_json
+from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.parallel.strategy import Single
 from aam_train.recipes.inputs import read_search_inputs

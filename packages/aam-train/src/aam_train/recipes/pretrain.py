@@ -20,20 +20,21 @@ from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.parallel.consistency import check_agreement
 from aam_train.parallel.environment import Place
 from aam_train.parallel.launch import launch, number_of_processes
-from aam_train.parallel.on_first import held_by_first
 from aam_train.parallel.process_group import joined
+from aam_train.parallel.ranks import held_by_first
 from aam_train.parallel.strategy import Strategy
 from aam_train.recipes.inputs import RunInputs, read_run_inputs
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.tensorboard import show_pictures
 from aam_train.runs.model_files import input_records
-from aam_train.runs.records import TrainingRecord, versions
+from aam_train.runs.records import TrainingRecord
 from aam_train.setup.architecture import new_encoder_config
 from aam_train.setup.freezing import freeze_untaught
 from aam_train.setup.head_initialization import calibrate_encoder
 from aam_train.setup.training_setup import Prepared
 from aam_train.signals import StopFlag
 from aam_train.training.fit import Fit
+from aam_train.versions import versions
 
 
 def run_pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:

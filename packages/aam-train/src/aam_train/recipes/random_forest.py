@@ -23,10 +23,9 @@ from aam_train.evaluation.predictions import (
     target_tables,
     write_full,
     write_predictions,
-    write_table,
 )
 from aam_train.evaluation.random_forest import Fitted, ForestOptions, fit_classes, fit_numbers, relative_abundances
-from aam_train.files import write_json
+from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import BaselineConfig
 
 

@@ -27,8 +27,8 @@ from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.consistency import check_agreement
 from aam_train.parallel.environment import Place
 from aam_train.parallel.launch import launch, number_of_processes
-from aam_train.parallel.on_first import held_by_first
 from aam_train.parallel.process_group import joined
+from aam_train.parallel.ranks import held_by_first
 from aam_train.parallel.strategy import Strategy
 from aam_train.recipes.inputs import RunInputs, read_run_inputs
 from aam_train.reporting.console import ConsoleReporter
@@ -36,7 +36,7 @@ from aam_train.reporting.tensorboard import show_pictures
 from aam_train.runs.checkpoints import BEST
 from aam_train.runs.folder import RunFolder
 from aam_train.runs.model_files import input_records
-from aam_train.runs.records import TrainingRecord, read_preprocessor, versions
+from aam_train.runs.records import TrainingRecord, read_preprocessor
 from aam_train.setup.architecture import (
     check_same_size,
     conditioning_config,
@@ -56,6 +56,7 @@ from aam_train.setup.transfer import (
 )
 from aam_train.signals import StopFlag
 from aam_train.training.fit import Fit
+from aam_train.versions import versions
 
 
 def run_train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:

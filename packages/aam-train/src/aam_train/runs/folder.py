@@ -17,7 +17,8 @@ from aam_train.options.toml import ConfigError, config_from_toml, config_to_dict
 from aam_train.reporting.records import Reporter
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.lock import locked, record_start
-from aam_train.runs.records import read_training, versions
+from aam_train.runs.records import read_training
+from aam_train.versions import versions
 
 CONFIG = "config.toml"
 # What may differ when a run continues; everything else would make it another run.

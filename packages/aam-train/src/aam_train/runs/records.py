@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +52,6 @@ class TrainingRecord:
     losses: dict[str, str] = field(default_factory=dict)
     class_weights: dict[str, float] = field(default_factory=dict)
     format_version: int = 3
-
-
-def versions() -> dict[str, str]:
-    """Versions of AAM, Python and torch."""
-    return {name: version(name) for name in ("aam-data", "aam-models", "aam-train", "torch")} | {
-        "python": platform.python_version()
-    }
 
 
 def read_preprocessor(folder: Path) -> Preprocessor:

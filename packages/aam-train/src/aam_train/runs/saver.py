@@ -15,8 +15,8 @@ from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
 from aam_models.storage.folders import new_folder
 from aam_models.storage.model_folder import WEIGHTS, load_weights, read_tensors, read_weights
-from aam_train.device.precision import Update
 from aam_train.engine.optimizer import load_optimizer_tensors, optimizer_tensors
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.parallel.strategy import Strategy, whole_tensors
 from aam_train.runs.checkpoints import BEST, LAST, PARTS, Checkpoints, checkpoint_name, not_saved

@@ -13,10 +13,10 @@ from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
 from aam_train.device.memory import held
 from aam_train.device.peak_flops import peak_of
-from aam_train.device.precision import Update
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.schedules import build_schedule
 from aam_train.engine.step import SLOTS_AT_ONCE, Step
+from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.evaluation.validation import Validator
 from aam_train.losses.objective import Objective

@@ -10,9 +10,9 @@ import numpy as np
 
 from aam_train.data.loading import default_workers, load
 from aam_train.device.device import seed_step
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer, set_rate
+from aam_train.engine.update import Update
 from aam_train.memory.fit_batch_size import find_batching
 from aam_train.memory.plan_factory import Batches
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig

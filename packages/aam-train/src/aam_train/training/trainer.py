@@ -16,16 +16,16 @@ from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, lo
 from aam_train.device.device import seed_step
 from aam_train.device.malloc import return_freed_memory
 from aam_train.device.memory import held, reset_peak
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import StepResult, gradients
 from aam_train.engine.optimizer import set_rate
 from aam_train.engine.schedules import Schedule, watch
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.errors import RunStopped, TrainError
-from aam_train.evaluation.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.evaluation.validation import Validator
 from aam_train.losses.objective import Objective
 from aam_train.memory.cost_model import GB, MemoryModel, size_of_batch
+from aam_train.options.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.run import RunOptions
 from aam_train.parallel.ranks import Ranks

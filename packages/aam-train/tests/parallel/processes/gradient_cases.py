@@ -27,10 +27,10 @@ from aam_models.predictor.predictor import Predictor
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective, Weights
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
 from aam_train.options.compute import ComputeOptions

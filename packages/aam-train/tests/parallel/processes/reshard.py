@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Update
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer, optimizer_tensors
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective, Weights
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions

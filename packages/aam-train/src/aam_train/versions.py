@@ -1,0 +1,13 @@
+"""Versions of the software that made a model."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+
+def versions() -> dict[str, str]:
+    """Versions of AAM, Python and torch."""
+    return {name: version(name) for name in ("aam-data", "aam-models", "aam-train", "torch")} | {
+        "python": platform.python_version()
+    }
