@@ -28,9 +28,9 @@ from training_step import Case, pad_slots, plain_batch, prepare, run_steps
 
 from aam_models.batch.batch import AsvOutput, Batch
 from aam_models.encoder import transformer
-from aam_models.encoder.asv_encoder import AsvEncoder, scaled_sum
+from aam_models.encoder.asv.transformer_encoder import TransformerAsvEncoder, scaled_sum
 from aam_models.encoder.transformer import Block
-from aam_models.requested import EMBEDDINGS, EVERYTHING, Outputs
+from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs
 from aam_train.data.collate import cut_chunks, recomputed
 from aam_train.device.malloc import keep_freed_memory
 from aam_train.device.precision import Compute
@@ -41,10 +41,10 @@ CPU, CHUNK = torch.device("cpu"), 256
 Change = Callable[[Case, Step], None]
 
 
-class LogitsEverywhere(AsvEncoder):
+class LogitsEverywhere(TransformerAsvEncoder):
     """Logits of every base, of which the loss takes the masked ones."""
 
-    def forward(self, batch: Batch, outputs: Outputs = EVERYTHING) -> AsvOutput:
+    def forward(self, batch: Batch, outputs: RequestedOutputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
         for chunk in batch.chunks:
             mask = self._mask(batch, chunk)

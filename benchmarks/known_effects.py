@@ -33,8 +33,7 @@ from effects import (  # the study is that of the tests
     shifted,
 )
 
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.options.objective import TrainObjective
 
 LOCATION = ("location",)

@@ -24,7 +24,7 @@ from skewed_samples import watched, write_study
 
 from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
 from aam_models.batch import padding
-from aam_models.batch.batch import Group
+from aam_models.batch.batch import PaddedGroup
 from aam_models.config.encoder import ModelOptions
 from aam_train.device.memory import of_process, reset_peak
 from aam_train.options.compute import ComputeOptions
@@ -69,7 +69,7 @@ def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
 
     fitting.find_batching = noting
     if case.one_group:
-        padding.cut_groups = lambda sizes: (Group(len(sizes), int(sizes[0])),)
+        padding.cut_groups = lambda sizes: (PaddedGroup(len(sizes), int(sizes[0])),)
     run_pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),

@@ -29,7 +29,7 @@ from aam_data.study.study import read_study
 from aam_data.table import CountTable
 from aam_data.writers.biom import BiomWriter
 from aam_models.config.encoder import ModelOptions
-from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_models.encoder.asv.base import AsvEncoder
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions
 from aam_train.recipes.predict import run_predict

@@ -28,7 +28,7 @@ from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
 from aam_data.study.study import read_study
-from aam_models.batch.batch import Batch, Chunk, Group
+from aam_models.batch.batch import Batch, Chunk, PaddedGroup
 from aam_models.batch.padding import pad
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
@@ -39,7 +39,9 @@ from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import build_maker, build_pairs
 from aam_train.device.malloc import keep_freed_memory
 from aam_train.engine.step import Step
-from aam_train.losses.objective import Counts, Objective, TrueValues, Weights
+from aam_train.losses.objective import Counts, Objective, TrueValues
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.setup.architecture import new_encoder_config
 
 DEPTH, MAX_BP, SEED = 5000, 150, 0
@@ -101,7 +103,7 @@ def plain_batch(batch: Batch, slots_per_sample: int) -> Batch:
 
 def pad_slots(batch: Batch, slots_per_sample: int) -> Batch:
     """The same samples, all padded to the longest, or to at least so many slots."""
-    one = (Group(batch.n_samples, max(batch.longest, slots_per_sample)),)
+    one = (PaddedGroup(batch.n_samples, max(batch.longest, slots_per_sample)),)
     return replace(batch, **pad(batch.sample_ptr.diff().numpy(), one).fields())
 
 
@@ -133,8 +135,8 @@ def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
     rarefier = Rarefier(study.table, DEPTH, SEED)
     maker = build_maker(study, rarefier, Preprocessor(MAX_BP, 0, DEPTH, SEED, 1024), chunk_size)
     masking = Masking(0.15, 0.15)
-    weights = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
-    objective = Objective(weights, masking, build_pairs(study, rarefier, PhylogenyOptions()))
+    weights = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
+    objective = build_objective(weights, Sources(build_pairs(study, rarefier, PhylogenyOptions())))
     torch.manual_seed(SEED)
     encoder = build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, weights))  # type: ignore[arg-type]
     batch = maker[next(TrainingPlan(rows, batch_size, SEED, masking).epoch(0))[0]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.batch.batch import Batch, Chunk, Group
+from aam_models.batch.batch import Batch, Chunk, PaddedGroup
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import Alphabet, EncoderConfig
 from aam_models.config.predictor import PredictorConfig
@@ -78,7 +78,7 @@ def _batch_of(
     slots, groups = [], []
     for members in np.array_split(order, n_groups):
         longest = int(sizes[members].max()) + spare_slots
-        groups.append(Group(len(members), longest))
+        groups.append(PaddedGroup(len(members), longest))
         for sample in members:
             own = np.arange(pointers[sample], pointers[sample + 1])
             slots += [*own, *[pointers[-1]] * (longest - len(own))]
@@ -93,7 +93,7 @@ def _batch_of(
         groups=tuple(groups),
         slots=torch.from_numpy(slots),
         slot_of=torch.from_numpy(np.argsort(slots, kind="stable")[: pointers[-1]]),
-        places=torch.from_numpy(np.argsort(order)),
+        order=torch.from_numpy(np.argsort(order)),
         counts=torch.tensor([reads for sample in samples for reads in sample.values()], dtype=dtype),
         asv_rows=torch.arange(len(distinct)),
         sample_keys=torch.stack([torch.zeros(len(samples), dtype=torch.int64), torch.arange(len(samples))], dim=1),

@@ -12,20 +12,19 @@ from aam_models.config.encoder import (
     PRESETS,
     Alphabet,
     EncoderConfig,
+    EncoderSize,
     ModelOptions,
-    Size,
 )
-from aam_models.config.head import HeadOptions
-from aam_models.config.predictor import PredictorConfig
+from aam_models.config.predictor import HeadOptions, PredictorConfig
 from aam_models.errors import ModelError
 
 
 def test_sizes_come_from_the_preset_unless_given() -> None:
-    assert ModelOptions().size() == PRESETS["base"] == Size(width=128, heads=4, layers=4)
-    assert ModelOptions(preset="tiny").size() == Size(width=64, heads=2, layers=2)
-    assert ModelOptions(preset="large").size() == Size(width=512, heads=8, layers=8)
-    assert ModelOptions(preset="tiny", embedding_dim=96, attention_heads=3).size() == Size(96, 3, 2)
-    assert ModelOptions(attention_layers=7).size() == Size(128, 4, 7)
+    assert ModelOptions().size() == PRESETS["base"] == EncoderSize(width=128, heads=4, layers=4)
+    assert ModelOptions(preset="tiny").size() == EncoderSize(width=64, heads=2, layers=2)
+    assert ModelOptions(preset="large").size() == EncoderSize(width=512, heads=8, layers=8)
+    assert ModelOptions(preset="tiny", embedding_dim=96, attention_heads=3).size() == EncoderSize(96, 3, 2)
+    assert ModelOptions(attention_layers=7).size() == EncoderSize(128, 4, 7)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_model_options_are_checked(options: dict[str, Any], message: str) -> Non
         ({"regressor_hidden_dims": (8,), "regressor_dropout": 1.0}, "--regressor-dropout 1.0"),
         ({"regressor_hidden_dims": (8,), "regressor_dropout": -0.1}, "--regressor-dropout -0.1"),
         ({"regressor_hidden_dims": (8,), "regressor_dropout": float("nan")}, "--regressor-dropout nan"),
-        ({"regressor_dropout": 0.1}, "give --regressor-hidden-dims too"),
+        ({"regressor_dropout": 0.1}, "pass --regressor-hidden-dims too"),
     ],
 )
 def test_head_options_are_checked(options: dict[str, Any], message: str) -> None:

@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from aam_models.build import build_encoder
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, FusionConfig
 from aam_models.config.predictor import PredictorConfig
-from aam_models.flops import forward_flops
 
 LENGTHS = (6, 9, 14)
 
@@ -38,7 +37,7 @@ def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_si
         random_samples((9, 4, 12), LENGTHS), mask_ratio=0.2, hide_ratio=0.3, chunk_size=chunk_size, spare_slots=3
     )
     encoder = model_of(config)
-    found = forward_flops(encoder, batch)
+    found = encoder.flops(batch)
     assert found.total == pytest.approx(counted(encoder, batch), rel=0.01)
     assert found.head == 0
     assert found.asv_level > found.sample_level / 3
@@ -48,18 +47,18 @@ def test_taxa_and_what_is_absent(config, model_of, batch_of, random_samples) -> 
     config = replace(config, taxonomy_classes=(5, 40), nucleotide_head=False, count_head=False)
     batch = batch_of(random_samples((9, 4), LENGTHS))
     encoder = model_of(config)
-    without = forward_flops(encoder, batch).total
+    without = encoder.flops(batch).total
     assert without == pytest.approx(counted(encoder, batch), rel=0.01)
     batch = replace(batch, taxa=torch.zeros((batch.n_asvs, 2), dtype=torch.int64))
-    assert forward_flops(encoder, batch).total - without == batch.n_asvs * 2 * config.width * 45
-    assert forward_flops(encoder, batch).total == pytest.approx(counted(encoder, batch), rel=0.01)
+    assert encoder.flops(batch).total - without == batch.n_asvs * 2 * config.width * 45
+    assert encoder.flops(batch).total == pytest.approx(counted(encoder, batch), rel=0.01)
 
 
 def test_a_backward_pass_is_two_forward_passes(config, batch_of, random_samples) -> None:
     torch.manual_seed(0)
     encoder = build_encoder(replace(config, width=64, heads=4, asv_layers=2, sample_layers=2)).double()
     batch = batch_of(random_samples((9, 4, 12), LENGTHS), mask_ratio=0.2, hide_ratio=0.3)
-    assert 3 * forward_flops(encoder, batch).total == pytest.approx(counted(encoder, batch, backward=True), rel=0.03)
+    assert 3 * encoder.flops(batch).total == pytest.approx(counted(encoder, batch, backward=True), rel=0.03)
 
 
 @pytest.mark.parametrize("kind", ["none", "concat", "add", "gmu", "cross-attention", "perceiver"])
@@ -75,11 +74,11 @@ def test_a_predictor(config, model_of, batch_of, random_samples, kind) -> None:
         codes = torch.randint(0, 3, (40, 2))
         batch = replace(batch, categories=codes, covariates=torch.randn(40, 2, dtype=batch.counts.dtype))
     predictor = model_of(PredictorConfig(config, 3, (64, 32), conditioning=conditioning))
-    found = forward_flops(predictor, batch)
+    found = predictor.flops(batch)
     with sdpa_kernel(SDPBackend.MATH):
         encoded = predictor.encoder(batch)
         with FlopCounterMode(display=False) as counter:
             predictor(batch, encoded)
     assert found.head == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert found.total == pytest.approx(counted(predictor, batch), rel=0.01)
-    assert found[:2] == forward_flops(predictor.encoder, batch)[:2]
+    assert found[:2] == predictor.encoder.flops(batch)[:2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,14 @@ def test_public_names_lead_to_something_documented() -> None:
     for name in aam_models.__all__:
         assert getattr(aam_models, name).__name__ == name
         assert getattr(aam_models, name).__doc__
+
+
+def test_public_names_are_listed_once_for_people_and_once_for_types() -> None:
+    source = ast.parse(Path(aam_models.__file__).read_text("utf-8"))
+    typed = {name.name for node in ast.walk(source) if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert aam_models.__all__ == sorted(aam_models._HOME)
+    assert set(aam_models.__all__) == typed - {"annotations", "import_module", "TYPE_CHECKING", "Any"}
+    assert set(aam_models.__all__) <= set(dir(aam_models))
 
 
 def test_other_names_are_no_attributes() -> None:

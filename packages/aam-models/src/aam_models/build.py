@@ -16,16 +16,25 @@ from aam_models.predictor.predictor import Predictor
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
-    """An encoder with freshly drawn weights (from torch's global generator)."""
+    """Build an encoder with random initial weights, drawn from torch's global generator.
+
+    Example:
+        >>> torch.manual_seed(0)
+        >>> encoder = build_encoder(EncoderConfig(codes, max_bp=150, width=64, heads=2, asv_layers=2, sample_layers=2))
+    """
     return Encoder(config)
 
 
 def build_predictor(config: PredictorConfig) -> Predictor:
-    """A predictor with freshly drawn weights (from torch's global generator)."""
+    """Build a predictor with random initial weights, drawn from torch's global generator.
+
+    Example:
+        >>> predictor = build_predictor(PredictorConfig(encoder.config, out_width=1, hidden_dims=(64, 32)))
+    """
     width, heads = config.encoder.width, config.encoder.heads
     sizes = [category.size for category in config.conditioning.categories]
     ascend = any(outputs > 1 for outputs in config.target_widths)
-    # what conditions is drawn last, so that the rest begins as in a model without it
+    # conditioning and fusion come last, so that encoder and head start as in a model without them
     encoder = build_encoder(config.encoder)
     head = build_head(config)
     return Predictor(

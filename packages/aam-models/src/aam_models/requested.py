@@ -1,24 +1,24 @@
-"""Which outputs a caller reads, so that nothing else is computed."""
+"""The outputs that a caller reads, so that nothing else is computed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What is wanted of a model. A head runs where it is wanted and exists.
+class RequestedOutputs:
+    """The outputs that are requested of a model. A head runs if it is requested and exists.
 
-    This follows from what a run learns or is asked for, never from a batch: processes that add gradients up must run
-    the same modules, whatever their batches hold.
+    They follow from what a run learns or is asked for, never from a batch: processes that sum their gradients must run
+    the same modules, whatever their batches contain.
 
     Attributes:
-        sample_embeddings: every forward pass has them; whether passes over many samples keep them.
+        sample_embeddings: whether passes over many samples keep them; every forward pass computes them.
         nucleotides: logits of masked bases.
-        log_abundance: hidden counts; of batches that hide some.
-        taxonomy: logits of taxa; of batches that look some up.
+        log_abundance: hidden counts, for batches that hide some.
+        taxonomy: logits of taxa, for batches that look some up.
         faith_pd: Faith's PD.
-        prediction: what stands behind the encoder of a predictor; without it there is its encoder alone.
+        prediction: everything after the encoder of a predictor; without it only the encoder runs.
     """
 
     sample_embeddings: bool = False
@@ -28,7 +28,12 @@ class Outputs:
     faith_pd: bool = False
     prediction: bool = False
 
+    def union(self, other: RequestedOutputs) -> RequestedOutputs:
+        """Return what either of two callers requests."""
+        names = (field.name for field in fields(self))
+        return RequestedOutputs(**{name: getattr(self, name) or getattr(other, name) for name in names})
 
-EVERYTHING = Outputs(True, True, True, True, True, True)
-EMBEDDINGS = Outputs(sample_embeddings=True)
-PREDICTION = Outputs(prediction=True)
+
+EVERYTHING = RequestedOutputs(True, True, True, True, True, True)
+EMBEDDINGS = RequestedOutputs(sample_embeddings=True)
+PREDICTION = RequestedOutputs(prediction=True)

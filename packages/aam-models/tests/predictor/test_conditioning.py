@@ -217,12 +217,15 @@ def test_a_batch_without_what_the_model_reads_is_a_bug(
         ({"categorical_embed_dim": 0}, "--categorical-embed-dim 0"),
         ({"categorical_embed_dim": 10**6}, "--categorical-embed-dim 1000000"),
         ({"categorical_fusion": "cross-attention", "cross_attn_heads": 0}, "--cross-attn-heads 0"),
-        ({"cross_attn_heads": 4}, "--cross-attn-heads belongs to --categorical-fusion cross-attention, not to concat"),
+        (
+            {"cross_attn_heads": 4},
+            "--cross-attn-heads only applies to --categorical-fusion cross-attention .got concat",
+        ),
         (
             {"categorical_fusion": "gmu", "perceiver_num_latents": 8},
-            "--perceiver-num-latents belongs to --categorical-fusion perceiver, not to gmu",
+            "--perceiver-num-latents only applies to --categorical-fusion perceiver .got gmu",
         ),
-        ({"perceiver_num_layers": 1}, "--perceiver-num-layers belongs to --categorical-fusion perceiver"),
+        ({"perceiver_num_layers": 1}, "--perceiver-num-layers only applies to --categorical-fusion perceiver"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
@@ -245,7 +248,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: 
                 (CategoryConfig(2, parent=1, parent_codes=(0, 1)), CategoryConfig(2, parent=0, parent_codes=(0, 1))),
                 fusion=FusionConfig("add"),
             ),
-            "category 0: its parents go round in a circle",
+            "category 0: its parents form a cycle",
         ),
         (
             lambda: ConditioningConfig(

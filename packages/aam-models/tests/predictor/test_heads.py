@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from aam_models.build import build_predictor
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig
 from aam_models.config.encoder import EncoderConfig
-from aam_models.config.output_link import LinkConfig
-from aam_models.config.predictor import PredictorConfig
+from aam_models.config.predictor import LinkConfig, PredictorConfig
 from aam_models.errors import ModelError
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.heads.film import FilmHead
@@ -88,7 +87,7 @@ def test_a_mixture_starts_as_its_expert_and_mixes_by_category(expert: MlpHead | 
     assert not torch.allclose(found.routing[0], found.routing[1], atol=0.05)
 
     for number, each in enumerate(head.experts):
-        each.start_at(normal(W, seed=10 + number))
+        each.initialize_output(normal(W, seed=10 + number))
     by_hand = sum(found.routing[:, k, None] * each(x, given).outputs for k, each in enumerate(head.experts))
     torch.testing.assert_close(head(x, given).outputs, by_hand, rtol=1e-12, atol=1e-12)
 
@@ -106,7 +105,7 @@ def test_a_residual_head_starts_as_the_linear_one_and_adds_the_body() -> None:
     head = ResidualHead(linear, body)
     assert torch.equal(head(x, given).outputs, linear(x, given).outputs)
     body.last.weight.data = normal(W, 5)
-    body.start_at(normal(W))
+    body.initialize_output(normal(W))
     torch.testing.assert_close(head(x, given).outputs, linear(x, given).outputs + body(x, given).outputs)
     mixed = ResidualHead(linear, MixtureHead(mlp((5,)), 2, 0, E).double())(x, given)
     torch.testing.assert_close(mixed.outputs, linear(x, given).outputs)
@@ -182,7 +181,7 @@ def test_a_predictor_can_begin_around_given_values(form: str, config, batch_of, 
         if isinstance(module, MlpHead | FilmHead):
             torch.nn.init.zeros_(module.last.weight)  # what is left is where it begins
     wanted = torch.tensor([0.1, 0.2, 0.5, 3.0], dtype=torch.float64)
-    model.start_at(wanted)
+    model.initialize_output(wanted)
     batch = replace(batch_of(random_samples((9, 12), (6, 9))), categories=conditions().codes[:2])
     predicted, _ = model.eval()(batch)
     torch.testing.assert_close(predicted.outputs, wanted.expand(2, 4), rtol=1e-4, atol=1e-4)

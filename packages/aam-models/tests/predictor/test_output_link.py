@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.config.output_link import LinkConfig, OutputOptions
+from aam_models.config.predictor import LinkConfig, OutputOptions
 from aam_models.errors import ModelError
 from aam_models.predictor.conditioning.conditions import Conditions
-from aam_models.predictor.output_link import Bounds, CategoryScale, Floor, LearnedScale, OutputLink
+from aam_models.predictor.output_link import AffineScale, Bounds, CategoryScale, LowerBound, OutputLink
 
 WIDTHS = (2, 1)
 CODES = torch.tensor([[0, 1], [1, 2], [2, 0], [1, 1]])
@@ -40,7 +40,7 @@ def test_scales_start_as_identity() -> None:
 def test_scales_by_hand_one_column_after_the_other_and_unknown_categories_keep_1_and_0() -> None:
     link = OutputLink(LinkConfig(True, (0, 1)), WIDTHS, (3, 3)).double()
     learned, first, second = link
-    assert isinstance(learned, LearnedScale)
+    assert isinstance(learned, AffineScale)
     assert isinstance(first, CategoryScale)
     assert isinstance(second, CategoryScale)
     learned.log_scale.data, learned.bias.data = column([math.log(2), math.log(3)]), column([1.0, -1.0])
@@ -62,11 +62,11 @@ def test_scales_by_hand_one_column_after_the_other_and_unknown_categories_keep_1
     [("relu", lambda x: max(x, 0.0)), ("softplus", lambda x: math.log1p(math.exp(x))), ("exp", math.exp)],
 )
 def test_activations_stay_above_the_floor_of_each_target(kind, function) -> None:
-    floor = Floor(WIDTHS, kind, (-2.0, 5.0))
+    floor = LowerBound(WIDTHS, kind, (-2.0, 5.0))
     expected = [[low + function(x) for low, x in zip((-2.0, -2.0, 5.0), row, strict=True)] for row in OUTPUTS.tolist()]
     torch.testing.assert_close(floor(OUTPUTS, given()), column(expected))
     values = column([-1.5, 0.0, 7.0])
-    torch.testing.assert_close(floor(floor.invert_at_start(values)[None], given())[0], values)
+    torch.testing.assert_close(floor(floor.inverse_at_init(values)[None], given())[0], values)
 
 
 def test_bounds_by_hand() -> None:
@@ -77,7 +77,7 @@ def test_bounds_by_hand() -> None:
     ]
     torch.testing.assert_close(bounds(OUTPUTS, given()), column(expected))  # type: ignore[arg-type]
     values = column([-0.5, 0.2, 7.0])
-    torch.testing.assert_close(bounds(bounds.invert_at_start(values)[None], given())[0], values)
+    torch.testing.assert_close(bounds(bounds.inverse_at_init(values)[None], given())[0], values)
     far = bounds(1e6 * OUTPUTS, given())
     assert far.min() >= -1
     assert far.max() <= 10
@@ -107,10 +107,10 @@ def test_quantiles_stay_in_their_order_whatever_is_learned(last: dict[str, objec
     [
         (
             {"bounded_targets": True, "output_activation": "relu"},
-            "--bounded-targets and --output-activation relu exclude",
+            "--bounded-targets and --output-activation relu cannot be combined",
         ),
         ({"conditional_output_scaling": ("a,,b",)}, "--conditional-output-scaling a,,b: the name of a column is empty"),
-        ({"conditional_output_scaling": ("a", "a")}, "--conditional-output-scaling: given twice"),
+        ({"conditional_output_scaling": ("a", "a")}, "--conditional-output-scaling a,a: duplicate column: a"),
     ],
 )
 def test_options_that_contradict_are_refused(values: dict[str, object], message: str) -> None:

@@ -16,8 +16,8 @@ from aam_data.random_keys import sample_key
 from aam_data.sequences import build_sequences
 from aam_data.study.study import Study
 from aam_data.table import CountTable, SampleCounts
-from aam_models.batch.batch import Batch, Group
-from aam_models.batch.padding import SPARED, pad
+from aam_models.batch.batch import Batch, PaddedGroup
+from aam_models.batch.padding import MIN_SLOTS_SAVED, pad
 from aam_train.data.collate import COMMON, SHORTEST_IN_CHUNK, Collator, Masking, cut_chunks
 from aam_train.data.masking import hidden_occurrences, masked_positions
 
@@ -89,7 +89,7 @@ def test_each_asv_stands_once_ordered_by_length(mixed: Study) -> None:
 def test_slots_list_the_occurrences_of_each_sample(mixed: Study) -> None:
     batch = collate(mixed, ROWS)
     longest = max(len(mixed.table.data.row(row)[0]) for row in ROWS)
-    assert batch.groups == (Group(len(ROWS), longest),)
+    assert batch.groups == (PaddedGroup(len(ROWS), longest),)
     (slots,) = batch.by_group(batch.slots)
     for b in range(len(ROWS)):
         own = list(range(int(batch.sample_ptr[b]), int(batch.sample_ptr[b + 1])))
@@ -107,16 +107,16 @@ def test_samples_are_padded_with_those_of_similar_size(sizes: list[int]) -> None
     starts = np.cumsum(sizes) - sizes
     firsts = [place * g.n_slots + sum(before.total for before in padding.groups[:number])
               for number, g in enumerate(padding.groups) for place in range(g.n_samples)]  # fmt: skip
-    for sample, place in enumerate(padding.places.tolist()):
+    for sample, place in enumerate(padding.order.tolist()):
         first = firsts[place]
         assert padding.slots[first : first + sizes[sample]].tolist() == list(
             range(starts[sample], starts[sample] + sizes[sample])
         )
         assert (padding.sample_of[starts[sample] : starts[sample] + sizes[sample]] == sample).all()
     spared = len(sizes) * max(sizes) - len(padding.slots)
-    assert spared >= SPARED * (len(padding.groups) - 1)
+    assert spared >= MIN_SLOTS_SAVED * (len(padding.groups) - 1)
     if len(padding.groups) == 1:
-        assert padding.places.tolist() == list(range(len(sizes)))
+        assert padding.order.tolist() == list(range(len(sizes)))
     for left, right in pairwise(padding.groups):
         assert right.n_slots <= left.n_slots / 2
 

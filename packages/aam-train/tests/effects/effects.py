@@ -23,15 +23,13 @@ from aam_data.preprocessing.transforms import NoTransform
 from aam_models.build import build_predictor
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.predictor import Predictor
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.losses.class_weights import class_weights
 from aam_train.losses.expert_balance import balance_loss
-from aam_train.losses.objective import Weights
-from aam_train.losses.output_layout import TargetShapes
+from aam_train.losses.output_layout import OutputLayout
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
@@ -126,8 +124,8 @@ def build(settings: Settings, samples: Samples, seed: int) -> Predictor:
     conditioning = conditioning_config(inputs, settings.conditioning, fused, {*fused, *settings.head.columns()})
     size = ModelOptions(preset="tiny", embedding_dim=WIDTH, attention_heads=2, attention_layers=1)
     torch.manual_seed(seed)
-    shapes = TargetShapes.of(preprocessor, samples.y[:, None])
-    encoder = new_encoder_config(size, 1, Weights(target=1.0))
+    shapes = OutputLayout.from_preprocessor(preprocessor, samples.y[:, None])
+    encoder = new_encoder_config(size, 1, {})
     model = build_predictor(
         predictor_config(encoder, settings.head, shapes, settings.output, conditioning, codec.columns)
     )

@@ -21,17 +21,19 @@ from aam_data.study.study import Study
 from aam_models.batch.batch import Batch
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
-from aam_models.encoder.asv_encoder import AsvEncoder
+from aam_models.encoder.asv.base import AsvEncoder
 from aam_models.encoder.value_head import ValueHead
 from aam_models.predictor.predictor import Predictor
-from aam_models.requested import EMBEDDINGS, EVERYTHING, Outputs
+from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import run_passes
-from aam_train.evaluation.validation import EncoderValidator
-from aam_train.losses.objective import Objective, Weights
+from aam_train.objectives.base import SampleSet, Sources
+from aam_train.objectives.registry import build_objective
+from aam_train.objectives.validation import EncoderValidator
+from aam_train.options.objective import MaskingOptions
 from aam_train.options.recipe_configs import EmbedConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import EmbedOptions, PredictOptions, TransferOptions
 from aam_train.recipes.embed import run_embed
@@ -41,7 +43,7 @@ from aam_train.reporting.records import Reporters
 from aam_train.runs.records import read_preprocessor
 from aam_train.setup.architecture import new_encoder_config
 
-ALL = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)
+ALL = {"unifrac": 1.0, "faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 CPU = torch.device("cpu")
 
@@ -64,7 +66,7 @@ def calls() -> Iterator[Counter[str]]:
         handle.remove()
 
 
-def step_of(data: RunData, weights: Weights) -> Step:
+def step_of(data: RunData, weights: dict[str, float]) -> Step:
     torch.manual_seed(0)
     model = build_encoder(new_encoder_config(SMALL, data.preprocessor.max_bp, weights))
     return Step(model, CPU)
@@ -77,7 +79,7 @@ def test_a_prediction_encodes_every_asv_once(
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", batch_size=5, device="cpu", prediction_passes=passes)
     with calls() as found:
         run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
-    assert found["AsvEncoder"] == 1
+    assert found["TransformerAsvEncoder"] == 1
     assert found["SampleEncoder"] == passes * -(-study.table.n_samples // 5)
     preprocessor = read_preprocessor(number_run[1] / "checkpoints" / "best")
     samples = SampleDataset(study, Rarefier(study.table, preprocessor.rarefy_depth, preprocessor.seed), preprocessor)
@@ -106,22 +108,24 @@ def test_embedding_runs_no_head(number_run: tuple[TrainConfig, Path], files: Pat
     options = EmbedOptions(number_run[1], tmp_path / "e.tsv", device="cpu")
     with calls() as found:
         run_embed(EmbedConfig(TableOptions(files / "table.biom"), options), quiet=True)
-    assert (found["AsvEncoder"], found["SampleEncoder"], found[Predictor.__name__]) == (1, 1, 0)
+    assert (found["TransformerAsvEncoder"], found["SampleEncoder"], found[Predictor.__name__]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
     ("wanted", "heads"),
     [
-        (Outputs(), set()),
+        (RequestedOutputs(), set()),
         (EMBEDDINGS, set()),
-        (Outputs(faith_pd=True), {"faith_pd"}),
-        (Outputs(nucleotides=True), {"nucleotides"}),
-        (Outputs(log_abundance=True, taxonomy=True), {"log_abundance"}),
+        (RequestedOutputs(faith_pd=True), {"faith_pd"}),
+        (RequestedOutputs(nucleotides=True), {"nucleotides"}),
+        (RequestedOutputs(log_abundance=True, taxonomy=True), {"log_abundance"}),
         (EVERYTHING, {"faith_pd", "nucleotides", "log_abundance"}),
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_heads_run_where_they_are_wanted(data: RunData, wanted: Outputs, heads: set[str], training: bool) -> None:
+def test_heads_run_where_they_are_wanted(
+    data: RunData, wanted: RequestedOutputs, heads: set[str], training: bool
+) -> None:
     step = step_of(data, ALL)
     encoder = step.encoder
     assert isinstance(encoder.faith_pd_head, ValueHead)
@@ -155,7 +159,7 @@ def test_heads_run_where_they_are_wanted(data: RunData, wanted: Outputs, heads: 
 
 def test_a_training_step_asks_for_what_has_a_weight(data: RunData) -> None:
     step = step_of(data, ALL)
-    objective = Objective(Weights(unifrac=1.0), Masking(), data.pairs)
+    objective = build_objective({"unifrac": 1.0}, Sources(data.pairs))
     batch = data.maker[BatchRequest(np.arange(4), 0, Masking(0.2, 0.5))]
     true = objective.look_up(batch)
     step.train_mode()
@@ -163,21 +167,24 @@ def test_a_training_step_asks_for_what_has_a_weight(data: RunData) -> None:
         terms = step.losses(batch, objective, true, objective.counts(batch, true)).terms
     assert terms.keys() == {"unifrac"}
     assert found["ValueHead"] == 0
-    assert objective.outputs == Outputs()
-    assert Objective(ALL, Masking()).outputs == Outputs(nucleotides=True, log_abundance=True, faith_pd=True)
+    assert objective.outputs == RequestedOutputs()
+    everything = RequestedOutputs(nucleotides=True, log_abundance=True, faith_pd=True)
+    assert build_objective(ALL, Sources(data.pairs)).outputs == everything
 
 
 def test_validation_encodes_every_asv_once_and_once_more_masked(data: RunData) -> None:
     step, rows = step_of(data, ALL), data.rows["validation"]
-    objective = Objective(ALL, Masking(0.2, 0.5), data.pairs)
+    masking = MaskingOptions(nuc_mask_ratio=0.2, count_mask_ratio=0.5)
+    objective = build_objective(ALL, Sources(data.pairs, masking=masking))
     assert step.encoder.distance_head is not None
     asvs = data.drawn_asvs("validation")
     with calls() as found:
-        metrics = EncoderValidator(data.maker, objective, rows, asvs, 2)(step)
+        metrics = EncoderValidator(objective.encoder, SampleSet(data.maker, rows, asvs, 2))(step)
     assert found["ASVs"] == 2 * len(asvs)
     assert {"unifrac_r", "faith_pd_r", "nucleotide_accuracy", "count_mse"} <= metrics.keys()
     with calls() as found:
-        EncoderValidator(data.maker, Objective(Weights(nucleotides=1.0), Masking(0.2)), rows, asvs, 2)(step)
+        bases = build_objective({"nucleotides": 1.0}, Sources(masking=masking))
+        EncoderValidator(bases.encoder, SampleSet(data.maker, rows, asvs, 2))(step)
     assert (found["ASVs"], found["SampleEncoder"]) == (len(asvs), 0)
 
 
@@ -192,5 +199,5 @@ def test_without_rarefaction_a_frozen_run_keeps_samples_and_no_asvs(
     )
     with calls() as found:
         run_train(config, quiet=True)
-    assert found["AsvEncoder"] == 1
+    assert found["TransformerAsvEncoder"] == 1
     assert found["SampleEncoder"] == 5  # batches of 5 of 24 samples, before the first step

@@ -22,7 +22,7 @@ from aam_data.options.files import (
 )
 from aam_data.options.simulate import SimulateOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
-from aam_models.config.head import HeadOptions
+from aam_models.config.predictor import HeadOptions
 from aam_models.storage.folders import new_folder
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aam_models.batch.batch import Chunk, Group
+from aam_models.batch.batch import Chunk, PaddedGroup
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
@@ -32,13 +32,14 @@ from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.files import read_json_object
-from aam_train.losses.objective import Objective, Weights
 from aam_train.memory.batch_plan import Batching
 from aam_train.memory.cost_model import MemoryModel, Size, expected_model, size_of, size_of_batch
 from aam_train.memory.probe import probing
 from aam_train.memory.profile import MeasuredStep, MemoryProfile, build_update
 from aam_train.memory.search import largest
 from aam_train.memory.splitting import MemoryCutting, _deal
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.objective import PretrainObjective
@@ -53,7 +54,7 @@ from aam_train.setup.architecture import new_encoder_config
 from aam_train.show.run import describe_run
 
 MASKING = Masking(0.15, 0.15)
-WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
+WEIGHTS = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
 CPU = torch.device("cpu")
 MODEL = MemoryModel(
     constant=1e6,
@@ -84,10 +85,10 @@ def test_the_last_chunks_keep_their_activations() -> None:
     assert again(107) == again(68) == [True, False, False]
     assert again(67) == again(24) == [True, True, False]
     assert again(23) == again(0) == [True, True, True]
-    assert size_of(recomputed(chunks, 68), [Group(2, 5), Group(1, 4)]) == Size(
+    assert size_of(recomputed(chunks, 68), [PaddedGroup(2, 5), PaddedGroup(1, 4)]) == Size(
         kept=68, tokens=108, kept_slots=14, slots=14, kept_attention=66, attention=66, pairs=9
     )
-    assert size_of(recomputed(chunks, 0), [Group(3, 5)], everyone=6, keep_slots=False) == Size(
+    assert size_of(recomputed(chunks, 0), [PaddedGroup(3, 5)], everyone=6, keep_slots=False) == Size(
         44, 108, 0, 15, 0, 75, 18
     )  # one chunk is always there
 
@@ -228,7 +229,7 @@ def tried(data: RunData, precision: str = "none", optimizer: str = "adamw"):
     step = Step(build_encoder(new_encoder_config(small, 150, WEIGHTS)), CPU, compute=Compute(CPU, precision))
     options = OptimizerOptions(optimizer=optimizer)  # type: ignore[arg-type]
     update = build_update(step, build_optimizer(step.model, options), 1.0)
-    return step, Objective(WEIGHTS, MASKING, data.pairs), update
+    return step, build_objective(WEIGHTS, Sources(data.pairs)), update
 
 
 @pytest.mark.parametrize(("precision", "optimizer"), [("none", "adamw"), ("fp16", "sgd")])

@@ -81,7 +81,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: PredictOptions(OUT, OUT, prediction_passes=101), "--prediction-passes 101: must be between 1 and 100"),
         (
             lambda: ModelOptions(count_embedding=False, count_embedding_method="film"),
-            "--count-embedding-method film and --no-count-embedding exclude each other",
+            "--count-embedding-method film and --no-count-embedding cannot be combined",
         ),
         (
             lambda: ComputeOptions(deterministic=True, attn_implementation="mem_efficient"),

@@ -23,8 +23,7 @@ from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_models.requested import PREDICTION
 from aam_models.storage.folders import new_folder
 from aam_models.storage.model_folder import load_model, save_model
@@ -41,7 +40,7 @@ from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.strategy import Single
 from aam_train.recipes.train import prepare_train, splits_of
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.setup.training_setup import Prepared
+from aam_train.setup.training_setup import TrainingSetup
 from aam_train.signals import StopFlag
 
 LOCATION, SEASON = ("location",), ("season",)
@@ -161,7 +160,7 @@ def embeddings(study: Study) -> EmbeddingTable:
     return table
 
 
-def prepare(config: TrainConfig, study: Study) -> Prepared:
+def prepare(config: TrainConfig, study: Study) -> TrainingSetup:
     """A model and its data, sample embeddings given."""
     console, strategy = ConsoleReporter(quiet=True), Single(torch.device("cpu"))
     (split,) = splits_of(config, study, np.arange(study.table.n_samples))
@@ -172,7 +171,7 @@ def prepare(config: TrainConfig, study: Study) -> Prepared:
     return ready
 
 
-def predict(step: Step, ready: Prepared, preprocessor: Preprocessor) -> list[np.ndarray]:
+def predict(step: Step, ready: TrainingSetup, preprocessor: Preprocessor) -> list[np.ndarray]:
     """Everything that is predicted, in the targets' own terms."""
     rows = np.arange(24)
     outputs = run_samples(step, ready.data.maker, rows, 7, PREDICTION).outputs
@@ -222,7 +221,7 @@ def test_a_combination_works_whole_or_is_refused_by_name(
     keeps_its_promises(config, ready, after)
 
 
-def keeps_its_promises(config: TrainConfig, ready: Prepared, predicted: list[np.ndarray]) -> None:
+def keeps_its_promises(config: TrainConfig, ready: TrainingSetup, predicted: list[np.ndarray]) -> None:
     """Quantiles ascend, activations stay at 0 or above, bounds within the training values."""
     if ready.data.preprocessor.labels is not None:
         np.testing.assert_allclose(predicted[2].sum(axis=1), 1)

@@ -15,8 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, TableOptions, TargetOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import EvaluateConfig, PredictConfig, TrainConfig

@@ -26,8 +26,7 @@ from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.splits.selection import make_splits
 from aam_data.study.study import Study, read_study
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_models.predictor.predictor import Predictor
 from aam_models.storage.model_folder import load_model
 from aam_train.data.collate import Masking
@@ -35,8 +34,9 @@ from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_data
 from aam_train.engine.optimizer import build_optimizer, set_rate
 from aam_train.errors import TrainError
-from aam_train.losses.objective import Objective, Term, Weights
+from aam_train.losses.objective import TargetTerm, Term
 from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objectives.registry import build_objective
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
 from aam_train.options.run import EmbedOptions, EvaluateOptions, PredictOptions, TransferOptions
@@ -308,7 +308,7 @@ def test_weights_are_applied_once_and_divided_by_their_sum(study: Study, train_c
     assert targets is not None
     targets[3, 1] = np.nan
     loss = NumberLosses((NumberLoss("mse", 0.5), NumberLoss("mse", 2.0)))
-    objective = Objective(Weights(target=1.0), Masking(), None, loss)
+    objective = build_objective({}, target=TargetTerm(loss))
     batches = [data.maker[BatchRequest(np.array(rows), 0, Masking())] for rows in ([3, 8, 1], [12, 0])]
     counts = [objective.counts(batch, objective.look_up(batch))["target"] for batch in batches]
     outputs = torch.arange(10.0).reshape(5, 2) / 10
@@ -325,7 +325,7 @@ def test_weights_are_applied_once_and_divided_by_their_sum(study: Study, train_c
     found = 0.0
     for batch, part in zip(batches, (outputs[:3], outputs[3:]), strict=True):
         assert objective.target is not None
-        total = objective.target.sum(part, batch.targets, batch.sample_weights)
+        total = objective.target.loss.sum(part, batch.targets, batch.sample_weights)
         found += Term(total, sum(counts), 1.0).value().item()
     assert found == pytest.approx(numerator / denominator)
 

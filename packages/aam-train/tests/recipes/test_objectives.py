@@ -28,16 +28,18 @@ from aam_data.unifrac.command import run_unifrac
 from aam_data.unifrac.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.head import HeadOptions
+from aam_models.config.predictor import HeadOptions
 from aam_models.storage.model_folder import read_config, read_weights
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.losses.objective import Objective, Weights
-from aam_train.losses.output_layout import TargetShapes
+from aam_train.losses.objective import TargetTerm
+from aam_train.losses.output_layout import OutputLayout
 from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.options.run import PredictOptions
@@ -48,7 +50,7 @@ from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters
 from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.setup.architecture import new_encoder_config, predictor_config
-from aam_train.setup.frozen import fill_caches
+from aam_train.setup.freezing import cache_frozen_embeddings
 from aam_train.show.show import describe
 
 Configs = Callable[..., Any]
@@ -183,13 +185,13 @@ def test_another_metric_is_calibrated_anew(
 
 def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: Path) -> None:
     """And those of a head only under its own term."""
-    weights = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0, taxonomy=1.0, target=1.0)
+    weights = {"unifrac": 1.0, "faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0, "taxonomy": 1.0}
     taxa = np.stack([np.zeros(60), np.arange(60) % 3], axis=1).astype(np.int64)
     options = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1,
                            count_embedding_method="film")  # fmt: skip
     config = new_encoder_config(options, 150, weights, taxonomy_classes=(1, 3))
     torch.manual_seed(0)
-    model = build_predictor(predictor_config(config, HeadOptions((8,)), TargetShapes(2)))
+    model = build_predictor(predictor_config(config, HeadOptions((8,)), OutputLayout(2)))
     collator = data.maker.collator
     collator.taxa, collator.targets = taxa, np.random.default_rng(0).random((24, 2), dtype=np.float32)
     try:
@@ -197,7 +199,8 @@ def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: 
         batch = data.maker[BatchRequest(data.rows["train"], 0, masking)]
     finally:
         collator.taxa = collator.targets = None
-    objective = Objective(weights, masking, data.pairs, NumberLosses((NumberLoss("huber"),) * 2))
+    target = TargetTerm(NumberLosses((NumberLoss("huber"),) * 2))
+    objective = build_objective(weights, Sources(data.pairs), target)
     step = Step(model, torch.device("cpu"))
     true = objective.look_up(batch)
     found = step.losses(batch, objective, true, objective.counts(batch, true))
@@ -290,8 +293,8 @@ def test_sample_embeddings_are_cached_only_where_all_draws_are_the_same(
     config = pretrain_config(Path("unused"), sample=sample)
     (splits,) = make_splits(study, np.arange(24), config.split, config.run.seed, None)
     data = build_data(config, study, splits, depth=0, max_bp=150, reporter=Reporters())
-    encoder = build_encoder(new_encoder_config(config.model, 150, Weights(unifrac=1.0)))
+    encoder = build_encoder(new_encoder_config(config.model, 150, {"unifrac": 1.0}))
     step = Step(encoder, torch.device("cpu"), frozen=True)
-    fill_caches(step, data, 5)
+    cache_frozen_embeddings(step, data, 5)
     assert (step.asv_table is None) == cached
     assert (step.sample_table is not None) == cached

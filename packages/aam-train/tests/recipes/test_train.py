@@ -34,7 +34,7 @@ from aam_data.splits.selection import make_splits
 from aam_data.splits.splits import read_splits
 from aam_data.study.study import Study
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.head import HeadOptions
+from aam_models.config.predictor import HeadOptions
 from aam_train.errors import TrainError
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
@@ -186,7 +186,7 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
     assert all(
         np.array_equal(before[name.removeprefix("encoder.")], after[name]) for name in after if "encoder" in name
     )
-    monkeypatch.setattr("aam_train.recipes.train.fill_caches", lambda step, data, batch_size: None)
+    monkeypatch.setattr("aam_train.recipes.train.cache_frozen_embeddings", lambda step, data, batch_size: None)
     computed = run_train(config("computed"), quiet=True)
     for one, other in zip(
         rows_of(cached / "predictions_full.tsv"), rows_of(computed / "predictions_full.tsv"), strict=True
@@ -204,7 +204,11 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
     [
         (ModelOptions(preset="base"), SampleOptions(), r"--preset base \(it is 16 wide, with 2 heads and 1 layers\)"),
         (ModelOptions(embedding_dim=32), SampleOptions(), r"--embedding-dim 32 \(it has 16\)"),
-        (ModelOptions(count_embedding=False), SampleOptions(), r"--no-count-embedding \(it was made the other way\)"),
+        (
+            ModelOptions(count_embedding=False),
+            SampleOptions(),
+            r"--no-count-embedding \(it was trained the other way\)",
+        ),
         (
             ModelOptions(attention_layers=3),
             SampleOptions(max_bp=100),

@@ -1,6 +1,6 @@
-"""The contract between data and models: what goes into a forward pass and what comes out.
+"""The contract between data and models: input and output of a forward pass.
 
-Axes: B samples, N ASV occurrences of all samples in a row, U distinct ASVs of the batch, L tokens per ASV,
+Axes: B samples, N ASV occurrences of all samples one after the other, U distinct ASVs of the batch, L tokens per ASV,
 S slots per sample (its group's longest), Z slots in all, D width, M masked bases, T outputs per sample, C categorical
 columns, K numeric ones.
 """
@@ -16,12 +16,12 @@ from torch import Tensor
 
 
 class Chunk(NamedTuple):
-    """ASVs that are encoded together: rows ``start:stop``, cut to ``length`` tokens.
+    """ASVs that are encoded together: rows ``start:stop``, truncated to ``length`` tokens.
 
     Attributes:
         uniform: all of them have exactly ``length`` tokens, so attention needs no mask.
         first_masked, last_masked: the range of the chunk's masked bases among all M.
-        recompute: drop its activations in training, and compute them again in the backward pass.
+        recompute: whether training drops its activations, and computes them again in the backward pass.
     """
 
     start: int
@@ -34,12 +34,12 @@ class Chunk(NamedTuple):
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that are computed, padding among them."""
+        """Tokens that are computed, including padding."""
         return (self.stop - self.start) * self.length
 
 
-class Group(NamedTuple):
-    """Samples of similar size, which are padded to the largest of them and attend in one call."""
+class PaddedGroup(NamedTuple):
+    """Samples of similar size, which are padded to the largest of them and encoded in one call."""
 
     n_samples: int
     n_slots: int  # of each sample
@@ -51,35 +51,35 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B samples. Each distinct ASV stands once in ``tokens``, ordered by length; samples refer to it.
+    """B samples. Each distinct ASV occurs once in ``tokens``, in order of length; samples refer to it.
 
     Attributes:
-        tokens: uint8 [U, L], START + bases, padded; masked bases already hold the MASK code.
-        lengths: int32 [U], tokens without padding.
+        tokens: uint8 [U, L], START + bases, padded; masked bases are the MASK code already.
+        lengths: int32 [U], number of tokens without padding.
         asv_index: int64 [N], row of ``tokens`` of each occurrence.
         sample_ptr: int64 [B + 1]; occurrences of sample b are ``sample_ptr[b]:sample_ptr[b + 1]``.
         sample_of: int64 [N], sample of each occurrence.
-        groups: how the samples are padded for the sample level; host integers.
+        groups: the groups in which samples are padded for the sample level; host integers.
         slots: int64 [Z], occurrence in each slot of the padded samples, group after group; N where a slot is empty.
         slot_of: int64 [N], slot of each occurrence.
-        places: int64 [B], where each sample stands among those of all groups, one group after the other.
+        order: int64 [B], position of each sample in the groups, one group after the other.
         counts: float32 [N], reads.
         asv_rows: int64 [U], row of each distinct ASV in its study.
-        sample_keys: int64 [B, 2], (study, row): targets of pairs are looked up by it.
-        draw: which random draw this is: the epoch, or negative for the fixed draws of validation and prediction.
-        chunks: how the ASVs are cut for encoding; host integers.
-        masked_rows, masked_columns, masked_bases: int64 [M], ascending by row: where tokens were masked and which
-            base (0 .. n_bases - 1) stood there. M = 0 when nothing is masked.
-        hidden_counts: bool [N], occurrences whose abundance the model may not see; None when all are shown.
+        sample_keys: int64 [B, 2], (study, row): the key of targets of pairs.
+        draw: number of the random draw: the epoch, or negative for the fixed draws of validation and prediction.
+        chunks: the chunks in which ASVs are encoded; host integers.
+        masked_rows, masked_columns, masked_bases: int64 [M], ascending by row: row and column of masked tokens, and the
+            base (0 .. n_bases - 1) that was masked. M = 0 if nothing is masked.
+        hidden_counts: bool [N], occurrences whose abundance the model may not see; None if it may see all.
         targets: float32 [B, T] in transformed units or class codes, NaN = missing; None without targets.
-        taxa: int64 [U, R], taxon of each distinct ASV at R ranks, -1 = unknown; None when they are not predicted.
-        categories: int64 [B, C], categories of each sample, 0 = unknown; None when the model reads none.
-        covariates: float32 [B, 2 K], standardized numbers (0 where missing), then 1 where one is missing; None when
-            the model reads none.
-        sample_weights: float32 [B], what each sample's target loss is multiplied by; None for 1.
-        n_tokens: tokens of all distinct ASVs without padding, a host integer; 0 where nobody counted them.
-        recompute_samples: drop the activations of the sample level in training, and compute them again in the backward
-            pass, block by block.
+        taxa: int64 [U, R], taxon of each distinct ASV at R ranks, -1 = unknown; None if they are not predicted.
+        categories: int64 [B, C], categories of each sample, 0 = unknown; None if the model reads none.
+        covariates: float32 [B, 2 K], standardized numbers (0 where missing), then 1 where one is missing; None if the
+            model reads none.
+        sample_weights: float32 [B], factors of each sample's target loss; None for 1.
+        n_tokens: tokens of all distinct ASVs without padding, a host integer; 0 if they were not counted.
+        recompute_samples: whether training drops the activations of the sample level, and computes them again in the
+            backward pass, block by block.
     """
 
     tokens: Tensor
@@ -87,10 +87,10 @@ class Batch:
     asv_index: Tensor
     sample_ptr: Tensor
     sample_of: Tensor
-    groups: tuple[Group, ...]
+    groups: tuple[PaddedGroup, ...]
     slots: Tensor
     slot_of: Tensor
-    places: Tensor
+    order: Tensor
     counts: Tensor
     asv_rows: Tensor
     sample_keys: Tensor
@@ -110,7 +110,7 @@ class Batch:
 
     @property
     def n_samples(self) -> int:
-        return self.places.shape[0]
+        return self.order.shape[0]
 
     @property
     def n_occurrences(self) -> int:
@@ -122,7 +122,7 @@ class Batch:
 
     @property
     def n_slots(self) -> int:
-        """Z, empty ones too."""
+        """Z, including empty ones."""
         return self.slots.shape[0]
 
     @property
@@ -132,16 +132,16 @@ class Batch:
 
     @property
     def n_encoded_tokens(self) -> int:
-        """Tokens that the ASV level computes with, padding within chunks too."""
+        """Tokens that the ASV level computes, including the padding within chunks."""
         return sum(chunk.n_tokens for chunk in self.chunks)
 
     def by_group(self, values: Tensor) -> list[Tensor]:
-        """Values of all slots, [Z, ...], as [B, S, ...] of each group."""
+        """Split values of all slots, [Z, ...], into [B, S, ...] of each group."""
         parts = values.split([group.total for group in self.groups])
         return [part.unflatten(0, group) for part, group in zip(parts, self.groups, strict=True)]
 
     def slot_masks(self) -> list[Tensor]:
-        """bool [B, S] of each group: whether a slot holds an ASV."""
+        """Return bool [B, S] for each group: whether a slot contains an ASV."""
         return self.by_group(self.slots < self.n_occurrences)
 
     def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -150,24 +150,23 @@ class Batch:
         return replace(self, **changed)
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on another device; host integers stay where they are."""
+        """Copy the batch to another device; host integers stay where they are."""
         return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The batch in page-locked memory, for asynchronous copies (called by the DataLoader)."""
+        """Copy the batch to page-locked memory, for asynchronous transfers (called by the DataLoader)."""
         return self._map_tensors(lambda tensor: tensor.pin_memory())
 
 
 class AsvOutput(NamedTuple):
-    """Of the ASV encoder. ``nucleotide_logits`` [M, n_bases] only where a head exists and bases were masked, or may be
-    masked, in training."""
+    """Output of the ASV encoder; logits if they have a head and bases are masked or, in training, may be masked."""
 
     embeddings: Tensor  # [U, D]
-    nucleotide_logits: Tensor | None
+    nucleotide_logits: Tensor | None  # [M, n_bases]
 
 
 class EncoderOutput(NamedTuple):
-    """Of the encoder. Heads that are off, or have nothing to do in this batch, give None."""
+    """Output of the encoder; None for heads that are off or have nothing to do in this batch."""
 
     sample_embeddings: Tensor  # [B, D]
     asv_embeddings: Tensor  # [U, D]
@@ -178,7 +177,7 @@ class EncoderOutput(NamedTuple):
 
 
 class PredictorOutput(NamedTuple):
-    """Of the predictor: ``outputs`` in transformed units, or class logits."""
+    """Output of the predictor: ``outputs`` are in transformed units, or class logits."""
 
     outputs: Tensor  # [B, W]
     sample_embeddings: Tensor  # [B, D]

@@ -1,4 +1,4 @@
-"""How the samples of a batch are padded. Axes: B samples, N occurrences, Z slots in all."""
+"""Padding of the samples of a batch. Axes: B samples, N occurrences, Z slots in all."""
 
 from __future__ import annotations
 
@@ -7,63 +7,67 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from aam_models.batch.batch import Group
+from aam_models.batch.batch import PaddedGroup
 
-SPARED = 4096  # slots that another group has to spare: it is another call of every block
+MIN_SLOTS_SAVED = 4096  # slots that one more group must save, because it is one more call of every block
 
 
 class Padding(NamedTuple):
-    """See `Batch` for these; int64 arrays."""
+    """Layout of padded samples, as in `Batch`; int64 arrays."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[PaddedGroup, ...]
     slots: np.ndarray
     slot_of: np.ndarray
     sample_of: np.ndarray
-    places: np.ndarray
+    order: np.ndarray
 
     def fields(self) -> dict[str, Any]:
-        """These fields of a `Batch`."""
+        """Return these fields of a `Batch`, as tensors."""
         return {
             name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
             for name, value in self._asdict().items()
         }
 
 
-def cut_groups(sizes: np.ndarray) -> tuple[Group, ...]:
-    """Groups of samples from the largest to the smallest.
+def cut_groups(sizes: np.ndarray) -> tuple[PaddedGroup, ...]:
+    """Divide samples into groups, from the largest to the smallest.
 
-    A group ends before a sample of half its largest or less, if ending there spares enough slots.
+    A group ends before a sample of at most half its largest, if that saves enough slots.
 
     Args:
-        sizes: int64 [B] ASVs of each sample, descending.
+        sizes: int64 [B], ASVs of each sample, descending.
     """
     groups, start = [], 0
-    for place, size in enumerate(sizes.tolist()):
+    for sample, size in enumerate(sizes.tolist()):
         largest = int(sizes[start])
-        if 2 * size <= largest and (len(sizes) - place) * (largest - size) >= SPARED:
-            groups.append(Group(place - start, largest))
-            start = place
-    return (*groups, Group(len(sizes) - start, int(sizes[start])))
+        if 2 * size <= largest and (len(sizes) - sample) * (largest - size) >= MIN_SLOTS_SAVED:
+            groups.append(PaddedGroup(sample - start, largest))
+            start = sample
+    return (*groups, PaddedGroup(len(sizes) - start, int(sizes[start])))
 
 
-def pad(sizes: np.ndarray, groups: tuple[Group, ...] | None = None) -> Padding:
-    """Lay samples out in groups, the largest first; in their own order where they are one.
+def pad(sizes: np.ndarray, groups: tuple[PaddedGroup, ...] | None = None) -> Padding:
+    """Lay samples out in groups, the largest first; a single group keeps them in their own order.
 
     Args:
-        sizes: int64 [B] ASVs of each sample.
-        groups: as `cut_groups` gives them by default.
+        sizes: int64 [B], ASVs of each sample.
+        groups: those of `cut_groups` by default.
+
+    Example:
+        >>> pad(np.array([2, 3])).slots  # two samples in one group of three slots each; 5 is an empty slot
+        array([0, 1, 5, 2, 3, 4])
     """
-    order = np.argsort(-sizes, kind="stable")
-    groups = groups or cut_groups(sizes[order])
+    by_size = np.argsort(-sizes, kind="stable")
+    groups = groups or cut_groups(sizes[by_size])
     if len(groups) == 1:
-        order = np.arange(len(sizes))
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
+        by_size = np.arange(len(sizes))
+    order = np.empty_like(by_size)
+    order[by_size] = np.arange(len(by_size))
     widths = np.repeat([group.n_slots for group in groups], [group.n_samples for group in groups])
-    starts = (np.cumsum(widths) - widths)[places]  # first slot of each sample
+    starts = (np.cumsum(widths) - widths)[order]  # first slot of each sample
     sample_of = np.repeat(np.arange(len(sizes)), sizes)
     n = len(sample_of)
     slot_of = np.arange(n) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
     slots = np.full(int(widths.sum()), n)
     slots[slot_of] = np.arange(n)
-    return Padding(groups, slots, slot_of, sample_of, places)
+    return Padding(groups, slots, slot_of, sample_of, order)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from aam_models.config.limits import (
-    LARGEST_WIDTH,
-    MOST_CATEGORIES,
-    MOST_COLUMNS,
-    MOST_LATENTS,
-    MOST_LAYERS,
+    MAX_CATEGORIES,
+    MAX_COLUMNS,
+    MAX_LATENTS,
+    MAX_LAYERS,
+    MAX_WIDTH,
     Common,
     require,
 )
 
 FusionKind = Literal["concat", "add", "gmu", "cross-attention", "perceiver"]
-FUSIONS = ("none", "concat", "add", "gmu", "cross-attention", "perceiver")
+# The options that only one kind of fusion has.
+FUSION_OPTIONS: dict[FusionKind, tuple[str, ...]] = {
+    "cross-attention": ("cross_attn_heads",),
+    "perceiver": ("perceiver_num_latents", "perceiver_num_layers"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,36 +30,32 @@ class ConditioningOptions:
     categorical_embed_dim: int = 16
     """Width of the embedding of a category."""
     categorical_fusion: Common[FusionKind] = "concat"
-    """How --categorical-columns and --numeric-columns join the sample's embedding: beside it, through one linear map
-    (concat), added (add), by a gate between the two (gmu), by attention of the sample over them (cross-attention), or
-    through latent vectors that attend over sample and metadata (perceiver). `aam train --categorical-help` helps."""
+    """How --categorical-columns and --numeric-columns are combined with the sample's embedding: concatenated and mapped
+    back to its width (concat), added (add), by a gate between the two (gmu), by attention of the sample over them
+    (cross-attention), or by latent vectors that attend to sample and metadata (perceiver).
+    `aam train --categorical-help` explains how to choose."""
     cross_attn_heads: int = 8
-    """cross-attention: heads."""
+    """Attention heads of cross-attention."""
     perceiver_num_latents: int = 64
-    """perceiver: latent vectors."""
+    """Latent vectors of the perceiver."""
     perceiver_num_layers: int = 2
-    """perceiver: how many times the latents read the inputs and then each other."""
+    """Layers of the perceiver; in each, the latents read the inputs and then each other."""
 
     def __post_init__(self) -> None:
-        for flag, value, most in (
-            ("--categorical-embed-dim", self.categorical_embed_dim, LARGEST_WIDTH),
-            ("--cross-attn-heads", self.cross_attn_heads, LARGEST_WIDTH),
-            ("--perceiver-num-latents", self.perceiver_num_latents, MOST_LATENTS),
-            ("--perceiver-num-layers", self.perceiver_num_layers, MOST_LAYERS),
+        for flag, value, limit in (
+            ("--categorical-embed-dim", self.categorical_embed_dim, MAX_WIDTH),
+            ("--cross-attn-heads", self.cross_attn_heads, MAX_WIDTH),
+            ("--perceiver-num-latents", self.perceiver_num_latents, MAX_LATENTS),
+            ("--perceiver-num-layers", self.perceiver_num_layers, MAX_LAYERS),
         ):
-            require(1 <= value <= most, f"{flag} {value}: must be between 1 and {most:,}")
-        for flag, name, default, kind in _ONLY_OF:
-            require(
-                getattr(self, name) == default or self.categorical_fusion == kind,
-                f"{flag} belongs to --categorical-fusion {kind}, not to {self.categorical_fusion}: leave one out",
-            )
-
-
-_ONLY_OF = (
-    ("--cross-attn-heads", "cross_attn_heads", 8, "cross-attention"),
-    ("--perceiver-num-latents", "perceiver_num_latents", 64, "perceiver"),
-    ("--perceiver-num-layers", "perceiver_num_layers", 2, "perceiver"),
-)
+            require(1 <= value <= limit, f"{flag} {value}: must be between 1 and {limit:,}")
+        for kind, names in FUSION_OPTIONS.items():
+            for name in names:
+                require(
+                    getattr(self, name) == getattr(ConditioningOptions, name) or self.categorical_fusion == kind,
+                    f"--{name.replace('_', '-')} only applies to --categorical-fusion {kind} "
+                    f"(got {self.categorical_fusion})",
+                )
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class CategoryConfig:
 
     Attributes:
         size: number of codes; 0 is the unknown category, 1 to size - 1 are those of the training samples.
-        fused: whether the fusion reads it; otherwise it is there for a head or a link that names it.
-        parent: place of the column whose embedding is added to this one's; -1 = none.
-        parent_codes: of each code the code of its parent, 0 where it is not known; empty without a parent.
-        embedded: whether its categories have vectors; those that only a link reads, by their codes, have none.
+        fused: whether the fusion reads it; otherwise a head or a link that names it does.
+        parent: index of the column whose embedding is added to this one's; -1 = none.
+        parent_codes: code of the parent for each code, 0 where it is unknown; empty without a parent.
+        embedded: whether its categories have vectors. Columns that only a link reads, by their codes, have none.
     """
 
     size: int
@@ -77,7 +77,7 @@ class CategoryConfig:
     embedded: bool = True
 
     def __post_init__(self) -> None:
-        require(1 <= self.size <= MOST_CATEGORIES, f"a category column of {self.size} codes: 1 to {MOST_CATEGORIES:,}")
+        require(1 <= self.size <= MAX_CATEGORIES, f"a category column of {self.size} codes: 1 to {MAX_CATEGORIES:,}")
         require(
             len(self.parent_codes) == (self.size if self.parent >= 0 else 0),
             f"{len(self.parent_codes)} parent_codes for {self.size} codes with parent {self.parent}",
@@ -87,12 +87,12 @@ class CategoryConfig:
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """How the conditions join the sample embedding.
+    """The module that combines conditions and sample embedding.
 
     Attributes:
-        kind: "none", "concat", "add", "gmu", "cross-attention" or "perceiver".
-        heads: of cross-attention.
-        latents, layers: of the perceiver.
+        kind: a `FusionKind`, or "none".
+        heads: attention heads of cross-attention.
+        latents, layers: size of the perceiver.
     """
 
     kind: str = "none"
@@ -101,13 +101,14 @@ class FusionConfig:
     layers: int = 2
 
     def __post_init__(self) -> None:
-        require(self.kind in FUSIONS, f"fusion {self.kind!r}: must be one of {', '.join(FUSIONS)}")
-        for name, value, most in (
-            ("heads", self.heads, LARGEST_WIDTH),
-            ("latents", self.latents, MOST_LATENTS),
-            ("layers", self.layers, MOST_LAYERS),
+        kinds = ("none", *get_args(FusionKind))
+        require(self.kind in kinds, f"fusion {self.kind!r}: must be one of {', '.join(kinds)}")
+        for name, value, limit in (
+            ("heads", self.heads, MAX_WIDTH),
+            ("latents", self.latents, MAX_LATENTS),
+            ("layers", self.layers, MAX_LAYERS),
         ):
-            require(1 <= value <= most, f"fusion {name} {value}: must be 1 to {most:,}")
+            require(1 <= value <= limit, f"fusion {name} {value}: must be 1 to {limit:,}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class ConditioningConfig:
         categories: C categorical columns, in the order of ``Batch.categories``.
         covariates: K numeric columns; ``Batch.covariates`` has 2 K values, the missing flags last.
         embed_dim: E, width of a category's embedding.
-        fusion: "none" exactly where nothing is fused.
+        fusion: of kind "none" exactly when nothing is fused.
     """
 
     categories: tuple[CategoryConfig, ...] = ()
@@ -127,26 +128,26 @@ class ConditioningConfig:
     fusion: FusionConfig = FusionConfig()
 
     def __post_init__(self) -> None:
-        require(len(self.categories) <= MOST_COLUMNS, f"{len(self.categories)} categories: at most {MOST_COLUMNS:,}")
-        require(0 <= self.covariates <= MOST_COLUMNS, f"{self.covariates} covariates: 0 to {MOST_COLUMNS:,}")
-        require(1 <= self.embed_dim <= LARGEST_WIDTH, f"embed_dim {self.embed_dim}: must be 1 to {LARGEST_WIDTH}")
+        require(len(self.categories) <= MAX_COLUMNS, f"{len(self.categories)} categories: at most {MAX_COLUMNS:,}")
+        require(0 <= self.covariates <= MAX_COLUMNS, f"{self.covariates} covariates: 0 to {MAX_COLUMNS:,}")
+        require(1 <= self.embed_dim <= MAX_WIDTH, f"embed_dim {self.embed_dim}: must be 1 to {MAX_WIDTH}")
         fuses = bool(self.fused) or self.covariates > 0
         require(fuses == (self.fusion.kind != "none"), f"fusion {self.fusion.kind} with nothing or something to fuse")
-        for place, category in enumerate(self.categories):
-            self._check_parents(place, category)
+        for column, category in enumerate(self.categories):
+            self._check_parents(column, category)
 
     @property
     def fused(self) -> tuple[int, ...]:
-        """Places of the columns that the fusion reads."""
-        return tuple(place for place, category in enumerate(self.categories) if category.fused)
+        """Indices of the columns that the fusion reads."""
+        return tuple(column for column, category in enumerate(self.categories) if category.fused)
 
-    def _check_parents(self, place: int, category: CategoryConfig) -> None:
-        seen = {place}
+    def _check_parents(self, column: int, category: CategoryConfig) -> None:
+        seen = {column}
         while category.parent >= 0:
-            require(category.parent < len(self.categories), f"category {place}: there is no parent {category.parent}")
-            require(category.parent not in seen, f"category {place}: its parents go round in a circle")
+            require(category.parent < len(self.categories), f"category {column}: there is no parent {category.parent}")
+            require(category.parent not in seen, f"category {column}: its parents form a cycle")
             seen.add(category.parent)
-            above = self.categories[category.parent]
-            require(above.embedded or not category.embedded, f"category {place}: its parent has no vectors")
-            codes, category = category.parent_codes, above
-            require(all(0 <= code < category.size for code in codes), f"category {place}: parent_codes out of range")
+            parent = self.categories[category.parent]
+            require(parent.embedded or not category.embedded, f"category {column}: its parent has no vectors")
+            codes, category = category.parent_codes, parent
+            require(all(0 <= code < parent.size for code in codes), f"category {column}: parent_codes out of range")

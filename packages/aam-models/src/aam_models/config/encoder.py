@@ -1,38 +1,41 @@
-"""What an encoder is made of. Standard library only.
+"""Options of an encoder, and what a model folder stores of it. Standard library only.
 
 ``ModelOptions`` is what people choose on the command line; ``EncoderConfig`` is what a model folder stores and what
-``build_encoder`` reads. Predictors have ``head_config``, ``conditioning_config`` and ``predictor_config``.
+``build_encoder`` reads. Those of predictors are in ``config.conditioning`` and ``config.predictor``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from aam_models.config.limits import (
-    LARGEST_WIDTH,
-    LONGEST_SEQUENCE,
-    MOST_LAYERS,
-    MOST_RANKS,
-    MOST_TAXA,
+    MAX_LAYERS,
+    MAX_RANKS,
+    MAX_SEQUENCE_LENGTH,
+    MAX_TAXA,
+    MAX_WIDTH,
     Common,
     require,
 )
 
+Preset = Literal["tiny", "base", "large"]
+AbundanceMethod = Literal["add", "concat", "film"]
+
 
 @dataclass(frozen=True)
-class Size:
-    """A size of encoder."""
+class EncoderSize:
+    """Width, attention heads and layers of an encoder; both of its levels have this many layers."""
 
     width: int
     heads: int
     layers: int
 
 
-PRESETS = {
-    "tiny": Size(width=64, heads=2, layers=2),
-    "base": Size(width=128, heads=4, layers=4),
-    "large": Size(width=512, heads=8, layers=8),
+PRESETS: dict[Preset, EncoderSize] = {
+    "tiny": EncoderSize(width=64, heads=2, layers=2),
+    "base": EncoderSize(width=128, heads=4, layers=4),
+    "large": EncoderSize(width=512, heads=8, layers=8),
 }
 
 
@@ -40,9 +43,9 @@ PRESETS = {
 class ModelOptions:
     """The size of the encoder."""
 
-    preset: Common[Literal["tiny", "base", "large"] | None] = None
+    preset: Common[Preset | None] = None
     """Size of the encoder: tiny (64 wide, 2 + 2 layers, for laptops), base (128, 4 + 4), large (512, 8 + 8).
-    Default: base; for `aam train --pretrained-encoder`, what that is."""
+    Default: base; with `aam train --pretrained-encoder`, that of the encoder."""
     embedding_dim: int | None = None
     """Width of the embeddings; default: the preset's."""
     attention_heads: int | None = None
@@ -50,13 +53,14 @@ class ModelOptions:
     attention_layers: int | None = None
     """Layers over bases and, again, over the ASVs of a sample; default: the preset's."""
     count_embedding: bool | None = None
-    """Whether the model sees how abundant each ASV is. Default: yes; for `aam train --pretrained-encoder`, as in
-    that."""
-    count_embedding_method: Literal["add", "concat", "film"] | None = None
-    """How it sees it: added to the ASV's embedding, beside it (concat), or as a scale and a shift of it (film).
-    Default: add; for `aam train --pretrained-encoder`, as in that."""
+    """Whether the model sees how abundant each ASV is. Default: yes; with `aam train --pretrained-encoder`, as in the
+    encoder."""
+    count_embedding_method: AbundanceMethod | None = None
+    """How abundance enters: added to the ASV's embedding (add), concatenated with it (concat), or as a scale and a
+    shift of it (film). Default: add; with `aam train --pretrained-encoder`, as in the encoder."""
     asv_chunk_size: int = 256
-    """ASVs encoded at once; 0 = all. Smaller needs less memory in prediction; training keeps what it needs of all."""
+    """ASVs encoded at once; 0 = all. Smaller chunks need less memory in prediction; training keeps the activations of
+    all chunks."""
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -67,32 +71,67 @@ class ModelOptions:
             require(value is None or value >= 1, f"{flag} {value}: must be 1 or more")
         require(
             self.count_embedding is not False or self.count_embedding_method is None,
-            f"--count-embedding-method {self.count_embedding_method} and --no-count-embedding exclude each other",
+            f"--count-embedding-method {self.count_embedding_method} and --no-count-embedding cannot be combined; "
+            "use one of them",
         )
         require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
         size = self.size()
-        require(size.width <= LARGEST_WIDTH, f"--embedding-dim {size.width}: must be at most {LARGEST_WIDTH}")
-        require(size.layers <= MOST_LAYERS, f"--attention-layers {size.layers}: must be at most {MOST_LAYERS}")
+        require(size.width <= MAX_WIDTH, f"--embedding-dim {size.width}: must be at most {MAX_WIDTH}")
+        require(size.layers <= MAX_LAYERS, f"--attention-layers {size.layers}: must be at most {MAX_LAYERS}")
         require(
             size.width % size.heads == 0,
             f"--embedding-dim {size.width} is not a multiple of --attention-heads {size.heads}: change one",
         )
 
-    def size(self) -> Size:
-        """Width, heads and layers: what was given, else the preset's."""
+    def size(self) -> EncoderSize:
+        """Return width, heads and layers: those that were passed, else the preset's."""
         preset = PRESETS[self.preset or "base"]
-        return Size(
+        return EncoderSize(
             width=self.embedding_dim or preset.width,
             heads=self.attention_heads or preset.heads,
             layers=self.attention_layers or preset.layers,
         )
+
+    def stored(self) -> dict[str, Any]:
+        """Return the fields of `EncoderConfig` that these options set."""
+        size = self.size()
+        return {
+            "width": size.width,
+            "heads": size.heads,
+            "asv_layers": size.layers,
+            "sample_layers": size.layers,
+            "count_embedding": self.count_embedding is not False,
+            "count_embedding_method": self.count_embedding_method or "add",
+        }
+
+    def conflicts(self, encoder: EncoderConfig) -> list[str]:
+        """Describe each option that was passed and does not match an encoder, as "--embedding-dim 64 (it has 128)"."""
+        size = EncoderSize(encoder.width, encoder.heads, encoder.asv_layers)
+        abundance = "--count-embedding" if self.count_embedding else "--no-count-embedding"
+        matches = {
+            f"--preset {self.preset} (it is {size.width} wide, with {size.heads} heads and {size.layers} layers)": (
+                self.preset is None or self.size() == size
+            ),
+            f"--embedding-dim {self.embedding_dim} (it has {size.width})": self.embedding_dim in (None, size.width),
+            f"--attention-heads {self.attention_heads} (it has {size.heads})": (
+                self.attention_heads in (None, size.heads)
+            ),
+            f"--attention-layers {self.attention_layers} (it has {size.layers})": (
+                self.attention_layers in (None, size.layers)
+            ),
+            f"{abundance} (it was trained the other way)": self.count_embedding in (None, encoder.count_embedding),
+            f"--count-embedding-method {self.count_embedding_method} (it has {encoder.count_embedding_method})": (
+                self.count_embedding_method in (None, encoder.count_embedding_method)
+            ),
+        }
+        return [text for text, is_match in matches.items() if not is_match]
 
 
 @dataclass(frozen=True)
 class Alphabet:
     """Token codes, 0 to ``size - 1``. The bases are ``first_base .. first_base + n_bases - 1``.
 
-    Codes that are none of these (ambiguous bases) are read and never predicted.
+    Other codes (ambiguous bases) are read and never predicted.
     """
 
     pad: int
@@ -114,20 +153,23 @@ class Alphabet:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Everything that fixes an encoder's shapes and arithmetic.
+    """Everything that determines an encoder's shapes and arithmetic.
 
     Attributes:
-        max_bp: bases of a sequence; positions 0 (START) to max_bp have embeddings.
+        asv_encoder_kind: key of the registry of ASV encoders. There is one so far, so it is not stored.
+        max_bp: largest number of bases in a sequence; positions 0 (START) to max_bp have embeddings.
         width: D, of ASV and sample embeddings.
         asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
         count_embedding: whether abundance is an input.
-        count_embedding_method: "add", "concat" or "film".
+        count_embedding_method: an `AbundanceMethod`.
         distance_head, faith_pd_head, nucleotide_head, count_head: which pretraining heads exist.
         taxonomy_classes: number of taxa at each rank that the taxonomy head predicts; none = no such head.
         size_embedding: whether the number of a sample's ASVs is an input; attention, a mean, does not see it.
-        site_sum: whether an ASV's embedding holds the sum of its bases' site embeddings, see `AsvEncoder`.
-        distance_scale: what a distance of 1 of the distance head means; 1 for metrics that are at most 1.
+        site_sum: whether an ASV's embedding includes the sum of its site embeddings, see `TransformerAsvEncoder`.
+        distance_scale: UniFrac distance that an output of 1 of the distance head means; 1 for metrics of at most 1.
     """
+
+    asv_encoder_kind: ClassVar[str] = "transformer"
 
     alphabet: Alphabet
     max_bp: int
@@ -147,18 +189,23 @@ class EncoderConfig:
     site_sum: bool = False
 
     def __post_init__(self) -> None:
+        methods = get_args(AbundanceMethod)
         require(
-            self.count_embedding_method in ("add", "concat", "film"),
-            f"count_embedding_method {self.count_embedding_method!r}: must be add, concat or film",
+            self.count_embedding_method in methods,
+            f"count_embedding_method {self.count_embedding_method!r}: must be one of {', '.join(methods)}",
         )
         require(
-            len(self.taxonomy_classes) <= MOST_RANKS
-            and all(1 <= classes <= MOST_TAXA for classes in self.taxonomy_classes),
-            f"taxonomy_classes {self.taxonomy_classes}: at most {MOST_RANKS} ranks of 1 to {MOST_TAXA:,} taxa",
+            len(self.taxonomy_classes) <= MAX_RANKS
+            and all(1 <= classes <= MAX_TAXA for classes in self.taxonomy_classes),
+            f"taxonomy_classes {self.taxonomy_classes}: at most {MAX_RANKS} ranks of 1 to {MAX_TAXA:,} taxa",
         )
         require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
-        require(1 <= self.max_bp <= LONGEST_SEQUENCE, f"max_bp {self.max_bp}: must be 1 to {LONGEST_SEQUENCE}")
-        require(1 <= self.width <= LARGEST_WIDTH, f"width {self.width}: must be 1 to {LARGEST_WIDTH}")
+        require(1 <= self.max_bp <= MAX_SEQUENCE_LENGTH, f"max_bp {self.max_bp}: must be 1 to {MAX_SEQUENCE_LENGTH}")
+        require(1 <= self.width <= MAX_WIDTH, f"width {self.width}: must be 1 to {MAX_WIDTH}")
         require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
         for name, layers in (("asv_layers", self.asv_layers), ("sample_layers", self.sample_layers)):
-            require(1 <= layers <= MOST_LAYERS, f"{name} {layers}: must be 1 to {MOST_LAYERS}")
+            require(1 <= layers <= MAX_LAYERS, f"{name} {layers}: must be 1 to {MAX_LAYERS}")
+
+    def describe(self) -> str:
+        """Describe the size in words, such as "64 wide, 2 heads, 2 + 2 layers"."""
+        return f"{self.width} wide, {self.heads} heads, {self.asv_layers} + {self.sample_layers} layers"

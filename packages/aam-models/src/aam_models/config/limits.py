@@ -1,4 +1,4 @@
-"""What configurations are held to: largest sizes, and the check that names what is wrong. Standard library only."""
+"""Limits of configurations, and the checks that report what exceeds them. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Annotated, TypeVar
 from aam_models.errors import ModelError
 
 _T = TypeVar("_T")
-Common = Annotated[_T, "common"]
+Common = Annotated[_T, "common"]  # an option that `--help` shows; `--help-all` shows the others too
 
-LARGEST_WIDTH, MOST_LAYERS, LONGEST_SEQUENCE = 16_384, 256, 65_536
-MOST_RANKS, MOST_TAXA = 32, 1_000_000
-MOST_COLUMNS, MOST_CATEGORIES, MOST_LATENTS, MOST_EXPERTS = 1_000, 1_000_000, 65_536, 256
+MAX_WIDTH, MAX_LAYERS, MAX_SEQUENCE_LENGTH = 16_384, 256, 65_536
+MAX_OUTPUTS, MAX_RANKS, MAX_TAXA = 1_000_000, 32, 1_000_000
+MAX_COLUMNS, MAX_CATEGORIES, MAX_LATENTS, MAX_EXPERTS = 1_000, 1_000_000, 65_536, 256
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ModelError with the message unless the condition holds."""
+    """Raise ModelError with the message unless the condition is true."""
     if not condition:
         raise ModelError(message)
 
 
 def split_columns(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of metadata columns, given one by one or with commas between them. Raises ModelError, naming the flag."""
+    """Split the value of an option into names of metadata columns, which commas may separate.
+
+    Raises:
+        ModelError: naming the flag, for a name that is empty or occurs twice.
+    """
     names = tuple(name.strip() for value in values for name in value.split(","))
     require(all(names), f"{flag} {','.join(values)}: the name of a column is empty")
-    require(len(set(names)) == len(names), f"{flag}: given twice: {', '.join(names)}")
+    twice = [name for position, name in enumerate(names) if name in names[:position]]
+    require(not twice, f"{flag} {','.join(names)}: duplicate column: {', '.join(twice)}")
     return names

@@ -1,32 +1,232 @@
-"""What a predictor is made of: what a model folder stores and ``build_predictor`` reads. Standard library only."""
+"""Options of a predictor's head and outputs, and what a model folder stores of them. Standard library only."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from aam_models.config.conditioning import ConditioningConfig
 from aam_models.config.encoder import EncoderConfig
-from aam_models.config.limits import LARGEST_WIDTH, MOST_EXPERTS, MOST_LAYERS, require
-from aam_models.config.output_link import LinkConfig
+from aam_models.config.limits import (
+    MAX_COLUMNS,
+    MAX_EXPERTS,
+    MAX_LAYERS,
+    MAX_OUTPUTS,
+    MAX_WIDTH,
+    require,
+    split_columns,
+)
+
+OutputActivation = Literal["none", "relu", "softplus", "exp"]
+_BALANCE = 0.01
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The head that maps a sample embedding to the target."""
+
+    regressor_hidden_dims: tuple[int, ...] = ()
+    """Widths of the head's hidden layers, like 64,32; default: one linear layer."""
+    regressor_dropout: float = 0.0
+    """Dropout in the head's hidden layers."""
+    residual_regression_head: bool = False
+    """Add a linear head to the one with hidden layers, which then starts at zero."""
+    film_conditioning: tuple[str, ...] = ()
+    """Metadata columns, as in `location,season`, whose categories scale and shift each hidden layer (FiLM). Prediction
+    needs these columns too."""
+    moe_experts: int | None = None
+    """Number of heads in a mixture of experts; the other options describe each of them. Needs --moe-routing."""
+    moe_routing: str | None = None
+    """Metadata column whose category sets the share of each expert in a sample. Prediction needs this column too."""
+    moe_balance: float = _BALANCE
+    """Weight of the loss that keeps experts in use: K times the sum of squares of their mean shares, minus 1."""
+    target_layer_norm: bool = True
+    """Whether the head's input is normalized."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.regressor_hidden_dims) <= MAX_LAYERS,
+            f"--regressor-hidden-dims has {len(self.regressor_hidden_dims)} layers: must be at most {MAX_LAYERS}",
+        )
+        require(
+            all(1 <= width <= MAX_WIDTH for width in self.regressor_hidden_dims),
+            f"--regressor-hidden-dims {','.join(map(str, self.regressor_hidden_dims))}: "
+            f"each must be between 1 and {MAX_WIDTH}",
+        )
+        require(
+            0 <= self.regressor_dropout < 1,
+            f"--regressor-dropout {self.regressor_dropout}: must be at least 0 and below 1",
+        )
+        require(
+            self.regressor_dropout == 0 or bool(self.regressor_hidden_dims),
+            "--regressor-dropout applies to hidden layers: pass --regressor-hidden-dims too",
+        )
+        for flag, is_given in (
+            ("--residual-regression-head", self.residual_regression_head),
+            ("--film-conditioning", bool(self.film_conditioning)),
+        ):
+            require(
+                not is_given or bool(self.regressor_hidden_dims),
+                f"{flag} needs hidden layers: pass --regressor-hidden-dims too, such as 64,32",
+            )
+        require(
+            (self.moe_experts is None) == (self.moe_routing is None),
+            "--moe-experts and --moe-routing need each other: pass both or neither",
+        )
+        require(
+            self.moe_experts is None or 2 <= self.moe_experts <= MAX_EXPERTS,
+            f"--moe-experts {self.moe_experts}: must be between 2 and {MAX_EXPERTS}",
+        )
+        require(
+            math.isfinite(self.moe_balance) and self.moe_balance >= 0,
+            f"--moe-balance {self.moe_balance}: must be a number of 0 or more",
+        )
+        require(
+            self.moe_balance == _BALANCE or self.moe_experts is not None,
+            "--moe-balance only applies to a mixture of experts: pass --moe-experts and --moe-routing too",
+        )
+        self.columns_by_flag()
+
+    def columns(self) -> tuple[str, ...]:
+        """Return all metadata columns that the head reads."""
+        return tuple(dict.fromkeys(name for names in self.columns_by_flag().values() for name in names))
+
+    def columns_by_flag(self) -> dict[str, tuple[str, ...]]:
+        """Return the metadata columns that the head reads, by the flag that names them."""
+        return {
+            "--film-conditioning": split_columns("--film-conditioning", self.film_conditioning),
+            "--moe-routing": () if self.moe_routing is None else (self.moe_routing,),
+        }
+
+    def stored(self, column_index: Mapping[str, int]) -> dict[str, Any]:
+        """Return the fields of `PredictorConfig` that these options set.
+
+        Args:
+            column_index: index of each categorical column, by its name.
+        """
+        film = self.columns_by_flag()["--film-conditioning"]
+        return {
+            "hidden_dims": self.regressor_hidden_dims,
+            "dropout": self.regressor_dropout,
+            "residual": self.residual_regression_head,
+            "film_columns": tuple(column_index[name] for name in film),
+            "experts": self.moe_experts or 0,
+            "routing_column": -1 if self.moe_routing is None else column_index[self.moe_routing],
+            "layer_norm": self.target_layer_norm,
+        }
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How outputs become predictions."""
+
+    output_activation: OutputActivation = "none"
+    """Keep numeric predictions at 0 or above, in the column's own units: relu (may be exactly 0), softplus, exp
+    (effects multiply)."""
+    bounded_targets: bool = False
+    """Keep numeric predictions within the range of the training values (with a sigmoid)."""
+    learnable_output_scale: bool = False
+    """Learn a scale and a bias of each numeric target after the head."""
+    conditional_output_scaling: tuple[str, ...] = ()
+    """Metadata columns, as in `location,season`: learn a scale (from 1) and a bias (from 0) for each of their
+    categories, one column after the other. Prediction needs these columns too."""
+
+    def __post_init__(self) -> None:
+        require(
+            not self.bounded_targets or self.output_activation == "none",
+            f"--bounded-targets and --output-activation {self.output_activation} cannot be combined; use one of them "
+            "(bounds are an activation too)",
+        )
+        self.scaling_columns()
+
+    def scaling_columns(self) -> tuple[str, ...]:
+        """Return the columns of --conditional-output-scaling, one by one."""
+        return split_columns("--conditional-output-scaling", self.conditional_output_scaling)
+
+    def given(self) -> list[str]:
+        """Return the flags whose values are not the defaults."""
+        flags = {
+            f"--output-activation {self.output_activation}": self.output_activation != "none",
+            "--bounded-targets": self.bounded_targets,
+            "--learnable-output-scale": self.learnable_output_scale,
+            "--conditional-output-scaling": bool(self.conditional_output_scaling),
+        }
+        return [flag for flag, is_given in flags.items() if is_given]
+
+
+@dataclass(frozen=True)
+class LinkConfig:
+    """The map from a head's outputs to transformed units: the inverse link of a generalized linear model.
+
+    Attributes:
+        learned_scale: whether each target has a learned scale and bias.
+        scaling_columns: indices of the categorical columns whose categories have a scale and a bias.
+        activation: an `OutputActivation`.
+        floors: lower bound of each target, in transformed units; empty without an activation.
+        bounded: whether predictions stay between ``low`` and ``high``.
+        low, high: bounds of each target, in transformed units; empty when not bounded.
+    """
+
+    learned_scale: bool = False
+    scaling_columns: tuple[int, ...] = ()
+    activation: str = "none"
+    floors: tuple[float, ...] = ()
+    bounded: bool = False
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        activations = get_args(OutputActivation)
+        require(self.activation in activations, f"activation {self.activation!r}: must be one of {activations}")
+        require(not (self.bounded and self.activation != "none"), f"bounded and activation {self.activation}")
+        require(bool(self.floors) == (self.activation != "none"), f"floors {self.floors} of {self.activation}")
+        require(bool(self.low) == self.bounded and len(self.low) == len(self.high), f"bounds {self.low} to {self.high}")
+        ascend = all(a < b for a, b in zip(self.low, self.high, strict=True))
+        require(ascend, f"bounds {self.low} that are not below {self.high}")
+        require(len(self.scaling_columns) <= MAX_COLUMNS, f"{len(self.scaling_columns)} scaling_columns")
+
+    def is_identity(self) -> bool:
+        """Return whether outputs stay as they are."""
+        return self == LinkConfig()
+
+    def describe(self, targets: Sequence[str], columns: Sequence[str]) -> str:
+        """Describe the link in words, such as "a learned scale and bias; exp (predictions from 0 up)"; empty if none.
+
+        Args:
+            targets: names of the numeric targets.
+            columns: names of the categorical columns.
+        """
+        texts = ["a learned scale and bias"] if self.learned_scale else []
+        if self.scaling_columns:
+            texts.append(f"a scale and bias by {', then '.join(columns[column] for column in self.scaling_columns)}")
+        if self.activation != "none":
+            texts.append(f"{self.activation} (predictions from 0 up)")
+        if self.bounded:
+            bounds = zip(targets, self.low, self.high, strict=True)
+            of_targets = (f"{name} {low:.4g} to {high:.4g}" for name, low, high in bounds)
+            texts.append(f"bounds in transformed units: {', '.join(of_targets)}")
+        return "; ".join(texts)
 
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """An encoder, what conditions its sample embeddings, and the head on them.
+    """An encoder, the conditions of its sample embeddings, and the head on them.
 
     Attributes:
         out_width: outputs per sample: targets, or classes.
         hidden_dims: widths of the head's hidden layers; none = one linear layer.
         dropout: in the head's hidden layers.
-        conditioning: the metadata that go in; none by default.
+        conditioning: the metadata that are inputs; none by default.
         residual: whether a linear head is added to the one with hidden layers.
-        film_columns: places of the categorical columns that scale and shift hidden layers.
-        experts: heads that are mixed by ``routing_column``; 0 = one head.
-        routing_column: place of the categorical column that mixes experts; -1 without experts.
+        film_columns: indices of the categorical columns that scale and shift hidden layers.
+        experts: heads that ``routing_column`` mixes; 0 = one head.
+        routing_column: index of the categorical column that mixes experts; -1 without experts.
         layer_norm: whether the head's input is normalized.
         target_widths: outputs of each numeric target, its quantiles; empty for classes.
-        anchors: of each numeric target the place of its median among its outputs.
-        link: what comes after the head.
+        anchors: index of each numeric target's median among its outputs.
+        link: from the head's outputs to transformed units.
     """
 
     encoder: EncoderConfig
@@ -44,12 +244,12 @@ class PredictorConfig:
     link: LinkConfig = LinkConfig()
 
     def __post_init__(self) -> None:
-        require(1 <= self.out_width <= 1_000_000, f"out_width {self.out_width}: must be 1 to 1,000,000")
+        require(1 <= self.out_width <= MAX_OUTPUTS, f"out_width {self.out_width}: must be 1 to {MAX_OUTPUTS:,}")
         require(0 <= self.dropout < 1, f"dropout {self.dropout}: must be at least 0 and below 1")
-        require(len(self.hidden_dims) <= MOST_LAYERS, f"{len(self.hidden_dims)} hidden_dims: at most {MOST_LAYERS}")
+        require(len(self.hidden_dims) <= MAX_LAYERS, f"{len(self.hidden_dims)} hidden_dims: at most {MAX_LAYERS}")
         require(
-            all(1 <= width <= LARGEST_WIDTH for width in self.hidden_dims),
-            f"hidden_dims {self.hidden_dims}: each must be 1 to {LARGEST_WIDTH}",
+            all(1 <= width <= MAX_WIDTH for width in self.hidden_dims),
+            f"hidden_dims {self.hidden_dims}: each must be 1 to {MAX_WIDTH}",
         )
         fusion = self.conditioning.fusion
         require(
@@ -62,19 +262,17 @@ class PredictorConfig:
 
     @property
     def head_kind(self) -> str:
-        """What the head, or each expert, is: "linear", "mlp" or "film"."""
-        if self.film_columns:
-            return "film"
-        return "mlp" if self.hidden_dims else "linear"
+        """Kind of the head, or of each expert: a key of the registry of heads."""
+        return "film" if self.film_columns else "mlp"
 
     def _check_head(self) -> None:
         require(bool(self.hidden_dims) or not self.residual, "residual without hidden_dims")
         require(bool(self.hidden_dims) or not self.film_columns, "film_columns without hidden_dims")
-        require(self.experts != 1 and 0 <= self.experts <= MOST_EXPERTS, f"{self.experts} experts")
+        require(self.experts != 1 and 0 <= self.experts <= MAX_EXPERTS, f"{self.experts} experts")
         require((self.experts == 0) == (self.routing_column == -1), f"{self.experts} experts by {self.routing_column}")
-        places = (*self.film_columns, *self.link.scaling_columns, *([self.routing_column] if self.experts else []))
+        columns = (*self.film_columns, *self.link.scaling_columns, *([self.routing_column] if self.experts else []))
         known = range(len(self.conditioning.categories))
-        require(all(place in known for place in places), f"columns {places} of {len(known)} categorical ones")
+        require(all(column in known for column in columns), f"columns {columns} of {len(known)} categorical ones")
 
     def _check_outputs(self) -> None:
         widths, link = self.target_widths, self.link
@@ -83,8 +281,8 @@ class PredictorConfig:
             f"target_widths {widths} of {self.out_width} outputs",
         )
         inside = len(self.anchors) == len(widths)
-        inside = inside and all(0 <= place < width for place, width in zip(self.anchors, widths, strict=True))
+        inside = inside and all(0 <= anchor < width for anchor, width in zip(self.anchors, widths, strict=True))
         require(inside, f"anchors {self.anchors} of outputs {widths}")
         require(bool(widths) or link.is_identity(), "a link without target_widths")
-        for ends in (link.floors, link.low):
-            require(len(ends) in (0, len(widths)), f"a link of {len(ends)} targets for {len(widths)}")
+        for bounds in (link.floors, link.low):
+            require(len(bounds) in (0, len(widths)), f"a link of {len(bounds)} targets for {len(widths)}")

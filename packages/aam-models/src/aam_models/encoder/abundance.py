@@ -1,10 +1,13 @@
-"""How abundant an ASV is, as input. Axes: N occurrences, D width.
+"""The abundance of an ASV as input. Axes: N occurrences, D width.
 
-Three ways to tell it: added to the ASV's embedding, beside it and mapped back to the width, or as a scale and a shift
-of it (FiLM, Perez et al. 2018, arXiv:1709.07871). A learned vector stands for a count that is hidden.
+There are three methods: adding a vector to the ASV's embedding, concatenating the two and mapping them back to the
+width, and scaling and shifting the embedding (FiLM, Perez et al. 2018, arXiv:1709.07871). A learned vector replaces
+counts that are hidden.
 """
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +22,9 @@ LOG_ABUNDANCE_CENTRE, LOG_ABUNDANCE_SCALE = -5.0, 2.0
 
 
 def standardized_log_abundance(batch: Batch) -> Tensor:
-    """log of each ASV's reads over the reads that are shown, [N], standardized by fixed constants.
+    """Return the log of each ASV's reads over the reads that are shown, [N], standardized by fixed constants.
 
-    Over the shown reads, because shares of the whole sample would tell the sum of the hidden counts. Where all counts
+    Over the shown reads, because shares of the whole sample would reveal the sum of the hidden counts. If all counts
     of a sample are hidden, over all its reads.
     """
     total = sample_sums(batch.counts, batch)
@@ -33,20 +36,32 @@ def standardized_log_abundance(batch: Batch) -> Tensor:
 
 
 class AbundanceEmbedding(nn.Module):
-    """Log abundances as vectors.
+    """Log abundances as vectors, combined with embeddings of ASVs.
 
     Args:
-        width: of the vectors.
+        width: D.
+        embedded_width: of the vectors; D by default.
         can_hide: whether counts are ever hidden.
     """
 
-    def __init__(self, width: int, *, can_hide: bool) -> None:
+    def __init__(self, width: int, embedded_width: int | None = None, *, can_hide: bool) -> None:
         super().__init__()
-        self.hidden = nn.Parameter(torch.zeros(width)) if can_hide else None
-        self.mlp = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
+        wide = embedded_width or width
+        self.hidden = nn.Parameter(torch.zeros(wide)) if can_hide else None
+        self.mlp = nn.Sequential(nn.Linear(1, wide), nn.GELU(), nn.Linear(wide, wide))
+
+    @abstractmethod
+    def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
+        """Return embeddings [N, D] that contain the abundances.
+
+        Args:
+            x: embeddings without them, [N, D].
+            log_abundance: [N].
+            hidden: bool [N], abundances that the model may not see; None if it may see all.
+        """
 
     def embed(self, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """log_abundance [N], hidden bool [N] or None -> [N, width]."""
+        """Return the vectors of the abundances."""
         shown: Tensor = self.mlp(log_abundance[..., None])
         if hidden is None or self.hidden is None:
             return shown
@@ -57,7 +72,6 @@ class AddedAbundance(AbundanceEmbedding):
     """``x + e``."""
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [N, D], the rest as for `embed` -> [N, D]."""
         return x + self.embed(log_abundance, hidden)
 
 
@@ -69,7 +83,6 @@ class ConcatenatedAbundance(AbundanceEmbedding):
         self.join = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [N, D], the rest as for `embed` -> [N, D]."""
         joined: Tensor = self.join(torch.cat([x, self.embed(log_abundance, hidden)], dim=-1))
         return joined
 
@@ -78,24 +91,26 @@ class ModulatedAbundance(AbundanceEmbedding):
     """FiLM: ``x * (1 + gamma) + beta``; the identity at the start."""
 
     def __init__(self, width: int, *, can_hide: bool) -> None:
-        super().__init__(2 * width, can_hide=can_hide)
+        super().__init__(width, 2 * width, can_hide=can_hide)
         last = self.mlp[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, log_abundance: Tensor, hidden: Tensor | None) -> Tensor:
-        """x [N, D], the rest as for `embed` -> [N, D]."""
         gamma, beta = self.embed(log_abundance, hidden).chunk(2, dim=-1)
         return x * (1 + gamma) + beta
 
 
-def build_abundance(config: EncoderConfig) -> AddedAbundance | ConcatenatedAbundance | ModulatedAbundance | None:
-    """How the configuration tells abundances; None when it does not."""
+ABUNDANCE_METHODS: dict[str, type[AbundanceEmbedding]] = {
+    "add": AddedAbundance,
+    "concat": ConcatenatedAbundance,
+    "film": ModulatedAbundance,
+}
+
+
+def build_abundance(config: EncoderConfig) -> AbundanceEmbedding | None:
+    """Build the embedding of abundances with random initial weights; None if the model does not see them."""
     if not config.count_embedding:
         return None
-    if config.count_embedding_method == "concat":
-        return ConcatenatedAbundance(config.width, can_hide=config.count_head)
-    if config.count_embedding_method == "film":
-        return ModulatedAbundance(config.width, can_hide=config.count_head)
-    return AddedAbundance(config.width, can_hide=config.count_head)
+    return ABUNDANCE_METHODS[config.count_embedding_method](config.width, can_hide=config.count_head)

@@ -1,14 +1,16 @@
-"""Attention pooling: a set of vectors becomes one."""
+"""Attention pooling: from a set of vectors to one."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from aam_models.flops import linear_flops
+
 
 class AttentionPooling(nn.Module):
-    """Weighted mean over positions; every head has a learned query and its own share of the width.
+    """A weighted mean over positions; every head has a learned query and its own share of the width.
 
-    The zero query at the start makes it a plain mean.
+    The query starts at zero, which makes it a plain mean.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -18,8 +20,12 @@ class AttentionPooling(nn.Module):
         self.out = nn.Linear(width, width)
         nn.init.zeros_(self.score.weight)
 
+    def flops(self, positions: int, rows: int) -> int:
+        """Count the operations of pooling ``positions`` vectors into ``rows``."""
+        return positions * linear_flops(self.score) + rows * linear_flops(self.out)
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[X, Y, D] -> [X, D]; ``mask`` bool [X, Y], True = real; every row needs at least one real position."""
+        """Pool [X, Y, D] to [X, D]; ``mask`` bool [X, Y], True = real; every row needs at least one real position."""
         rows, positions, width = x.shape
         scores = self.score(x)  # [X, Y, H]
         if mask is not None:

@@ -1,10 +1,10 @@
-"""Linear maps of a LayerNorm and of a GELU that do not keep what they multiply. Axes: ... any, D width in, O width out.
+"""Linear maps of a LayerNorm and of a GELU that do not keep their input. Axes: ... any, D width in, O width out.
 
-A linear map keeps its input for the gradient of its weight. Where that is a LayerNorm or a GELU, autograd keeps the
-LayerNorm's or GELU's own input too, from which it follows by a few operations a number. These functions keep the latter
-alone and compute the former again in the backward pass: of 16 numbers a token and block, of the width of the model, 10
-are left. The results are those of the plain operations, which run instead where nothing is kept (no gradient) or
-where the compiler decides what is (torch.compile).
+A linear map keeps its input for the gradient of its weight. If that input is the output of a LayerNorm or a GELU,
+autograd also keeps the input of the LayerNorm or GELU, from which the output follows by a few operations per number.
+These functions keep only the latter and compute the former again in the backward pass: of 16 vectors of the model's
+width per token and block, 10 are left. The results are those of the plain operations, which run instead when nothing
+is kept (no gradient) or when the compiler decides what is kept (torch.compile).
 
 The gradient itself cannot be differentiated.
 """
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 
 def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear) -> Tensor:
-    """``linear(norm(x))``, [..., D] -> [..., O]; both with a bias, ``norm`` over the last axis."""
+    """Compute ``linear(norm(x))``, [..., D] -> [..., O]; both have a bias, ``norm`` is over the last axis."""
     if _keeps_nothing():
         return F.linear(norm(x), linear.weight, linear.bias)
     kind = _kind(x, linear)
@@ -30,7 +30,7 @@ def norm_linear(x: Tensor, norm: nn.LayerNorm, linear: nn.Linear) -> Tensor:
 
 
 def gelu_linear(x: Tensor, linear: nn.Linear) -> Tensor:
-    """``linear(gelu(x))``, [..., D] -> [..., O]; ``linear`` with a bias."""
+    """Compute ``linear(gelu(x))``, [..., D] -> [..., O]; ``linear`` has a bias."""
     if _keeps_nothing():
         return F.linear(F.gelu(x), linear.weight, linear.bias)
     kind = _kind(x, linear)
@@ -52,7 +52,7 @@ class _NormLinear(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, norm_weight, norm_bias, weight)
         ctx.eps, ctx.kind = eps, kind
-        with _as_it_is(x):
+        with _without_autocast(x):
             normed = F.layer_norm(x, x.shape[-1:], norm_weight, norm_bias, eps)
             return F.linear(normed.to(kind), weight.to(kind), bias.to(kind))
 
@@ -62,40 +62,41 @@ class _NormLinear(torch.autograd.Function):
         x, norm_weight, norm_bias, weight = ctx.saved_tensors
         shape = x.shape[-1:]
         normed, mean, rstd = torch.native_layer_norm(x, shape, norm_weight, norm_bias, ctx.eps)
-        of_normed, of_weight, of_bias = _linear_backward(grad, normed.to(ctx.kind), weight)
+        grad_normed, grad_weight, grad_bias = _linear_backward(grad, normed.to(ctx.kind), weight)
         del normed
-        wanted = list(ctx.needs_input_grad[:3])
-        of_x, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
-            of_normed.to(x.dtype), x, shape, mean, rstd, norm_weight, norm_bias, wanted
+        needed = list(ctx.needs_input_grad[:3])
+        grad_x, grad_norm_weight, grad_norm_bias = torch.ops.aten.native_layer_norm_backward(
+            grad_normed.to(x.dtype), x, shape, mean, rstd, norm_weight, norm_bias, needed
         )
-        return of_x, of_norm_weight, of_norm_bias, None, of_weight, of_bias, None
+        return grad_x, grad_norm_weight, grad_norm_bias, None, grad_weight, grad_bias, None
 
 
 class _GeluLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        with _as_it_is(x):
+        with _without_autocast(x):
             return F.linear(F.gelu(x), weight.to(x.dtype), bias.to(x.dtype))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, weight = ctx.saved_tensors
-        of_activated, of_weight, of_bias = _linear_backward(grad, F.gelu(x), weight)
-        # in place: what a fresh tensor of this size costs is more than the operation
-        return torch.ops.aten.gelu_backward.grad_input(of_activated, x, grad_input=of_activated), of_weight, of_bias
+        grad_activated, grad_weight, grad_bias = _linear_backward(grad, F.gelu(x), weight)
+        # in place: allocating a tensor of this size costs more than the operation
+        grad_x = torch.ops.aten.gelu_backward.grad_input(grad_activated, x, grad_input=grad_activated)
+        return grad_x, grad_weight, grad_bias
 
 
 def _linear_backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x [..., D], of the weight [O, D] and of the bias [O] from that of the output [..., O].
+    """Return the gradients of x [..., D], the weight [O, D] and the bias [O] from that of the output [..., O].
 
-    The weight is cast here and not kept cast: each call would keep a copy.
+    The weight is cast here, not in the forward pass: each call would keep a copy.
     """
     rows = grad.reshape(-1, grad.shape[-1])
-    of_weight = rows.t() @ x.reshape(-1, x.shape[-1])
-    of_bias = rows.sum(dim=0)
-    return (rows @ weight.to(x.dtype)).view_as(x), of_weight.to(weight.dtype), of_bias.to(weight.dtype)
+    grad_weight = rows.t() @ x.reshape(-1, x.shape[-1])
+    grad_bias = rows.sum(dim=0)
+    return (rows @ weight.to(x.dtype)).view_as(x), grad_weight.to(weight.dtype), grad_bias.to(weight.dtype)
 
 
 def _keeps_nothing() -> bool:
@@ -103,14 +104,14 @@ def _keeps_nothing() -> bool:
 
 
 def _kind(x: Tensor, linear: nn.Linear) -> torch.dtype:
-    """The type in which to multiply: that of autocast, or of the weights without it."""
+    """Return the type in which to multiply: that of autocast, or without it that of the weights."""
     device = x.device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return linear.weight.dtype
     return torch.get_autocast_dtype(device)
 
 
-def _as_it_is(x: Tensor) -> AbstractContextManager[object]:
-    """Operations in the types of their operands: the backward pass runs without autocast, and must see the same."""
+def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Turn autocast off: the backward pass runs without it, and must compute in the same types."""
     device = x.device.type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

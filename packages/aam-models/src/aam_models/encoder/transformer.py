@@ -11,6 +11,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from aam_models.encoder.recompute import gelu_linear, norm_linear
+from aam_models.flops import attention_flops
+
+# Vectors of width D that a block keeps for the backward pass for each position, and those of one that learns nothing.
+KEPT_VECTORS, KEPT_VECTORS_FROZEN = 16.0, 2.0
 
 
 class Block(nn.Module):
@@ -21,7 +25,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.width, self.heads = width, heads
         self.attention_norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.attention_out = nn.Linear(width, width)
@@ -29,8 +33,12 @@ class Block(nn.Module):
         # an nn.Sequential for the names of its weights, which published models have
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
+    def flops(self, rows: int, positions: int) -> int:
+        """Count the operations for ``rows`` sequences of ``positions``."""
+        return rows * (positions * 24 * self.width**2 + attention_flops(self.width, positions, positions))
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[X, Y, D] -> [X, Y, D]; ``mask`` bool [X, Y] is True where a position may be attended to."""
+        """Map [X, Y, D] to [X, Y, D]; ``mask`` bool [X, Y] is True where a position may be attended to."""
         rows, positions, width = x.shape
         qkv = norm_linear(x, self.attention_norm, self.qkv)
         # split, whose gradient is one concatenation: that of unbinding a [3, X, H, Y, D / H] view is copied twice
@@ -49,19 +57,40 @@ class Transformer(nn.Module):
     """A stack of blocks with a final LayerNorm.
 
     Attributes:
-        compiled: what computes a block in training in place of `Block.forward`; None = that itself. Evaluation does
-            not go through it, so that its numbers are those of a model that was loaded.
+        compiled: replacement for `Block.forward` in training; None = no replacement. Evaluation does not use it, so
+            that its results are those of a model that was loaded.
     """
 
     compiled: Callable[[Block, Tensor, Tensor | None], Tensor] | None = None
 
     def __init__(self, width: int, heads: int, layers: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.width, self.heads, self.layers = width, heads, layers
+        self.blocks = nn.ModuleList(self.new_block() for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
+    def new_block(self) -> Block:
+        """Build one more block like those of the stack, with random initial weights."""
+        return Block(self.width, self.heads)
+
+    def flops(self, rows: int, positions: int) -> int:
+        """Count the operations for ``rows`` sequences of ``positions``."""
+        return sum(cast(Block, block).flops(rows, positions) for block in self.blocks)
+
+    def kept_vectors(self, *, frozen: bool) -> float:
+        """Estimate the vectors of width D that the blocks keep for the backward pass, for each position.
+
+        Args:
+            frozen: whether no parameter learns.
+        """
+        return self.layers * (KEPT_VECTORS_FROZEN if frozen else KEPT_VECTORS)
+
+    def recomputed_vectors(self, *, frozen: bool) -> float:
+        """Estimate the same for ``recompute``: the inputs of all blocks, and the vectors of one block at a time."""
+        return self.layers + (KEPT_VECTORS_FROZEN if frozen else KEPT_VECTORS)
+
     def forward(self, x: Tensor, mask: Tensor | None = None, *, recompute: bool = False) -> Tensor:
-        """[X, Y, D] -> [X, Y, D].
+        """Map [X, Y, D] to [X, Y, D].
 
         Args:
             mask: bool [X, Y], True = real.
@@ -78,7 +107,7 @@ class Transformer(nn.Module):
         return self.norm(x)
 
     def _compiled_for(self, x: Tensor) -> Callable[[Block, Tensor, Tensor | None], Tensor] | None:
-        """None too for sizes of 1: to torch.compile they are constants, which would be graphs of their own."""
+        """Return ``compiled`` in training, unless a size is 1: torch.compile would make a graph of its own for it."""
         return self.compiled if self.training and torch.is_grad_enabled() and min(x.shape[:2]) > 1 else None
 
 

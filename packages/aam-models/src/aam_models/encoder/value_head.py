@@ -9,7 +9,7 @@ from aam_models.errors import ModelError
 
 
 class ValueHead(nn.Module):
-    """A linear map of the sample embedding; knows the mean and spread of its target from training samples."""
+    """A linear map of the sample embedding, with the mean and spread of its target in the training samples."""
 
     mean: Tensor
     spread: Tensor
@@ -21,15 +21,15 @@ class ValueHead(nn.Module):
         self.register_buffer("spread", torch.ones(()))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """[B, D] -> standardized values [B]."""
+        """Map embeddings [B, D] to standardized values [B]."""
         return self.linear(embeddings).squeeze(-1)
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Take mean and spread from the values of training samples [B], NaN where unknown.
+        """Set mean and spread to those of training samples [B], NaN = unknown.
 
         Raises:
-            ModelError: when no value is known.
+            ModelError: no value is known.
         """
         known = values[torch.isfinite(values)]
         if len(known) == 0:
@@ -38,9 +38,9 @@ class ValueHead(nn.Module):
         self.spread.copy_(known.std(correction=0).clamp_min(1e-6))
 
     def standardize(self, values: Tensor) -> Tensor:
-        """Values in their own units -> standardized."""
+        """Convert values from their own units to standardized ones."""
         return (values - self.mean) / self.spread
 
     def restore(self, standardized: Tensor) -> Tensor:
-        """Standardized values -> their own units."""
+        """Convert standardized values to their own units."""
         return standardized * self.spread + self.mean

@@ -1,8 +1,8 @@
 """From a head's outputs to predictions in transformed units. Axes: B samples, W outputs, T targets, C columns.
 
-The parts act in this order, each where it was asked for: learned scale and bias; scale and bias of categories, a column
-after the other; activation or bounds. All of them grow with what they are given, and the outputs of a target share
-scales and biases, so quantiles stay in their order.
+In the words of generalized linear models this is the inverse link. Its layers act in this order, each if it was asked
+for: learned scale and bias; scale and bias of categories, column by column; activation or bounds. All of them increase
+with their input, and the outputs of a target share scales and biases, so quantiles keep their order.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aam_models.config.output_link import LinkConfig
+from aam_models.config.predictor import LinkConfig
 from aam_models.predictor.conditioning.conditions import Conditions
 
 
-class LinkPart(nn.Module):
-    """A part of the link."""
+class LinkLayer(nn.Module):
+    """A layer of the link."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -27,19 +27,19 @@ class LinkPart(nn.Module):
 
     @abstractmethod
     def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
-        """[B, W] -> [B, W]."""
+        """Map [B, W] to [B, W]."""
 
-    def invert_at_start(self, values: Tensor) -> Tensor:
-        """What has to come in for ``values`` [W] to come out, with the weights that training begins with."""
+    def inverse_at_init(self, values: Tensor) -> Tensor:
+        """Return the input [W] that the layer maps to ``values`` [W] with its initial weights."""
         return values
 
-    def spread(self, of_targets: Tensor) -> Tensor:
-        """What each target has, [..., T], for each of its outputs, [..., W]."""
-        each = of_targets.split(1, dim=-1)
+    def spread(self, per_target: Tensor) -> Tensor:
+        """Repeat the value of each target, [..., T], for each of its outputs, [..., W]."""
+        each = per_target.split(1, dim=-1)
         return torch.cat([x.expand(*x.shape[:-1], width) for x, width in zip(each, self.widths, strict=True)], dim=-1)
 
 
-class LearnedScale(LinkPart):
+class AffineScale(LinkLayer):
     """``scale * x + bias`` of each target, the scale an exponential and so above 0; starts as 1 and 0."""
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -51,14 +51,14 @@ class LearnedScale(LinkPart):
         return self.spread(self.log_scale.exp()) * outputs + self.spread(self.bias)
 
 
-class CategoryScale(LinkPart):
+class CategoryScale(LinkLayer):
     """``scale * x + bias`` of each category of a column and each target; starts as 1 and 0.
 
     Unknown categories (code 0) keep 1 and 0.
 
     Args:
-        column: of the codes.
-        size: codes of the column, the unknown included.
+        column: index of the categorical column.
+        size: number of its codes, including 0.
     """
 
     def __init__(self, widths: Sequence[int], column: int, size: int) -> None:
@@ -74,7 +74,7 @@ class CategoryScale(LinkPart):
         return self.spread(self.log_scale(codes).exp()) * outputs + self.spread(self.bias(codes))
 
 
-class Floor(LinkPart):
+class LowerBound(LinkLayer):
     """``floor + activation(x)``: never below the floor of the target.
 
     Args:
@@ -89,10 +89,10 @@ class Floor(LinkPart):
     def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
         activations: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "softplus": F.softplus, "exp": torch.exp}
         above = activations[self.kind](outputs)
-        parts = zip(self.floors, above.split(self.widths, dim=-1), strict=True)
-        return torch.cat([floor + part for floor, part in parts], dim=-1)
+        targets = zip(self.floors, above.split(self.widths, dim=-1), strict=True)
+        return torch.cat([floor + target for floor, target in targets], dim=-1)
 
-    def invert_at_start(self, values: Tensor) -> Tensor:
+    def inverse_at_init(self, values: Tensor) -> Tensor:
         floors = self.spread(torch.tensor(self.floors, dtype=values.dtype))
         above = (values - floors).clamp_min(1e-3)
         if self.kind == "relu":
@@ -100,7 +100,7 @@ class Floor(LinkPart):
         return above.log() if self.kind == "exp" else above + torch.log(-torch.expm1(-above))
 
 
-class Bounds(LinkPart):
+class Bounds(LinkLayer):
     """``low + (high - low) * sigmoid(x)``: between the bounds of the target.
 
     Args:
@@ -112,41 +112,41 @@ class Bounds(LinkPart):
         self.low, self.high = list(low), list(high)
 
     def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
-        parts = zip(self.low, self.high, outputs.sigmoid().split(self.widths, dim=-1), strict=True)
-        return torch.cat([low + (high - low) * part for low, high, part in parts], dim=-1)
+        targets = zip(self.low, self.high, outputs.sigmoid().split(self.widths, dim=-1), strict=True)
+        return torch.cat([low + (high - low) * target for low, high, target in targets], dim=-1)
 
-    def invert_at_start(self, values: Tensor) -> Tensor:
+    def inverse_at_init(self, values: Tensor) -> Tensor:
         low, high = (self.spread(torch.tensor(ends, dtype=values.dtype)) for ends in (self.low, self.high))
         return torch.logit((values - low) / (high - low), eps=1e-3)
 
 
 class OutputLink(nn.ModuleList):
-    """The parts that were asked for, one after the other; none = outputs are as the head gave them.
+    """The layers that were asked for, one after the other; without any, outputs are those of the head.
 
     Args:
-        config: what was asked for.
+        config: the layers.
         widths: outputs of each target; they sum to W.
-        sizes: codes of each column of categories.
+        sizes: number of codes of each categorical column.
     """
 
     def __init__(self, config: LinkConfig, widths: Sequence[int], sizes: Sequence[int]) -> None:
-        parts: list[LinkPart] = [LearnedScale(widths)] if config.learned_scale else []
-        parts += [CategoryScale(widths, column, sizes[column]) for column in config.scaling_columns]
+        layers: list[LinkLayer] = [AffineScale(widths)] if config.learned_scale else []
+        layers += [CategoryScale(widths, column, sizes[column]) for column in config.scaling_columns]
         if config.activation != "none":
-            parts.append(Floor(widths, config.activation, config.floors))
+            layers.append(LowerBound(widths, config.activation, config.floors))
         if config.bounded:
-            parts.append(Bounds(widths, config.low, config.high))
-        super().__init__(parts)
+            layers.append(Bounds(widths, config.low, config.high))
+        super().__init__(layers)
 
     def forward(self, outputs: Tensor, conditions: Conditions) -> Tensor:
-        """Outputs of the head [B, W] -> transformed units [B, W]."""
-        for part in self:
-            outputs = part(outputs, conditions)
+        """Map outputs of the head [B, W] to transformed units [B, W]."""
+        for layer in self:
+            outputs = layer(outputs, conditions)
         return outputs
 
-    def invert_at_start(self, values: Tensor) -> Tensor:
-        """What the head has to give for ``values`` [W] in transformed units, with the weights training begins with."""
-        for part in reversed(list(self)):
-            assert isinstance(part, LinkPart)
-            values = part.invert_at_start(values)
+    def inverse_at_init(self, values: Tensor) -> Tensor:
+        """Return the outputs of the head [W] that become ``values`` [W] in transformed units, with initial weights."""
+        for layer in reversed(list(self)):
+            assert isinstance(layer, LinkLayer)
+            values = layer.inverse_at_init(values)
         return values

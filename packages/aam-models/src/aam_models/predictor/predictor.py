@@ -1,4 +1,4 @@
-"""Encoder, conditions, head: what predicts metadata."""
+"""Encoder, conditions and head: the model that predicts metadata."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from torch import Tensor, nn
 from aam_models.batch.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
+from aam_models.encoder.transformer import Transformer
+from aam_models.flops import ForwardFlops
 from aam_models.predictor.conditioning.conditions import Conditioning, Conditions
+from aam_models.predictor.fusion.base import Fusion
 from aam_models.predictor.heads.base import Head, HeadOutput
 from aam_models.predictor.heads.quantiles import AscendingQuantiles
 from aam_models.predictor.output_link import OutputLink
-from aam_models.requested import EVERYTHING, Outputs
+from aam_models.requested import EVERYTHING, RequestedOutputs
 
 
 class Predictor(nn.Module):
     """Sample embedding -> fusion with the conditions -> LayerNorm -> head -> ascending quantiles -> link.
 
-    Outputs are in transformed units, or class logits. Fusion, head and link are given the conditions too; those that
-    do not look at them ignore them.
+    Outputs are in transformed units, or class logits. Fusion, head and link all receive the conditions; those that do
+    not need them ignore them.
     """
 
     def __init__(
@@ -27,7 +30,7 @@ class Predictor(nn.Module):
         encoder: Encoder,
         *,
         conditioning: Conditioning,
-        fusion: nn.Module,
+        fusion: Fusion,
         norm: nn.Module,
         head: Head,
         quantiles: nn.Module,
@@ -43,29 +46,38 @@ class Predictor(nn.Module):
         self.quantiles = quantiles
         self.link = link
 
+    def flops(self, batch: Batch) -> ForwardFlops:
+        """Count the operations of a forward pass, with the heads that have something to do in this batch."""
+        head = batch.n_samples * (self.fusion.flops() + self.head.flops())
+        return self.encoder.flops(batch)._replace(head=head)
+
+    def transformers(self) -> list[Transformer]:
+        """Return the stacks of blocks that torch.compile may take over."""
+        return self.encoder.transformers()
+
     def forward(
-        self, batch: Batch, encoded: EncoderOutput | None = None, outputs: Outputs = EVERYTHING
+        self, batch: Batch, encoded: EncoderOutput | None = None, requested: RequestedOutputs = EVERYTHING
     ) -> tuple[PredictorOutput, EncoderOutput]:
         """Predict a batch.
 
         Args:
             batch: see `Batch`.
-            encoded: the encoder's output when it is known already (frozen, cached).
-            outputs: which heads of the encoder run.
+            encoded: the encoder's output if it is known already (frozen, cached).
+            requested: the heads of the encoder to run.
         """
-        encoded = self.encoder(batch, None, outputs) if encoded is None else encoded
+        encoded = self.encoder(batch, None, requested) if encoded is None else encoded
         return self.predict_from(encoded.sample_embeddings, self.conditioning(batch)), encoded
 
     def predict_from(self, sample_embeddings: Tensor, conditions: Conditions) -> PredictorOutput:
-        """The part after the encoder: [B, D] and conditions of the same samples -> [B, T]."""
+        """Run the part after the encoder on embeddings [B, D] and conditions of the same samples."""
         pooled = self.norm(self.fusion(sample_embeddings, conditions))
-        found: HeadOutput = self.head(pooled, conditions)
-        outputs = self.link(self.quantiles(found.outputs), conditions)
-        return PredictorOutput(outputs, sample_embeddings, found.routing)
+        head: HeadOutput = self.head(pooled, conditions)
+        outputs = self.link(self.quantiles(head.outputs), conditions)
+        return PredictorOutput(outputs, sample_embeddings, head.routing)
 
-    def start_at(self, values: Tensor) -> None:
-        """Let a new predictor begin around these values [W]: transformed units, or class logits."""
-        values = self.link.invert_at_start(values)
+    def initialize_output(self, values: Tensor) -> None:
+        """Let a new predictor start around these values [W]: transformed units, or class logits."""
+        values = self.link.inverse_at_init(values)
         if isinstance(self.quantiles, AscendingQuantiles):
             values = self.quantiles.invert(values)
-        self.head.start_at(values)
+        self.head.initialize_output(values)

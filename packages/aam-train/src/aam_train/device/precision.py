@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from aam_models.attention_check import attention_error, attention_is_right
 from aam_models.batch.batch import AsvOutput, EncoderOutput, PredictorOutput
-from aam_models.encoder.transformer import Block, Transformer
+from aam_models.encoder.encoder import Encoder
+from aam_models.encoder.transformer import Block
+from aam_models.predictor.predictor import Predictor
 from aam_train.device.malloc import keep_freed_memory
 from aam_train.errors import TrainError
 from aam_train.options.compute import ComputeOptions
@@ -66,7 +68,7 @@ def build_compute(options: ComputeOptions, device: torch.device) -> Compute:
     return Compute(device, options.mixed_precision or ("bf16" if has_bf16 else "none"))
 
 
-def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter) -> None:
+def prepare_model(model: Encoder | Predictor, options: ComputeOptions, reporter: Reporter) -> None:
     """Compilation of the transformer blocks; weights and their names stay as they are."""
     if not options.compile_model:
         return
@@ -74,9 +76,8 @@ def prepare_model(model: nn.Module, options: ComputeOptions, reporter: Reporter)
         reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
         return
     compiled = torch.compile(Block.forward, dynamic=True)  # one for all blocks: their weights are its inputs
-    for module in model.modules():
-        if isinstance(module, Transformer):
-            module.compiled = compiled
+    for transformer in model.transformers():
+        transformer.compiled = compiled
 
 
 @contextlib.contextmanager

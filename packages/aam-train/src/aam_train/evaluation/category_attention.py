@@ -48,7 +48,7 @@ def category_attention(
     assert inputs is not None
     codes, covariates = (torch.from_numpy(values[rows]).to(step.device) for values in (inputs.codes, inputs.covariates))
     with evaluating(step):
-        conditions = model.conditioning.of(codes, covariates)
+        conditions = model.conditioning.from_codes(codes, covariates)
         weights = model.fusion.weights(torch.from_numpy(embeddings).to(step.device), conditions)
     fitted = maker.samples.preprocessor.inputs
     names = [ITSELF, *(fitted.categories.columns[place] for place in model.config.conditioning.fused)]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from aam_models.batch.batch import Batch, Chunk, Group
+from aam_models.batch.batch import Batch, Chunk, PaddedGroup
 from aam_train.engine.step import Step
 
 GB = 1e9
@@ -40,7 +40,7 @@ class Size(NamedTuple):
 
 
 def size_of(
-    chunks: Sequence[Chunk], groups: Sequence[Group], everyone: int | None = None, *, keep_slots: bool = True
+    chunks: Sequence[Chunk], groups: Sequence[PaddedGroup], everyone: int | None = None, *, keep_slots: bool = True
 ) -> Size:
     """Size of a micro-batch.
 
@@ -130,8 +130,8 @@ class MemoryModel:
 
 
 def expected_model(step: Step, *, math: bool) -> MemoryModel:
-    """What the architecture lets expect, on the high side: a block keeps about 16 vectors for each of its positions,
-    one that learns nothing a few, and one whose output is known none.
+    """Return an architecture-based prior, on the high side: levels estimate what they keep for each position, and one
+    whose output is known keeps nothing.
 
     Args:
         step: before the first one.
@@ -140,14 +140,16 @@ def expected_model(step: Step, *, math: bool) -> MemoryModel:
     config, number = step.encoder.config, 4 if step.compute.precision == "none" else 2
     learned = sum(p.numel() for p in step.model.parameters() if p.requires_grad)
     asvs_run, samples_run = step.asv_table is None and step.sample_table is None, step.sample_table is None
-    vector, blocks = number * config.width, 2.0 if step.frozen else 16.0
+    asvs = step.encoder.asv_encoder.memory_prior(frozen=step.frozen)
+    samples = step.encoder.sample_encoder.memory_prior(frozen=step.frozen)
+    vector = number * config.width
     weights = number * config.heads  # of a pair of slots
     return MemoryModel(
         constant=16.0 * learned + (64 << 20),
-        kept=blocks * vector * config.asv_layers if asvs_run else 1.0,
-        tokens=2.0 * vector if asvs_run else 1.0,
-        kept_slots=blocks * vector * config.sample_layers if samples_run else 1.0,
-        slots=(blocks + config.sample_layers) * vector if samples_run else 1.0,
+        kept=asvs.kept * vector if asvs_run else 1.0,
+        tokens=asvs.always * vector if asvs_run else 1.0,
+        kept_slots=samples.kept * vector if samples_run else 1.0,
+        slots=samples.always * vector if samples_run else 1.0,
         kept_attention=2.0 * weights * config.sample_layers if math and not step.frozen else 0.0,
         attention=weights * (2.0 if math else 0.1),
         pairs=8.0 * config.width,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from aam_data.options.files import SplitOptions, TargetOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.options.validate import require
 
 
@@ -17,8 +16,7 @@ def check_columns(
     for flag, columns in (
         ("--categorical-columns", category.categories()),
         ("--numeric-columns", category.numbers()),
-        ("--film-conditioning", head.film_columns()),
-        ("--moe-routing", () if head.moe_routing is None else (head.moe_routing,)),
+        *head.columns_by_flag().items(),
         ("--conditional-output-scaling", output.scaling_columns()),
     ):
         for name in columns:

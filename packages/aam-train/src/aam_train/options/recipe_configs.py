@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aam_data.options.files import (
     MetadataOptions,
+    PhylogeneticTarget,
     PhylogenyOptions,
     SampleOptions,
     SplitOptions,
@@ -16,8 +17,7 @@ from aam_data.options.files import (
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import OutputOptions
+from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.cross_checks import check_columns, check_needed
 from aam_train.options.memory import MemoryOptions
@@ -130,6 +130,25 @@ class PretrainConfig:
             f"--best-metric {objective.best_metric}: this run does not compute it, since it does not learn it",
         )
 
+    @property
+    def best_metric(self) -> str:
+        """The validation metric that decides which checkpoint is best."""
+        return self.objective.best_metric
+
+    @property
+    def categorical_lr(self) -> None:
+        """No learning rate of its own for metadata: an encoder reads none."""
+        return
+
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each objective by its name."""
+        return {
+            **phylogenetic_weights(self.phylogeny.unifrac_metric, self.objective.penalty),
+            "nucleotides": self.objective.nuc_penalty,
+            "counts": self.objective.count_penalty,
+            "taxonomy": self.taxonomy_weight(),
+        }
+
     def taxonomy_weight(self) -> float:
         """Weight of the taxonomy objective: as given, else 1 with a taxonomy."""
         if self.objective.taxonomy_penalty is not None:
@@ -231,6 +250,24 @@ class TrainConfig:
         if objective.losses_are_known():
             objective.losses(columns)
 
+    @property
+    def best_metric(self) -> str:
+        """The validation metric that decides which checkpoint is best."""
+        return self.transfer.best_metric
+
+    @property
+    def categorical_lr(self) -> float | None:
+        """The learning rate of what reads metadata; None for that of the rest."""
+        return self.category_optimizer.categorical_lr
+
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each objective of the encoder by its name."""
+        return {
+            **phylogenetic_weights(self.phylogeny.unifrac_metric, self.pair_weight()),
+            "nucleotides": self.objective.nuc_penalty,
+            "counts": self.objective.count_weight(),
+        }
+
     def pair_weight(self) -> float:
         """Weight of the UniFrac objective: as given, else 1 where there are targets."""
         if self.objective.penalty is not None:
@@ -295,3 +332,11 @@ class DemoConfig:
 
 def _has_targets(phylogeny: PhylogenyOptions) -> bool:
     return phylogeny.tree is not None or phylogeny.unifrac_matrix is not None
+
+
+def phylogenetic_weights(metric: PhylogeneticTarget, weight: float) -> dict[str, float]:
+    """Return the weights of distances and of Faith's PD: of one of them, or of both."""
+    return {
+        "unifrac": 0.0 if metric == "faith_pd" else weight,
+        "faith_pd": weight if metric in ("faith_pd", "combined") else 0.0,
+    }

@@ -1,6 +1,6 @@
 """Weights, gradients and optimizer of the encoders divided among processes (FSDP2, `fully_shard`).
 
-The ASV encoder and the sample encoder are a unit each, gathered for their forward and backward pass; both are entered
+The levels of the encoder are a unit each, gathered for their forward and backward pass; both are entered
 once a batch, whatever the batch holds. Everything else (heads, which are small) is held by every process: the distance
 head is called outside the forward pass, where a divided weight would not be whole.
 """
@@ -14,12 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from aam_models.encoder.asv_encoder import AsvEncoder
-from aam_models.encoder.sample_encoder import SampleEncoder
 from aam_train.parallel import torch_compat as compat
 from aam_train.parallel.ranks import Ranks
-
-UNITS = (AsvEncoder, SampleEncoder)
 
 
 class FullyShard:
@@ -47,7 +43,7 @@ class FullyShard:
 
     def apply(self, model: nn.Module) -> None:
         for module in list(model.modules()):
-            if isinstance(module, UNITS):
+            if getattr(module, "fsdp_unit", False):  # see aam_models.encoder.level
                 compat.fully_shard(module, **self._settings)
 
     def begin(self, model: nn.Module) -> nn.Module:

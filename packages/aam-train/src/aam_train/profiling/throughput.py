@@ -13,7 +13,6 @@ from torch import nn
 
 from aam_models.batch.batch import Batch
 from aam_models.encoder.encoder import Encoder
-from aam_models.flops import forward_flops
 from aam_models.predictor.predictor import Predictor
 
 
@@ -95,7 +94,7 @@ def training_flops(
 
     Those of the model, not of the hardware: that ``--gradient-checkpointing`` computes again counts no second time.
     """
-    forward = forward_flops(model, batch)
+    forward = model.flops(batch)
     encoder = model.encoder if isinstance(model, Predictor) else model
     asv_level = 0 if asvs_known or samples_known else forward.asv_level * _passes(encoder.asv_encoder, frozen)
     sample_level = 0 if samples_known else forward.sample_level * _passes(encoder.sample_encoder, frozen)

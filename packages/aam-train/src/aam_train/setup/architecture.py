@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from aam_data import alphabet
 from aam_data.preprocessing.metadata_inputs import MetadataInputs
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
-from aam_models.config.encoder import Alphabet, EncoderConfig, ModelOptions, Size
-from aam_models.config.head import HeadOptions
-from aam_models.config.output_link import LinkConfig, OutputOptions
-from aam_models.config.predictor import PredictorConfig
+from aam_models.config.encoder import Alphabet, EncoderConfig, ModelOptions
+from aam_models.config.predictor import HeadOptions, LinkConfig, OutputOptions, PredictorConfig
 from aam_train.errors import TrainError
-from aam_train.losses.objective import Weights
-from aam_train.losses.output_layout import TargetShapes
+from aam_train.losses.output_layout import OutputLayout
+from aam_train.objectives.registry import OBJECTIVES
 
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
@@ -34,30 +32,28 @@ def dna_alphabet() -> Alphabet:
 def new_encoder_config(
     options: ModelOptions,
     max_bp: int,
-    weights: Weights,
+    weights: Mapping[str, float],
     *,
     taxonomy_classes: tuple[int, ...] = (),
     distance_scale: float = 1.0,
 ) -> EncoderConfig:
     """An encoder from scratch with the heads that the objective needs."""
-    size = options.size()
     config = EncoderConfig(
         alphabet=dna_alphabet(),
         max_bp=max_bp,
-        width=size.width,
-        heads=size.heads,
-        asv_layers=size.layers,
-        sample_layers=size.layers,
-        count_embedding=options.count_embedding is not False,
-        count_embedding_method=options.count_embedding_method or "add",
-        size_embedding=weights.faith_pd > 0,  # the objective that cannot do without
+        **options.stored(),
+        size_embedding=any(OBJECTIVES[name].needs_sample_size for name, weight in weights.items() if weight),
         site_sum=True,
     )
     return with_heads(config, weights, taxonomy_classes=taxonomy_classes, distance_scale=distance_scale)
 
 
 def with_heads(
-    config: EncoderConfig, weights: Weights, *, taxonomy_classes: tuple[int, ...] = (), distance_scale: float = 1.0
+    config: EncoderConfig,
+    weights: Mapping[str, float],
+    *,
+    taxonomy_classes: tuple[int, ...] = (),
+    distance_scale: float = 1.0,
 ) -> EncoderConfig:
     """The same encoder with the heads that the objective needs and no others.
 
@@ -65,13 +61,14 @@ def with_heads(
         taxonomy_classes: number of taxa by rank.
         distance_scale: the largest training distance, for metrics that are not at most 1.
     """
+    learned = {name for name, weight in weights.items() if weight}
     return replace(
         config,
-        distance_head=weights.unifrac > 0,
-        faith_pd_head=weights.faith_pd > 0,
-        nucleotide_head=weights.nucleotides > 0,
-        count_head=weights.counts > 0,
-        taxonomy_classes=taxonomy_classes if weights.taxonomy > 0 else (),
+        distance_head="unifrac" in learned,
+        faith_pd_head="faith_pd" in learned,
+        nucleotide_head="nucleotides" in learned,
+        count_head="counts" in learned,
+        taxonomy_classes=taxonomy_classes if "taxonomy" in learned else (),
         distance_scale=distance_scale,
     )
 
@@ -84,29 +81,12 @@ def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: Encod
     """
     if pretrained.alphabet != dna_alphabet():
         raise TrainError(f"{source}: made with another alphabet of bases; pretrain it again with this version")
-    size = Size(pretrained.width, pretrained.heads, pretrained.asv_layers)
-    seen = "--count-embedding" if options.count_embedding else "--no-count-embedding"
-    fits = {
-        f"--preset {options.preset} (it is {size.width} wide, with {size.heads} heads and {size.layers} layers)": (
-            options.preset is None or options.size() == size
-        ),
-        f"--embedding-dim {options.embedding_dim} (it has {size.width})": options.embedding_dim in (None, size.width),
-        f"--attention-heads {options.attention_heads} (it has {size.heads})": (
-            options.attention_heads in (None, size.heads)
-        ),
-        f"--attention-layers {options.attention_layers} (it has {size.layers})": (
-            options.attention_layers in (None, size.layers)
-        ),
-        f"{seen} (it was made the other way)": options.count_embedding in (None, pretrained.count_embedding),
-        f"--count-embedding-method {options.count_embedding_method} (it has {pretrained.count_embedding_method})": (
-            options.count_embedding_method in (None, pretrained.count_embedding_method)
-        ),
-        f"--max-bp {max_bp} (it has {pretrained.max_bp})": max_bp in (None, pretrained.max_bp),
-    }
-    wrong = [text for text, is_so in fits.items() if not is_so]
-    if wrong:
+    conflicts = options.conflicts(pretrained)
+    if max_bp not in (None, pretrained.max_bp):
+        conflicts.append(f"--max-bp {max_bp} (it has {pretrained.max_bp})")
+    if conflicts:
         raise TrainError(
-            f"{source}: --pretrained-encoder is not what was asked for: {'; '.join(wrong)}. Leave them out"
+            f"{source}: --pretrained-encoder does not match these options: {'; '.join(conflicts)}. Leave them out"
         )
 
 
@@ -142,7 +122,7 @@ def conditioning_config(
 def predictor_config(
     encoder: EncoderConfig,
     head: HeadOptions,
-    targets: TargetShapes,
+    targets: OutputLayout,
     output: OutputOptions = NO_LINK,
     conditioning: ConditioningConfig = UNCONDITIONED,
     columns: Sequence[str] = (),
@@ -167,14 +147,8 @@ def predictor_config(
     return PredictorConfig(
         encoder,
         targets.out_width,
-        head.regressor_hidden_dims,
-        head.regressor_dropout,
-        conditioning,
-        residual=head.residual_regression_head,
-        film_columns=tuple(place[name] for name in head.film_columns()),
-        experts=head.moe_experts or 0,
-        routing_column=-1 if head.moe_routing is None else place[head.moe_routing],
-        layer_norm=head.target_layer_norm,
+        conditioning=conditioning,
+        **head.stored(place),
         target_widths=targets.widths,
         anchors=targets.anchors,
         link=link,

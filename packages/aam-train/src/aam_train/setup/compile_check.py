@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from aam_models.batch.batch import Batch
-from aam_models.encoder.transformer import Block, Transformer
+from aam_models.encoder.transformer import Transformer
 from aam_train.engine.gradients import is_out_of_memory, out_of_memory
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
@@ -39,7 +39,7 @@ def keep_compiled_if_right(step: Step, objective: Objective, batch: Batch, repor
     Raises:
         TrainError: memory is exhausted without compilation already.
     """
-    transformers = [m for m in step.model.modules() if isinstance(m, Transformer) and m.compiled is not None]
+    transformers = [each for each in step.encoder.transformers() if each.compiled is not None]
     if not transformers:
         return
     ranks, started = step.strategy.ranks, time.monotonic()
@@ -88,11 +88,9 @@ def _compiled(step: Step, objective: Objective, batch: Batch) -> tuple[str, tupl
 
 def _problem_of_trial(step: Step, transformer: Transformer) -> str:
     """What goes wrong with one block by itself, in this process alone; empty when nothing does."""
-    first = transformer.blocks[0]
-    assert isinstance(first, Block)
     assert transformer.compiled is not None
-    block = Block(transformer.norm.normalized_shape[0], first.heads).to(step.device)
-    x = torch.zeros(*_TRIAL, transformer.norm.normalized_shape[0], device=step.device, requires_grad=True)
+    block = transformer.new_block().to(step.device)
+    x = torch.zeros(*_TRIAL, transformer.width, device=step.device, requires_grad=True)
     try:
         with step.compute.forward():
             transformer.compiled(block, x, None).sum().backward()

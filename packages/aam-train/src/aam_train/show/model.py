@@ -7,6 +7,8 @@ from pathlib import Path
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.target import FittedTarget
 from aam_models.config.predictor import PredictorConfig
+from aam_models.predictor.fusion.registry import fusion_in_words
+from aam_models.predictor.heads.registry import head_in_words
 from aam_models.storage.model_folder import read_config
 from aam_train.files import read_json_object
 from aam_train.runs.checkpoints import model_folder, run_folder_of
@@ -32,10 +34,7 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     else:
         rows.append(("predicts", "nothing yet: a pretrained encoder (aam train --pretrained-encoder)"))
     rows += [
-        (
-            "encoder",
-            f"{encoder.width} wide, {encoder.heads} heads, {encoder.asv_layers} + {encoder.sample_layers} layers",
-        ),
+        ("encoder", encoder.describe()),
         ("sequences", f"up to {preprocessor.max_bp} bases{_trim(preprocessor.trim_length)}"),
         ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
         (
@@ -71,12 +70,8 @@ def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> list[tuple
         rows.append((f"category {column}", f"{len(names):,} known{within}: {shown}{more}"))
     for column, scale in zip(inputs.covariates.columns, inputs.covariates.scales, strict=True):
         rows.append((f"covariate {column}", f"mean {scale.mean:.4g}, standard deviation {scale.std:.4g}"))
-    if (fusion := config.conditioning.fusion).kind != "none":
-        numbers = {
-            "cross-attention": f", {fusion.heads} heads",
-            "perceiver": f", {fusion.latents} latents, {fusion.layers} layers",
-        }.get(fusion.kind, "")
-        rows.append(("fusion", f"{fusion.kind}{numbers}, categories {config.conditioning.embed_dim} wide"))
+    if config.conditioning.fusion.kind != "none":
+        rows.append(("fusion", fusion_in_words(config.conditioning)))
     if inputs:
         rows.append(("needs", f"--metadata with {', '.join(preprocessor.required_columns)} for aam predict"))
     if preprocessor.loss_weights is not None:
@@ -128,7 +123,9 @@ Rows = list[tuple[str, str]]
 def describe_head(config: PredictorConfig, preprocessor: Preprocessor, record: TrainingRecord) -> Rows:
     """What stands behind the encoder, in the order in which it acts, and what it was trained with."""
     columns = preprocessor.inputs.categories.columns
-    rows = [("head", _head(config, columns)), *_link(config, preprocessor, columns)]
+    rows = [("head", head_in_words(config, columns))]
+    if link := config.link.describe([target.spec.name for target in preprocessor.targets], columns):
+        rows.append(("output", link))
     for target in preprocessor.targets:
         loss = record.losses.get(target.spec.name)
         rows += [(f"loss of {target.spec.name}", loss)] if loss else []
@@ -139,34 +136,3 @@ def describe_head(config: PredictorConfig, preprocessor: Preprocessor, record: T
     if record.class_weights:
         rows.append(("class weights", ", ".join(f"{name} {x:.4g}" for name, x in record.class_weights.items())))
     return rows
-
-
-def _head(config: PredictorConfig, columns: tuple[str, ...]) -> str:
-    hidden = "-".join(map(str, config.hidden_dims))
-    text = f"hidden layers {hidden}" if hidden else "one linear layer"
-    if config.film_columns:
-        text += f", scaled and shifted by {_names(config.film_columns, columns)} (FiLM)"
-    if config.experts:
-        text = f"{config.experts} experts chosen by {_names((config.routing_column,), columns)}, each {text}"
-    if config.residual:
-        text += ", a linear head added"
-    return text if config.layer_norm else f"{text}; its input is not normalized"
-
-
-def _link(config: PredictorConfig, preprocessor: Preprocessor, columns: tuple[str, ...]) -> Rows:
-    link, parts = config.link, []
-    if link.learned_scale:
-        parts.append("a learned scale and bias")
-    if link.scaling_columns:
-        parts.append(f"a scale and bias by {', then '.join(columns[place] for place in link.scaling_columns)}")
-    if link.activation != "none":
-        parts.append(f"{link.activation} (predictions from 0 up)")
-    if link.bounded:
-        ends = zip(preprocessor.targets, link.low, link.high, strict=True)
-        texts = (f"{target.spec.name} {low:.4g} to {high:.4g}" for target, low, high in ends)
-        parts.append(f"bounds in transformed units: {', '.join(texts)}")
-    return [("output", "; ".join(parts))] if parts else []
-
-
-def _names(places: tuple[int, ...], columns: tuple[str, ...]) -> str:
-    return ", ".join(columns[place] for place in places)

@@ -1,4 +1,4 @@
-"""Metadata of samples on their way into a predictor. Axes: B samples, C categorical columns, K numeric, E width."""
+"""Metadata of samples as tensors for a predictor. Axes: B samples, C categorical columns, K numeric ones, E width."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aam_models.predictor.conditioning.category_embedding import CategoryEmbeddi
 
 
 class Conditions(NamedTuple):
-    """What fusion, heads and links get to know of a batch besides the sample embeddings.
+    """The metadata of a batch that fusion, heads and links receive besides the sample embeddings.
 
     Attributes:
         codes: int64 [B, C], 0 = unknown.
-        embedded: [B, C, E], embeddings of the categories, those of their parents added.
+        embedded: [B, C, E], embeddings of the categories, including those of their parents.
         covariates: [B, 2 K], standardized values, then 1 where the value is missing.
     """
 
@@ -26,7 +26,7 @@ class Conditions(NamedTuple):
 
 
 class Conditioning(nn.Module):
-    """The conditions of a batch; without categorical and numeric columns they are tensors of no width."""
+    """The conditions of a batch; without categorical and numeric columns they are tensors of zero width."""
 
     def __init__(self, config: ConditioningConfig) -> None:
         super().__init__()
@@ -34,22 +34,22 @@ class Conditioning(nn.Module):
         self.embedding = CategoryEmbedding(config.categories, config.embed_dim)
 
     def forward(self, batch: Batch) -> Conditions:
-        """Codes, embeddings and covariates of the batch's samples.
+        """Return codes, embeddings and covariates of the batch's samples.
 
         Raises:
-            RuntimeError: a batch without the categories or covariates that the model has.
+            RuntimeError: the batch lacks the categories or covariates that the model reads.
         """
         rows = batch.n_samples
         codes = batch.sample_keys.new_zeros((rows, 0)) if batch.categories is None else batch.categories
         covariates = batch.counts.new_zeros((rows, 0)) if batch.covariates is None else batch.covariates
-        return self.of(codes, covariates)
+        return self.from_codes(codes, covariates)
 
-    def of(self, codes: Tensor, covariates: Tensor) -> Conditions:
-        """The same of codes [B, C] and covariates [B, 2 K]."""
-        wanted = (len(self.config.categories), 2 * self.config.covariates)
-        if (codes.shape[1], covariates.shape[1]) != wanted:
-            found = f"{codes.shape[1]} categories and {covariates.shape[1]} covariate values"
-            raise RuntimeError(f"a batch with {found}, the predictor reads {wanted[0]} and {wanted[1]}")
+    def from_codes(self, codes: Tensor, covariates: Tensor) -> Conditions:
+        """Return the conditions of samples with codes [B, C] and covariates [B, 2 K]; raises as `forward` does."""
+        n_categories, n_covariates = len(self.config.categories), 2 * self.config.covariates
+        if (codes.shape[1], covariates.shape[1]) != (n_categories, n_covariates):
+            actual = f"{codes.shape[1]} categories and {covariates.shape[1]} covariate values"
+            raise RuntimeError(f"a batch with {actual}, the predictor reads {n_categories} and {n_covariates}")
         no_column = covariates.new_zeros((len(codes), 0, self.config.embed_dim))
-        embedded = self.embedding(codes) if wanted[0] else no_column
+        embedded = self.embedding(codes) if n_categories else no_column
         return Conditions(codes, embedded, covariates)

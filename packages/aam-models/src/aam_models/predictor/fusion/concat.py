@@ -7,13 +7,16 @@ from torch import Tensor, nn
 
 from aam_models.config.conditioning import ConditioningConfig
 from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.fusion.base import Fusion
 
 
-class ConcatFusion(nn.Module):
+class ConcatFusion(Fusion):
     """``x + W [x, categories, covariates]``; W starts at zero, so the model starts as the one without conditions."""
 
+    kind = "concat"
+
     def __init__(self, config: ConditioningConfig, width: int, heads: int) -> None:
-        super().__init__()
+        super().__init__(config, width, heads)
         self.columns = config.fused
         wide = width + len(self.columns) * config.embed_dim + 2 * config.covariates
         self.linear = nn.Linear(wide, width)
@@ -21,7 +24,6 @@ class ConcatFusion(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, samples: Tensor, conditions: Conditions) -> Tensor:
-        """[B, D] -> [B, D]."""
         categories = [conditions.embedded[:, column] for column in self.columns]
         together = torch.cat([samples, *categories, conditions.covariates], dim=1)
         fused: Tensor = samples + self.linear(together)

@@ -25,8 +25,13 @@ class ConditionTokens(nn.Module):
             for parameter in self.parameters():
                 nn.init.zeros_(parameter)
 
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of a sample."""
+        return len(self.columns) + (self.covariates is not None)
+
     def forward(self, conditions: Conditions) -> Tensor:
-        """[B, C (+ 1 with covariates), D]."""
+        """Return the tokens, [B, C (+ 1 with covariates), D]."""
         pairs = zip(self.columns, self.categories, strict=True)
         tokens = [linear(conditions.embedded[:, column]) for column, linear in pairs]
         if self.covariates is not None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
+from aam_models.config.predictor import PredictorConfig
 from aam_models.predictor.conditioning.conditions import Conditions
-from aam_models.predictor.heads.base import Head, HeadOutput
+from aam_models.predictor.heads.base import HeadOutput, SingleHead
 
 
-class FilmHead(Head):
+class FilmHead(SingleHead):
     """Each hidden layer ``h`` becomes ``gamma * h + beta``, both linear in the embeddings of the sample's categories.
 
     ``gamma`` starts at 1 and ``beta`` at 0, so it starts equal to the same head without categories.
@@ -19,9 +23,11 @@ class FilmHead(Head):
         hidden_dims: widths of the hidden layers, at least one.
         dropout: after each of them.
         out_width: W.
-        columns: of the categories that condition it.
+        columns: indices of the categorical columns that condition it.
         embed_dim: E.
     """
+
+    kind = "film"
 
     def __init__(
         self,
@@ -44,6 +50,16 @@ class FilmHead(Head):
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(widths[-1], out_width)
 
+    @classmethod
+    def from_config(cls, config: PredictorConfig) -> Self:
+        sizes = config.encoder.width, config.hidden_dims, config.dropout, config.out_width
+        return cls(*sizes, config.film_columns, config.conditioning.embed_dim)
+
+    @classmethod
+    def describe(cls, config: PredictorConfig, columns: Sequence[str]) -> str:
+        names = ", ".join(columns[column] for column in config.film_columns)
+        return f"hidden layers {'-'.join(map(str, config.hidden_dims))}, scaled and shifted by {names} (FiLM)"
+
     def forward(self, x: Tensor, conditions: Conditions) -> HeadOutput:
         categories = conditions.embedded[:, self.columns].flatten(1)
         for layer, film in zip(self.layers, self.films, strict=True):
@@ -52,5 +68,9 @@ class FilmHead(Head):
         return HeadOutput(self.last(x))
 
     @torch.no_grad()
-    def start_at(self, outputs: Tensor) -> None:
+    def initialize_output(self, outputs: Tensor) -> None:
         self.last.bias.copy_(outputs)
+
+    def zero_output(self) -> None:
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)

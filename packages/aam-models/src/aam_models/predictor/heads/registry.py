@@ -1,37 +1,38 @@
-"""Which head a configuration asks for."""
+"""The heads, by kind, and their combinations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from aam_models.config.predictor import PredictorConfig
+from aam_models.predictor.heads.base import Head, SingleHead
 from aam_models.predictor.heads.film import FilmHead
 from aam_models.predictor.heads.mixture import MixtureHead
 from aam_models.predictor.heads.mlp import MlpHead
 from aam_models.predictor.heads.residual import ResidualHead
 
-Expert = MlpHead | FilmHead
-Body = Expert | MixtureHead
+HEADS: dict[str, type[SingleHead]] = {head.kind: head for head in (MlpHead, FilmHead)}
 
 
-def _plain(config: PredictorConfig) -> MlpHead:
-    return MlpHead(config.encoder.width, config.hidden_dims, config.dropout, config.out_width)
-
-
-def _film(config: PredictorConfig) -> FilmHead:
-    sizes = config.encoder.width, config.hidden_dims, config.dropout, config.out_width
-    return FilmHead(*sizes, config.film_columns, config.conditioning.embed_dim)
-
-
-EXPERTS: dict[str, Callable[[PredictorConfig], Expert]] = {"linear": _plain, "mlp": _plain, "film": _film}
-
-
-def build_head(config: PredictorConfig) -> Body | ResidualHead:
-    """A head with freshly drawn weights: linear, MLP or FiLM; several of it as experts; a linear one beside them."""
-    expert = EXPERTS[config.head_kind](config)
-    body: Body = expert
+def build_head(config: PredictorConfig) -> Head:
+    """Build the head of a configuration with random initial weights: alone, as experts, or with a linear head added."""
+    head: Head = HEADS[config.head_kind].from_config(config)
     if config.experts:
-        body = MixtureHead(expert, config.experts, config.routing_column, config.conditioning.embed_dim)
+        head = MixtureHead(head, config.experts, config.routing_column, config.conditioning.embed_dim)
     if config.residual:
-        return ResidualHead(MlpHead(config.encoder.width, (), 0.0, config.out_width), body)
-    return body
+        return ResidualHead(MlpHead(config.encoder.width, (), 0.0, config.out_width), head)
+    return head
+
+
+def head_in_words(config: PredictorConfig, columns: Sequence[str]) -> str:
+    """Describe the head of a configuration, such as "hidden layers 64-32, a linear head added".
+
+    Args:
+        columns: names of the categorical columns, in the order of ``config.conditioning``.
+    """
+    text = HEADS[config.head_kind].describe(config, columns)
+    if config.experts:
+        text = f"{config.experts} experts chosen by {columns[config.routing_column]}, each {text}"
+    if config.residual:
+        text += ", a linear head added"
+    return text if config.layer_norm else f"{text}; its input is not normalized"

@@ -1,8 +1,9 @@
-"""Sequences -> ASV embeddings. Axes as in batch.py: U ASVs, L tokens, D width, M masked bases."""
+"""Attention over bases: sequences -> ASV embeddings. Axes as in batch.py: U ASVs, L tokens, D width, M masked bases."""
 
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -10,27 +11,34 @@ from torch.utils.checkpoint import checkpoint
 
 from aam_models.batch.batch import AsvOutput, Batch, Chunk
 from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.asv.base import AsvEncoder
+from aam_models.encoder.level import MemoryPrior
 from aam_models.encoder.pooling import AttentionPooling
 from aam_models.encoder.transformer import Transformer
-from aam_models.requested import EVERYTHING, Outputs
+from aam_models.flops import linear_flops
+from aam_models.requested import EVERYTHING, RequestedOutputs
 
 EMBEDDING_STD = 0.3  # at 0.02 the first block's output drowns them, and masked bases take twice as long to learn
 
 
-class AsvEncoder(nn.Module):
-    """Attends over the bases of each distinct ASV and pools them; predicts masked bases where there are any.
+class TransformerAsvEncoder(AsvEncoder):
+    """Attention over the bases of each distinct ASV, then pooling; predicts masked bases if there are any.
 
-    A base is embedded three times: as such, by its position, and as this base at this position. Amplicons begin at a
-    primer, so the last says at once what attention would have to find out: which of their common positions differ.
+    A base has three embeddings: of the base, of its position, and of this base at this position (its site). Amplicons
+    start at a primer, so the site shows directly what attention would have to find out: at which of their common
+    positions sequences differ.
 
-    With ``site_sum`` the sum of the last over an ASV's bases stands in its embedding beside what attention makes of
-    them, scaled to a variance of about 1. ASVs of one gene differ at few positions: in a mean over transformed bases
-    their differences are a tenth of what they have in common, in this sum about half, so that the sample level can
-    tell them apart from the first step.
+    With ``site_sum``, the sum of an ASV's site embeddings, scaled to a variance of about 1, is added to the output of
+    attention. ASVs of one gene differ at few positions: in a mean over transformed bases their differences are a tenth
+    of what they have in common, in this sum about half, so that the sample level can distinguish them from the first
+    step.
 
-    The chunk loop is inside, so the module is entered once per batch whatever the batch holds. Chunks that say so keep
-    no activations in training: memory is then that of one chunk, however many there are.
+    The loop over chunks is inside, so the module is entered once per batch whatever the batch contains. Chunks that are
+    marked ``recompute`` keep no activations in training: memory is then that of one chunk, however many there are.
     """
+
+    kind = "transformer"
+    pooling: AttentionPooling
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -44,16 +52,26 @@ class AsvEncoder(nn.Module):
         self.pooling = AttentionPooling(config.width, config.heads)
         self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
 
-    def forward(self, batch: Batch, outputs: Outputs = EVERYTHING) -> AsvOutput:
-        """[U, L] tokens -> [U, D] embeddings and, where bases are masked and wanted, [M, n_bases] logits.
+    @classmethod
+    def from_config(cls, config: EncoderConfig) -> Self:
+        return cls(config)
 
-        In training the logits are there with a head, also none of them (M = 0): which weights have a gradient must not
-        depend on the batch, since processes with different batches add their gradients up.
-        """
+    def flops(self, batch: Batch) -> int:
+        attended = sum(self.transformer.flops(chunk.stop - chunk.start, chunk.length) for chunk in batch.chunks)
+        pooled = self.pooling.flops(batch.n_encoded_tokens, batch.n_asvs)
+        return attended + pooled + batch.masked_rows.shape[0] * linear_flops(self.nucleotide_head)
+
+    def memory_prior(self, *, frozen: bool) -> MemoryPrior:
+        return MemoryPrior(kept=self.transformer.kept_vectors(frozen=frozen), always=2.0)
+
+    def transformers(self) -> list[Transformer]:
+        return [self.transformer]
+
+    def forward(self, batch: Batch, requested: RequestedOutputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
-        head = self.nucleotide_head if outputs.nucleotides else None
+        head = self.nucleotide_head if requested.nucleotides else None
         for chunk in batch.chunks:
-            if chunk.recompute and self.training:  # there is no dropout whose draws had to be kept
+            if chunk.recompute and self.training:  # there is no dropout, so no random state to preserve
                 pooled, bases = checkpoint(
                     self._encode, batch, chunk, head, use_reentrant=False, preserve_rng_state=False
                 )
@@ -67,7 +85,7 @@ class AsvEncoder(nn.Module):
         return AsvOutput(torch.cat(embeddings), torch.cat(logits) if logits else None)
 
     def _encode(self, batch: Batch, chunk: Chunk, head: nn.Linear | None) -> tuple[Tensor, Tensor | None]:
-        """Embeddings of a chunk's ASVs, and the head's logits of its masked bases where there are any."""
+        """Return the embeddings of a chunk's ASVs, and the head's logits of its masked bases if there are any."""
         mask = self._mask(batch, chunk)
         tokens, sites = self._embed(batch, chunk)
         x = self.transformer(tokens, mask)
@@ -80,15 +98,16 @@ class AsvEncoder(nn.Module):
         return embeddings, head(x[rows, batch.masked_columns[masked]])
 
     def _embed(self, batch: Batch, chunk: Chunk) -> tuple[Tensor, Tensor]:
-        """Embeddings of tokens, and the part of them that is of sites, [U of the chunk, L of the chunk, D] each."""
+        """Return embeddings of tokens, and those of sites in them, each [U of the chunk, L of the chunk, D]."""
         tokens = batch.tokens[chunk.start : chunk.stop, : chunk.length].long()
         sites = tokens + torch.arange(chunk.length, device=tokens.device) * self.token_embedding.num_embeddings
-        of_sites = self.site_embedding(sites)
-        return self.token_embedding(tokens) + self.position_embedding.weight[: chunk.length] + of_sites, of_sites
+        embedded_sites = self.site_embedding(sites)
+        positions = self.position_embedding.weight[: chunk.length]
+        return self.token_embedding(tokens) + positions + embedded_sites, embedded_sites
 
     @staticmethod
     def _mask(batch: Batch, chunk: Chunk) -> Tensor | None:
-        """bool [U of the chunk, L of the chunk], True = real; None where all are."""
+        """Return a mask, bool [U of the chunk, L of the chunk], True = real; None if all positions are real."""
         if chunk.uniform:
             return None
         positions = torch.arange(chunk.length, device=batch.tokens.device)
@@ -96,11 +115,11 @@ class AsvEncoder(nn.Module):
 
 
 def scaled_sum(sites: Tensor, mask: Tensor | None) -> Tensor:
-    """Sum over positions, [U, L, D] -> [U, D], of variance 1 where the embeddings have that of their first draw.
+    """Sum over positions, [U, L, D] -> [U, D], with variance 1 for embeddings at their initial variance.
 
     Args:
         sites: embeddings of sites.
-        mask: bool [U, L], True = real; None where all are.
+        mask: bool [U, L], True = real; None if all positions are real.
     """
     if mask is None:
         return sites.sum(dim=1) / (EMBEDDING_STD * math.sqrt(sites.shape[1]))

@@ -1,0 +1,1 @@
+"""Encoders of ASVs: from bases to one vector per sequence."""
