@@ -156,7 +156,7 @@ def test_tensors_of_another_shape_or_type_are_named_with_both(encoder, tmp_path)
         tensors["asv_encoder.position_embedding.weight"] = torch.zeros(20, 12)
         return tensors
 
-    with pytest.raises(ModelError, match=f"{WEIGHTS}: tensors of another form: ") as caught:
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: tensors of another type or shape: ") as caught:
         load_model(publish_with(tmp_path / "model", encoder, change))
     assert "count_head.weight is float32 [2, 12], the model needs float32 [1, 12]" in str(caught.value)
     assert "distance_head.slope is float64 [], the model needs float32 []" in str(caught.value)

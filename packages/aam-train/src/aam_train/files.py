@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 from aam_models.errors import ModelError
-from aam_models.storage.config_json import strict_json
+from aam_models.storage.strict_json import parse_strict_json
 
 RecordT = TypeVar("RecordT")
 
@@ -24,7 +24,7 @@ def json_line(content: Any) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """An indented JSON file, written beside its place and renamed."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(_finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -32,7 +32,7 @@ def read_json_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file of a model or run folder; absent or damaged ones are refused."""
     if not file.is_file():
         raise ModelError(f"{file.parent}: not a folder of AAM (it has no {file.name})")
-    content = strict_json(file.read_text(encoding="utf-8"), str(file))
+    content = parse_strict_json(file.read_text(encoding="utf-8"), str(file))
     if not isinstance(content, dict):
         raise ModelError(f"{file}: expected a JSON object")
     return content
@@ -67,7 +67,7 @@ def _undefined_as_nan(value: Any) -> Any:
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A tab-separated file, written beside its place and renamed."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, "excel-tab", lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

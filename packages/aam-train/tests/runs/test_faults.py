@@ -26,9 +26,9 @@ from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions
 from aam_train.recipes import pretrain as pretraining
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict as run_predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import JsonlReporter, read_records
 from aam_train.reporting.records import StepRecord
@@ -100,16 +100,16 @@ def test_damage_is_refused_wherever_a_model_is_taken_from(
     weights = encoder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(ModelError, match=r"encoder/model\.safetensors: the file was changed or is damaged"):
-        run_train(train_config(tmp_path / "run", encoder), quiet=True)
+        train(train_config(tmp_path / "run", encoder), quiet=True)
     run = Path(shutil.copytree(number_run[1], tmp_path / "continued", symlinks=True))
     last = (run / "checkpoints" / "last").resolve()
     state = last / "train_state.safetensors"
     state.write_bytes(state.read_bytes()[:-1] + b"\x7f")
     config = changed(number_run[0], "run", output_dir=run, resume_from=str(last), epochs=3)
     with pytest.raises(ModelError, match=r"train_state\.safetensors: the file was changed or is damaged"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     older = Checkpoints(run / "checkpoints").newest()
-    run_train(changed(config, "run", resume_from="auto"))
+    train(changed(config, "run", resume_from="auto"))
     text = capsys.readouterr().err
     if older is None:
         assert "start 2 of this run, from step 0" in text
@@ -153,7 +153,7 @@ def test_what_is_no_safetensors_is_refused_and_not_run(
     seal(folder)
     config = changed(encoder_run[0], "run", output_dir=run, resume_from=str(folder), epochs=3)
     with pytest.raises(ModelError, match=rf"{name}: not a readable safetensors file") as refusal:
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert "weights_only" not in str(refusal.value)
     assert not effect.exists()
     pickle.loads(pickle.dumps(Payload(effect)))  # it would have worked
@@ -187,8 +187,8 @@ def test_other_forms_of_checkpoints_are_refused(form: str, files: Path, tmp_path
         (lambda c: c["model"]["encoder"].update(heads=3), "3 heads do not divide 16"),
         (lambda c: c["model"].update(out_width=10**12), "out_width 1000000000000: must be 1 to 1,000,000"),
         (lambda c: c["model"].update(secret=1), r"unknown keys: secret"),
-        (lambda c: c.update(format_version=99), "format version 99 is newer than this program reads"),
-        (lambda c: c["model"]["encoder"].update(max_bp=65_000), "tensors of another form"),
+        (lambda c: c.update(format_version=99), "format version 99 is newer than this program can read"),
+        (lambda c: c["model"]["encoder"].update(max_bp=65_000), "tensors of another type or shape"),
     ],
 )
 def test_configurations_that_ask_for_nonsense(
@@ -253,14 +253,14 @@ def test_a_full_disk(
     monkeypatch.setattr(pretraining, "ConsoleReporter", type("Reporter", (Filling,), {"disk": small_disk, "at": 4}))
     message = r"step-6: the checkpoint could not be saved \(No space left on device; 0\.0 MB are free on this disk\)"
     with pytest.raises(TrainError, match=message) as refusal:
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert str(run) in str(refusal.value)
     checkpoints = Checkpoints(run / "checkpoints")
     assert checkpoints.newest() == checkpoints.folder / "step-3"
     assert [path.name for path in checkpoints.folder.iterdir() if path.name.startswith(".")] == []
     (small_disk / "filler").unlink()
     monkeypatch.undo()
-    run_pretrain(changed(config, "run", resume_from="auto"), quiet=True)
+    pretrain(changed(config, "run", resume_from="auto"), quiet=True)
     steps = [record["step"] for record in read_records(run / "metrics.jsonl") if record["kind"] == "step"]
     assert steps == list(range(1, 7))
 
@@ -330,6 +330,6 @@ def test_folders_that_may_not_be_written_to_or_are_files(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainError, match="this is a file"):
-        run_pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file"), quiet=True)
+        pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file"), quiet=True)
     with pytest.raises(NotADirectoryError):
-        run_pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file" / "run"), quiet=True)
+        pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file" / "run"), quiet=True)

@@ -1,4 +1,4 @@
-"""Folders that are complete or absent: written beside their place, digested, then renamed.
+"""Folders that are complete or absent: written under a temporary name, digested, then renamed.
 
 ``manifest.json`` is written last and lists size and SHA-256 of every other file, and a digest of itself.
 """
@@ -17,31 +17,37 @@ from pathlib import Path
 from typing import TypedDict, TypeGuard
 
 from aam_models.errors import ModelError, first_few
-from aam_models.storage.config_json import strict_json
+from aam_models.storage.strict_json import parse_strict_json
 
 MANIFEST = "manifest.json"
 _DAMAGED = "the file was changed or is damaged. Copy the model folder again"
 
 
 class FileEntry(TypedDict):
-    """What the manifest says of a file."""
+    """The manifest's entry of a file."""
 
     size: int
     sha256: str
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
+    """Compute the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder beside ``path``; on success it gets a manifest and becomes ``path``.
+    """Create a folder that appears only when it is complete.
+
+    Yields an empty temporary folder next to ``path``; on success it gets a manifest and is renamed to ``path``.
 
     Raises:
-        FileExistsError: when ``path`` exists: published folders are never changed.
+        FileExistsError: ``path`` exists; published folders are never changed.
+
+    Example:
+        >>> with new_folder(Path("model")) as folder:
+        ...     save_model(folder, encoder)
     """
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "exists already; published folders are never changed", str(path))
@@ -74,7 +80,7 @@ def verify_folder(path: Path) -> None:
     """Check every file of a published folder against its manifest.
 
     Raises:
-        ModelError: naming the files that are missing, were added or were changed.
+        ModelError: naming files that are missing, were added or were changed.
     """
     files = _read_manifest(path)
     present = {file.name for file in path.iterdir()} - {MANIFEST}
@@ -91,7 +97,7 @@ def verify_folder(path: Path) -> None:
 
 
 def read_text(file: Path) -> str:
-    """The text of a UTF-8 file of a model folder."""
+    """Read a UTF-8 text file of a model folder."""
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -102,7 +108,7 @@ def _read_manifest(folder: Path) -> dict[str, FileEntry]:
     manifest = folder / MANIFEST
     if manifest.is_symlink() or not manifest.is_file():
         raise ModelError(f"{folder}: not a model folder (it has no {MANIFEST})")
-    content = strict_json(read_text(manifest), str(manifest))
+    content = parse_strict_json(read_text(manifest), str(manifest))
     if not isinstance(content, dict) or set(content) != {"files", "sha256"}:
         raise ModelError(f"{manifest}: {_DAMAGED}")
     files = content["files"]

@@ -1,7 +1,7 @@
-"""Model configurations of older formats, brought to the present one step by step.
+"""Model configurations of older formats, converted to the current one step by step.
 
-``MIGRATIONS[n]`` takes the content of format n + 1 to format n + 2. A format that changes gets a step here; the tests
-keep folders of every format (``packages/aam-train/tests/stored_models``).
+``MIGRATIONS[n]`` converts format n + 1 to format n + 2. A change of format adds a step here; the tests keep folders of
+every format (``packages/aam-train/tests/stored_models``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def migrate(content: Content, version: int, steps: Sequence[Callable[[Content], 
     """Apply the steps that lead from ``version`` to the newest format; ``file`` is named in errors.
 
     Raises:
-        ModelError: the content is not what its version says.
+        ModelError: the content does not match its version.
     """
     for number, step in enumerate(steps[version - 1 :], version):
         try:
@@ -28,25 +28,19 @@ def migrate(content: Content, version: int, steps: Sequence[Callable[[Content], 
     return content
 
 
-def _methods_and_taxonomy(content: Content) -> Content:
-    """Version 2: how abundances are told, the taxonomy head, distances above 1, the number of ASVs."""
+def _add_methods_and_taxonomy(content: Content) -> Content:
+    """Convert to version 2: methods of abundance, the taxonomy head, distances above 1, the number of ASVs."""
     added = {"count_embedding_method": "add", "taxonomy_classes": [], "distance_scale": 1.0}
-    return _of_encoder(content, added | {"size_embedding": False})
+    return _add_to_encoder(content, added | {"size_embedding": False})
 
 
-def _site_sums(content: Content) -> Content:
-    """Version 3: the sum of site embeddings in those of ASVs."""
-    return _of_encoder(content, {"site_sum": False})
+def _add_site_sums(content: Content) -> Content:
+    """Convert to version 3: the sum of site embeddings in those of ASVs."""
+    return _add_to_encoder(content, {"site_sum": False})
 
 
-def _of_encoder(content: Content, added: Content) -> Content:
-    model = content["model"]
-    encoder = {**model.get("encoder", model), **added}
-    return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
-
-
-def _conditions(content: Content) -> Content:
-    """Version 4: metadata as input of a predictor, other heads and links than a plain one."""
+def _add_conditions(content: Content) -> Content:
+    """Convert to version 4: metadata as input of a predictor, more kinds of heads and links."""
     if content["kind"] != "predictor":
         return content
     fusion = {"kind": "none", "heads": 8, "latents": 64, "layers": 2}
@@ -57,4 +51,11 @@ def _conditions(content: Content) -> Content:
     return {**content, "model": {**content["model"], **added}}
 
 
-MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_methods_and_taxonomy, _site_sums, _conditions)
+def _add_to_encoder(content: Content, added: Content) -> Content:
+    """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
+    model = content["model"]
+    encoder = {**model.get("encoder", model), **added}
+    return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
+
+
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_add_methods_and_taxonomy, _add_site_sums, _add_conditions)

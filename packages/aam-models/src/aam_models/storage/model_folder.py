@@ -1,7 +1,7 @@
-"""Weights and configuration of a model in a folder: safetensors + JSON, nothing is unpickled.
+"""Weights and configuration of a model in a folder: safetensors and JSON, never pickles.
 
-The folder may hold further files (preprocessor, training record, optimizer state); they are their writers' business,
-but the manifest covers them too.
+The folder may contain other files (preprocessor, training record, optimizer state), which other modules read and write;
+the manifest covers them too.
 """
 
 from __future__ import annotations
@@ -34,17 +34,23 @@ def save_model(folder: Path, model: Encoder | Predictor, weights: dict[str, Tens
     """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`).
 
     Args:
-        weights: of the model, where it has only a part of them; its own by default.
+        weights: all weights, if the model contains only a part of them; the model's own by default.
     """
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
     write_tensors(folder / WEIGHTS, model.state_dict() if weights is None else weights)
 
 
 def load_model(folder: Path) -> Encoder | Predictor:
-    """The model of a folder, on the CPU, in evaluation mode. Draws no random numbers.
+    """Load the model of a folder, on the CPU, in evaluation mode. Draws no random numbers.
+
+    Args:
+        folder: as `save_model` and `new_folder` write it.
 
     Raises:
-        ModelError: when a file is missing, changed, or does not fit the configuration.
+        ModelError: a file is missing, was changed, or does not match the configuration.
+
+    Example:
+        >>> embeddings = load_model(Path("model"))(batch).sample_embeddings
     """
     verify_folder(folder)
     config = read_config(folder)
@@ -57,7 +63,11 @@ def load_model(folder: Path) -> Encoder | Predictor:
 
 
 def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
-    """The configuration of a model folder, without its weights."""
+    """Read the configuration of a model folder, without its weights.
+
+    Raises:
+        ModelError: not a model folder, or a configuration that this version cannot read.
+    """
     file = folder / CONFIG
     if not file.is_file():
         raise ModelError(f"{folder}: not a model folder (it has no {CONFIG})")
@@ -65,7 +75,7 @@ def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of ``model.safetensors``; a file that is not safetensors is refused."""
+    """Read all tensors of ``model.safetensors``; raises as `read_tensors` does."""
     return read_tensors(folder / WEIGHTS)
 
 
@@ -76,7 +86,7 @@ def load_weights(
 
     Args:
         file: named in errors.
-        fill: puts the second tensor into the first, which may hold a part of it.
+        fill: copies the second tensor into the first, which may be a shard of it.
     """
     _check_weights(model, weights, file)
     with torch.no_grad():
@@ -88,22 +98,22 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file.
 
     Raises:
-        OSError: when the disk does not take it.
+        OSError: the file cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(plain, file)
-    except SafetensorError as error:  # has the number of the system's error in its text alone
+    except SafetensorError as error:  # has the system's error number only in its text
         number = re.search(r"os error (\d+)", str(error))
         code = int(number[1]) if number else errno.EIO
         raise OSError(code, os.strerror(code), str(file)) from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. They stay mapped to it: copy what has to outlive the file.
+    """Read all tensors of a safetensors file. They stay mapped to it: copy those that must outlive the file.
 
     Raises:
-        ModelError: when the file is absent, cut off or something else.
+        ModelError: the file is absent, truncated or something else.
     """
     try:
         return load_file(file)
@@ -118,16 +128,16 @@ def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], file: str) -
     if extra := sorted(weights.keys() - expected.keys()):
         raise ModelError(f"{file}: unexpected tensors: {first_few(extra)}")
     wrong = [
-        f"{name} is {_form(weights[name])}, the model needs {_form(tensor)}"
+        f"{name} is {_type_and_shape(weights[name])}, the model needs {_type_and_shape(tensor)}"
         for name, tensor in expected.items()
-        if _form(weights[name]) != _form(tensor)
+        if _type_and_shape(weights[name]) != _type_and_shape(tensor)
     ]
     if wrong:
-        raise ModelError(f"{file}: tensors of another form: {first_few(wrong, '; ')}")
+        raise ModelError(f"{file}: tensors of another type or shape: {first_few(wrong, '; ')}")
     if broken := [name for name in expected if not torch.isfinite(weights[name]).all()]:
         raise ModelError(f"{file}: values that are not finite: {first_few(broken)}")
 
 
-def _form(tensor: Tensor) -> str:
-    """Like ``float32 [64, 64]``."""
+def _type_and_shape(tensor: Tensor) -> str:
+    """Format type and shape, as ``float32 [64, 64]``."""
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
