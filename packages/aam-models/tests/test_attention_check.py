@@ -1,4 +1,4 @@
-"""The check that a run begins with on ROCm: right attention passes, wrong attention does not."""
+"""The check at the start of a run on ROCm: correct attention passes, wrong attention does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choices that cannot work are refused, by the name of the flag."""
+"""Invalid choices are rejected, by the name of the flag."""
 
 from __future__ import annotations
 

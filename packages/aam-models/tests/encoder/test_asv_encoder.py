@@ -70,7 +70,7 @@ def test_sums_do_not_depend_on_chunks(
     assert_same(chunked[1], whole[1])
 
 
-def test_relatives_are_told_apart_from_the_start(config, model_of, batch_of, random_samples) -> None:
+def test_relatives_differ_from_the_start(config, model_of, batch_of, random_samples) -> None:
     """Sequences that differ at a tenth of their positions: the spread of embeddings over the size of their mean."""
     ratio = {}
     for site_sum in (False, True):
@@ -122,14 +122,14 @@ def test_without_masked_bases_there_are_no_logits(config, model_of, batch_of, ra
 
 
 def test_chunks_without_masked_bases_are_left_out(config, model_of, batch_of) -> None:
-    """An ASV of ambiguous bases alone has nothing to mask; its chunk gives no logits, the others theirs."""
+    """An ASV of ambiguous bases alone has nothing to mask; its chunk has no logits, the others have theirs."""
     encoder = model_of(config).asv_encoder
     batch = batch_of([{"NNNN": 1.0, "ACGTAC": 2.0, "ACGTACGTAC": 3.0}], mask_ratio=0.5, chunk_size=1)
     assert [chunk.last_masked - chunk.first_masked for chunk in batch.chunks] == [0, 3, 5]
     assert encoder(batch).nucleotide_logits.shape == (8, 4)
 
 
-def test_a_new_encoder_tells_asvs_apart(config, batch_of, random_samples) -> None:
+def test_a_new_encoder_separates_asvs(config, batch_of, random_samples) -> None:
     from aam_models.build import build_encoder
 
     torch.manual_seed(0)

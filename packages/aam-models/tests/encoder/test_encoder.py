@@ -85,7 +85,7 @@ def test_gradients_reach_every_parameter(config, batch_of, random_samples, outpu
     _, gradients = outputs_and_gradients(encoder, batch)
     parameters = dict(encoder.named_parameters())
     assert gradients.keys() == parameters.keys()
-    # rounding gives 1e-16 where a parameter has no influence
+    # rounding leaves 1e-16 where a parameter has no influence
     assert [name for name, gradient in gradients.items() if gradient.abs().max() < 1e-9] == []
 
 

@@ -63,14 +63,14 @@ def test_plain_operations_give_the_same(which: int) -> None:
     ours, plain, weights = maps(norm, linear)[which]
     found, expected = ours(x), plain(x)
     assert torch.equal(found, expected)
-    upstream = torch.randn(POSITIONS, ROWS, OUT).transpose(0, 1)  # as attention gives it: not contiguous
+    upstream = torch.randn(POSITIONS, ROWS, OUT).transpose(0, 1)  # as attention returns it: not contiguous
     gradients = torch.autograd.grad(found, [x, *weights], upstream)
     torch.testing.assert_close(gradients, torch.autograd.grad(expected, [x, *weights], upstream), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_autocast_multiplies_in_16_bits_and_gives_gradients_of_32(which: int, kind: torch.dtype) -> None:
+def test_autocast_multiplies_in_16_bits_and_returns_gradients_of_32(which: int, kind: torch.dtype) -> None:
     x, norm, linear = parts(torch.float32)
     ours, plain, weights = maps(norm, linear)[which]
     with torch.autocast("cpu", kind):

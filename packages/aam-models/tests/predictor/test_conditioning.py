@@ -92,7 +92,7 @@ def test_gradients_reach_every_parameter_after_a_step(
     if not covariates:
         batch = replace(batch, covariates=None)
     optimizer = torch.optim.SGD(predictor.parameters(), lr=0.1)
-    for _ in range(2):  # what reads the embeddings begins at zero
+    for _ in range(2):  # the readers of the embeddings start at zero
         optimizer.zero_grad()
         predictor(batch)[0].outputs.sin().sum().backward()
         optimizer.step()
@@ -125,7 +125,7 @@ def test_predictions_depend_on_the_sample_s_own_conditions_alone(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_gives_the_model_back(kind: str, config: EncoderConfig, batch: Batch, tmp_path) -> None:
+def test_a_folder_loads_to_the_same_model(kind: str, config: EncoderConfig, batch: Batch, tmp_path) -> None:
     torch.manual_seed(1)
     predictor = build_predictor(predictor_config(config, kind)).eval()
     with torch.no_grad():
@@ -258,7 +258,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: 
         ),
     ],
 )
-def test_configurations_that_cannot_be_are_refused(make: Callable[[], Any], message: str) -> None:
+def test_invalid_configurations_are_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make()
 

@@ -173,13 +173,13 @@ def test_every_parameter_of_every_head_and_link_learns(form: str, config, batch_
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_predictor_can_begin_around_given_values(form: str, config, batch_of, random_samples) -> None:
+def test_a_predictor_can_start_around_given_values(form: str, config, batch_of, random_samples) -> None:
     torch.manual_seed(0)
     link = LinkConfig(True, (0,), "softplus", floors=(-0.5, 1.0))
     model = build_predictor(predictor_config(config, form, target_widths=(3, 1), anchors=(1, 0), link=link)).double()
     for module in model.head.modules():
         if isinstance(module, MlpHead | FilmHead):
-            torch.nn.init.zeros_(module.last.weight)  # what is left is where it begins
+            torch.nn.init.zeros_(module.last.weight)  # what is left is its start
     wanted = torch.tensor([0.1, 0.2, 0.5, 3.0], dtype=torch.float64)
     model.initialize_output(wanted)
     batch = replace(batch_of(random_samples((9, 12), (6, 9))), categories=conditions().codes[:2])

@@ -1,4 +1,4 @@
-"""What stands between a head and transformed units: by hand, at the start, and back."""
+"""The link between a head and transformed units: by hand, at the start, and inverted."""
 
 from __future__ import annotations
 
@@ -130,6 +130,6 @@ def test_options_that_contradict_are_refused(values: dict[str, object], message:
         {"bounded": True, "low": (0.0,), "high": (1.0,), "activation": "relu", "floors": (0.0,)},
     ],
 )
-def test_links_that_cannot_be_are_refused(values: dict[str, object]) -> None:
+def test_invalid_links_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ModelError):
         LinkConfig(**values)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Configurations come back from JSON exactly, or are refused with the file and the key."""
+"""Configurations come back from JSON exactly, or are rejected with the file and the key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def remove(path: str) -> Callable[[Content], None]:
     return change
 
 
-def test_version_3_knew_no_metadata(config) -> None:
+def test_version_3_had_no_metadata(config) -> None:
     content = json.loads(config_to_json(PredictorConfig(config, 2, (8,), 0.1)))
     kept = {"encoder", "out_width", "hidden_dims", "dropout"}
     content["model"] = {name: value for name, value in content["model"].items() if name in kept}
@@ -68,7 +68,7 @@ def test_version_3_knew_no_metadata(config) -> None:
     assert config_from_json(older, "config.json") == PredictorConfig(config, 2, (8,), 0.1)
 
 
-def test_version_1_knew_one_way_to_tell_abundances_and_no_taxonomy(config) -> None:
+def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
     for present in (config, PredictorConfig(config, 2, (8,), 0.1)):
         content = json.loads(config_to_json(present))
         encoder = content["model"].get("encoder", content["model"])
@@ -116,14 +116,14 @@ def test_version_1_knew_one_way_to_tell_abundances_and_no_taxonomy(config) -> No
         (set_at("model.encoder.alphabet.size", 10**12), "model.encoder.alphabet: alphabet size"),
     ],
 )
-def test_wrong_configs_are_refused(change: Callable[[Content], None], message: str, content: Content) -> None:
+def test_wrong_configs_are_rejected(change: Callable[[Content], None], message: str, content: Content) -> None:
     change(content)
     with pytest.raises(ModelError, match=f"^config.json: {message}") as caught:
         config_from_json(json.dumps(content), "config.json")
     assert len(str(caught.value)) < 300
 
 
-def test_a_newer_format_is_told_whatever_else_it_has(content: Content) -> None:
+def test_a_newer_format_is_reported_before_anything_else(content: Content) -> None:
     content |= {"format_version": 7, "something": "new"}
     with pytest.raises(ModelError, match="format version 7 is newer"):
         config_from_json(json.dumps(content), "config.json")
@@ -149,7 +149,7 @@ def test_a_newer_format_is_told_whatever_else_it_has(content: Content) -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_loose_json_is_refused(text: str, message: str) -> None:
+def test_loose_json_is_rejected(text: str, message: str) -> None:
     with pytest.raises(ModelError, match=f"^x.json: {message}"):
         parse_strict_json(text, "x.json")
 

@@ -1,4 +1,4 @@
-"""Folders are complete or absent; what was changed afterwards is refused by name."""
+"""Folders are complete or absent; files that were changed afterwards are rejected by name."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_the_umask_decides_who_may_read(mask: int, mode: int, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["a.json", "b.bin"])
 @pytest.mark.parametrize("bit", [1, 128])
-def test_one_flipped_bit_is_refused_by_the_name_of_the_file(name: str, bit: int, folder: Path) -> None:
+def test_one_flipped_bit_is_rejected_by_the_name_of_the_file(name: str, bit: int, folder: Path) -> None:
     content = bytearray(FILES[name])
     content[len(content) // 2] ^= bit
     (folder / name).write_bytes(content)
@@ -152,7 +152,7 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_refused(bit: int, folder: Pat
     verify_folder(folder)
 
 
-def test_truncated_files_are_refused_at_every_length(folder: Path) -> None:
+def test_truncated_files_are_rejected_at_every_length(folder: Path) -> None:
     for name in ("b.bin", MANIFEST):
         whole = (folder / name).read_bytes()
         for length in range(len(whole) - (name == MANIFEST)):  # the manifest's last byte is a newline
@@ -172,7 +172,7 @@ def test_missing_and_added_files_are_named(folder: Path) -> None:
         verify_folder(folder)
 
 
-def test_links_and_folders_in_place_of_files_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_links_and_folders_instead_of_files_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "same.bin").write_bytes(FILES["b.bin"])
     (folder / "b.bin").unlink()
     (folder / "b.bin").symlink_to(tmp_path / "same.bin")
@@ -192,7 +192,7 @@ def test_a_linked_manifest_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["absent", "a file", "empty"])
-def test_what_is_no_model_folder_is_told(what: str, tmp_path: Path) -> None:
+def test_other_folders_are_reported(what: str, tmp_path: Path) -> None:
     path = tmp_path / "path"
     if what == "a file":
         path.touch()

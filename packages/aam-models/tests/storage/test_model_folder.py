@@ -1,4 +1,4 @@
-"""Models come back bit for bit; folders that people changed or made up are refused before anything is run."""
+"""Models come back bit for bit; folders that people changed or made up are rejected before anything is run."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_loading_draws_no_random_numbers(encoder, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS, "preprocessor.json"])
-def test_one_flipped_byte_in_any_file_is_refused_by_name(name, encoder, tmp_path) -> None:
+def test_one_flipped_byte_in_any_file_is_rejected_by_name(name, encoder, tmp_path) -> None:
     with new_folder(tmp_path / "model") as folder:
         save_model(folder, encoder)
         (folder / "preprocessor.json").write_text("{}\n")
@@ -166,7 +166,7 @@ def test_tensors_of_another_shape_or_type_are_named_with_both(encoder, tmp_path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(value, encoder, tmp_path) -> None:
+def test_weights_that_are_not_finite_are_rejected_by_name(value, encoder, tmp_path) -> None:
     def change(tensors: Tensors) -> Tensors:
         tensors["asv_encoder.token_embedding.weight"][3, 4] = value
         return tensors
@@ -175,7 +175,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(value, encoder, tmp_pat
         load_model(publish_with(tmp_path / "model", encoder, change))
 
 
-def test_refused_weights_leave_the_model_as_it_was(encoder) -> None:
+def test_rejected_weights_leave_the_model_as_it_was(encoder) -> None:
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     weights = {name: torch.full_like(tensor, 2) for name, tensor in before.items()}
     weights["count_head.bias"][:] = torch.nan
@@ -198,7 +198,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("form", ["pickle", "torch.save", "torch.save, old"])
-def test_a_pickle_in_place_of_weights_is_refused_and_not_run(form, encoder, tmp_path) -> None:
+def test_a_pickle_instead_of_weights_is_rejected_and_not_run(form, encoder, tmp_path) -> None:
     ran = tmp_path / "ran"
     with new_folder(tmp_path / "model") as folder:
         save_model(folder, encoder)
@@ -212,7 +212,7 @@ def test_a_pickle_in_place_of_weights_is_refused_and_not_run(form, encoder, tmp_
     assert not ran.exists()
 
 
-def test_truncated_weights_are_refused_at_any_byte(encoder, tmp_path) -> None:
+def test_truncated_weights_are_rejected_at_any_byte(encoder, tmp_path) -> None:
     file = tmp_path / WEIGHTS
     save_file({"a": torch.arange(6.0), "b": torch.ones(2, 2)}, file)
     whole = file.read_bytes()
@@ -241,7 +241,7 @@ def test_made_up_safetensors_are_refused(header, tmp_path) -> None:
         read_tensors(tmp_path / WEIGHTS)
 
 
-def test_a_config_that_needs_terabytes_is_refused_by_the_weights_it_lacks(encoder, config, tmp_path) -> None:
+def test_a_config_that_needs_terabytes_is_rejected_by_the_weights_it_lacks(encoder, config, tmp_path) -> None:
     """Every value is within its range; only the weights show that the model cannot be this one."""
     huge = replace(config, width=16_384, heads=1, asv_layers=256, sample_layers=256)
     with new_folder(tmp_path / "model") as folder:
@@ -259,7 +259,7 @@ def test_a_predictor_is_not_loaded_from_an_encoders_weights(encoder, config, tmp
         load_model(tmp_path / "model")
 
 
-def test_links_in_the_folder_are_refused_and_links_to_the_folder_work(encoder, tmp_path) -> None:
+def test_links_in_the_folder_are_rejected_and_links_to_the_folder_work(encoder, tmp_path) -> None:
     with new_folder(tmp_path / "model") as folder:
         save_model(folder, encoder)
     (tmp_path / "best").symlink_to("model")
@@ -279,7 +279,7 @@ def test_links_in_the_folder_are_refused_and_links_to_the_folder_work(encoder, t
         (b"{}", "config.json: not an AAM model configuration"),
     ],
 )
-def test_damaged_configs_are_refused_also_where_the_manifest_is_not_read(content, message, tmp_path) -> None:
+def test_damaged_configs_are_rejected_also_where_the_manifest_is_not_read(content, message, tmp_path) -> None:
     folder = publish(tmp_path / "model", {CONFIG: content, WEIGHTS: b""})
     with pytest.raises(ModelError, match=message):
         read_config(folder)
@@ -288,7 +288,7 @@ def test_damaged_configs_are_refused_also_where_the_manifest_is_not_read(content
 
 
 @pytest.mark.parametrize("what", ["absent", "a file", "empty"])
-def test_what_is_no_model_folder_is_told(what, tmp_path) -> None:
+def test_other_folders_are_reported(what, tmp_path) -> None:
     path = tmp_path / "path"
     if what == "a file":
         path.touch()
@@ -300,9 +300,9 @@ def test_what_is_no_model_folder_is_told(what, tmp_path) -> None:
         load_model(path)
 
 
-def test_a_disk_that_does_not_take_the_weights_is_told(encoder, tmp_path) -> None:
+def test_a_disk_that_rejects_the_weights_is_reported(encoder, tmp_path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
-    (folder / WEIGHTS).mkdir()  # stands for any refusal of the system
+    (folder / WEIGHTS).mkdir()  # a stand-in for any failure of the system
     with pytest.raises(IsADirectoryError, match=WEIGHTS):
         save_model(folder, encoder)

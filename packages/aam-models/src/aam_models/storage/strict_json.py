@@ -1,4 +1,4 @@
-"""Strict JSON: what RFC 8259 leaves open is an error. Standard library only."""
+"""JSON that is parsed strictly: duplicate keys and values beyond a float are errors. Standard library only."""
 
 from __future__ import annotations
 
