@@ -25,11 +25,11 @@ from aam_train.errors import TrainError
 from aam_train.evaluation.random_forest import relative_abundances
 from aam_train.options.recipe_configs import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
 from aam_train.options.run import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
-from aam_train.recipes.embed import run_embed
-from aam_train.recipes.evaluate import run_evaluate
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.random_forest import run_baseline
-from aam_train.recipes.train import run_train
+from aam_train.recipes.embed import embed as run_embed
+from aam_train.recipes.evaluate import evaluate as run_evaluate
+from aam_train.recipes.predict import predict
+from aam_train.recipes.random_forest import random_forest_baseline
+from aam_train.recipes.train import train
 
 Run = tuple[Any, Path]
 Configs = Callable[..., Any]
@@ -121,7 +121,7 @@ def test_a_model_without_its_run_knows_no_parts(
     assert with_splits == own
     with pytest.raises(TrainError, match="--part new: none of the table's samples"):
         evaluate(files, number_run[1], tmp_path / "none", part="new")
-    with pytest.raises(TrainError, match=r"the folder is not empty. Name a new one$"):
+    with pytest.raises(TrainError, match=r"the folder is not empty. Use a new one$"):
         evaluate(files, number_run[1], tmp_path / "own")
 
 
@@ -195,7 +195,7 @@ def test_asvs_are_embedded_under_every_id_of_the_file(
 
 
 def test_a_model_without_distances_predicts_none(number_run: Run, files: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"has not learned distances \(--penalty was 0\)"):
+    with pytest.raises(TrainError, match=r"has not learned distances \(--unifrac-weight was 0\)"):
         embed(files, number_run[1], tmp_path / "e.tsv", distances=tmp_path / "d.h5")
     assert list(tmp_path.iterdir()) == []
 
@@ -208,7 +208,7 @@ def baseline(files: Path, output: Path, split: SplitOptions, **options: Any) -> 
         BaselineOptions(output=output, **options),
         split,
     )
-    run_baseline(config)
+    random_forest_baseline(config)
     return json.loads(output.with_name(f"{output.stem}_metrics.json").read_text())
 
 
@@ -269,7 +269,7 @@ def test_a_run_takes_the_splits_of_another(
         metadata=MetadataOptions(tmp_path / "metadata.tsv"),
         split=SplitOptions(group_column="host", splits_from=encoder_run[1]),
     )
-    run = run_train(config)
+    run = train(config)
     before, after = (read_splits(path / "splits.tsv").part_of() for path in (encoder_run[1], run))
     assert after == {sample_id: part for sample_id, part in before.items() if sample_id != row[0]}
     text = capsys.readouterr().err
@@ -285,7 +285,7 @@ def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Conf
     ):
         config = train_config(tmp_path / "run", encoder_run[1], split=SplitOptions(splits_from=source))
         with pytest.raises(DataError, match=message):
-            run_train(config, quiet=True)
+            train(config, quiet=True)
     for other in ({"train_samples": tmp_path, "val_samples": tmp_path}, {"stratify_column": "season"}):
         with pytest.raises(ValueError, match=r"--splits-from and --(train-samples|stratify-column) exclude each other"):
             SplitOptions(splits_from=tmp_path, **other)
@@ -295,12 +295,12 @@ def test_an_existing_prediction_is_not_overwritten(number_run: Run, files: Path,
     (tmp_path / "p.tsv").write_text("mine")
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu")
     with pytest.raises(DataError, match=r"--output exists\. Name another file, or give --overwrite"):
-        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+        predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert (tmp_path / "p.tsv").read_text() == "mine"
     (tmp_path / "p.tsv").rename(tmp_path / "p_full.tsv")
     with pytest.raises(DataError, match=r"p_full.tsv: is written beside --output p.tsv and exists\. .*--overwrite"):
-        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+        predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["p_full.tsv"]
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu", overwrite=True)
-    run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+    predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert len(rows_of(tmp_path / "p.tsv")) == 25

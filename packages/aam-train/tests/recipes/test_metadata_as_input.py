@@ -41,16 +41,16 @@ from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptio
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
 from aam_train.options.run import EmbedOptions, EvaluateOptions, PredictOptions, TransferOptions
 from aam_train.parallel.strategy import Single
-from aam_train.recipes.embed import run_embed
-from aam_train.recipes.evaluate import run_evaluate
-from aam_train.recipes.lr_find import run_lr_find
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import prepare_first_split, run_train
+from aam_train.recipes.embed import embed
+from aam_train.recipes.evaluate import evaluate
+from aam_train.recipes.lr_find import lr_find
+from aam_train.recipes.predict import predict as run_predict
+from aam_train.recipes.train import prepare_first_split, train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters
 from aam_train.runs.folder import check_run
 from aam_train.runs.records import read_preprocessor
-from aam_train.runs.sharded_checkpoint import PartTensors, write_index, write_part
+from aam_train.runs.sharded_checkpoint import ShardedTensors, write_index, write_shard
 from aam_train.show.show import describe
 from aam_train.signals import StopFlag
 
@@ -93,7 +93,7 @@ def conditioned(train_config: Configs, tmp_path_factory: pytest.TempPathFactory)
         conditioning=ConditioningOptions(categorical_fusion="cross-attention", cross_attn_heads=2),
         category_optimizer=CategoryOptimizerOptions(2e-2),
     )
-    return config, run_train(config, quiet=True)
+    return config, train(config, quiet=True)
 
 
 def test_prediction_repeats_the_run(conditioned: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_only_the_columns_that_the_model_reads_are_needed_and_missing_ones_are_n
         MetadataOptions(fewer),
     )
     with pytest.raises(DataError, match="season"):
-        run_evaluate(evaluation, quiet=True)
+        evaluate(evaluation, quiet=True)
     without = PredictConfig(TableOptions(files / "table.biom"), PredictOptions(conditioned[1], tmp_path / "r.tsv"))
     with pytest.raises(
         DataError, match=r"columns \(location .*, season .*, age .*Give a file that has them with --met"
@@ -183,7 +183,7 @@ def test_evaluation_gives_the_runs_own_figures(
         EvaluateOptions(conditioned[1], tmp_path / "judged", part="test", device="cpu"),
         MetadataOptions(files / "metadata.tsv"),
     )
-    run_evaluate(config, quiet=True)
+    evaluate(config, quiet=True)
     found = json.loads((tmp_path / "judged" / "results.json").read_text())["parts"]["test"]["targets"]["degree_days"]
     expected = json.loads((conditioned[1] / "report" / "results.json").read_text())["targets"]["degree_days"]
     assert found["aam"] == pytest.approx(expected["aam"], nan_ok=True)
@@ -192,7 +192,7 @@ def test_evaluation_gives_the_runs_own_figures(
 
 def test_embeddings_need_no_metadata(conditioned: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
     output = tmp_path / "embeddings.tsv"
-    run_embed(EmbedConfig(TableOptions(files / "table.biom"), EmbedOptions(conditioned[1], output, device="cpu")))
+    embed(EmbedConfig(TableOptions(files / "table.biom"), EmbedOptions(conditioned[1], output, device="cpu")))
     assert len(rows_of(output)) == 25
 
 
@@ -255,7 +255,7 @@ def test_every_fusion_trains_saves_and_predicts_the_same(
         category=CategoryOptions(("location", "season")),
         conditioning=ConditioningOptions(categorical_fusion=kind, **small),
     )
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     found = {row[0]: row[1] for row in predict(run, files, tmp_path / "p.tsv")[1:]}
     held_out = rows_of(run / "predictions.tsv")[1:]
     assert [found[row[0]] for row in held_out] == [row[1] for row in held_out]
@@ -273,9 +273,9 @@ def test_cross_validation_classes_and_the_search_for_a_rate(train_config: Config
         transfer=TransferOptions(cv=2),
         **sections,
     )
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     assert len(rows_of(run / "predictions.tsv")) == 25
-    curve = run_lr_find(train_config(tmp_path / "search", **sections), quiet=True)
+    curve = lr_find(train_config(tmp_path / "search", **sections), quiet=True)
     assert (curve / "lr-find.tsv").is_file()
 
 
@@ -335,7 +335,7 @@ def test_equal_weights_are_no_weights(train_config: Configs, tmp_path: Path) -> 
     weighted = CategoryOptions(categorical_loss_weights=manual, categorical_loss_weight_column="season")
     losses = []
     for number, category in enumerate((CategoryOptions(), weighted)):
-        run = run_train(train_config(tmp_path / str(number), run={"epochs": 1}, category=category), quiet=True)
+        run = train(train_config(tmp_path / str(number), run={"epochs": 1}, category=category), quiet=True)
         lines = (run / "metrics.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"]["total"] for line in lines[:-1]])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
@@ -366,7 +366,7 @@ def test_only_what_is_new_moves_beside_a_frozen_encoder(
         transfer=TransferOptions(encoder_run[1], freeze_base=True),
         optimizer=OptimizerOptions(lr=1e-2),
     )
-    run = run_train(config)
+    run = train(config)
     told = capsys.readouterr().err
     report = next(line for line in told.splitlines() if line.startswith("encoder from"))
     assert "conditioning.embedding.tables.0" in report
@@ -398,9 +398,9 @@ def test_a_run_continues_with_another_rate_but_not_with_other_columns(conditione
 
 def test_codes_of_parents_come_back_from_a_checkpoint_in_parts(tmp_path: Path) -> None:
     tensors = {"model.parent_codes_0": torch.tensor([0, 2, 1, 1])}
-    write_part(tmp_path, tensors, 0, 1)
+    write_shard(tmp_path, tensors, 0, 1)
     write_index(tmp_path, tensors, 1)
-    assert torch.equal(PartTensors(tmp_path, "model.")["parent_codes_0"], tensors["model.parent_codes_0"])
+    assert torch.equal(ShardedTensors(tmp_path, "model.")["parent_codes_0"], tensors["model.parent_codes_0"])
 
 
 def test_conditions_go_with_cached_sample_embeddings(
@@ -414,7 +414,7 @@ def test_conditions_go_with_cached_sample_embeddings(
         sample=SampleOptions(rarefy_depth=0),
         transfer=TransferOptions(encoder_run[1], freeze_base=True),
     )
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     found = {row[0]: float(row[1]) for row in predict(run, files, tmp_path / "p.tsv")[1:]}
     held_out = rows_of(run / "predictions.tsv")[1:]
     assert [found[row[0]] for row in held_out] == pytest.approx([float(row[1]) for row in held_out], rel=1e-5)
@@ -430,7 +430,7 @@ def test_the_encoder_of_a_predictor_comes_without_what_it_read(
         category=CategoryOptions(("season",)),
         transfer=TransferOptions(conditioned[1], freeze_base=True),
     )
-    run = run_train(config)
+    run = train(config)
     assert "new: conditioning.embedding.tables.0, fusion.linear, head." in capsys.readouterr().err
     before, after = (load_model(folder / "checkpoints" / "best") for folder in (conditioned[1], run))
     assert isinstance(before, Predictor)
@@ -502,7 +502,7 @@ def test_columns_that_cannot_be_read_are_refused(
     sections: dict[str, Any], message: str, train_config: Configs, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=message):
-        run_train(train_config(tmp_path / "run", **sections), quiet=True)
+        train(train_config(tmp_path / "run", **sections), quiet=True)
 
 
 def test_the_rate_of_categories_is_a_rate() -> None:
@@ -518,7 +518,7 @@ def test_heads_of_cross_attention_divide_the_width(train_config: Configs, tmp_pa
         conditioning=ConditioningOptions(categorical_fusion="cross-attention", cross_attn_heads=3),
     )
     with pytest.raises(ValueError, match="--cross-attn-heads 3 does not divide the width of the embeddings, 16"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
 
 
 def test_phylogeny_options_are_unchanged_beside_categories(train_config: Configs, files: Path, tmp_path: Path) -> None:
@@ -529,5 +529,5 @@ def test_phylogeny_options_are_unchanged_beside_categories(train_config: Configs
         category=CategoryOptions(("location",)),
         phylogeny=PhylogenyOptions(tree=files / "tree.nwk"),
     )
-    lines = (run_train(config, quiet=True) / "metrics.jsonl").read_text().splitlines()
+    lines = (train(config, quiet=True) / "metrics.jsonl").read_text().splitlines()
     assert set(json.loads(lines[0])["loss"]) == {"total", "target", "unifrac"}

@@ -1,4 +1,4 @@
-"""`run_pretrain`: what it writes, what it refuses, and that its losses do not depend on how targets are given."""
+"""`pretrain`: what it writes, what it refuses, and that its losses do not depend on how targets are given."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from aam_train.errors import TrainError
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.toml import config_from_toml
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 
 Configs = Callable[..., Any]
@@ -132,7 +132,7 @@ def test_the_order_of_the_table_changes_nothing(
     table = table.regroup_features(np.argsort(features), simulated.table.feature_ids[features])
     write_simulated_study(replace(simulated, table=table), tmp_path / "study")
     config = changed(config, "table", table=tmp_path / "study" / "table.biom")
-    run = run_pretrain(changed(config, "run", output_dir=tmp_path / "run"), quiet=True)
+    run = pretrain(changed(config, "run", output_dir=tmp_path / "run"), quiet=True)
     assert losses(run) == losses(expected)
     assert all((weights(run)[name] == value).all() for name, value in weights(expected).items())
 
@@ -141,7 +141,7 @@ def test_a_matrix_from_a_file_gives_the_losses_of_the_tree(
     pretrain_config: Configs, files: Path, tmp_path: Path
 ) -> None:
     unrarefied = {"sample": SampleOptions(rarefy_depth=0), "run": {"epochs": 7}}
-    expected = losses(run_pretrain(pretrain_config(tmp_path / "tree", **unrarefied), quiet=True))
+    expected = losses(pretrain(pretrain_config(tmp_path / "tree", **unrarefied), quiet=True))
     assert len(expected) == 21
     for suffix in (".h5", ".tsv", ".npy"):
         matrix = tmp_path / f"unifrac{suffix}"
@@ -149,7 +149,7 @@ def test_a_matrix_from_a_file_gives_the_losses_of_the_tree(
         ids = next(tmp_path.glob("unifrac*ids*"), None) if suffix == ".npy" else None
         given = PhylogenyOptions(unifrac_matrix=matrix, matrix_ids=ids)
         config = pretrain_config(tmp_path / suffix[1:], run={"epochs": 7}, sample=SampleOptions(), phylogeny=given)
-        found = losses(run_pretrain(config, quiet=True))
+        found = losses(pretrain(config, quiet=True))
         for step, (one, other) in enumerate(zip(found[:20], expected[:20], strict=True)):
             assert one == pytest.approx(other, abs=1e-5, rel=1e-5), (suffix, step)
 
@@ -160,18 +160,18 @@ def test_an_explicit_depth_beside_a_matrix_is_one_draw(
     matrix = tmp_path / "unifrac.h5"
     run_unifrac(TableOptions(files / "table.biom"), UnifracOptions(tree=files / "tree.nwk", output=matrix))
     options = {"phylogeny": PhylogenyOptions(unifrac_matrix=matrix), "sample": SampleOptions(rarefy_depth=50)}
-    run = run_pretrain(pretrain_config(tmp_path / "run", **options))
+    run = pretrain(pretrain_config(tmp_path / "run", **options))
     assert "--rarefy-depth 50: one draw for all epochs, since the distances come from a file" in capsys.readouterr().err
     steps = [record for record in read_records(run / "metrics.jsonl") if record["kind"] == "step"]
     assert sum(r["occurrences"] for r in steps[:3]) == sum(r["occurrences"] for r in steps[3:])
 
 
 def test_faith_pd(pretrain_config: Configs, study: Study, tmp_path: Path) -> None:
-    objective = PretrainObjective(nuc_penalty=0.0, count_penalty=0.0)
+    objective = PretrainObjective(masked_base_weight=0.0, masked_count_weight=0.0)
     config = pretrain_config(tmp_path / "run", objective=objective, sample=SampleOptions(rarefy_depth=0))
     phylogeny = dataclasses.replace(config.phylogeny, unifrac_metric="combined")
     config = dataclasses.replace(config, phylogeny=phylogeny)
-    run = run_pretrain(config, quiet=True)
+    run = pretrain(config, quiet=True)
     assert set(losses(run)[0]) == {"total", "unifrac", "faith_pd"}
     encoder = read_config(run / "checkpoints" / "best")
     assert (encoder.faith_pd_head, encoder.nucleotide_head, encoder.count_head) == (True, False, False)
@@ -189,9 +189,9 @@ def test_faith_pd(pretrain_config: Configs, study: Study, tmp_path: Path) -> Non
 
 
 def test_nothing_but_bases_needs_no_tree(pretrain_config: Configs, tmp_path: Path) -> None:
-    objective = PretrainObjective(penalty=0.0, count_penalty=0.0)
+    objective = PretrainObjective(unifrac_weight=0.0, masked_count_weight=0.0)
     nothing = {"phylogeny": PhylogenyOptions(), "metadata": MetadataOptions(), "split": SplitOptions()}
-    run = run_pretrain(pretrain_config(tmp_path / "run", objective=objective, **nothing), quiet=True)
+    run = pretrain(pretrain_config(tmp_path / "run", objective=objective, **nothing), quiet=True)
     assert set(losses(run)[0]) == {"total", "nucleotides"}
     results = json.loads((run / "report" / "results.json").read_text())
     assert set(results["aam"]) == {"val_loss", "nucleotide_accuracy"}
@@ -201,7 +201,7 @@ def test_without_validation_and_held_out_samples(
     pretrain_config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = SplitOptions(test_size=0.0, val_size=0.0)
-    run = run_pretrain(pretrain_config(tmp_path / "run", split=split, run={"batch_size": 32}))
+    run = pretrain(pretrain_config(tmp_path / "run", split=split, run={"batch_size": 32}))
     text = capsys.readouterr().err
     assert text.count("no validation samples: there is no early stopping, and the last weights count as best") == 1
     assert text.count("--batch-size 32: all 24 training samples are one batch") == 1
@@ -218,13 +218,13 @@ def test_one_validation_sample_has_no_pairs(
 ) -> None:
     """Its loss is undefined: null in the files, NaN again on resumption, never a crash."""
     config = pretrain_config(tmp_path / "run", split=SplitOptions(val_size=0.04))
-    run = run_pretrain(config)
+    run = pretrain(config)
     text = capsys.readouterr().err
     assert text.count("warning: val_loss is undefined on the validation samples") == 1
     epochs = [r for r in read_records(run / "metrics.jsonl") if r["kind"] == "epoch"]
     assert all(record["validation"]["val_loss"] is None and not record["best"] for record in epochs)
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
-    again = run_pretrain(changed(config, "run", resume_from="auto", epochs=3), quiet=True)
+    again = pretrain(changed(config, "run", resume_from="auto", epochs=3), quiet=True)
     assert len([r for r in read_records(again / "metrics.jsonl") if r["kind"] == "epoch"]) == 3
     from aam_train.runs.records import read_training
 
@@ -235,12 +235,12 @@ def test_a_folder_in_use_is_refused_before_anything_is_read(pretrain_config: Con
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("mine")
     absent = TableOptions(tmp_path / "absent.biom")
-    with pytest.raises(TrainError, match=r"--output-dir .*run: the folder is not empty. Name a new one, or give --res"):
-        run_pretrain(pretrain_config(tmp_path / "run", table=absent), quiet=True)
-    with pytest.raises(TrainError, match=r"--output-dir .*run: the folder is not empty. Name a new one$"):
-        run_pretrain(pretrain_config(tmp_path / "run", table=absent, run={"resume_from": "auto"}), quiet=True)
+    with pytest.raises(TrainError, match=r"--output-dir .*run: the folder is not empty. Use a new one, or pass --res"):
+        pretrain(pretrain_config(tmp_path / "run", table=absent), quiet=True)
+    with pytest.raises(TrainError, match=r"--output-dir .*run: the folder is not empty. Use a new one$"):
+        pretrain(pretrain_config(tmp_path / "run", table=absent, run={"resume_from": "auto"}), quiet=True)
     with pytest.raises(TrainError, match=r"--output-dir .*mine.txt: this is a file"):
-        run_pretrain(pretrain_config(tmp_path / "run" / "mine.txt", table=absent), quiet=True)
+        pretrain(pretrain_config(tmp_path / "run" / "mine.txt", table=absent), quiet=True)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
@@ -257,10 +257,10 @@ def test_refused_inputs_leave_no_run_folder(
     pretrain_config: Configs, sections: dict[str, Any], error: type[Exception], tmp_path: Path
 ) -> None:
     with pytest.raises(error):
-        run_pretrain(pretrain_config(tmp_path / "run", **sections), quiet=True)
+        pretrain(pretrain_config(tmp_path / "run", **sections), quiet=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_gpu_that_is_not_there_is_refused(pretrain_config: Configs, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"--device cuda:99: this machine has \d+ GPUs that PyTorch can use"):
-        run_pretrain(pretrain_config(tmp_path / "run", run={"device": "cuda:99"}), quiet=True)
+        pretrain(pretrain_config(tmp_path / "run", run={"device": "cuda:99"}), quiet=True)

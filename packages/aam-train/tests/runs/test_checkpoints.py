@@ -37,7 +37,7 @@ def test_only_best_and_last_are_kept(checkpoints: Checkpoints) -> None:
             checkpoints.point("best", f"step-{step}")
     assert names(checkpoints.folder) == ["best", "last", "step-6", "step-9"]
     assert (checkpoints.folder / "best" / "weights").read_text() == "6"
-    assert (checkpoints.target("best"), checkpoints.target("last")) == ("step-6", "step-9")
+    assert (checkpoints.resolve("best"), checkpoints.resolve("last")) == ("step-6", "step-9")
 
 
 def test_a_published_step_is_never_written_again(checkpoints: Checkpoints) -> None:
@@ -75,7 +75,7 @@ def test_the_judged_checkpoint_of_a_step_is_further_than_the_unjudged_one(checkp
     assert checkpoints.newest() == checkpoints.folder / "step-11-unjudged"
     checkpoints.rewind("step-9-unjudged", None)
     assert names(checkpoints.folder) == ["last", "step-9-unjudged"]
-    assert (checkpoint_name(9), checkpoint_name(9, judged=False)) == ("step-9", "step-9-unjudged")
+    assert (checkpoint_name(9), checkpoint_name(9, validated=False)) == ("step-9", "step-9-unjudged")
 
 
 def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
@@ -85,7 +85,7 @@ def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
     checkpoints.folder.joinpath("best").symlink_to("step-9")
     checkpoints.rewind("step-6", 3)
     assert names(checkpoints.folder) == ["best", "last", "step-3", "step-6"]
-    assert (checkpoints.target("best"), checkpoints.target("last")) == ("step-3", "step-6")
+    assert (checkpoints.resolve("best"), checkpoints.resolve("last")) == ("step-3", "step-6")
     checkpoints.rewind("step-6", None)
     assert names(checkpoints.folder) == ["last", "step-6"]
     checkpoints.rewind(None, None)

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.recipes import pretrain as pretraining
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import StepRecord
@@ -66,7 +66,7 @@ def stopped(encoder_run: tuple[PretrainConfig, Path], changed: Configs, tmp_path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretraining, "ConsoleReporter", Interrupting)
         with pytest.raises(RunStopped):
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
     return changed(config, "run", resume_from="auto")
 
 
@@ -76,7 +76,7 @@ def run_and_die(config: PretrainConfig, number: int) -> int:
     if child == 0:
         try:
             kill_at(number, config.run.output_dir / "checkpoints")
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
             os._exit(0)
         finally:
             os._exit(1)
@@ -107,7 +107,7 @@ def test_killed_at_every_operation_of_its_saves(
             break
         assert status == -signal.SIGKILL
         if number % 4 == 0:
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
             assert [(r["kind"], r["step"]) for r in read_records(run / "metrics.jsonl")] == order
             assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["best", "last", "step-6"]
             for name in ("model.safetensors", "train_state.safetensors"):
@@ -115,4 +115,4 @@ def test_killed_at_every_operation_of_its_saves(
                 assert all(found[key].tobytes() == wanted[key].tobytes() for key in wanted)
         shutil.rmtree(run)
     assert number > 20
-    assert checkpoints.target("last") == "step-6"
+    assert checkpoints.resolve("last") == "step-6"

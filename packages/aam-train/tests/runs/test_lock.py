@@ -17,7 +17,7 @@ import pytest
 
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.recipe_configs import PretrainConfig
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.runs.lock import LOCK, Holder, locked, record_start
 
 HOLD = """
@@ -52,7 +52,7 @@ def test_a_second_program_is_refused_and_told_by_whom(tmp_path: Path) -> None:
     first = start(tmp_path, 60)
     try:
         assert line(first) == "held"
-        with pytest.raises(TrainError, match=rf"process {first.pid} on .*, since 20.* is writing to this run\. Wait"):
+        with pytest.raises(TrainError, match=rf"process {first.pid} on .*, started 20.* is writing to this run\. Wait"):
             locked(tmp_path).__enter__()
     finally:
         first.kill()
@@ -99,7 +99,7 @@ def test_locks_that_were_left_behind(
     left = dataclasses.replace(Holder.me(), job=None)
     (tmp_path / LOCK).write_text(json.dumps(dataclasses.asdict(left) | change))
     if refused:
-        with pytest.raises(TrainError, match=r"elsewhere.*if that process is gone, remove .*run\.lock"):
+        with pytest.raises(TrainError, match=r"elsewhere.*if that process no longer exists, remove .*run\.lock"):
             locked(tmp_path).__enter__()
     else:
         with locked(tmp_path) as before:
@@ -131,20 +131,20 @@ def test_two_runs_in_one_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = pretrain_config(tmp_path / "run", run={"epochs": 1})
-    run_pretrain(config, quiet=True)
+    pretrain(config, quiet=True)
     holder = start(tmp_path / "run", 60)
     try:
         assert line(holder) == "held"
         before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
         with pytest.raises(TrainError, match=f"process {holder.pid} on"):
-            run_pretrain(changed(config, "run", resume_from="auto", epochs=2), quiet=True)
+            pretrain(changed(config, "run", resume_from="auto", epochs=2), quiet=True)
         assert {path: path.read_bytes() for path in before} == before
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
     capsys.readouterr()
-    run_pretrain(changed(config, "run", resume_from="auto", epochs=2))
+    pretrain(changed(config, "run", resume_from="auto", epochs=2))
     text = capsys.readouterr().err
-    assert f"the run in {tmp_path / 'run'} was ended from outside: process {holder.pid} on" in text
+    assert f"a previous run in {tmp_path / 'run'} was killed (process {holder.pid} on" in text
     assert "start 2 of this run, from step 3" in text
     assert time.strftime("%Y-") in (tmp_path / "run" / "starts.jsonl").read_text()

@@ -17,15 +17,15 @@ from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions
 from aam_train.runs.folder import check_run
 from aam_train.runs.records import TrainingRecord
+from aam_train.runs.state import TrainerState
 from aam_train.show.show import describe
-from aam_train.training.trainer import Progress
 
 
 def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:
-    progress = Progress(step=3, sums={"loss:total": 0.1 + 0.2}, validation={"val_loss": math.nan, "mae": 0.5})
+    progress = TrainerState(step=3, sums={"loss:total": 0.1 + 0.2}, validation={"val_loss": math.nan, "mae": 0.5})
     write_json(tmp_path / "state.json", dataclasses.asdict(progress))
     assert json.loads((tmp_path / "state.json").read_text())["validation"] == {"val_loss": None, "mae": 0.5}
-    again = read_record(tmp_path / "state.json", Progress)
+    again = read_record(tmp_path / "state.json", TrainerState)
     assert again.best_value is None
     assert math.isnan(again.validation.pop("val_loss"))
     progress.validation.pop("val_loss")
@@ -87,5 +87,5 @@ def test_a_folder_whose_settings_are_gone_cannot_be_continued(
     with pytest.raises(TrainError, match=r"config.toml: not the settings of such a run.*unknown key colour"):
         check_run(encoder_run[0], options)
     (run / "config.toml").unlink()
-    with pytest.raises(TrainError, match=r"has checkpoints but no config.toml, so it cannot be continued"):
+    with pytest.raises(TrainError, match=r"has checkpoints but no config.toml, so the run cannot be resumed"):
         check_run(encoder_run[0], options)

@@ -21,7 +21,7 @@ from aam_train.engine.step import Step
 from aam_train.evaluation.inference import run_samples
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.options.run import PredictOptions
-from aam_train.recipes.predict import run_predict
+from aam_train.recipes.predict import predict
 from aam_train.runs.records import read_preprocessor, read_training
 
 MODELS = Path(__file__).parents[1] / "stored_models"
@@ -43,7 +43,7 @@ def test_there_is_a_folder_of_the_first_format() -> None:
 @pytest.mark.parametrize(("model", "file"), [("number", "number.tsv"), ("classes", "classes_probabilities.tsv")])
 def test_predictions_are_the_same(version: str, model: str, file: str, tmp_path: Path) -> None:
     options = PredictOptions(MODELS / version / model, tmp_path / f"{model}.tsv", device="cpu")
-    run_predict(
+    predict(
         PredictConfig(TableOptions(MODELS / "table.tsv"), options, MetadataOptions(MODELS / "metadata.tsv")), quiet=True
     )
     ids, found = numbers(tmp_path / file)

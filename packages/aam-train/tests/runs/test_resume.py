@@ -20,8 +20,8 @@ from aam_train.options.optimizer import CategoryOptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.recipes import pretrain as pretraining
 from aam_train.recipes import train as training
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import StepRecord
@@ -99,11 +99,11 @@ def test_pretraining_stopped_after_every_step(
     for step in steps:
         interrupt(step)
         with pytest.raises(RunStopped, match=f"SIGTERM: stopped after step {step}; continue with") as stop:
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
         assert stop.value.exit_code == 143
         assert not (tmp_path / "run" / "report" / "results.json").exists()
     interrupt(0)
-    assert_same_run(run_pretrain(config, quiet=True), expected)
+    assert_same_run(pretrain(config, quiet=True), expected)
 
 
 def test_training_stopped_after_every_step(
@@ -115,9 +115,9 @@ def test_training_stopped_after_every_step(
     for step in range(1, 7):
         interrupt(step)
         with pytest.raises(RunStopped):
-            run_train(config, quiet=True)
+            train(config, quiet=True)
     interrupt(0)
-    assert_same_run(run_train(config, quiet=True), expected)
+    assert_same_run(train(config, quiet=True), expected)
 
 
 @pytest.mark.parametrize(
@@ -143,16 +143,16 @@ def test_every_schedule_and_precision_stopped_after_every_step(
     config = pretrain_config(tmp_path / "whole", run=run)
     config = changed(changed(config, "optimizer", **optimizer), "compute", **compute)
     interrupt(0)
-    expected = run_pretrain(config, quiet=True)
+    expected = pretrain(config, quiet=True)
     steps = [record["step"] for record in records(expected) if record["kind"] == "step"]
     assert len(steps) >= 6
     config = changed(config, "run", output_dir=tmp_path / "run", resume_from="auto")
     for step in steps:
         interrupt(step)
         with pytest.raises(RunStopped):
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
     interrupt(0)
-    assert_same_run(run_pretrain(config, quiet=True), expected)
+    assert_same_run(pretrain(config, quiet=True), expected)
     if optimizer.get("scheduler") == "plateau":
         rates = {record["lr"] for record in records(expected) if record["kind"] == "step"}
         assert len(rates) > 1, "the plateau did not lower the rate, so nothing was shown"
@@ -165,11 +165,11 @@ def test_another_signal_and_an_explicit_checkpoint(
     config = changed(config, "run", output_dir=tmp_path / "run")
     interrupt(4, signal.SIGUSR1)
     with pytest.raises(RunStopped, match="SIGUSR1") as stop:
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     assert stop.value.exit_code == 85
     interrupt(0)
     last = tmp_path / "run" / "checkpoints" / "last"
-    assert_same_run(run_train(changed(config, "run", resume_from=str(last)), quiet=True), expected)
+    assert_same_run(train(changed(config, "run", resume_from=str(last)), quiet=True), expected)
 
 
 def test_the_same_seed_gives_the_same_bits_with_0_and_2_workers(
@@ -178,14 +178,14 @@ def test_the_same_seed_gives_the_same_bits_with_0_and_2_workers(
     config, expected = encoder_run
     for workers in (0, 2):
         again = changed(config, "run", output_dir=tmp_path / str(workers), num_workers=workers)
-        assert_same_run(run_pretrain(again, quiet=True), expected)
+        assert_same_run(pretrain(again, quiet=True), expected)
 
 
 def test_another_seed_gives_another_run(
     encoder_run: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
 ) -> None:
     config, first = encoder_run
-    other = run_pretrain(changed(config, "run", output_dir=tmp_path / "run", seed=43), quiet=True)
+    other = pretrain(changed(config, "run", output_dir=tmp_path / "run", seed=43), quiet=True)
     assert (other / "splits.tsv").read_bytes() != (first / "splits.tsv").read_bytes()
     weights = [load_file(run / "checkpoints" / "last" / "model.safetensors") for run in (first, other)]
     assert all((weights[0][name] != weights[1][name]).any() for name in weights[0] if name.endswith("qkv.weight"))
@@ -199,7 +199,7 @@ def stopped(
     config = changed(encoder_run[0], "run", output_dir=tmp_path / "run")
     interrupt(4)
     with pytest.raises(RunStopped):
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     interrupt(0)
     assert Checkpoints(tmp_path / "run" / "checkpoints").names() == ["step-3", "step-4"]
     return changed(config, "run", resume_from="auto")
@@ -208,7 +208,7 @@ def stopped(
 def test_a_new_learning_rate_is_honoured(stopped: PretrainConfig, changed: Configs) -> None:
     run = stopped.run.output_dir
     before = [record["lr"] for record in records(run)]
-    run_pretrain(changed(stopped, "optimizer", lr=1e-4), quiet=True)
+    pretrain(changed(stopped, "optimizer", lr=1e-4), quiet=True)
     steps = [record for record in records(run) if record["kind"] == "step"]
     assert [record["lr"] for record in records(run)][: len(before)] == before
     # a cosine over 6 steps without warm-up, at steps 4 and 5
@@ -221,11 +221,11 @@ def test_another_run_is_refused_with_the_difference(
 ) -> None:
     run = stopped.run.output_dir
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(TrainError, match=r"would continue another run: --seed was 42, is 7$"):
-        run_pretrain(changed(stopped, "run", seed=7), quiet=True)
+    with pytest.raises(TrainError, match=r"cannot be resumed with other settings: --seed was 42, is 7$"):
+        pretrain(changed(stopped, "run", seed=7), quiet=True)
     other = changed(changed(stopped, "model", embedding_dim=32), "masking", nuc_mask_ratio=0.2)
     with pytest.raises(TrainError, match=r"--embedding-dim was 16, is 32; --nuc-mask-ratio was 0.15, is 0.2$"):
-        run_pretrain(other, quiet=True)
+        pretrain(other, quiet=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -237,13 +237,13 @@ def test_a_changed_input_is_refused(
     config = changed(config, "phylogeny", tree=tmp_path / "study" / "tree.nwk")
     interrupt(2)
     with pytest.raises(RunStopped):
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     interrupt(0)
     tree = config.phylogeny.tree
     tree.write_text(tree.read_text().replace(":0.0", ":0.1", 1))
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    with pytest.raises(TrainError, match=r"tree.nwk: the file changed since the run began"):
-        run_pretrain(changed(config, "run", resume_from="auto", patience=3), quiet=True)
+    with pytest.raises(TrainError, match=r"tree.nwk: the file has changed since the run started"):
+        pretrain(changed(config, "run", resume_from="auto", patience=3), quiet=True)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
@@ -259,12 +259,12 @@ def test_another_pretrained_encoder_under_the_same_name_is_refused(
     config = train_config(tmp_path / "run", encoder)
     interrupt(2)
     with pytest.raises(RunStopped):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     interrupt(0)
     shutil.rmtree(encoder)
-    run_pretrain(changed(encoder_run[0], "run", output_dir=encoder, epochs=1), quiet=True)
-    with pytest.raises(TrainError, match=r"model.safetensors: the file changed since the run began"):
-        run_train(changed(config, "run", resume_from="auto"), quiet=True)
+    pretrain(changed(encoder_run[0], "run", output_dir=encoder, epochs=1), quiet=True)
+    with pytest.raises(TrainError, match=r"model.safetensors: the file has changed since the run started"):
+        train(changed(config, "run", resume_from="auto"), quiet=True)
 
 
 def test_what_is_no_checkpoint_of_the_run_is_refused(
@@ -272,7 +272,7 @@ def test_what_is_no_checkpoint_of_the_run_is_refused(
 ) -> None:
     for wrong in (encoder_run[1] / "checkpoints" / "best", stopped.run.output_dir, Path("nowhere")):
         with pytest.raises(TrainError, match="not a checkpoint of --output-dir"):
-            run_pretrain(changed(stopped, "run", resume_from=str(wrong)), quiet=True)
+            pretrain(changed(stopped, "run", resume_from=str(wrong)), quiet=True)
 
 
 def test_auto_begins_again_when_the_run_died_before_its_first_checkpoint(
@@ -282,7 +282,7 @@ def test_auto_begins_again_when_the_run_died_before_its_first_checkpoint(
     shutil.rmtree(checkpoints)
     (checkpoints / ".step-3.0123abcd.tmp").mkdir(parents=True)
     (checkpoints / ".step-3.0123abcd.tmp" / "config.json").write_text("{")
-    assert_same_run(run_pretrain(stopped, quiet=True), encoder_run[1])
+    assert_same_run(pretrain(stopped, quiet=True), encoder_run[1])
     assert sorted(path.name for path in checkpoints.iterdir() if path.name.startswith(".")) == []
 
 
@@ -293,7 +293,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_an_older_one(
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    run = run_pretrain(stopped, quiet=True)
+    run = pretrain(stopped, quiet=True)
     assert "warning: damaged, so the run continues from step-3: step-4" in capsys.readouterr().err
     assert_same_run(run, encoder_run[1])
 
@@ -303,9 +303,9 @@ def test_a_lost_best_checkpoint_is_said_and_replaced(
 ) -> None:
     checkpoints = Checkpoints(stopped.run.output_dir / "checkpoints")
     shutil.rmtree(checkpoints.folder / "step-3")
-    run_pretrain(stopped, quiet=True)
+    pretrain(stopped, quiet=True)
     assert "warning: the best checkpoint so far, step-3, is gone" in capsys.readouterr().err
-    assert checkpoints.target("best") == "step-6"
+    assert checkpoints.resolve("best") == "step-6"
 
 
 def test_pointers_that_a_crash_left_behind_are_put_right(
@@ -316,7 +316,7 @@ def test_pointers_that_a_crash_left_behind_are_put_right(
     shutil.rmtree(checkpoints.folder / "step-4")
     for pointer in ("best", "last"):
         (checkpoints.folder / pointer).unlink()
-    assert_same_run(run_pretrain(stopped, quiet=True), encoder_run[1])
+    assert_same_run(pretrain(stopped, quiet=True), encoder_run[1])
 
 
 def test_a_finished_run_is_not_trained_again_and_may_be_prolonged(
@@ -326,9 +326,9 @@ def test_a_finished_run_is_not_trained_again_and_may_be_prolonged(
     shutil.copytree(expected, tmp_path / "run", symlinks=True)
     config = changed(config, "run", output_dir=tmp_path / "run", resume_from="auto")
     checkpoint = (tmp_path / "run" / "checkpoints" / "last" / "manifest.json").stat().st_mtime_ns
-    assert_same_run(run_pretrain(config, quiet=True), expected)
+    assert_same_run(pretrain(config, quiet=True), expected)
     assert (tmp_path / "run" / "checkpoints" / "last" / "manifest.json").stat().st_mtime_ns == checkpoint
-    run_pretrain(changed(config, "run", epochs=3), quiet=True)
+    pretrain(changed(config, "run", epochs=3), quiet=True)
     assert [r["step"] for r in records(tmp_path / "run") if r["kind"] == "step"] == list(range(1, 10))
 
 
@@ -337,19 +337,19 @@ def test_cross_validation_keeps_its_finished_folds(
 ) -> None:
     config = train_config(tmp_path / "whole", run={"epochs": 1})
     config = changed(config, "transfer", cv=2)
-    expected = run_train(config, quiet=True)
+    expected = train(config, quiet=True)
     n_steps = [len([r for r in records(expected / f"fold-{fold}") if r["kind"] == "step"]) for fold in (1, 2)]
     config = changed(config, "run", output_dir=tmp_path / "run")
     interrupt(n_steps[0])  # at the very end of the first fold
     with pytest.raises(RunStopped):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     assert not (tmp_path / "run" / "fold-2").exists()
     config = changed(config, "run", resume_from="auto")
     interrupt(1)  # the first fold is finished, so this is in the second one
     with pytest.raises(RunStopped):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     interrupt(0)
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     for fold in ("fold-1", "fold-2"):
         assert_same_run(run / fold, expected / fold)
     for name in ("predictions.tsv", "predictions_full.tsv", "report/results.json"):
@@ -366,11 +366,11 @@ def test_training_with_metadata_as_input_stopped_in_between(
         "category_optimizer": CategoryOptimizerOptions(1e-2),
     }
     interrupt(0)
-    expected = run_train(train_config(tmp_path / "whole", **sections), quiet=True)
+    expected = train(train_config(tmp_path / "whole", **sections), quiet=True)
     config = train_config(tmp_path / "run", run={"resume_from": "auto"}, **sections)
     for step in (1, 4):
         interrupt(step)
         with pytest.raises(RunStopped):
-            run_train(config, quiet=True)
+            train(config, quiet=True)
     interrupt(0)
-    assert_same_run(run_train(config, quiet=True), expected)
+    assert_same_run(train(config, quiet=True), expected)

@@ -15,7 +15,7 @@ import pytest
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.toml import config_to_toml
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.signals import Interrupted, StopFlag, exit_code_of
@@ -26,10 +26,10 @@ from pathlib import Path
 from aam_train.options.toml import config_from_toml
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import PretrainConfig
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 
 try:
-    run_pretrain(config_from_toml(Path(sys.argv[1]).read_text(), PretrainConfig))
+    pretrain(config_from_toml(Path(sys.argv[1]).read_text(), PretrainConfig))
 except RunStopped as stop:
     sys.exit(stop.exit_code)
 """
@@ -106,7 +106,7 @@ def test_sigterm_to_all_processes_of_a_job(
     step = int(checkpoint.name.split("-")[1])
     records = read_records(tmp_path / "run" / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, step + 1))
-    run_pretrain(changed(config, "run", resume_from="auto", epochs=step // 3 + 1, num_workers=0), quiet=True)
+    pretrain(changed(config, "run", resume_from="auto", epochs=step // 3 + 1, num_workers=0), quiet=True)
     records = read_records(tmp_path / "run" / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 3 * (step // 3 + 1) + 1))
 
@@ -123,10 +123,10 @@ def test_killed_at_any_moment(
     wait_for_step(tmp_path / "run", 10, process)
     process.kill()
     process.communicate(timeout=60)
-    run = run_pretrain(changed(config, "run", resume_from="auto", epochs=1, num_workers=0), quiet=True)
+    run = pretrain(changed(config, "run", resume_from="auto", epochs=1, num_workers=0), quiet=True)
     steps = [r["step"] for r in read_records(run / "metrics.jsonl") if r["kind"] == "step"]
     assert steps == list(range(1, len(steps) + 1))
     checkpoints = Checkpoints(run / "checkpoints")
-    assert checkpoints.target("last") == f"step-{steps[-1]}"
+    assert checkpoints.resolve("last") == f"step-{steps[-1]}"
     assert all(checkpoints.is_complete(name) for name in checkpoints.names())
     assert not [path.name for path in checkpoints.folder.iterdir() if path.name.startswith(".")]

@@ -18,9 +18,9 @@ from aam_models.encoder.sample_encoder import SampleEncoder
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.signals import Interrupted
@@ -68,7 +68,7 @@ def goes_on(encoder_run: tuple[PretrainConfig, Path], changed: Configs) -> Calla
         return [(record["kind"], record["step"]) for record in read_records(run / "metrics.jsonl")]
 
     def check(config: PretrainConfig) -> None:
-        run = run_pretrain(changed(config, "run", resume_from="auto"), quiet=True)
+        run = pretrain(changed(config, "run", resume_from="auto"), quiet=True)
         assert order(run) == order(expected)
         for pointer in ("best", "last"):
             weights, wanted = (
@@ -83,7 +83,7 @@ def goes_on(encoder_run: tuple[PretrainConfig, Path], changed: Configs) -> Calla
 def stopped_run(config: PretrainConfig, message: str, code: int = 143) -> list[str]:
     """Runs until it is stopped; gives the checkpoints that it leaves."""
     with pytest.raises(RunStopped, match=message) as stop:
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert stop.value.exit_code == code
     return Checkpoints(config.run.output_dir / "checkpoints").names()
 
@@ -144,7 +144,7 @@ def test_within_a_save_the_save_is_finished(
 def test_a_second_signal_stops_at_once(config: PretrainConfig, forward: Forward, goes_on: Configs) -> None:
     forward.at = ("training", 5, (signal.SIGTERM, signal.SIGTERM))
     with pytest.raises(Interrupted) as stop:
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert stop.value.exit_code == 143
     assert Checkpoints(config.run.output_dir / "checkpoints").names() == ["step-3"]  # the first epoch was the best
     forward.at = None
@@ -156,7 +156,7 @@ def test_a_second_signal_within_a_save_leaves_no_half_of_it(
 ) -> None:
     signals_within_a_save(monkeypatch, 2)
     with pytest.raises(Interrupted):
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert list((config.run.output_dir / "checkpoints").iterdir()) == []
     monkeypatch.undo()
     goes_on(config)
@@ -169,7 +169,7 @@ def test_within_the_caches_of_a_frozen_encoder(
     config = changed(config, "transfer", freeze_base=True)
     forward.at = ("evaluating", 1, (signal.SIGTERM,))
     with pytest.raises(RunStopped, match="SIGTERM: nothing was saved"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     assert (forward.evaluating, forward.training) == (1, 0)
 
 
@@ -185,7 +185,7 @@ def test_prediction_writes_nothing(
     )
     forward.at = ("evaluating", 2, (signal.SIGTERM,))
     with pytest.raises(RunStopped, match="SIGTERM: nothing was saved") as stop:
-        run_predict(config, quiet=True)
+        predict(config, quiet=True)
     assert stop.value.exit_code == 143
     assert forward.evaluating == 2
     assert list(tmp_path.iterdir()) == []

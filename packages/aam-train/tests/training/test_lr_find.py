@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aam_train.errors import RunStopped, TrainError
-from aam_train.recipes.lr_find import run_lr_find
+from aam_train.recipes.lr_find import lr_find
 from aam_train.signals import StopFlag
 from aam_train.training.lr_finder import HIGHEST, LOWEST, running_means, suggest
 
@@ -40,7 +40,7 @@ def test_a_search_writes_its_curve_and_no_model(
     kind: str, pretrain_config: Configs, train_config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make = pretrain_config if kind == "pretrain" else train_config
-    folder = run_lr_find(make(tmp_path / "search"))
+    folder = lr_find(make(tmp_path / "search"))
     assert sorted(path.name for path in folder.iterdir()) == ["lr-find.json", "lr-find.png", "lr-find.tsv"]
     with (folder / "lr-find.tsv").open() as lines:
         header, *rows = csv.reader(lines, "excel-tab")
@@ -56,7 +56,7 @@ def test_a_search_writes_its_curve_and_no_model(
 
 
 def test_the_same_search_gives_the_same_curve(pretrain_config: Configs, tmp_path: Path) -> None:
-    first, second = (run_lr_find(pretrain_config(tmp_path / name), quiet=True) for name in "ab")
+    first, second = (lr_find(pretrain_config(tmp_path / name), quiet=True) for name in "ab")
     assert (first / "lr-find.tsv").read_bytes() == (second / "lr-find.tsv").read_bytes()
 
 
@@ -65,11 +65,11 @@ def test_a_search_is_not_resumed_and_can_be_stopped(
 ) -> None:
     config = pretrain_config(tmp_path / "search")
     with pytest.raises(TrainError, match="--resume-from is about runs"):
-        run_lr_find(changed(config, "run", resume_from="auto"), quiet=True)
+        lr_find(changed(config, "run", resume_from="auto"), quiet=True)
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "mine").touch()
-    with pytest.raises(TrainError, match=r"search: the folder is not empty. Name a new one$"):
-        run_lr_find(config, quiet=True)
+    with pytest.raises(TrainError, match=r"search: the folder is not empty. Use a new one$"):
+        lr_find(config, quiet=True)
     (tmp_path / "search" / "mine").unlink()
     (tmp_path / "search").rmdir()
     enter = StopFlag.__enter__
@@ -80,5 +80,5 @@ def test_a_search_is_not_resumed_and_can_be_stopped(
 
     monkeypatch.setattr(StopFlag, "__enter__", stopped)
     with pytest.raises(RunStopped, match="SIGTERM: nothing was saved"):
-        run_lr_find(config, quiet=True)
+        lr_find(config, quiet=True)
     assert not (tmp_path / "search").exists()

@@ -12,29 +12,29 @@ from aam_models.storage.folders import new_folder, verify_folder, write_pointer
 from aam_train.errors import TrainError
 
 BEST, LAST = "best", "last"
-_UNJUDGED = "-unjudged"
-_IN_PARTS = "-parts"
-_STEP = re.compile(rf"step-(\d+)({_UNJUDGED})?({_IN_PARTS})?")
-_LEFTOVER = re.compile(rf"\.(step-\d+({_UNJUDGED})?({_IN_PARTS})?|best|last)\..*tmp")
-PARTS = "parts.json"  # the index of a checkpoint in parts
-STATE = "train_state.json"  # where the run stood
+_NOT_VALIDATED, _SHARDED = "-unjudged", "-parts"
+_STEP = re.compile(rf"step-(\d+)({_NOT_VALIDATED})?({_SHARDED})?")
+_LEFTOVER = re.compile(rf"\.(step-\d+({_NOT_VALIDATED})?({_SHARDED})?|best|last)\..*tmp")
+SHARD_INDEX = "parts.json"  # index of a sharded checkpoint
+STATE = "train_state.json"  # state of the trainer
 
 
-def checkpoint_name(step: int, *, judged: bool = True, parts: bool = False) -> str:
-    """``step-N``; ``step-N-unjudged`` at the end of an epoch whose validation is still to come; ``-parts`` after it
-    where every process has written its own part.
+def checkpoint_name(step: int, *, validated: bool = True, sharded: bool = False) -> str:
+    """Return the folder name of a checkpoint: ``step-N`` and its suffixes.
 
-    The two hold the same weights, but not the same metrics, and a published folder is never changed.
+    ``-unjudged`` marks the end of an epoch whose validation is still to come, ``-parts`` a sharded checkpoint. A
+    checkpoint before and after validation has the same weights but not the same metrics, and a published folder never
+    changes, so the two have different names.
     """
-    return f"step-{step}{'' if judged else _UNJUDGED}{_IN_PARTS if parts else ''}"
+    return f"step-{step}{'' if validated else _NOT_VALIDATED}{_SHARDED if sharded else ''}"
 
 
-def not_saved(path: Path, error: OSError) -> TrainError:
-    """What to say when the disk did not take a checkpoint."""
+def save_error(path: Path, error: OSError) -> TrainError:
+    """Return the error of a checkpoint that could not be written to disk."""
     free = shutil.disk_usage(path.parent).free
     return TrainError(
         f"{path}: the checkpoint could not be saved ({error.strerror}; {free / 1e6:,.1f} MB are free on this disk). "
-        "Older ones are as they were: make room, then continue with --resume-from auto"
+        "Older checkpoints are unchanged. Free some disk space, then resume with --resume-from auto"
     )
 
 
@@ -45,10 +45,10 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Publish the folder ``name``, filled by ``write``; one that is there already is left as it is.
+        """Publish the folder ``name``, filled by ``write``; an existing one is left unchanged.
 
         Raises:
-            TrainError: the disk does not take it; older checkpoints are as they were, nothing of it is left.
+            TrainError: it cannot be written to disk; older checkpoints are unchanged and no incomplete one remains.
         """
         path = self.folder / name
         if path.exists():
@@ -57,38 +57,38 @@ class Checkpoints:
             with new_folder(path) as temporary:
                 write(temporary)
         except OSError as error:
-            raise not_saved(path, error) from error
+            raise save_error(path, error) from error
         return path
 
     def has(self, name: str) -> bool:
-        """Whether a checkpoint has been published."""
+        """Return whether a checkpoint has been published."""
         return (self.folder / name).exists()
 
     def point(self, pointer: str, name: str) -> None:
-        """Let ``best`` or ``last`` point to a checkpoint, and remove what nothing points to any more."""
+        """Point ``best`` or ``last`` to a checkpoint, and remove checkpoints that neither points to any more."""
         write_pointer(self.folder / pointer, self.folder / name)
-        kept = {self.target(pointer) for pointer in (BEST, LAST)}
+        kept = {self.resolve(pointer) for pointer in (BEST, LAST)}
         for old in self.names():
             if old not in kept:
                 shutil.rmtree(self.folder / old)
 
-    def target(self, pointer: str) -> str | None:
-        """The checkpoint that ``best`` or ``last`` points to."""
+    def resolve(self, pointer: str) -> str | None:
+        """Return the name of the checkpoint that ``best`` or ``last`` points to; None if there is none."""
         link = self.folder / pointer
         return link.readlink().name if link.is_symlink() and _STEP.fullmatch(link.readlink().name) else None
 
     def names(self) -> list[str]:
-        """All published checkpoints, the furthest last."""
+        """Return the names of all published checkpoints, the most advanced last."""
         if not self.folder.is_dir():
             return []
         return sorted((path.name for path in self.folder.iterdir() if _STEP.fullmatch(path.name)), key=_position)
 
     def newest(self) -> Path | None:
-        """The furthest complete checkpoint, or None."""
+        """Return the most advanced checkpoint that is complete; None if there is none."""
         return next((self.folder / name for name in reversed(self.names()) if self.is_complete(name)), None)
 
     def is_complete(self, name: str) -> bool:
-        """Whether a checkpoint is there and undamaged."""
+        """Return whether a checkpoint exists and is undamaged."""
         try:
             verify_folder(self.folder / name)
         except (ModelError, OSError):
@@ -96,13 +96,13 @@ class Checkpoints:
         return True
 
     def later_than(self, name: str) -> list[str]:
-        """Checkpoints that are further than this one."""
+        """Return the names of checkpoints that are more advanced than this one."""
         return [other for other in self.names() if _position(other) > _position(name)]
 
     def rewind(self, name: str | None, best_step: int | None) -> None:
-        """Bring the folder to the state of a checkpoint, whatever happened later or was interrupted.
+        """Return the folder to the state of a checkpoint, whatever happened later or was interrupted.
 
-        Removes later checkpoints and unfinished saves, and lets ``last`` point to ``name`` and ``best`` to that of
+        Remove later checkpoints and unfinished saves, and point ``last`` to ``name`` and ``best`` to the checkpoint of
         ``best_step``. Without a name nothing is left.
         """
         if not self.folder.is_dir():
@@ -119,31 +119,38 @@ class Checkpoints:
 
 
 def _position(name: str) -> tuple[int, bool, bool]:
-    """Order of checkpoints: by step, not by time stamp; the judged one is further than the unjudged one, and the whole
-    one than that in parts."""
+    """Return the sort key of a checkpoint: by step, not by time stamp.
+
+    At the same step a validated checkpoint follows one that is not, and a whole checkpoint follows a sharded one.
+    """
     match = _STEP.fullmatch(name)
     assert match is not None
     return int(match[1]), match[2] is None, match[3] is None
 
 
 def model_folder(path: Path) -> Path:
-    """The model that a user means: a model folder itself, or the best checkpoint of a run folder."""
+    """Return the model folder that a path refers to: the folder itself, or the best checkpoint of a run folder.
+
+    Raises:
+        TrainError: the folder does not exist, or has no model to use.
+    """
     if not path.is_dir():
-        raise TrainError(f"{path}: no such folder. Give a run folder or a model folder")
+        raise TrainError(f"{path}: no such folder. Pass a run folder or a model folder")
     best = path / "checkpoints" / BEST
     if best.exists():
         return best
     if (path / "checkpoints").is_dir():
         raise TrainError(f"{path}: the run has no best checkpoint yet. Let it finish its first epoch")
-    if (path / PARTS).is_file():
+    if (path / SHARD_INDEX).is_file():
         raise TrainError(
-            f"{path}: a checkpoint in parts is for continuing its run. Name the run, or its best checkpoint"
+            f"{path}: a sharded checkpoint can only be used to resume its run. Pass the run folder or its best "
+            "checkpoint"
         )
     return path
 
 
 def run_folder_of(model: Path) -> Path | None:
-    """The run folder that a model folder is part of, if it is."""
+    """Return the run folder that a model folder is part of; None if it is not part of one."""
     checkpoints = model.resolve().parent
     run = checkpoints.parent
     return run if checkpoints.name == "checkpoints" and (run / "config.toml").is_file() else None

@@ -1,4 +1,4 @@
-"""A run's folder: refused when it holds something else, recognised when a run continues, made when inputs are good."""
+"""Folder of a run: checked before inputs are read, created after them, recognised when the run is resumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.options.parallel import ParallelOptions
@@ -21,7 +21,7 @@ from aam_train.runs.records import read_training
 from aam_train.versions import versions
 
 CONFIG = "config.toml"
-# What may differ when a run continues; everything else would make it another run.
+# Options that may differ when a run is resumed; any other difference would make it another run.
 FREE_TO_CHANGE = {
     "resume_from",
     "lr",
@@ -38,13 +38,13 @@ FREE_TO_CHANGE = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder that was found fit for the run.
+    """Folder of a run that passed all checks.
 
     Attributes:
         path: the folder.
-        config: the root with all settings.
-        resume: the checkpoint to continue from; None for a run from the start.
-        within: the folder of all folds that this one is a fold of.
+        config: the root configuration with all settings.
+        resume: the checkpoint to resume from; None to start from scratch.
+        within: for a fold, the folder of all folds.
     """
 
     path: Path
@@ -62,86 +62,86 @@ class RunFolder:
 
     @contextlib.contextmanager
     def open(self, inputs: list[dict[str, Any]], reporter: Reporter) -> Iterator[None]:
-        """Make the folder and hold its lock for the time of the run, with the settings in ``config.toml``.
+        """Create the folder, write ``config.toml`` and hold the folder's lock while the run lasts.
 
         Args:
             inputs: the files that the run has read, as `TrainingRecord.inputs`.
-            reporter: told when the run goes on.
+            reporter: notified when a run is resumed.
 
         Raises:
-            TrainError: an input changed since the run began, or another program is in the folder; nothing was written.
+            TrainError: an input changed since the run started, or another program uses the folder; nothing was written.
         """
         if self.resume is not None:
             _check_same_inputs(self.resume, inputs)
-        with contextlib.nullcontext() if self.within is None else self.within._held(reporter), self._held(reporter):
-            self._tell_start(reporter)
+        with contextlib.nullcontext() if self.within is None else self.within._locked(reporter), self._locked(reporter):
+            self._log_start(reporter)
             yield
 
     @contextlib.contextmanager
-    def _held(self, reporter: Reporter) -> Iterator[None]:
-        """The folder is there, locked, and holds the settings."""
+    def _locked(self, reporter: Reporter) -> Iterator[None]:
+        """Create and lock the folder, and write the settings."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path) as left_behind:
-            self._refuse_overtaken()
-            if left_behind is not None:
-                reporter.note(f"the run in {self.path} was ended from outside: {left_behind.words()}")
+        with locked(self.path) as previous:
+            self._check_not_overtaken()
+            if previous is not None:
+                reporter.note(f"a previous run in {self.path} was killed ({previous.describe()})")
             self.report.mkdir(exist_ok=True)
-            with replacing(self.path / CONFIG) as temporary:
+            with atomic_write(self.path / CONFIG) as temporary:
                 temporary.write_text(config_to_toml(self.config), encoding="utf-8")
             yield
 
-    def _refuse_overtaken(self) -> None:
-        """Somebody else may have begun (and even ended) a run here since `check_run` looked."""
-        found = Checkpoints(self.path / "checkpoints").newest()
-        if self.resume is None and found is not None:
-            raise TrainError(f"--output-dir {self.path}: another run has been here meanwhile. Name another folder")
+    def _check_not_overtaken(self) -> None:
+        """Raise TrainError if another run started, and perhaps finished, here since `check_run`."""
+        newest = Checkpoints(self.path / "checkpoints").newest()
+        if self.resume is None and newest is not None:
+            raise TrainError(f"--output-dir {self.path}: another run has used this folder meanwhile. Use another one")
 
-    def _tell_start(self, reporter: Reporter) -> None:
+    def _log_start(self, reporter: Reporter) -> None:
         step = 0 if self.resume is None else int(self.resume.name.split("-")[1])
-        *before, now = record_start(self.path, step, versions())
-        if not before:
+        *earlier, now = record_start(self.path, step, versions())
+        if not earlier:
             return
         reporter.note(f"start {now['start']} of this run, from step {step:,}")
         changed = [
-            f"{name} {before[-1]['versions'].get(name)} -> {version}"
+            f"{name} {earlier[-1]['versions'].get(name)} -> {version}"
             for name, version in now["versions"].items()
-            if before[-1]["versions"].get(name) != version
+            if earlier[-1]["versions"].get(name) != version
         ]
         if changed:
-            reporter.note(f"warning: other versions than at the last start: {', '.join(changed)}")
+            reporter.note(f"warning: versions have changed since the last start: {', '.join(changed)}")
 
 
 def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | None = None) -> RunFolder:
-    """Look at a run's folder before anything is read; writes nothing.
+    """Check a run's folder before inputs are read; write nothing.
 
     Args:
-        config: the root with all settings.
+        config: the root configuration with all settings.
         run: its run options.
-        fold: from 1, for the folder of one fold in that of all; 0 for ``--output-dir`` itself.
+        fold: number of a fold, from 1, whose folder is within that of all folds; 0 for ``--output-dir`` itself.
         within: the folder of all folds.
 
     Raises:
-        TrainError: the folder holds something else, or another run.
+        TrainError: the folder contains something else, or another run.
     """
     path = run.output_dir / f"fold-{fold}" if fold else run.output_dir
     resume = find_checkpoint(path, run.resume_from)
     if resume is not None or (run.resume_from == "auto" and (path / CONFIG).is_file()):
         _check_same_run(path, config)
     else:
-        refuse_used(path, "" if run.resume_from else ", or give --resume-from auto to continue the run in it")
+        check_unused(path, "" if run.resume_from else ", or pass --resume-from auto to resume the run in it")
     return RunFolder(path, config, resume, within)
 
 
-def refuse_used(path: Path, or_else: str = "") -> None:
-    """What is new needs a folder that is not there or is empty; ``or_else`` names another way out."""
+def check_unused(path: Path, or_else: str = "") -> None:
+    """Raise TrainError unless the folder is absent or empty; ``or_else`` names another remedy."""
     if path.exists() and not path.is_dir():
-        raise TrainError(f"--output-dir {path}: this is a file. Name a folder that does not exist yet")
+        raise TrainError(f"--output-dir {path}: this is a file. Use a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
-        raise TrainError(f"--output-dir {path}: the folder is not empty. Name a new one{or_else}")
+        raise TrainError(f"--output-dir {path}: the folder is not empty. Use a new one{or_else}")
 
 
 def find_checkpoint(path: Path, resume_from: str | None) -> Path | None:
-    """The checkpoint that ``--resume-from`` means; ``auto`` may find none."""
+    """Return the checkpoint that ``--resume-from`` refers to; None without the option, or if ``auto`` finds none."""
     if resume_from is None:
         return None
     checkpoints = Checkpoints(path / "checkpoints")
@@ -159,26 +159,30 @@ def find_checkpoint(path: Path, resume_from: str | None) -> Path | None:
 def _check_same_run(path: Path, config: Any) -> None:
     stored = path / CONFIG
     if not stored.is_file():
-        raise TrainError(f"{path}: has checkpoints but no {CONFIG}, so it cannot be continued")
+        raise TrainError(f"{path}: has checkpoints but no {CONFIG}, so the run cannot be resumed")
     try:
-        before = _flat(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
+        stored_values = _flat(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
     except ConfigError as error:
-        raise TrainError(f"{stored}: not the settings of such a run, so it cannot be continued: {error}") from error
-    now = _flat(config)
+        raise TrainError(
+            f"{stored}: not the settings of a run of this command, so it cannot be resumed: {error}"
+        ) from error
+    values = _flat(config)
     changed = [
-        f"--{name.replace('_', '-')} was {before.get(name, 'not given')}, is {now.get(name, 'not given')}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name) and name not in FREE_TO_CHANGE
+        f"--{name.replace('_', '-')} was {stored_values.get(name, 'not given')}, is {values.get(name, 'not given')}"
+        for name in sorted(stored_values.keys() | values.keys())
+        if stored_values.get(name) != values.get(name) and name not in FREE_TO_CHANGE
     ]
     if changed:
-        raise TrainError(f"{path}: --resume-from would continue another run: {'; '.join(changed)}")
+        raise TrainError(f"{path}: the run cannot be resumed with other settings: {'; '.join(changed)}")
 
 
 def _check_same_inputs(checkpoint: Path, inputs: list[dict[str, Any]]) -> None:
-    before = read_training(checkpoint).inputs
-    changed = [now["path"] for then, now in zip(before, inputs, strict=True) if then != now]
+    recorded = read_training(checkpoint).inputs
+    changed = [now["path"] for then, now in zip(recorded, inputs, strict=True) if then != now]
     if changed:
-        raise TrainError(f"{', '.join(changed)}: the file changed since the run began, so it cannot be continued")
+        raise TrainError(
+            f"{', '.join(changed)}: the file has changed since the run started, so the run cannot be resumed"
+        )
 
 
 def _flat(config: Any) -> dict[str, Any]:

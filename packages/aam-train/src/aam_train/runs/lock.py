@@ -1,7 +1,7 @@
-"""One program at a time in a run's folder: a lock that names its holder, and the list of all starts.
+"""Lock of a run's folder, which names its holder, and the list of all starts.
 
-The lock is that of the operating system (flock), which a killed process loses. Some network file systems have none, or
-none between hosts; so the file also says who holds it, and what it says is believed where the system cannot know.
+The lock is one of the operating system (flock), which a killed process loses. Some network file systems have no locks,
+or none between hosts; so the file also names the holder, and its content decides where the system cannot know.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """Process that holds a lock.
 
     Attributes:
-        birth: when the process began, in ticks since the host did; None where that is not known. A process with this
-            number that began at another time is another process.
-        job: of the scheduler, which keeps its number when it is requeued.
+        birth: start time of the process, in ticks since the host started; None if unknown. A process with the same
+            pid that started at another time is another process.
+        job: job id of the scheduler, which stays the same when the job is requeued.
         since: local time of the start.
     """
 
@@ -45,41 +45,41 @@ class Holder:
 
     @classmethod
     def me(cls) -> Holder:
-        """This process."""
+        """Return the holder that describes this process."""
         job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
         return cls(socket.gethostname(), os.getpid(), _birth(os.getpid()), job, time.strftime("%Y-%m-%d %H:%M:%S"))
 
-    def words(self) -> str:
-        """For messages."""
+    def describe(self) -> str:
+        """Return a description for messages."""
         job = f", job {self.job}" if self.job else ""
-        return f"process {self.pid} on {self.host}{job}, since {self.since}"
+        return f"process {self.pid} on {self.host}{job}, started {self.since}"
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[Holder | None]:
-    """Hold the lock of a run's folder; gives who left one behind, if anybody did.
+    """Hold the lock of a run's folder; yield the holder that left a lock behind, if any.
 
     Raises:
-        TrainError: somebody else holds it.
+        TrainError: another process holds the lock.
     """
     path, me = folder / LOCK, Holder.me()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         certain = _lock(descriptor, path)
-        before = _read(path)
-        if before is not None and not _is_gone(before, me, certain=certain):
-            raise _held(folder, before, path)
+        previous = _read(path)
+        if previous is not None and not _is_gone(previous, me, certain=certain):
+            raise _lock_error(folder, previous, path)
         _write(descriptor, json.dumps(asdict(me)))
         try:
-            yield before
+            yield previous
         finally:
             _write(descriptor, "")
     finally:
-        os.close(descriptor)  # gives the lock of the system back
+        os.close(descriptor)  # releases the lock of the system
 
 
 def record_start(folder: Path, from_step: int, versions: dict[str, str]) -> list[dict[str, Any]]:
-    """Append this start to ``starts.jsonl``; gives all starts, this one last."""
+    """Append this start to ``starts.jsonl``; return all starts, this one last."""
     path = folder / STARTS
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     start = {"start": len(lines) + 1, **asdict(Holder.me()), "from_step": from_step, "versions": versions}
@@ -89,11 +89,11 @@ def record_start(folder: Path, from_step: int, versions: dict[str, str]) -> list
 
 
 def _lock(descriptor: int, path: Path) -> bool:
-    """Take the system's lock; False where it has none. Raises TrainError when somebody else has it."""
+    """Take the lock of the system; return False if it has no locks. Raise TrainError if another process has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise _held(path.parent, _read(path), path) from error
+        raise _lock_error(path.parent, _read(path), path) from error
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return False
@@ -101,15 +101,15 @@ def _lock(descriptor: int, path: Path) -> bool:
     return True
 
 
-def _is_gone(before: Holder, me: Holder, *, certain: bool) -> bool:
-    """Whether a holder that did not give its lock back has ended."""
-    if before.host != me.host:
-        return before.job is not None and before.job == me.job  # the same job, requeued on another host
-    return certain or before.birth is None or _birth(before.pid) != before.birth
+def _is_gone(previous: Holder, me: Holder, *, certain: bool) -> bool:
+    """Return whether a holder that did not release its lock has exited."""
+    if previous.host != me.host:
+        return previous.job is not None and previous.job == me.job  # the same job, requeued on another host
+    return certain or previous.birth is None or _birth(previous.pid) != previous.birth
 
 
 def _birth(pid: int) -> int | None:
-    """When a process began; None when there is no such process, or no way to know."""
+    """Return the start time of a process in ticks; None if there is no such process, or no way to know."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -118,7 +118,7 @@ def _birth(pid: int) -> int | None:
 
 
 def _read(path: Path) -> Holder | None:
-    """Who the file says holds it; None when nobody does, or when it was cut while being written."""
+    """Return the holder that the file names; None if there is none, or the file is incomplete."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError):
@@ -131,9 +131,9 @@ def _write(descriptor: int, text: str) -> None:
     os.fsync(descriptor)
 
 
-def _held(folder: Path, holder: Holder | None, path: Path) -> TrainError:
-    who = holder.words() if holder is not None else "another process"
+def _lock_error(folder: Path, holder: Holder | None, path: Path) -> TrainError:
+    who = holder.describe() if holder is not None else "another process"
     return TrainError(
-        f"{folder}: {who} is writing to this run. Wait for it, or name another --output-dir "
-        f"(if that process is gone, remove {path})"
+        f"{folder}: {who} is writing to this run. Wait for it, or use another --output-dir "
+        f"(if that process no longer exists, remove {path})"
     )

@@ -1,4 +1,4 @@
-"""The files of a model folder beside weights and configuration, and of a run folder beside checkpoints."""
+"""Files of a model folder other than weights and configuration."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from aam_models.storage.model_folder import CONFIG, save_model, write_tensors
 from aam_train.files import as_record, read_json_object, write_json
 from aam_train.runs.checkpoints import STATE
 from aam_train.runs.records import PREPROCESSOR, TRAINING, TrainingRecord
-from aam_train.runs.state import Progress
+from aam_train.runs.state import TrainerState
 
 STATE_TENSORS, CARD = "train_state.safetensors", "README.md"
 
 
-def input_records(study: Study, *further: Path | None) -> list[dict[str, Any]]:
-    """What ``training.json`` says of the input files, ``further`` ones such as an encoder's weights among them."""
-    inputs = [*study.inputs, *(identify(path) for path in further if path is not None)]
+def input_records(study: Study, *other_files: Path | None) -> list[dict[str, Any]]:
+    """Return the ``inputs`` of ``training.json``: the study's files and others, such as an encoder's weights."""
+    inputs = [*study.inputs, *(identify(path) for path in other_files if path is not None)]
     return [asdict(provenance) for provenance in inputs]
 
 
@@ -36,43 +36,43 @@ def write_checkpoint(
     preprocessor: Preprocessor,
     record: TrainingRecord,
     optimizer: dict[str, Tensor],
-    progress: Progress,
+    state: TrainerState,
 ) -> None:
-    """Everything of a model folder but the manifest, into an open folder; ``weights`` and ``optimizer`` are whole."""
+    """Write all files of a model folder but the manifest; ``weights`` and ``optimizer`` are whole tensors."""
     save_model(folder, model, weights)
     write_json(folder / PREPROCESSOR, preprocessor.to_dict())
     write_json(folder / TRAINING, asdict(record))
-    write_json(folder / STATE, asdict(progress))
+    write_json(folder / STATE, asdict(state))
     write_tensors(folder / STATE_TENSORS, optimizer)
     (folder / CARD).write_text(model_card(record, preprocessor), encoding="utf-8")
 
 
-def write_parts_rest(
-    folder: Path, model: Encoder | Predictor, preprocessor: Preprocessor, record: TrainingRecord, progress: Progress
+def write_sharded_metadata(
+    folder: Path, model: Encoder | Predictor, preprocessor: Preprocessor, record: TrainingRecord, state: TrainerState
 ) -> None:
-    """The same without tensors, which processes have written in parts, and without a card: this is no model."""
+    """Write the files of a sharded checkpoint other than its shards; it has no model card, since it is no model."""
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
     write_json(folder / PREPROCESSOR, preprocessor.to_dict())
     write_json(folder / TRAINING, asdict(record))
-    write_json(folder / STATE, asdict(progress))
+    write_json(folder / STATE, asdict(state))
 
 
-def read_progress(folder: Path) -> Progress:
-    """Where the run stood."""
+def read_trainer_state(folder: Path) -> TrainerState:
+    """Read ``train_state.json`` of a checkpoint, also of versions that saved fewer fields."""
     file = folder / STATE
-    earlier = {"processes": 1, "saved_by": Progress().saved_by, "batching": None}  # what all runs of before had
-    return as_record(earlier | read_json_object(file), Progress, file)
+    added_later = {"processes": 1, "saved_by": TrainerState().saved_by, "batching": None}
+    return as_record(added_later | read_json_object(file), TrainerState, file)
 
 
 def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:
-    """``README.md`` of a model folder."""
+    """Return the text of ``README.md`` of a model folder."""
     counts = ", ".join(f"{number} {part}" for part, number in record.samples.items())
     depth = f"{preprocessor.rarefy_depth} reads per sample" if preprocessor.rarefy_depth else "no rarefaction"
     lines = [
         f"# AAM model: {'predicts ' + ', '.join(record.targets) if record.targets else 'encoder of samples'}",
         "",
         f"Made by `aam {record.command}`, step {record.step}. Samples: {counts}.",
-        f"Input: up to {preprocessor.max_bp} bases of a sequence, {depth}, up to {preprocessor.token_limit} ASVs.",
+        f"Input: up to {preprocessor.max_bp} bases of a sequence, {depth}, up to {preprocessor.max_asvs} ASVs.",
     ]
     if preprocessor.labels:
         lines.append(f"Classes: {', '.join(preprocessor.labels.names)}.")

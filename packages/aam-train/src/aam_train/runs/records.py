@@ -1,4 +1,4 @@
-"""The JSON files of a model folder that say how it was made and how it treats data. Needs no torch."""
+"""JSON files of a model folder: how the model was trained, and how it preprocesses data. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ PREPROCESSOR, TRAINING = "preprocessor.json", "training.json"
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Where a model comes from: ``training.json``.
+    """Provenance of a model: ``training.json``.
 
     Attributes:
         command: "pretrain" or "train".
         inputs: path as given, SHA-256, QIIME 2 uuid and type of every input file.
-        targets: what it predicts; empty after pretraining.
+        targets: the columns that it predicts; empty after pretraining.
         samples: number of samples by part.
-        step: of the weights.
+        step: training step of the weights.
         validation: metrics at the end of the last epoch.
-        versions: of what made it.
-        best_metric, best_value: what chooses the best checkpoint, and its best value so far; None before there is one.
-        unifrac_metric, unifrac_alpha: of the distances that were learned, if any were.
-        constant: what predicting without looking gives: the training mean of each target, or each class's share; after
-            pretraining those of distances (``unifrac``) and of Faith's PD (``faith_pd``).
-        losses: the loss of each target, in words; empty in models of older versions.
-        class_weights: weights of the classes in the loss; empty for 1 each.
-        prediction_passes: draws of a sample whose outputs are averaged, see --val-prediction-passes.
-        format_version: of this record.
+        versions: versions of the software that made it.
+        best_metric, best_value: the metric that selects the best checkpoint, and its best value so far; None before the
+            first.
+        unifrac_metric, unifrac_alpha: metric of the distances that were learned, if any were.
+        constant: the predictions of a constant baseline: the training mean of each target, or the share of each class;
+            after pretraining the means of distances (``unifrac``) and of Faith's PD (``faith_pd``).
+        losses: description of the loss of each target; empty in models of older versions.
+        class_weights: weights of the classes in the loss; empty if all are 1.
+        prediction_passes: number of draws of a sample whose outputs are averaged, see --val-prediction-passes.
+        format_version: version of this record's format.
     """
 
     command: str
@@ -55,22 +56,22 @@ class TrainingRecord:
 
 
 def read_preprocessor(folder: Path) -> Preprocessor:
-    """The preprocessor of a model folder."""
+    """Read the preprocessor of a model folder."""
     return Preprocessor.from_dict(read_json_object(folder / PREPROCESSOR))
 
 
 def read_training(folder: Path) -> TrainingRecord:
-    """The training record of a model folder, of this format or an older one."""
+    """Read the training record of a model folder, of this format or an older one."""
     file = folder / TRAINING
-    return as_record(_of_this_format(read_json_object(file), file), TrainingRecord, file)
+    return as_record(_upgrade(read_json_object(file), file), TrainingRecord, file)
 
 
-def _of_this_format(content: dict[str, Any], file: Path) -> dict[str, Any]:
+def _upgrade(content: dict[str, Any], file: Path) -> dict[str, Any]:
     newest = TrainingRecord("", [], [], {}).format_version
     version = content.get("format_version", 1)
     if type(version) is not int or not 1 <= version <= newest:
         raise ModelError(
-            f"{file}: format version {version!r}, this program reads versions up to {newest}. "
+            f"{file}: format version {version!r}; this program reads versions up to {newest}. "
             "Update AAM: pip install -U aam-cli"
         )
     if version == 1:  # before metrics of pretraining and other distances could be chosen

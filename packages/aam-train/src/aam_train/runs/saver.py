@@ -1,4 +1,4 @@
-"""Publishing the state of a run as checkpoints, whole or in parts, and putting it back."""
+"""Checkpoint writer and reader of a run; checkpoints are whole or sharded."""
 
 from __future__ import annotations
 
@@ -19,55 +19,61 @@ from aam_train.engine.optimizer import load_optimizer_tensors, optimizer_tensors
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.parallel.strategy import Strategy, whole_tensors
-from aam_train.runs.checkpoints import BEST, LAST, PARTS, Checkpoints, checkpoint_name, not_saved
-from aam_train.runs.model_files import STATE_TENSORS, read_progress, write_checkpoint, write_parts_rest
+from aam_train.runs.checkpoints import BEST, LAST, SHARD_INDEX, Checkpoints, checkpoint_name, save_error
+from aam_train.runs.model_files import (
+    STATE_TENSORS,
+    read_trainer_state,
+    write_checkpoint,
+    write_sharded_metadata,
+)
 from aam_train.runs.records import TrainingRecord
-from aam_train.runs.sharded_checkpoint import MODEL, OPTIMIZER, PartTensors, write_index, write_part
-from aam_train.runs.state import Progress
+from aam_train.runs.sharded_checkpoint import MODEL, OPTIMIZER, ShardedTensors, write_index, write_shard
+from aam_train.runs.state import TrainerState
 
 
 @dataclass(frozen=True, eq=False)
 class Saver:
-    """What checkpoints of a run are made of. Its methods are entered by all processes.
+    """Writer of a run's checkpoints. All processes call its methods.
 
     Attributes:
-        preprocessor_now: what was fitted, intervals for the weights of now among it; entered by all processes.
-        record: what every checkpoint says of itself; step and metrics are filled in.
-        best_metric: what chooses the best one.
+        current_preprocessor: returns the fitted preprocessor, with intervals calibrated for the current weights; all
+            processes call it.
+        record: the ``training.json`` of every checkpoint; step and metrics are filled in.
+        best_metric: the metric that selects the best checkpoint.
     """
 
     checkpoints: Checkpoints
     strategy: Strategy
     model: Encoder | Predictor
     update: Update
-    preprocessor_now: Callable[[], Preprocessor]
+    current_preprocessor: Callable[[], Preprocessor]
     record: TrainingRecord
     best_metric: str
     steps_per_epoch: int
 
-    def save_best(self, progress: Progress) -> None:
-        """A whole checkpoint of now, which is a model folder; ``best`` points to it."""
-        self._save_whole(progress, BEST)
+    def save_best(self, state: TrainerState) -> None:
+        """Save a whole checkpoint of the current state, which is a model folder, and point ``best`` to it."""
+        self._save_whole(state, BEST)
 
-    def save_last(self, progress: Progress) -> None:
-        """A checkpoint to continue from; ``last`` points to it. In parts where the strategy says so."""
-        name = self._name(progress)
+    def save_last(self, state: TrainerState) -> None:
+        """Save a checkpoint to resume from, sharded if the strategy asks for it, and point ``last`` to it."""
+        name = self._name(state)
         if not self.strategy.sharded_checkpoint or self.strategy.ranks.first(lambda: self.checkpoints.has(name)):
-            self._save_whole(progress, LAST)
+            self._save_whole(state, LAST)
         else:
-            self._save_parts(progress)
+            self._save_sharded(state)
 
-    def _name(self, progress: Progress, *, parts: bool = False) -> str:
-        return checkpoint_name(progress.step, judged=progress.is_judged(self.steps_per_epoch), parts=parts)
+    def _name(self, state: TrainerState, *, sharded: bool = False) -> str:
+        return checkpoint_name(state.step, validated=state.is_validated(self.steps_per_epoch), sharded=sharded)
 
-    def _save_whole(self, progress: Progress, pointer: str) -> None:
-        name, record = self._name(progress), self._record(progress)
-        preprocessor = self.preprocessor_now()
+    def _save_whole(self, state: TrainerState, pointer: str) -> None:
+        name, record = self._name(state), self._record(state)
+        preprocessor = self.current_preprocessor()
         weights = whole_tensors(self.strategy, self.model.state_dict())
-        state = whole_tensors(self.strategy, optimizer_tensors(self.model, self.update.optimizer))
+        optimizer = whole_tensors(self.strategy, optimizer_tensors(self.model, self.update.optimizer))
 
         def write(folder: Path) -> None:
-            write_checkpoint(folder, self.model, weights, preprocessor, record, state, progress)
+            write_checkpoint(folder, self.model, weights, preprocessor, record, optimizer, state)
 
         def publish() -> None:
             self.checkpoints.save(name, write)
@@ -75,22 +81,22 @@ class Saver:
 
         self.strategy.ranks.first(publish)
 
-    def _save_parts(self, progress: Progress) -> None:
-        ranks, name = self.strategy.ranks, self._name(progress, parts=True)
-        path, record = self.checkpoints.folder / name, self._record(progress)
+    def _save_sharded(self, state: TrainerState) -> None:
+        ranks, name = self.strategy.ranks, self._name(state, sharded=True)
+        path, record = self.checkpoints.folder / name, self._record(state)
         if ranks.first(lambda: self.checkpoints.has(name)):
             ranks.first(lambda: self.checkpoints.point(LAST, name))
             return
-        preprocessor = self.preprocessor_now()
-        state = optimizer_tensors(self.model, self.update.optimizer)
+        preprocessor = self.current_preprocessor()
+        optimizer = optimizer_tensors(self.model, self.update.optimizer)
         tensors = {f"{MODEL}{key}": tensor for key, tensor in self.model.state_dict().items()}
-        tensors |= {f"{OPTIMIZER}{key}": tensor for key, tensor in state.items()}
+        tensors |= {f"{OPTIMIZER}{key}": tensor for key, tensor in optimizer.items()}
         try:
-            with contextlib.ExitStack() as opened:  # of the first process: where all write, renamed at the end
+            with contextlib.ExitStack() as opened:  # the first process makes and renames the folder that all write to
                 folder = Path(ranks.first(lambda: str(opened.enter_context(new_folder(path)))))
                 problem: OSError | None = None
                 try:
-                    write_part(folder, tensors, ranks.rank, ranks.size)
+                    write_shard(folder, tensors, ranks.rank, ranks.size)
                 except OSError as error:
                     problem = error
                 failed = ranks.numbers([problem is not None])[:, 0]
@@ -98,42 +104,42 @@ class Saver:
                     raise problem
                 if failed.any():
                     raise TrainError(
-                        f"{path}: process {int(failed.argmax())} could not write its part of the checkpoint"
+                        f"{path}: process {int(failed.argmax())} could not write its shard of the checkpoint"
                     )
 
                 def finish() -> None:
                     write_index(folder, tensors, ranks.size)
-                    write_parts_rest(folder, self.model, preprocessor, record, progress)
+                    write_sharded_metadata(folder, self.model, preprocessor, record, state)
                     opened.close()
                     self.checkpoints.point(LAST, name)
 
                 ranks.first(finish)
         except OSError as error:
-            raise not_saved(path, error) from error
+            raise save_error(path, error) from error
 
-    def _record(self, progress: Progress) -> TrainingRecord:
-        progress.scaler = self.update.state()
+    def _record(self, state: TrainerState) -> TrainingRecord:
+        state.scaler = self.update.state()
         return replace(
             self.record,
-            step=progress.step,
-            validation=progress.validation,
+            step=state.step,
+            validation=state.validation,
             best_metric=self.best_metric,
-            best_value=progress.best_value,
+            best_value=state.best_value,
         )
 
 
 def restore(
     checkpoint: Path, model: Encoder | Predictor, optimizer: torch.optim.Optimizer, strategy: Strategy
-) -> Progress:
-    """Weights, optimizer and progress of a checkpoint that has been verified, whatever saved it."""
+) -> TrainerState:
+    """Load weights and optimizer from a verified checkpoint, whole or sharded, and return the trainer's state."""
     weights: Mapping[str, Tensor]
-    state: Mapping[str, Tensor]
-    if (checkpoint / PARTS).is_file():
-        weights, state = PartTensors(checkpoint, MODEL), PartTensors(checkpoint, OPTIMIZER)
-        file = checkpoint / PARTS
+    optimizer_state: Mapping[str, Tensor]
+    if (checkpoint / SHARD_INDEX).is_file():
+        weights, optimizer_state = ShardedTensors(checkpoint, MODEL), ShardedTensors(checkpoint, OPTIMIZER)
+        file = checkpoint / SHARD_INDEX
     else:
-        weights, state = read_weights(checkpoint), read_tensors(checkpoint / STATE_TENSORS)
+        weights, optimizer_state = read_weights(checkpoint), read_tensors(checkpoint / STATE_TENSORS)
         file = checkpoint / WEIGHTS
     load_weights(model, weights, str(file), strategy.fill)
-    load_optimizer_tensors(model, optimizer, state, strategy.like)
-    return read_progress(checkpoint)
+    load_optimizer_tensors(model, optimizer, optimizer_state, strategy.like)
+    return read_trainer_state(checkpoint)

@@ -1,7 +1,7 @@
-"""Checkpoints in parts: one safetensors file a process and an index; for continuing a run, on any number of processes.
+"""Sharded checkpoints: one safetensors file per process and an index; to resume a run, on any number of processes.
 
-``parts.json`` says of each tensor its global shape and type, and which file holds which of its rows. A weight stands
-under ``model.NAME``, the optimizer's state under ``optimizer.KIND.NAME``.
+``parts.json`` contains the global shape and type of each tensor, and which file has which of its rows. Weights have the
+prefix ``model.``, the optimizer's state has names such as ``optimizer.KIND.NAME``.
 """
 
 from __future__ import annotations
@@ -20,64 +20,64 @@ from aam_models.errors import ModelError
 from aam_models.storage.model_folder import write_tensors
 from aam_train.files import read_json_object, write_json
 from aam_train.parallel import torch_compat as compat
-from aam_train.runs.checkpoints import PARTS
+from aam_train.runs.checkpoints import SHARD_INDEX
 
 MODEL, OPTIMIZER = "model.", "optimizer."
-_PART = re.compile(r"part-\d+-of-\d+\.safetensors")
-_KEPT = (torch.float64, torch.float32, torch.bfloat16, torch.int64)  # the last: codes of categories
-_TYPES = {str(kind).removeprefix("torch."): kind for kind in _KEPT}
+_FILE = re.compile(r"part-\d+-of-\d+\.safetensors")
+_STORED = (torch.float64, torch.float32, torch.bfloat16, torch.int64)  # the last: codes of categories
+_TYPES = {str(kind).removeprefix("torch."): kind for kind in _STORED}
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Rows ``offset : offset + rows`` of a tensor, in ``file``; all of a tensor without rows."""
+class Shard:
+    """Rows ``offset : offset + rows`` of a tensor, in ``file``; a scalar counts as one row."""
 
     file: str
     offset: int
     rows: int
 
 
-def part_file(rank: int, size: int) -> str:
-    """Name of a process's file."""
+def shard_file(rank: int, size: int) -> str:
+    """Return the name of a process's file."""
     return f"part-{rank:05d}-of-{size:05d}.safetensors"
 
 
-def write_part(folder: Path, tensors: Mapping[str, Tensor], rank: int, size: int) -> None:
-    """This process's parts; what is not divided is the first process's."""
-    mine = {
+def write_shard(folder: Path, tensors: Mapping[str, Tensor], rank: int, size: int) -> None:
+    """Write this process's rows of all tensors; the first process also writes tensors that are not sharded."""
+    local = {
         name: compat.local(tensor)
         for name, tensor in tensors.items()
         if (compat.is_divided(tensor) and compat.local(tensor).numel()) or (rank == 0 and not compat.is_divided(tensor))
     }
-    write_tensors(folder / part_file(rank, size), mine)
+    write_tensors(folder / shard_file(rank, size), local)
 
 
 def write_index(folder: Path, tensors: Mapping[str, Tensor], size: int) -> None:
-    """``parts.json``: where all processes have put their parts."""
-    write_json(folder / PARTS, {name: _entry(tensor, size) for name, tensor in tensors.items()})
+    """Write ``parts.json``: the file and rows of every shard of every tensor."""
+    write_json(folder / SHARD_INDEX, {name: _entry(tensor, size) for name, tensor in tensors.items()})
 
 
 def _entry(tensor: Tensor, size: int) -> dict[str, Any]:
     length = tensor.shape[0] if tensor.dim() else 1
     if compat.is_divided(tensor):
-        cuts = [(rank, *compat.bounds(length, rank, size)) for rank in range(size)]
-        pieces = [Piece(part_file(rank, size), first, last - first) for rank, first, last in cuts if last > first]
+        bounds = [(rank, *compat.bounds(length, rank, size)) for rank in range(size)]
+        shards = [Shard(shard_file(rank, size), first, last - first) for rank, first, last in bounds if last > first]
     else:
-        pieces = [Piece(part_file(0, size), 0, length)]
+        shards = [Shard(shard_file(0, size), 0, length)]
     kind = str(tensor.dtype).removeprefix("torch.")
-    return {"shape": list(tensor.shape), "type": kind, "pieces": [asdict(piece) for piece in pieces]}
+    return {"shape": list(tensor.shape), "type": kind, "pieces": [asdict(shard) for shard in shards]}
 
 
-class PartTensors(Mapping[str, Tensor]):
-    """The tensors of a checkpoint in parts whose names begin with ``prefix``, put together when they are asked for.
+class ShardedTensors(Mapping[str, Tensor]):
+    """The tensors of a sharded checkpoint whose names start with ``prefix``, each assembled when it is accessed.
 
     Raises:
-        ModelError: the index or a file is not what it should be.
+        ModelError: the index or a file is damaged.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder, self._prefix = folder, prefix
-        content = read_json_object(folder / PARTS)
+        content = read_json_object(folder / SHARD_INDEX)
         self._entries = {name.removeprefix(prefix): e for name, e in content.items() if name.startswith(prefix)}
 
     def __iter__(self) -> Iterator[str]:
@@ -91,15 +91,17 @@ class PartTensors(Mapping[str, Tensor]):
         try:
             whole = torch.empty(entry["shape"], dtype=_TYPES[entry["type"]])
             rows, filled = whole.view(1) if whole.dim() == 0 else whole, 0
-            for piece in (Piece(**each) for each in entry["pieces"]):
-                if not _PART.fullmatch(piece.file) or piece.offset != filled:
-                    raise ValueError(f"{name}: {piece}")
-                with safe_open(self._folder / piece.file, "pt") as file:
-                    found = file.get_tensor(self._prefix + name)
-                rows[piece.offset : piece.offset + piece.rows].copy_(found if found.dim() else found.view(1))
-                filled += piece.rows
+            for shard in (Shard(**each) for each in entry["pieces"]):
+                if not _FILE.fullmatch(shard.file) or shard.offset != filled:
+                    raise ValueError(f"{name}: {shard}")
+                with safe_open(self._folder / shard.file, "pt") as file:
+                    stored = file.get_tensor(self._prefix + name)
+                rows[shard.offset : shard.offset + shard.rows].copy_(stored if stored.dim() else stored.view(1))
+                filled += shard.rows
             if filled != len(rows):
                 raise ValueError(f"{name}: {filled} of {len(rows)} rows")
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            raise ModelError(f"{self._folder / PARTS}: not the index of a checkpoint in parts ({error})") from error
+            raise ModelError(
+                f"{self._folder / SHARD_INDEX}: not the index of a sharded checkpoint ({error})"
+            ) from error
         return whole

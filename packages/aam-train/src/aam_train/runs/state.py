@@ -1,4 +1,4 @@
-"""Where a run stands: everything but weights and optimizer that a checkpoint needs for going on."""
+"""State of the trainer: everything but weights and optimizer that is needed to resume a run."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from aam_train.memory.batch_plan import Batching
 
 
 @dataclass
-class Progress:
-    """Where a run stands; saved with every checkpoint.
+class TrainerState:
+    """State of the trainer; saved with every checkpoint.
+
+    Names of attributes are keys of ``train_state.json``.
 
     Attributes:
-        step: steps done, updates that fp16 left out among them.
-        judged: epochs whose validation is done; a run that was stopped before it begins with it.
-        sums: of the running epoch: losses, and what throughput is computed from.
-        best_value, best_step: of the best metric so far.
-        stale_epochs: since then.
-        validation: metrics at the last judged epoch's end; empty before that, and without validation samples.
-        plateau: what a plateau schedule has seen.
+        step: finished steps, including updates that fp16 skipped.
+        judged: epochs whose validation is finished; a run that was stopped before validation resumes with it.
+        sums: of the current epoch: losses, and the counts from which throughput is computed.
+        best_value, best_step: value and step of the best metric so far.
+        stale_epochs: epochs since then.
+        validation: metrics after the last validated epoch; empty before it, and without validation samples.
+        plateau: state of a plateau schedule.
         scaler: state of the fp16 loss scale; empty for other precisions.
-        skips: fp16 updates left out one after the other, up to now.
-        processes: that the run began on: micro-batches stay those of so many, whoever shares them later.
+        skips: consecutive fp16 updates skipped up to now.
+        processes: number of processes that started the run; it determines the micro-batches, however many run later.
         saved_by: strategy and number of the processes that saved it.
-        batching: batch size and memory that the run began with; None in runs of before they could be found.
+        batching: batch size and memory limit that the run started with; None in runs saved before this field existed.
     """
 
     step: int = 0
@@ -47,6 +49,6 @@ class Progress:
         if isinstance(self.batching, dict):
             self.batching = Batching(**self.batching)
 
-    def is_judged(self, steps_per_epoch: int) -> bool:
-        """Whether no validation is pending: within epochs, and after that of the last one."""
+    def is_validated(self, steps_per_epoch: int) -> bool:
+        """Return whether no validation is pending: within epochs, and after that of the last epoch."""
         return self.step // steps_per_epoch <= self.judged

@@ -22,7 +22,7 @@ from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer, optimizer_tensors
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import Objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
@@ -33,9 +33,9 @@ from aam_train.parallel.strategy import Single, Strategy, whole_tensors
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.records import TrainingRecord
 from aam_train.runs.saver import Saver, restore
-from aam_train.runs.state import Progress
+from aam_train.runs.state import TrainerState
 
-CASE = Case("state", Weights(unifrac=0.7, nucleotides=2.0, counts=3.0), dtype=torch.float32)
+CASE = Case("state", {"unifrac": 0.7, "nucleotides": 2.0, "counts": 3.0}, dtype=torch.float32)
 BATCH = 12
 
 
@@ -69,7 +69,7 @@ def save(data: RunData, strategy: Strategy, folder: Path) -> None:
         train_step(data, step, objective, update, number)
     record = TrainingRecord("pretrain", [], [], {})
     saver = Saver(Checkpoints(folder), strategy, step.model, update, lambda: data.preprocessor, record, "val_loss", 10)
-    saver.save_last(Progress(step=2, processes=strategy.ranks.size))
+    saver.save_last(TrainerState(step=2, processes=strategy.ranks.size))
     state = state_of(step, update)
     loss = train_step(data, step, objective, update, 2)
     if strategy.ranks.is_first:
