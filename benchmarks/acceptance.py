@@ -34,7 +34,7 @@ from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
 IBD, TADPOLE = DATA / "ibd", DATA / "tadpole"
 # 28 epochs take under ten minutes on two cores
-PRETRAIN = ["--preset", "tiny", "--lr", "6e-3", "--batch-size", "16", "--epochs", "28", "--nuc-penalty", "4"]
+PRETRAIN = ["--preset", "tiny", "--lr", "6e-3", "--batch-size", "16", "--epochs", "28", "--masked-base-weight", "4"]
 FOLDS = 5
 
 

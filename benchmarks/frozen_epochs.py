@@ -27,8 +27,8 @@ from aam_models.config.encoder import ModelOptions
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
 
 IBD = DATA / "ibd"
@@ -38,7 +38,7 @@ SPLIT = SplitOptions(group_column="host_subject_id")
 
 def epoch_seconds(folder: Path, encoder: Path, *, freeze: bool, depth: int, epochs: int) -> float:
     """Median seconds of an epoch's training steps."""
-    run_train(
+    train(
         TrainConfig(
             table=TABLE,
             metadata=METADATA,
@@ -60,14 +60,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_pretrain(
+        pretrain(
             PretrainConfig(
                 table=TABLE,
                 run=RunOptions(folder / "encoder", epochs=1),
                 phylogeny=PhylogenyOptions(tree=IBD / "insertion-tree.qza"),
                 sample=SampleOptions(rarefy_depth=5000),
                 model=ModelOptions(preset=options.preset),
-                objective=PretrainObjective(nuc_penalty=0, count_penalty=0),
+                objective=PretrainObjective(masked_base_weight=0, masked_count_weight=0),
             ),
             quiet=True,
         )

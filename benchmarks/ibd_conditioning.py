@@ -35,8 +35,8 @@ from aam_train.options.objective import PretrainObjective
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain as run_pretrain
+from aam_train.recipes.train import train as run_train
 
 DEPTH, HOSTS, FOLDS = 1000, "host_subject_id", 5
 TABLE = TableOptions(DATA / "ibd" / "table.biom")
@@ -53,7 +53,7 @@ def pretrain(folder: Path, epochs: int) -> Path:
         sample=SampleOptions(rarefy_depth=DEPTH, max_bp=100),
         split=SplitOptions(test_size=0.0, val_size=0.1),
         model=ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=1),
-        objective=PretrainObjective(nuc_penalty=0.0, count_penalty=0.0),
+        objective=PretrainObjective(masked_base_weight=0.0, masked_count_weight=0.0),
         optimizer=OptimizerOptions(lr=2e-3),
     )
     return run_pretrain(config, quiet=True)

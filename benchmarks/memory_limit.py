@@ -31,7 +31,7 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 from aam_train.training import fit as fitting
 
@@ -70,14 +70,14 @@ def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
     fitting.find_batching = noting
     if case.one_group:
         padding.cut_groups = lambda sizes: (PaddedGroup(len(sizes), int(sizes[0])),)
-    run_pretrain(
+    pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),
             RunOptions(
                 output, epochs=case.epochs, batch_size=case.batch_size, seed=case.seed, device="cpu", patience=0
             ),
             PhylogenyOptions(tree=study / "tree.nwk"),
-            sample=SampleOptions(rarefy_depth=0, token_limit=5000),
+            sample=SampleOptions(rarefy_depth=0, max_asvs=5000),
             split=SplitOptions(test_size=0.05, val_size=0.05),
             model=ModelOptions(preset="tiny"),
             compute=ComputeOptions(gradient_checkpointing=case.recompute or None),

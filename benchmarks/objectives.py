@@ -55,8 +55,8 @@ from aam_train.options.objective import PretrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig, PretrainConfig
 from aam_train.options.run import EmbedOptions, RunOptions
-from aam_train.recipes.embed import run_embed
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.embed import embed as run_embed
+from aam_train.recipes.pretrain import pretrain as run_pretrain
 from aam_train.runs.records import read_preprocessor
 
 DEPTH = 1000
@@ -158,7 +158,7 @@ def separation(study: Path, output: Path, seed: int, epochs: int, group: np.ndar
     pretrain(
         study, output, seed, epochs,
         phylogeny=PhylogenyOptions(tree=study / "tree.nwk", unifrac_metric=metric),  # type: ignore[arg-type]
-        objective=PretrainObjective(nuc_penalty=0.0, count_penalty=0.0),
+        objective=PretrainObjective(masked_base_weight=0.0, masked_count_weight=0.0),
         metadata=MetadataOptions(), split=SplitOptions(), sample=SampleOptions(rarefy_depth=0),
     )  # fmt: skip
     table, distances = TableOptions(study / "table.biom"), output / "d.npy"

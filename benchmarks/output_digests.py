@@ -34,7 +34,7 @@ RUNS = (
     f"train {QUANTILES} --pretrained-encoder pretrain --seed 3 --batch-size 16 --epochs 3 --output-dir quantiles",
     f"train {CLASSES} --moe-experts 2 --moe-routing location --class-weights auto {SMALL} --epochs 3 "
     "--output-dir classes",
-    f"train {QUANTILES} {TREE} --nuc-penalty 0.5 --count-penalty 0.5 {SMALL} --epochs 2 --output-dir joint",
+    f"train {QUANTILES} {TREE} --masked-base-weight 0.5 --masked-count-weight 0.5 {SMALL} --epochs 2 --output-dir joint",
     f"train {QUANTILES} --pretrained-encoder pretrain --freeze-base --seed 3 --epochs 3 --output-dir frozen",
     f"train {QUANTILES} {SMALL} --epochs 2 --output-dir resumed",
     f"train {QUANTILES} {SMALL} --epochs 4 --resume-from auto --output-dir resumed",

@@ -12,7 +12,7 @@ from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
-from aam_train.options.toml import config_fields
+from aam_train.options.toml import config_fields, flag
 
 PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
@@ -56,7 +56,10 @@ def test_options_of_a_command_are_its_config_fields(name: str) -> None:
     command = commands()[name]
     fields = config_fields(command.root_class)
     options = [param for param in command.get_params(click.Context(command)) if isinstance(param, click.Option)]
-    own = {option.opts[0]: option for option in options if option.opts[0] not in PROGRAM | DEPRECATED}
+    aliases = {flag(alias): field for field in fields.values() for alias in field.aliases}
+    assert all(option.hidden == (option.opts[0] in aliases.keys() | DEPRECATED) for option in options)
+    assert aliases.keys() <= {option.opts[0] for option in options}
+    own = {option.opts[0]: option for option in options if option.opts[0] not in PROGRAM | DEPRECATED | aliases.keys()}
     assert list(own) == [field.flag for field in fields.values()]
     for field in fields.values():
         option = own[field.flag]
@@ -103,7 +106,7 @@ DECLARED_TWICE = {
     "output": "each command says what it writes",
     "device": "common in training, rarely given in prediction",
     "output_dir": "each command says what it puts there",
-    "penalty": "1 in pretraining; in training it depends on --tree and --unifrac-matrix",
+    "unifrac_weight": "1 in pretraining; in training it depends on --tree and --unifrac-matrix",
     "rarefy_depth": "a study is measured once, without it by default; a model sees draws",
     "seed": "each command says what it draws",
     "tree": "`aam unifrac` cannot do without",
@@ -117,7 +120,7 @@ DECLARED_TWICE = {
     "splits_from": "a run takes samples over, an evaluation looks up what was trained on",
     "unifrac_alpha": "goes with --unifrac-metric, which is declared twice",
     "best_metric": "the metrics of an encoder are not those of a target",
-    "nuc_penalty": "1 in pretraining, 0 in training",
-    "count_penalty": "1 in pretraining, 0 in training",
+    "masked_base_weight": "1 in pretraining, 0 in training",
+    "masked_count_weight": "1 in pretraining, 0 in training",
     "asv_sampling": "prediction does as training did unless it is told otherwise",
 }

@@ -14,6 +14,7 @@ from aam_cli.command import ConfigCommand
 from aam_cli.errors import Program, run_program
 from aam_cli.main import cli
 from aam_cli.options import field_help, heading
+from aam_data.options.alias import Alias
 
 T = TypeVar("T")
 Common = Annotated[T, "common"]
@@ -27,10 +28,10 @@ class EveryTypeOptions:
     """A required path."""
     number: Common[int] = 3
     """A number."""
-    rate: float = 1e-4
+    rate: Annotated[float, Alias("learning_rate")] = 1e-4
     """A rate
     on two lines."""
-    words: tuple[str, ...] = ()
+    words: Annotated[tuple[str, ...], Alias("word")] = ()
     """May be repeated."""
     widths: tuple[int, ...] = ()
     """Widths, like 64,32."""
@@ -38,7 +39,7 @@ class EveryTypeOptions:
     """A choice."""
     column: str | None = None
     """A text or nothing."""
-    flag: bool = True
+    flag: Annotated[bool, Alias("switch")] = True
     """A switch."""
 
 
@@ -123,6 +124,25 @@ def test_help_all_shows_every_option_with_its_default(command: ConfigCommand) ->
     assert " more: " not in text
 
 
+def test_older_spellings_are_accepted_and_in_no_help(command: ConfigCommand, built: list[EveryTypeConfig]) -> None:
+    result = invoke(command, *["--needed", "x", "--learning-rate", "2", "--no-switch", "--word", "a", "--word", "b"])
+    assert result.exit_code == 0, result.output
+    assert built == [EveryTypeConfig(EveryTypeOptions(Path("x"), rate=2.0, flag=False, words=("a", "b")))]
+    assert "--learning-rate" not in invoke(command, "--help-all").output
+
+
+def test_an_older_spelling_may_repeat_the_option_but_not_contradict_it(
+    command: ConfigCommand, built: list[EveryTypeConfig], tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[every]\nneeded = 'x'\nlearning_rate = 3.0\n")
+    assert invoke(command, "--config", str(file), "--rate", "2", "--learning-rate", "2").exit_code == 0
+    assert built[0].every.rate == 2.0
+    result = invoke(command, "--needed", "x", "--rate", "2", "--learning-rate", "1")
+    assert result.exit_code == 2
+    assert "--learning-rate is an older spelling of --rate; use one of them" in result.output
+
+
 def test_help_is_the_docstring_under_the_field() -> None:
     texts = field_help(EveryTypeOptions)
     assert texts["needed"] == "A required path."
@@ -168,7 +188,10 @@ def test_an_absent_config_file_is_named(command: ConfigCommand, tmp_path: Path) 
 def test_deprecated_flags_are_taken_hidden_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--no-sequence-cache", "--sync-batchnorm"):
         assert (
-            run_program(cli, ["pretrain", "--table", "absent.biom", "--output-dir", "out", "--penalty", "0", flag]) == 2
+            run_program(
+                cli, ["pretrain", "--table", "absent.biom", "--output-dir", "out", "--unifrac-weight", "0", flag]
+            )
+            == 2
         )
         first, *_ = capsys.readouterr().err.splitlines()
         assert first.startswith(f"warning: {flag} is deprecated and does nothing: ")

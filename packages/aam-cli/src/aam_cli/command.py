@@ -13,8 +13,7 @@ import click
 from aam_cli.commands import COMMANDS
 from aam_cli.config_file import read_config
 from aam_cli.errors import Program
-from aam_cli.options import ConfigOption
-from aam_train.options.toml import config_fields
+from aam_cli.options import ConfigOption, config_options
 
 RootT = TypeVar("RootT")
 
@@ -39,10 +38,9 @@ class ConfigCommand(click.Command):
         further: Sequence[click.Option] = (),
     ) -> None:
         self.root_class: type[Any] = root_class
-        options = [ConfigOption(field) for field in config_fields(root_class).values()]
         super().__init__(
             name,
-            params=[*options, *further, *program_options(), *deprecated_options(name)],
+            params=[*config_options(root_class), *further, *program_options(), *deprecated_options(name)],
             callback=function,
             help=f"{short_help}\n\n{inspect.getdoc(function)}",
             short_help=short_help,

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from aam_train.options.toml import ConfigError, build_config, config_fields, values_from_toml
+from aam_train.options.toml import (
+    ConfigError,
+    build_config,
+    config_fields,
+    fields_by_spelling,
+    flag,
+    merge_spellings,
+    values_from_toml,
+)
 
 RootT = TypeVar("RootT")
 
@@ -19,13 +27,14 @@ def read_config(root_class: type[RootT], ctx: click.Context, file: Path | None) 
     Raises:
         click.UsageError: ``file`` sets what the command does not have, or values are missing or out of range.
     """
+    fields = config_fields(root_class)
     given = {
         name: ctx.params[name]
-        for name in config_fields(root_class)
+        for name in fields_by_spelling(fields)
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     try:
-        return build_config(root_class, read_values(root_class, file) | given)
+        return build_config(root_class, read_values(root_class, file) | merge_spellings(given, fields, flag))
     except ConfigError as error:
         raise click.UsageError(str(error), ctx) from error
 

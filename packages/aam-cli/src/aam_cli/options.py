@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from aam_train.options.toml import ConfigField
+from aam_train.options.toml import ConfigField, config_fields, flag
 
 
 class ConfigOption(click.Option):
@@ -25,15 +25,18 @@ class ConfigOption(click.Option):
         heading: the section it is listed under.
     """
 
-    def __init__(self, field: ConfigField) -> None:
+    def __init__(self, field: ConfigField, alias: str | None = None) -> None:
+        """Make the option of ``field``, or a hidden one under an older name of it."""
         self.common, self.heading = field.common, heading(field.owner)
+        name = alias or field.name
         repeated = get_origin(field.kind) is tuple and get_args(field.kind)[0] is str
         is_bool = field.kind is bool
         super().__init__(
-            [f"{field.flag}/--no-{field.flag[2:]}" if is_bool else field.flag, field.name],
+            [f"{flag(name)}/--no-{flag(name)[2:]}" if is_bool else flag(name), name],
             type=bool if is_bool else click_type(get_args(field.kind)[0] if repeated else field.kind),
             default=None if field.required or field.default == () else field.default,
-            required=field.required,
+            required=field.required and alias is None,
+            hidden=alias is not None,
             multiple=repeated,
             show_default=True,
             help=field_help(field.owner)[field.name],
@@ -42,6 +45,13 @@ class ConfigOption(click.Option):
     def value_is_missing(self, value: Any) -> bool:
         """Never: a required value may come from ``--config``; ``build_config`` names all that are missing."""
         return False
+
+
+def config_options(root_class: type) -> list[ConfigOption]:
+    """Return the options of a root config, each followed by hidden ones for its older names."""
+    return [
+        ConfigOption(field, alias) for field in config_fields(root_class).values() for alias in (None, *field.aliases)
+    ]
 
 
 def click_type(kind: Any) -> click.ParamType:

@@ -95,7 +95,7 @@ def test_report_of_what_is_cut() -> None:
     rows = np.arange(3)
     assert cut_report(dataset_of(COUNTS), rows, 0) is None
     assert cut_report(dataset_of(COUNTS, limit=3, max_bp=10), rows, 0) == (
-        "--token-limit 3 leaves out the 5 rarest ASVs of 2 of 3 samples (25.58% of their reads);"
+        "--max-asvs 3 leaves out the 5 rarest ASVs of 2 of 3 samples (25.58% of their reads);"
         " --max-bp 10 cuts the ends of 4 of 6 sequences"
     )
     assert cut_report(dataset_of(COUNTS, depth=2, limit=2), rows, 0) is None  # 2 reads are 2 ASVs at most

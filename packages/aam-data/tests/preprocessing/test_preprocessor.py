@@ -21,9 +21,9 @@ from aam_data.sequences import build_sequences
 from aam_data.study.study import Study
 from aam_data.table import table_from_triplets
 
-OPTIONS = SampleOptions(max_bp=120, token_limit=64)
+OPTIONS = SampleOptions(max_bp=120, max_asvs=64)
 SETTLED = {"trim_length": 90, "rarefy_depth": 1000, "seed": 2**62}
-NUMBERS = {"max_bp": 120, "token_limit": 64, **SETTLED}
+NUMBERS = {"max_bp": 120, "max_asvs": 64, **SETTLED}
 METADATA = """sample-id\tage\tph\tstate
 s0\t10\t5.5\twell
 s1\t30\t6.5\till

@@ -111,7 +111,7 @@ def preprocessor_of(settings: Settings) -> Preprocessor:
         )
     else:
         target = FittedTarget(TargetSpec("y", "regression", 1), transform=NoTransform()).with_quantiles(loss.outputs())
-    return Preprocessor(max_bp=1, trim_length=0, rarefy_depth=0, seed=0, token_limit=1, targets=(target,))
+    return Preprocessor(max_bp=1, trim_length=0, rarefy_depth=0, seed=0, max_asvs=1, targets=(target,))
 
 
 def build(settings: Settings, samples: Samples, seed: int) -> Predictor:

@@ -46,7 +46,7 @@ from aam_train.options.objective import PretrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.parallel.sharded_map import cut
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import LAST
 from aam_train.runs.records import read_training
@@ -303,8 +303,8 @@ def losses(run: Path) -> list[float]:
 
 
 def test_a_generous_limit_changes_nothing(pretrain_config: Callable[..., PretrainConfig], tmp_path: Path) -> None:
-    plain = run_pretrain(pretrain_config(tmp_path / "plain"), quiet=True)
-    limited = run_pretrain(pretrain_config(tmp_path / "limited", memory=MemoryOptions(max_memory_gb=4.0)), quiet=True)
+    plain = pretrain(pretrain_config(tmp_path / "plain"), quiet=True)
+    limited = pretrain(pretrain_config(tmp_path / "limited", memory=MemoryOptions(max_memory_gb=4.0)), quiet=True)
     assert losses(limited) == losses(plain)
 
 
@@ -312,12 +312,12 @@ def test_a_tight_limit_makes_smaller_micro_batches_of_the_same_steps(
     pretrain_config: Callable[..., PretrainConfig], tmp_path: Path
 ) -> None:
     """Without pairs, which are those of micro-batches, the losses are the same."""
-    objective = PretrainObjective(penalty=0.0)
+    objective = PretrainObjective(unifrac_weight=0.0)
     run = {"batch_size": 14, "seed": 5}
-    plain = run_pretrain(pretrain_config(tmp_path / "plain", run, objective=objective), quiet=True)
+    plain = pretrain(pretrain_config(tmp_path / "plain", run, objective=objective), quiet=True)
     memory = MemoryOptions(target_effective_batch_size=14)
     parts = pretrain_config(tmp_path / "parts", {"batch_size": 3, "seed": 5}, objective=objective, memory=memory)
-    assert losses(run_pretrain(parts, quiet=True)) == pytest.approx(losses(plain), rel=1e-5)
+    assert losses(pretrain(parts, quiet=True)) == pytest.approx(losses(plain), rel=1e-5)
 
 
 def test_the_size_that_was_found_is_kept_when_the_run_continues(
@@ -330,7 +330,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
         constant = OptimizerOptions(scheduler="cosine", warmup_steps=0, lr=1e-3)
         return pretrain_config(tmp_path / folder, run, memory=memory, model=model, optimizer=constant)
 
-    run = run_pretrain(settings("run", 2))
+    run = pretrain(settings("run", 2))
     text = capsys.readouterr().err
     found = read_json_object(run / "checkpoints" / LAST / "train_state.json")["batching"]
     n_train = read_training(run / "checkpoints" / LAST).samples["train"]
@@ -339,7 +339,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
     assert found["limit"] == 4e8
     assert asdict(MemoryModel(**found["model"])) == found["model"]
     assert f"up to {found['batch_size']:,} samples a process, within 0.4 GB" in dict(describe_run(run))["batches"]
-    run_pretrain(settings("run", 3, "auto"))
+    pretrain(settings("run", 3, "auto"))
     assert "memory: a batch" not in capsys.readouterr().err
     again = read_json_object(run / "checkpoints" / LAST / "train_state.json")
     assert again["batching"] == found
@@ -353,11 +353,11 @@ def test_samples_that_cannot_fit_are_named_with_what_helps(
     message = r"--max-memory-gb 1e-05: training may take 1e-05 GB, and \d+ samples need more even one by one: "
     message += r"S\d+ \(\d+ ASVs\), .*Allow more, or give {}a smaller --asv-chunk-size"
     with pytest.raises(TrainError, match=message.format("(?!.*--gradient-checkpointing).*")):
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     compute = ComputeOptions(gradient_checkpointing=False)
     keeping = pretrain_config(tmp_path / "keeping", memory=config.memory, compute=compute)
     with pytest.raises(TrainError, match=message.format("--gradient-checkpointing, or ")):
-        run_pretrain(keeping, quiet=True)
+        pretrain(keeping, quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: OptimizerOptions(max_grad_norm=float("inf")), "--max-grad-norm inf: must be a number of 0"),
         (lambda: MaskingOptions(nuc_mask_ratio=0.0), "--nuc-mask-ratio 0.0: must be above 0 and below 1"),
         (lambda: MaskingOptions(count_mask_ratio=1.0), "--count-mask-ratio 1.0: must be above 0 and below 1"),
-        (lambda: PretrainObjective(penalty=-1.0), "--penalty -1.0: must be a number of 0 or more"),
+        (lambda: PretrainObjective(unifrac_weight=-1.0), "--unifrac-weight -1.0: must be a number of 0 or more"),
         (lambda: TrainObjective("mse", 0.5), "--huber-delta belongs to --loss-type huber, not to mse"),
         (
             lambda: PhylogenyOptions(unifrac_matrix=OUT, unifrac_metric="combined"),
@@ -87,8 +87,8 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
             lambda: ComputeOptions(deterministic=True, attn_implementation="mem_efficient"),
             "--deterministic and --attn-implementation mem_efficient exclude each other",
         ),
-        (lambda: TrainObjective(target_penalty=0.0), "--target-penalty 0.0: must be a number above 0"),
-        (lambda: TrainObjective(penalty=-0.5), "--penalty -0.5: must be a number of 0 or more"),
+        (lambda: TrainObjective(target_weight=0.0), "--target-weight 0.0: must be a number above 0"),
+        (lambda: TrainObjective(unifrac_weight=-0.5), "--unifrac-weight -0.5: must be a number of 0 or more"),
         (lambda: TransferOptions(freeze_base=True), "--freeze-base needs --pretrained-encoder"),
         (lambda: TransferOptions(cv=1), "--cv 1: must be 0 (off) or between 2 and 100"),
     ],
@@ -101,11 +101,11 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --penalty 0 switches"),
+        ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --unifrac-weight 0 switches"),
         ({"objective": PretrainObjective(0.0, 0.0, 0.0)}, "are all 0: nothing is left to learn"),
         (
-            {"phylogeny": TREE, "objective": PretrainObjective(taxonomy_penalty=1.0)},
-            "--taxonomy-penalty above 0 needs --taxonomy",
+            {"phylogeny": TREE, "objective": PretrainObjective(taxonomy_weight=1.0)},
+            "--taxonomy-weight above 0 needs --taxonomy",
         ),
         (
             {"phylogeny": TREE, "objective": PretrainObjective(best_metric="faith_pd_r")},
@@ -140,17 +140,20 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
     ("sections", "message"),
     [
         ({"metadata": MetadataOptions()}, "--metadata: name the file that has the column to predict"),
-        ({"objective": TrainObjective(penalty=1.0)}, "--penalty above 0 needs --tree or --unifrac-matrix"),
+        (
+            {"objective": TrainObjective(unifrac_weight=1.0)},
+            "--unifrac-weight above 0 needs --tree or --unifrac-matrix",
+        ),
         (
             {"phylogeny": TREE, "transfer": TransferOptions(Path("run"), freeze_base=True)},
-            "--penalty above 0 and --freeze-base exclude each other",
+            "--unifrac-weight above 0 and --freeze-base exclude each other",
         ),
         (
             {
                 "transfer": TransferOptions(Path("run"), freeze_base=True),
-                "objective": TrainObjective(nuc_penalty=1.0),
+                "objective": TrainObjective(masked_base_weight=1.0),
             },
-            "--nuc-penalty above 0 and --freeze-base exclude each other",
+            "--masked-base-weight above 0 and --freeze-base exclude each other",
         ),
         (
             {"transfer": TransferOptions(cv=3), "split": SplitOptions(train_samples=OUT, val_samples=OUT)},
@@ -178,8 +181,8 @@ def test_rules_of_training(sections: dict[str, Any], message: str) -> None:
 
 
 def test_weight_of_unifrac_in_training() -> None:
-    def weight(phylogeny: PhylogenyOptions, penalty: float | None) -> float:
-        objective = TrainObjective(penalty=penalty)
+    def weight(phylogeny: PhylogenyOptions, unifrac_weight: float | None) -> float:
+        objective = TrainObjective(unifrac_weight=unifrac_weight)
         config = TrainConfig(
             TABLE, METADATA, TargetOptions(("y",)), RunOptions(OUT), phylogeny=phylogeny, objective=objective
         )
@@ -198,5 +201,5 @@ def test_a_frozen_encoder_beside_an_unused_tree_is_allowed() -> None:
         RunOptions(OUT),
         TransferOptions(Path("run"), freeze_base=True),
         phylogeny=TREE,
-        objective=TrainObjective(penalty=0.0),
+        objective=TrainObjective(unifrac_weight=0.0),
     )

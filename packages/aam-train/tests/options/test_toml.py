@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import pytest
 
+from aam_data.options.alias import Alias
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -27,7 +28,7 @@ class InputOptions:
     table: Annotated[Path, "common"]
     tree: Annotated[Path | None, "common"] = None
     na_value: tuple[str, ...] = ()
-    limit: int = 1024
+    limit: Annotated[int, Alias("token_limit", "max_tokens")] = 1024
 
     def __post_init__(self) -> None:
         if self.limit < 1:
@@ -36,7 +37,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    rate: float = 1e-4
+    rate: Annotated[Annotated[float, "common"], Alias("lr")] = 1e-4
     mode: Literal["fast", "exact"] = "fast"
     widths: tuple[int, ...] = (64, 32)
     resume: bool = True
@@ -72,6 +73,9 @@ def test_fields_carry_type_tier_and_default() -> None:
     assert (tree.kind, tree.required, tree.default) == (Path, False, None)
     assert (widths.kind, widths.common, widths.default) == (tuple[int, ...], False, (64, 32))
     assert fields["na_value"].flag == "--na-value"
+    assert (fields["limit"].kind, fields["limit"].common) == (int, False)
+    assert fields["limit"].aliases == ("token_limit", "max_tokens")
+    assert (fields["rate"].kind, fields["rate"].common, fields["rate"].aliases) == (float, True, ("lr",))
 
 
 def test_a_name_in_two_sections_is_our_bug() -> None:
@@ -105,6 +109,44 @@ def test_toml_may_set_a_part() -> None:
     values = values_from_toml("[engine]\nrate = 1\nwidths = [8]", RootConfig)
     assert values == {"rate": 1.0, "widths": (8,)}
     assert isinstance(values["rate"], float)
+
+
+@dataclass(frozen=True)
+class ShadowedOptions:
+    lr: float = 1.0
+
+
+@dataclass(frozen=True)
+class ShadowedConfig:
+    engine: EngineOptions
+    other: ShadowedOptions
+
+
+def test_an_alias_is_not_the_name_of_another_option() -> None:
+    with pytest.raises(AssertionError, match="lr is declared in two sections"):
+        config_fields(ShadowedConfig)
+
+
+@pytest.mark.parametrize("text", ["token_limit = 7", "max_tokens = 7", "token_limit = 7\nlimit = 7"])
+def test_older_keys_are_read(text: str) -> None:
+    assert values_from_toml(f"[input]\n{text}", RootConfig) == {"limit": 7}
+    config = config_from_toml(f"[input]\ntable = 't'\n{text}\n[engine]\nlr = 1", RootConfig)
+    assert config == RootConfig(InputOptions(Path("t"), limit=7), EngineOptions(1.0))
+    assert "token_limit" not in config_to_toml(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[input]\ntoken_limit = 7\nlimit = 8", "token_limit is an older spelling of limit; use one of them"),
+        ("[input]\ntoken_limit = true", "[input] token_limit = True: must be a whole number"),
+        ("[engine]\ntoken_limit = 7", "[engine] token_limit belongs in section [input]"),
+    ],
+)
+def test_errors_of_older_keys(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        values_from_toml(text, RootConfig)
+    assert str(caught.value) == message
 
 
 def test_all_missing_options_are_named() -> None:

@@ -43,9 +43,9 @@ from aam_train.objectives.registry import build_objective
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.options.run import PredictOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters
 from aam_train.runs.records import read_preprocessor, read_training
@@ -54,7 +54,7 @@ from aam_train.setup.freezing import cache_frozen_embeddings
 from aam_train.show.show import describe
 
 Configs = Callable[..., Any]
-NO_BASES = PretrainObjective(nuc_penalty=0.0, count_penalty=0.0)
+NO_BASES = PretrainObjective(masked_base_weight=0.0, masked_count_weight=0.0)
 
 
 def terms(run: Path) -> set[str]:
@@ -77,7 +77,7 @@ def test_other_metrics(
     pretrain_config: Configs, changed: Configs, study: Study, tmp_path: Path, metric: str, alpha: float, name: str,
 ) -> None:  # fmt: skip
     config = pretrain_config(tmp_path / "run", objective=NO_BASES, sample=SampleOptions(rarefy_depth=0))
-    run = run_pretrain(changed(config, "phylogeny", unifrac_metric=metric, unifrac_alpha=alpha), quiet=True)
+    run = pretrain(changed(config, "phylogeny", unifrac_metric=metric, unifrac_alpha=alpha), quiet=True)
     splits, ids = read_splits(run / "splits.tsv"), study.table.sample_ids.tolist()
     assert study.phylogeny is not None
 
@@ -108,10 +108,10 @@ def test_a_matrix_holds_what_the_options_say(
     options = UnifracOptions(tree=files / "tree.nwk", output=matrix, unifrac_metric="weighted_unnormalized")
     run_unifrac(TableOptions(files / "table.biom"), options)
     config = pretrain_config(tmp_path / "tree", objective=NO_BASES, sample=SampleOptions(rarefy_depth=0))
-    runs = [run_pretrain(changed(config, "phylogeny", unifrac_metric="weighted_unnormalized"), quiet=True)]
+    runs = [pretrain(changed(config, "phylogeny", unifrac_metric="weighted_unnormalized"), quiet=True)]
     from_file = PhylogenyOptions(unifrac_matrix=matrix, unifrac_metric="weighted_unnormalized")
     config = dataclasses.replace(changed(config, "run", output_dir=tmp_path / "matrix"), phylogeny=from_file)
-    runs.append(run_pretrain(config, quiet=True))
+    runs.append(pretrain(config, quiet=True))
     one, other = (results(run)["aam"] for run in runs)
     assert one == pytest.approx(other, rel=1e-3)
     stored = open_distances(matrix)
@@ -119,7 +119,7 @@ def test_a_matrix_holds_what_the_options_say(
     large = PhylogenyOptions(unifrac_matrix=tmp_path / "large.npz", unifrac_metric="weighted")
     config = dataclasses.replace(changed(config, "run", output_dir=tmp_path / "refused"), phylogeny=large)
     with pytest.raises(DataError, match="normalized weighted UniFrac is at most 1"):
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
     assert not (tmp_path / "refused").exists()
 
 
@@ -139,7 +139,7 @@ def test_taxonomy(pretrain_config: Configs, taxonomy: Path, tmp_path: Path, caps
     objective = PretrainObjective(0.0, 0.0, 0.0, best_metric="taxonomy_accuracy")
     nothing = {"phylogeny": PhylogenyOptions()}
     config = pretrain_config(tmp_path / "run", objective=objective, taxonomy=TaxonomyOptions(taxonomy), **nothing)
-    run = run_pretrain(config)
+    run = pretrain(config)
     assert "3 of 37 ASVs are not in" in capsys.readouterr().err
     assert terms(run) == {"total", "taxonomy"}
     ranks = read_preprocessor(run / "checkpoints" / "best").taxonomy
@@ -158,18 +158,18 @@ def test_taxonomy(pretrain_config: Configs, taxonomy: Path, tmp_path: Path, caps
 def test_training_with_everything_from_an_encoder_without_it(
     train_config: Configs, encoder_run: tuple[Any, Path], files: Path, tmp_path: Path
 ) -> None:
-    objective = TrainObjective(nuc_penalty=0.5, count_penalty=0.5, huber_delta=0.1)
+    objective = TrainObjective(masked_base_weight=0.5, masked_count_weight=0.5, huber_delta=0.1)
     phylogeny = PhylogenyOptions(tree=files / "tree.nwk", unifrac_metric="combined")
     masking = MaskingOptions(nuc_mask_strategy="span")
     config = train_config(tmp_path / "run", encoder_run[1], objective=objective, phylogeny=phylogeny, masking=masking)
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     assert terms(run) == {"total", "target", "unifrac", "faith_pd", "nucleotides", "counts"}
     before, after = (read_weights(path / "checkpoints" / "best") for path in (encoder_run[1], run))
     # the distance head keeps the map of pretraining, Faith's PD is new and calibrated
     assert float(after["encoder.distance_head.spread"]) == float(before["distance_head.spread"])
     assert float(after["encoder.faith_pd_head.spread"]) != 1.0
-    none = TrainObjective(count_penalty=0.5, count_prediction=False)
-    run = run_train(train_config(tmp_path / "without", encoder_run[1], objective=none), quiet=True)
+    none = TrainObjective(masked_count_weight=0.5, count_prediction=False)
+    run = train(train_config(tmp_path / "without", encoder_run[1], objective=none), quiet=True)
     assert terms(run) == {"total", "target"}
     assert not read_config(run / "checkpoints" / "best").encoder.count_head
 
@@ -178,7 +178,7 @@ def test_another_metric_is_calibrated_anew(
     train_config: Configs, encoder_run: tuple[Any, Path], files: Path, tmp_path: Path
 ) -> None:
     phylogeny = PhylogenyOptions(tree=files / "tree.nwk", unifrac_metric="weighted")
-    run = run_train(train_config(tmp_path / "run", encoder_run[1], phylogeny=phylogeny), quiet=True)
+    run = train(train_config(tmp_path / "run", encoder_run[1], phylogeny=phylogeny), quiet=True)
     before, after = (read_weights(path / "checkpoints" / "best") for path in (encoder_run[1], run))
     assert float(after["encoder.distance_head.spread"]) != float(before["distance_head.spread"])
 
@@ -240,7 +240,7 @@ def test_passes_are_averaged_and_their_variance_is_written(
         for passes in (1, 3):
             output = tmp_path / f"{run.parent.name}-{passes}.tsv"
             options = PredictOptions(run, output, prediction_passes=passes, output_variance=passes > 1, device="cpu")
-            run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+            predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
             each.append(read_full(output.with_name(f"{output.stem}_full.tsv")))
         one, three = each
         assert "variance" not in one[0]
@@ -258,17 +258,17 @@ def test_passes_are_averaged_and_their_variance_is_written(
 def test_the_runs_own_passes_are_those_of_prediction(
     train_config: Configs, changed: Configs, files: Path, tmp_path: Path
 ) -> None:
-    sample = SampleOptions(rarefy_depth=100, token_limit=5, asv_sampling="random")
+    sample = SampleOptions(rarefy_depth=100, max_asvs=5, asv_sampling="random")
     config = changed(train_config(tmp_path / "run", sample=sample), "transfer", val_prediction_passes=4)
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     options = PredictOptions(run, tmp_path / "p.tsv", device="cpu", output_variance=True)
-    run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+    predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     own = {row["sample-id"]: float(row["prediction"]) for row in read_full(run / "predictions_full.tsv")}
     again = {row["sample-id"]: float(row["prediction"]) for row in read_full(tmp_path / "p_full.tsv")}
     assert again == pytest.approx(own, rel=1e-6)
     assert dict(describe(run))["ASVs"] == "up to 5 a sample, at random"
     other = PredictOptions(run, tmp_path / "first.tsv", device="cpu", asv_sampling="first")
-    run_predict(PredictConfig(TableOptions(files / "table.biom"), other), quiet=True)
+    predict(PredictConfig(TableOptions(files / "table.biom"), other), quiet=True)
     first = {row["sample-id"]: float(row["prediction"]) for row in read_full(tmp_path / "first_full.tsv")}
     assert first != pytest.approx(own, rel=1e-3)
 
@@ -278,10 +278,10 @@ def test_equal_passes_are_refused(
 ) -> None:
     config = train_config(tmp_path / "run", sample=SampleOptions(rarefy_depth=0))
     with pytest.raises(TrainError, match=r"--val-prediction-passes 2: without rarefaction, .* are the same"):
-        run_train(changed(config, "transfer", val_prediction_passes=2), quiet=True)
+        train(changed(config, "transfer", val_prediction_passes=2), quiet=True)
     options = PredictOptions(class_run[1], tmp_path / "p.tsv", output_variance=True)
     with pytest.raises(TrainError, match="--output-variance is over several draws"):
-        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+        predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert list(tmp_path.glob("p*")) == []
 
 
@@ -289,7 +289,7 @@ def test_equal_passes_are_refused(
 def test_sample_embeddings_are_cached_only_where_all_draws_are_the_same(
     pretrain_config: Configs, study: Study, sampling: str, cached: bool
 ) -> None:
-    sample = SampleOptions(rarefy_depth=0, token_limit=4, asv_sampling=sampling)
+    sample = SampleOptions(rarefy_depth=0, max_asvs=4, asv_sampling=sampling)
     config = pretrain_config(Path("unused"), sample=sample)
     (splits,) = make_splits(study, np.arange(24), config.split, config.run.seed, None)
     data = build_data(config, study, splits, depth=0, max_bp=150, reporter=Reporters())

@@ -22,8 +22,8 @@ from aam_models.errors import ModelError
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict as run_predict
+from aam_train.recipes.train import train
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -153,9 +153,9 @@ def trimmed_run(
         table=TableOptions(files / "table.biom", trim_length=30),
         metadata=MetadataOptions(folder / "metadata.tsv"),
         target=TargetOptions(("../degree $days$", "de|pth")),
-        sample=SampleOptions(rarefy_depth=0, token_limit=5),
+        sample=SampleOptions(rarefy_depth=0, max_asvs=5),
     )
-    return config, run_train(config, quiet=True)
+    return config, train(config, quiet=True)
 
 
 def test_several_targets_have_a_file_each(trimmed_run: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:

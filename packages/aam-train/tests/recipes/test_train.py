@@ -41,7 +41,7 @@ from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import TransferOptions
 from aam_train.options.toml import config_from_toml
-from aam_train.recipes.train import run_train
+from aam_train.recipes.train import train as run_train
 from aam_train.reporting.jsonl import read_records
 from aam_train.setup.transfer import OPTIONAL_PARTS
 
@@ -244,7 +244,9 @@ def test_unifrac_as_a_second_objective(train_config: Configs, files: Path, tmp_p
     run = run_train(train_config(tmp_path / "with", **tree), quiet=True)
     steps = [record for record in read_records(run / "metrics.jsonl") if record["kind"] == "step"]
     assert set(steps[0]["loss"]) == {"total", "unifrac", "target"}
-    run = run_train(train_config(tmp_path / "without", objective=TrainObjective(penalty=0.0), **tree), quiet=True)
+    run = run_train(
+        train_config(tmp_path / "without", objective=TrainObjective(unifrac_weight=0.0), **tree), quiet=True
+    )
     steps = [record for record in read_records(run / "metrics.jsonl") if record["kind"] == "step"]
     assert set(steps[0]["loss"]) == {"total", "target"}
     assert not any("distance_head" in name for name in weights(run))

@@ -182,10 +182,8 @@ def _sample_facts(study: Study, depth: int, sample: SampleOptions) -> list[tuple
     if depth:
         kept = int((depths >= depth).sum())
         facts.append(("rarefaction", f"to {depth:,} reads keeps {kept:,} of {len(depths):,} samples"))
-    if (cut := int((richness > sample.token_limit).sum())) > 0:
-        facts.append(
-            ("--token-limit", f"{cut:,} samples have more than {sample.token_limit:,} ASVs before rarefaction")
-        )
+    if (cut := int((richness > sample.max_asvs).sum())) > 0:
+        facts.append(("--max-asvs", f"{cut:,} samples have more than {sample.max_asvs:,} ASVs before rarefaction"))
     return facts
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
+from aam_data.options.alias import Alias
 from aam_data.options.targets import TargetScale, target_scale
 
 _T = TypeVar("_T")
@@ -146,11 +147,10 @@ class SampleOptions:
     rarefy_depth: Common[int | None] = None
     """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
     Default: 5000; 0 with --unifrac-matrix or --relative-abundance; for `aam train --pretrained-encoder`, as in that."""
-    token_limit: int = 1024
+    max_asvs: Annotated[int, Alias("token_limit")] = 1024
     """Most ASVs of a sample that the model sees; which are kept, --asv-sampling says."""
     asv_sampling: Literal["abundance", "first", "random"] = "abundance"
-    """ASVs that a sample keeps within --token-limit: the most abundant, the first in the table's file, or random ones,
-    others in every epoch."""
+    """ASVs kept within --max-asvs: the most abundant, the first in the file, or random ones, redrawn every epoch."""
     max_bp: int | None = None
     """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150; for
     `aam train --pretrained-encoder`, as in that."""
@@ -160,7 +160,7 @@ class SampleOptions:
             self.rarefy_depth is None or self.rarefy_depth >= 0,
             f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more",
         )
-        _require(self.token_limit >= 1, f"--token-limit {self.token_limit}: must be 1 or more")
+        _require(self.max_asvs >= 1, f"--max-asvs {self.max_asvs}: must be 1 or more")
         _require(self.max_bp is None or 1 <= self.max_bp <= 4096, f"--max-bp {self.max_bp}: must be between 1 and 4096")
 
 

@@ -64,7 +64,7 @@ class SampleDataset:
         """
         drawn = self.rarefier.draw(rows, draw)
         asv_rows, counts = drawn.indices.astype(np.int64), drawn.counts.astype(np.float32)
-        limit = self.preprocessor.token_limit
+        limit = self.preprocessor.max_asvs
         samples = []
         for row, start, stop in zip(rows.tolist(), drawn.indptr[:-1].tolist(), drawn.indptr[1:].tolist(), strict=True):
             whole = slice(start, stop)
@@ -92,7 +92,7 @@ class SampleDataset:
 
     def most_asvs(self, rows: np.ndarray) -> np.ndarray:
         """How many ASVs any draw of these samples has at most, int64 [R]."""
-        most = np.minimum(self.study.table.features_per_sample()[rows], self.preprocessor.token_limit)
+        most = np.minimum(self.study.table.features_per_sample()[rows], self.preprocessor.max_asvs)
         return np.minimum(most, self.rarefier.depth) if self.rarefier.depth else most
 
     def are_fixed(self, rows: np.ndarray) -> bool:
@@ -100,7 +100,7 @@ class SampleDataset:
         if self.rarefier.depth and self.rarefier.only_draw is None:
             return False
         richness = self.study.table.features_per_sample()[rows]
-        limit, random = self.preprocessor.token_limit, self.preprocessor.asv_sampling == "random"
+        limit, random = self.preprocessor.max_asvs, self.preprocessor.asv_sampling == "random"
         return not (random and bool((richness > limit).any()))
 
     def _chosen(self, row: int, draw: int, asv_rows: np.ndarray, reads: np.ndarray) -> np.ndarray:
@@ -118,11 +118,11 @@ _LEFT_OUT = {"abundance": "the {} rarest ASVs", "first": "the {} last ASVs of th
 
 
 def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
-    """One sentence about what ``--token-limit`` and ``--max-bp`` cut from the samples ``rows``, or None.
+    """One sentence about what ``--max-asvs`` and ``--max-bp`` cut from the samples ``rows``, or None.
 
     ASVs and reads are those of draw number ``draw``; sequences are those of the whole study.
     """
-    limit, max_bp = dataset.preprocessor.token_limit, dataset.preprocessor.max_bp
+    limit, max_bp = dataset.preprocessor.max_asvs, dataset.preprocessor.max_bp
     n_features = dataset.study.table.features_per_sample()[rows]
     large = rows[n_features > limit]  # no draw of the others exceeds it
     n_cut, asvs, reads_cut, reads_kept, parts = 0, 0, 0.0, 0.0, []
@@ -132,7 +132,7 @@ def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | Non
             reads_kept += float(sample.counts.sum(dtype=np.float64))
     if n_cut:
         parts.append(
-            f"--token-limit {limit} leaves out {_LEFT_OUT[dataset.preprocessor.asv_sampling].format(f'{asvs:,}')} of "
+            f"--max-asvs {limit} leaves out {_LEFT_OUT[dataset.preprocessor.asv_sampling].format(f'{asvs:,}')} of "
             f"{n_cut:,} of {len(rows):,} samples ({reads_cut / (reads_cut + reads_kept):.2%} of their reads)"
         )
     too_long = int(np.count_nonzero(dataset.study.sequences.lengths > max_bp))

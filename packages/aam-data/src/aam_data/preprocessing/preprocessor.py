@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
 FORMAT_VERSION = 4
 _SAMPLINGS = ("abundance", "first", "random")
-_LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "token_limit": 1}
+_LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "max_asvs": 1}
+_STORED_KEYS = {"max_asvs": "token_limit"}  # where the key of preprocessor.json is an older name
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Preprocessor:
         trim_length: bases that sequences are trimmed to before equal ones are merged; 0 = whole.
         rarefy_depth: reads drawn per sample; 0 = counts as they are.
         seed: random seed of the draws.
-        token_limit: most ASVs of a sample that the model sees.
+        max_asvs: most ASVs of a sample that the model sees.
         asv_sampling: which those are: "abundance", "first" or "random".
         taxonomy: taxa that the encoder learned to tell; None when it did not.
         targets: in the order of the model's outputs; empty after pretraining.
@@ -49,7 +50,7 @@ class Preprocessor:
     trim_length: int
     rarefy_depth: int
     seed: int
-    token_limit: int
+    max_asvs: int
     targets: tuple[FittedTarget, ...] = ()
     asv_sampling: str = "abundance"
     taxonomy: TaxonRanks | None = None
@@ -117,7 +118,7 @@ class Preprocessor:
             trim_length,
             rarefy_depth,
             seed,
-            options.token_limit,
+            options.max_asvs,
             targets,
             options.asv_sampling,
             taxonomy,
@@ -244,7 +245,7 @@ class Preprocessor:
         """Everything as numbers, strings, lists and dicts, ready for JSON."""
         return {
             "format_version": FORMAT_VERSION,
-            **{name: getattr(self, name) for name in _LEAST},
+            **{_STORED_KEYS.get(name, name): getattr(self, name) for name in _LEAST},
             "targets": [target_to_dict(target) for target in self.targets],
             "asv_sampling": self.asv_sampling,
             "taxonomy": None if self.taxonomy is None else self.taxonomy.to_list(),
@@ -261,7 +262,11 @@ class Preprocessor:
                 f"preprocessor of format {version!r}, this version of AAM reads formats up to {FORMAT_VERSION}",
                 remedy="Use the version of AAM that made the model, or a newer one",
             )
-        types: dict[str, Any] = {"format_version": int, **dict.fromkeys(_LEAST, int), "targets": list}
+        types: dict[str, Any] = {
+            "format_version": int,
+            **{_STORED_KEYS.get(name, name): int for name in _LEAST},
+            "targets": list,
+        }
         if version >= 3:
             types |= {"asv_sampling": str, "taxonomy": list | None}
         if version >= 4:
@@ -274,7 +279,7 @@ class Preprocessor:
         )
         taxonomy, weights = checked["taxonomy"], checked["loss_weights"]
         return cls(
-            **{name: checked[name] for name in _LEAST},
+            **{name: checked[_STORED_KEYS.get(name, name)] for name in _LEAST},
             targets=targets,
             asv_sampling=checked["asv_sampling"],
             taxonomy=None if taxonomy is None else TaxonRanks.from_list(taxonomy),

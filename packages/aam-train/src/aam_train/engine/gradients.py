@@ -85,7 +85,7 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     del losses_of_all["unsound"]
     work = Work.of_sums(dict(zip(mine, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
     by_name = dict(zip(sums, gathered.T, strict=False))
-    alone = [values for name, values in by_name.items() if name not in ("total", "unifrac", "balance")]
+    alone = [values for name, values in by_name.items() if name not in {"total", *objective.gathered}]
     not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
     return StepResult(losses_of_all, grad_norm, not_finite, rows, work, int(gathered[:, -1].max()))
 
@@ -129,5 +129,5 @@ def out_of_memory(batches: list[Batch]) -> str:
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
         f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.longest:,} ASVs. "
         "Give --max-memory-gb, or lower --batch-size (--gradient-accumulation-steps keeps the step's size) or "
-        "--token-limit"
+        "--max-asvs"
     )

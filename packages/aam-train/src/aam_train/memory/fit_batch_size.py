@@ -52,11 +52,11 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
             size = search.batch_size()
             _refuse_too_large(batches, search.cutting(1))  # by what was learned meanwhile
     pairs = size * batches.step.strategy.ranks.size
-    if pairs < (2 if batches.objective.weights.unifrac else 1):
+    if pairs < (2 if batches.objective.needs_pairs else 1):
         raise TrainError(
             f"{_flag(memory)}: {limit / GB:.3g} GB for training do not hold "
             f"{'two samples together, and distances are between samples' if pairs else 'a single sample'}. Allow more, "
-            "or give a lower --token-limit or a smaller --preset"
+            "or give a lower --max-asvs or a smaller --preset"
         )
     chosen = f"batch size {size}: " if memory.auto_batch_size else ""
     reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
@@ -96,7 +96,7 @@ def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
     needed = max(cutting.least([sample], processes) for sample in too_large)
     ids = samples.study.table.sample_ids
     named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
-    ways = [f"--token-limit {fitting}"] if fitting else []
+    ways = [f"--max-asvs {fitting}"] if fitting else []
     if not batches.step.frozen:
         ways += ["--gradient-checkpointing"] if batches.recompute is False else []
         ways += ["a smaller --asv-chunk-size"]

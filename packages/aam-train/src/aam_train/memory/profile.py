@@ -84,7 +84,7 @@ class MemoryProfile:
             return
         settings = {
             "batch_size": batch_size,
-            "token_limit": config.sample.token_limit,
+            "token_limit": config.sample.max_asvs,
             "asv_chunk_size": config.model.asv_chunk_size,
             "mixed_precision": config.compute.mixed_precision,
             "attn_implementation": config.compute.attn_implementation,
@@ -196,6 +196,6 @@ def suggestions(
         if on_gpu and settings["mixed_precision"] == "none":
             found.append("--mixed-precision bf16 halves activations")
         found.append(
-            f"--batch-size {max(batch // 2, 1)} with twice the --gradient-accumulation-steps, or a lower --token-limit"
+            f"--batch-size {max(batch // 2, 1)} with twice the --gradient-accumulation-steps, or a lower --max-asvs"
         )
     return found

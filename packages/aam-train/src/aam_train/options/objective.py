@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from aam_data.options.alias import Alias
 from aam_train.options.losses import (
     QUANTILES,
     LossSettings,
@@ -52,23 +53,23 @@ class MaskingOptions:
 class PretrainObjective:
     """What pretraining learns; a weight of 0 switches the work off."""
 
-    penalty: float = 1.0
+    unifrac_weight: Annotated[float, Alias("penalty")] = 1.0
     """Weight of the phylogenetic loss, see --unifrac-metric."""
-    nuc_penalty: float = 1.0
+    masked_base_weight: Annotated[float, Alias("nuc_penalty")] = 1.0
     """Weight of predicting masked bases."""
-    count_penalty: float = 1.0
+    masked_count_weight: Annotated[float, Alias("count_penalty")] = 1.0
     """Weight of predicting hidden abundances."""
-    taxonomy_penalty: float | None = None
+    taxonomy_weight: Annotated[float | None, Alias("taxonomy_penalty")] = None
     """Weight of predicting the taxon of each ASV at every rank. Default: 1 with --taxonomy, else 0."""
     best_metric: EncoderMetric = "val_loss"
     """Validation metric that decides which checkpoint is best and when to stop."""
 
     def __post_init__(self) -> None:
         for flag, value in (
-            ("--penalty", self.penalty),
-            ("--nuc-penalty", self.nuc_penalty),
-            ("--count-penalty", self.count_penalty),
-            ("--taxonomy-penalty", self.taxonomy_penalty or 0.0),
+            ("--unifrac-weight", self.unifrac_weight),
+            ("--masked-base-weight", self.masked_base_weight),
+            ("--masked-count-weight", self.masked_count_weight),
+            ("--taxonomy-weight", self.taxonomy_weight or 0.0),
         ):
             not_negative(flag, value)
 
@@ -104,22 +105,22 @@ class TrainObjective:
     """quantile: calibrate intervals on training samples set apart, so that they hold the truth as often as they say."""
     calibration_size: float = _CALIBRATION
     """conformal: share of the training samples (whole groups of --group-column) that is set apart."""
-    target_penalty: float = 1.0
+    target_weight: Annotated[float, Alias("target_penalty")] = 1.0
     """Weight of the target's loss."""
-    penalty: float | None = None
+    unifrac_weight: Annotated[float | None, Alias("penalty")] = None
     """Weight of the phylogenetic loss, see --unifrac-metric. Default: 1 with --tree or --unifrac-matrix, else 0."""
-    nuc_penalty: float = 0.0
+    masked_base_weight: Annotated[float, Alias("nuc_penalty")] = 0.0
     """Weight of predicting masked bases."""
-    count_penalty: float = 0.0
+    masked_count_weight: Annotated[float, Alias("count_penalty")] = 0.0
     """Weight of predicting hidden abundances."""
     count_prediction: bool = True
-    """Whether hidden abundances are predicted at all; --no-count-prediction is --count-penalty 0."""
+    """Whether hidden abundances are predicted at all; --no-count-prediction is --masked-count-weight 0."""
 
     def __post_init__(self) -> None:
-        positive("--target-penalty", self.target_penalty)
-        not_negative("--penalty", self.penalty or 0.0)
-        not_negative("--nuc-penalty", self.nuc_penalty)
-        not_negative("--count-penalty", self.count_penalty)
+        positive("--target-weight", self.target_weight)
+        not_negative("--unifrac-weight", self.unifrac_weight or 0.0)
+        not_negative("--masked-base-weight", self.masked_base_weight)
+        not_negative("--masked-count-weight", self.masked_count_weight)
         if self.huber_delta is not None:
             positive("--huber-delta", self.huber_delta)
         check_quantiles("--quantiles", self.quantiles)
@@ -181,4 +182,4 @@ class TrainObjective:
 
     def count_weight(self) -> float:
         """Weight of predicting hidden abundances, with both options considered."""
-        return self.count_penalty if self.count_prediction else 0.0
+        return self.masked_count_weight if self.count_prediction else 0.0

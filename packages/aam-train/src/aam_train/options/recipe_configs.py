@@ -101,27 +101,31 @@ class PretrainConfig:
         _check_batches(self.run, self.memory)
         objective, metric = self.objective, self.phylogeny.unifrac_metric
         _require(
-            objective.penalty == 0 or _has_targets(self.phylogeny),
-            "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --penalty 0 switches it off",
+            objective.unifrac_weight == 0 or _has_targets(self.phylogeny),
+            "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --unifrac-weight 0 switches it off",
         )
         _require(
-            self.run.batch_size > 1 or objective.penalty == 0 or metric == "faith_pd",
-            "--batch-size 1 has no pair of samples for the UniFrac objective: give 2 or more, or --penalty 0",
+            self.run.batch_size > 1 or objective.unifrac_weight == 0 or metric == "faith_pd",
+            "--batch-size 1 has no pair of samples for the UniFrac objective: give 2 or more, or --unifrac-weight 0",
         )
         _require(
-            not objective.taxonomy_penalty or self.taxonomy.taxonomy is not None,
-            "--taxonomy-penalty above 0 needs --taxonomy",
+            not objective.taxonomy_weight or self.taxonomy.taxonomy is not None,
+            "--taxonomy-weight above 0 needs --taxonomy",
         )
         _require(
-            objective.penalty + objective.nuc_penalty + objective.count_penalty + self.taxonomy_weight() > 0,
-            "--penalty, --nuc-penalty and --count-penalty are all 0: nothing is left to learn",
+            objective.unifrac_weight
+            + objective.masked_base_weight
+            + objective.masked_count_weight
+            + self.taxonomy_weight()
+            > 0,
+            "--unifrac-weight, --masked-base-weight and --masked-count-weight are all 0: nothing is left to learn",
         )
         _check_plateau(self.optimizer, self.split)
         computed = {
-            "unifrac": objective.penalty > 0 and metric != "faith_pd",
-            "faith_pd": objective.penalty > 0 and metric in ("faith_pd", "combined"),
-            "nucleotide": objective.nuc_penalty > 0,
-            "count": objective.count_penalty > 0,
+            "unifrac": objective.unifrac_weight > 0 and metric != "faith_pd",
+            "faith_pd": objective.unifrac_weight > 0 and metric in ("faith_pd", "combined"),
+            "nucleotide": objective.masked_base_weight > 0,
+            "count": objective.masked_count_weight > 0,
             "taxonomy": self.taxonomy_weight() > 0,
         }
         wanted = objective.best_metric.rpartition("_")[0]
@@ -143,16 +147,16 @@ class PretrainConfig:
     def weights(self) -> dict[str, float]:
         """Return the weight of each objective by its name."""
         return {
-            **phylogenetic_weights(self.phylogeny.unifrac_metric, self.objective.penalty),
-            "nucleotides": self.objective.nuc_penalty,
-            "counts": self.objective.count_penalty,
+            **phylogenetic_weights(self.phylogeny.unifrac_metric, self.objective.unifrac_weight),
+            "nucleotides": self.objective.masked_base_weight,
+            "counts": self.objective.masked_count_weight,
             "taxonomy": self.taxonomy_weight(),
         }
 
     def taxonomy_weight(self) -> float:
         """Weight of the taxonomy objective: as given, else 1 with a taxonomy."""
-        if self.objective.taxonomy_penalty is not None:
-            return self.objective.taxonomy_penalty
+        if self.objective.taxonomy_weight is not None:
+            return self.objective.taxonomy_weight
         return 1.0 if self.taxonomy.taxonomy is not None else 0.0
 
 
@@ -188,15 +192,18 @@ class TrainConfig:
         _check_parallel(self.parallel, self.compute)
         _check_batches(self.run, self.memory)
         _require(
-            not self.objective.penalty or _has_targets(self.phylogeny),
-            "--penalty above 0 needs --tree or --unifrac-matrix",
+            not self.objective.unifrac_weight or _has_targets(self.phylogeny),
+            "--unifrac-weight above 0 needs --tree or --unifrac-matrix",
         )
         _require(
             not (self.transfer.freeze_base and self.pair_weight() > 0),
-            "--penalty above 0 and --freeze-base exclude each other: a frozen encoder cannot learn distances "
-            "(leave out --tree and --unifrac-matrix, or give --penalty 0)",
+            "--unifrac-weight above 0 and --freeze-base exclude each other: a frozen encoder cannot learn distances "
+            "(leave out --tree and --unifrac-matrix, or give --unifrac-weight 0)",
         )
-        auxiliary = {"--nuc-penalty": self.objective.nuc_penalty, "--count-penalty": self.objective.count_weight()}
+        auxiliary = {
+            "--masked-base-weight": self.objective.masked_base_weight,
+            "--masked-count-weight": self.objective.count_weight(),
+        }
         for flag, weight in auxiliary.items():
             _require(
                 not (self.transfer.freeze_base and weight > 0),
@@ -264,14 +271,14 @@ class TrainConfig:
         """Return the weight of each objective of the encoder by its name."""
         return {
             **phylogenetic_weights(self.phylogeny.unifrac_metric, self.pair_weight()),
-            "nucleotides": self.objective.nuc_penalty,
+            "nucleotides": self.objective.masked_base_weight,
             "counts": self.objective.count_weight(),
         }
 
     def pair_weight(self) -> float:
         """Weight of the UniFrac objective: as given, else 1 where there are targets."""
-        if self.objective.penalty is not None:
-            return self.objective.penalty
+        if self.objective.unifrac_weight is not None:
+            return self.objective.unifrac_weight
         return 1.0 if _has_targets(self.phylogeny) else 0.0
 
 

@@ -85,7 +85,7 @@ class PredictOptions:
     output: Common[Path]
     """Where to write predictions.tsv; the other tables are written beside it."""
     asv_sampling: Literal["abundance", "first", "random"] | None = None
-    """ASVs that a sample keeps within the model's --token-limit. Default: as in training."""
+    """ASVs that a sample keeps within the model's --max-asvs. Default: as in training."""
     prediction_passes: int | None = None
     """Fixed draws of every sample (reads, and ASVs with --asv-sampling random) whose outputs are averaged, 1 to 100.
     Default: the --val-prediction-passes of training."""

@@ -12,10 +12,12 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from aam_data.options.alias import Alias
 
 RootT = TypeVar("RootT")
 
@@ -34,6 +36,7 @@ class ConfigField:
         kind: its type without ``Annotated`` and without ``| None``.
         common: whether it is marked ``Common``.
         default: its default, or ``dataclasses.MISSING`` when it is required.
+        aliases: older names of the option, see `Alias`.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ConfigField:
     kind: Any
     common: bool
     default: Any
+    aliases: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -49,25 +53,62 @@ class ConfigField:
 
     @property
     def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
+        return flag(self.name)
+
+
+def flag(name: str) -> str:
+    """Return the command line flag of an option's name."""
+    return "--" + name.replace("_", "-")
 
 
 def config_fields(root_class: type) -> dict[str, ConfigField]:
     """The options of a root by name, in the order of declaration."""
     found: dict[str, ConfigField] = {}
+    names: set[str] = set()
     for section, owner in _sections(root_class).items():
         hints = get_type_hints(owner, include_extras=True)
         for field in dataclasses.fields(owner):
-            kind, common = hints[field.name], False
+            kind, common, aliases = hints[field.name], False, ()
             if get_origin(kind) is Annotated:
                 common = "common" in kind.__metadata__
+                aliases = tuple(name for mark in kind.__metadata__ if isinstance(mark, Alias) for name in mark.names)
                 kind = kind.__origin__
             if NoneType in get_args(kind):  # TOML has no null: absent must mean the default
                 assert field.default is None, f"{owner.__name__}.{field.name}: must default to None"
-            assert field.name not in found, f"{root_class.__name__}: {field.name} is declared in two sections"
+            for name in (field.name, *aliases):
+                assert name not in names, f"{root_class.__name__}: {name} is declared in two sections"
+                names.add(name)
             kind = _without_none(kind)
-            found[field.name] = ConfigField(field.name, section, owner, kind, common, field.default)
+            found[field.name] = ConfigField(field.name, section, owner, kind, common, field.default, aliases)
     return found
+
+
+def fields_by_spelling(fields: Mapping[str, ConfigField]) -> dict[str, ConfigField]:
+    """Return the fields by each of their accepted names: the current ones and the aliases."""
+    return {name: field for field in fields.values() for name in (field.name, *field.aliases)}
+
+
+def merge_spellings(
+    values: Mapping[str, Any], fields: Mapping[str, ConfigField], write: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return values under the current names of their options.
+
+    Args:
+        values: values by name; names may be aliases.
+        fields: the options of the root, by current name.
+        write: how a message writes a name: as a flag or as a key.
+
+    Raises:
+        ConfigError: two spellings of one option have different values.
+    """
+    spellings = fields_by_spelling(fields)
+    merged: dict[str, Any] = {}
+    for name in sorted(values, key=lambda name: name != spellings[name].name):  # current names first
+        current = spellings[name].name
+        if current in merged and merged[current] != values[name]:
+            raise ConfigError(f"{write(name)} is an older spelling of {write(current)}; use one of them")
+        merged[current] = values[name]
+    return merged
 
 
 def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
@@ -127,24 +168,25 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}") from error
     fields, sections = config_fields(root_class), _sections(root_class)
+    spellings = fields_by_spelling(fields)
     values, problems = {}, []
     for section, table in tables.items():
         if not isinstance(table, dict):
-            problems.append(_misplaced(section, fields, sections))
+            problems.append(_misplaced(section, spellings, sections))
         elif section not in sections:
             problems.append(f"unknown section [{section}]{_nearest(section, sections)}")
         else:
             for name, value in table.items():
-                if name not in fields or fields[name].section != section:
-                    problems.append(f"[{section}] " + _misplaced(name, fields, sections))
+                if name not in spellings or spellings[name].section != section:
+                    problems.append(f"[{section}] " + _misplaced(name, spellings, sections))
                     continue
                 try:
-                    values[name] = _from_toml(value, fields[name].kind)
+                    values[name] = _from_toml(value, spellings[name].kind)
                 except _WrongType as error:
                     problems.append(f"[{section}] {name} = {value!r}: must be {error}")
     if problems:
         raise ConfigError("; ".join(problems))
-    return values
+    return merge_spellings(values, fields, str)
 
 
 class _WrongType(Exception):

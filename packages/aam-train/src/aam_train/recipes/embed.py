@@ -11,80 +11,95 @@ import torch
 
 from aam_data.unifrac.unifrac import Block
 from aam_data.unifrac.write import write_distances
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 from aam_models.encoder.distance_head import DistanceHead
 from aam_models.requested import EMBEDDINGS
 from aam_models.storage.folders import sha256
 from aam_models.storage.model_folder import WEIGHTS
-from aam_train.device.device import resolve_device
-from aam_train.device.precision import Compute, trusted_attention
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.evaluation.inference import embed_asvs, evaluating, run_samples
 from aam_train.files import write_table
 from aam_train.options.recipe_configs import EmbedConfig
 from aam_train.recipes.inputs import ModelInputs, read_embed_inputs
-from aam_train.recipes.loaded_model import use_model
-from aam_train.reporting.console import ConsoleReporter
-from aam_train.signals import StopFlag
+from aam_train.recipes.launch import run_inference
+from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
+from aam_train.setup.run_context import RunContext
 
-_ROWS = 256  # of distances at once
+_ROWS = 256  # of the distance matrix at once
 
 
-def run_embed(config: EmbedConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> list[Path]:
-    """Embed every sample of a table, or every ASV; returns the files written.
+def embed(config: EmbedConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> list[Path]:
+    """Embed every sample of a table, or every ASV.
 
     Args:
         config: all settings.
-        inputs: what `read_embed_inputs` of the same settings gave; read here by default.
+        inputs: as returned by `read_embed_inputs` for the same settings; read here by default.
         quiet: print warnings only.
+
+    Returns:
+        The files written.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
+
+    Example:
+        >>> options = EmbedOptions(Path("runs/encoder"), Path("embeddings.tsv"))
+        >>> embed(EmbedConfig(TableOptions(Path("table.biom")), options))  # doctest: +SKIP
+        [PosixPath('embeddings.tsv')]
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.embed.device)
-    with StopFlag() as stop, trusted_attention(Compute(device), console):
-        return _embed(config, inputs or read_embed_inputs(config), device, stop, console)
+    device = config.embed.device
+    return run_inference(_embed, config, lambda: inputs or read_embed_inputs(config), device=device, quiet=quiet)
 
 
-def _embed(
-    config: EmbedConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
-) -> list[Path]:
-    options, study = config.embed, inputs.study
-    used = use_model(inputs, options.model, device, stop, console)
-    head = used.step.encoder.distance_head
+def _embed(config: EmbedConfig, inputs: ModelInputs, context: RunContext) -> list[Path]:
+    options = config.embed
+    loaded = load_for_inference(inputs, options.model, context)
+    head = loaded.step.encoder.distance_head
     if options.distances is not None and head is None:
-        raise TrainError(f"--distances: {options.model} has not learned distances (--penalty was 0)")
-    used.step.scratch = options.output.parent
+        raise TrainError(f"--distances: {options.model} has not learned distances (--unifrac-weight was 0)")
+    loaded.step.scratch = options.output.parent
     if options.level == "asv":
-        asvs = np.arange(study.table.n_features)
-        table = embed_asvs(used.step, used.maker, asvs)
-        # every id of the file has its row, also those of features that have one sequence
-        names = [study.sequences.merged_ids.get(a, (name,)) for a, name in enumerate(study.table.feature_ids)]
-        rows = np.repeat(asvs, [len(ids) for ids in names])
-        embeddings = table.take(torch.from_numpy(rows)).cpu().numpy()
-        _write(options.output, "feature-id", list(chain.from_iterable(names)), embeddings)
-        console.note(f"{len(rows):,} ASVs embedded in {embeddings.shape[1]} dimensions")
-        return [options.output]
-    found = run_samples(used.step, used.maker, used.rows, options.batch_size, EMBEDDINGS).embeddings
-    assert found is not None
-    embeddings = found
-    ids = study.table.sample_ids[used.rows]
-    _write(options.output, "sample-id", ids.tolist(), embeddings)
-    console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]} dimensions, {len(used.skipped):,} not")
+        return _embed_asvs(config, inputs, loaded, context)
+    embeddings = _embed_samples(config, inputs, loaded, context)
     if options.distances is None:
         return [options.output]
     assert head is not None
-    points = torch.from_numpy(embeddings).to(used.step.device)
-    key = f"aam embed {sha256(inputs.folder / WEIGHTS)} {study.inputs[0].sha256}"
-    scale = used.step.encoder.config.distance_scale
-    write_distances(options.distances, ids, lambda first: _blocks(used.step, head, points, scale, first), key)
+    ids = inputs.study.table.sample_ids[loaded.rows]
+    points = torch.from_numpy(embeddings).to(context.device)
+    key = f"aam embed {sha256(inputs.folder / WEIGHTS)} {inputs.study.inputs[0].sha256}"
+    scale = loaded.step.encoder.config.distance_scale
+    write_distances(options.distances, ids, lambda first: _blocks(loaded.step, head, points, scale, first), key)
     return [options.output, options.distances]
 
 
+def _embed_asvs(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel, context: RunContext) -> list[Path]:
+    study = inputs.study
+    asvs = np.arange(study.table.n_features)
+    table = embed_asvs(loaded.step, loaded.maker, asvs)
+    # every feature id of the file has a row, also those of features that share a sequence
+    names = [study.sequences.merged_ids.get(a, (name,)) for a, name in enumerate(study.table.feature_ids)]
+    rows = np.repeat(asvs, [len(ids) for ids in names])
+    embeddings = table.take(torch.from_numpy(rows)).cpu().numpy()
+    _write(config.embed.output, "feature-id", list(chain.from_iterable(names)), embeddings)
+    context.console.note(f"{len(rows):,} ASVs embedded in {embeddings.shape[1]} dimensions")
+    return [config.embed.output]
+
+
+def _embed_samples(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel, context: RunContext) -> np.ndarray:
+    """Write the embeddings of samples and return them, float32 [R, D]."""
+    options, ids = config.embed, inputs.study.table.sample_ids[loaded.rows]
+    embeddings = run_samples(loaded.step, loaded.maker, loaded.rows, options.batch_size, EMBEDDINGS).embeddings
+    assert embeddings is not None
+    _write(options.output, "sample-id", ids.tolist(), embeddings)
+    n_skipped = len(loaded.skipped)
+    context.console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]} dimensions, {n_skipped:,} not")
+    return embeddings
+
+
 def _blocks(step: Step, head: DistanceHead, points: torch.Tensor, scale: float, first: int) -> Iterator[Block]:
-    """Predicted distances of all pairs; 0 of a sample to itself, where the head's map has its floor."""
+    """Predict distances of all pairs, by blocks; 0 for a sample and itself, where the map of the head is above 0."""
     n = len(points)
     starts = list(range(0, n, _ROWS))
     with evaluating(step):
@@ -103,7 +118,7 @@ def _blocks(step: Step, head: DistanceHead, points: torch.Tensor, scale: float, 
 
 def _write(path: Path, header: str, ids: list[str], embeddings: np.ndarray) -> None:
     if path.suffix == ".npz":
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             np.savez(temporary, ids=np.array(ids, dtype=np.str_), embeddings=embeddings)
         return
     names = [f"D{d + 1}" for d in range(embeddings.shape[1])]

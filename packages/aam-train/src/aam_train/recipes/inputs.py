@@ -16,7 +16,7 @@ from aam_train.evaluation.predictions import full_table, probability_table, targ
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.parallel.environment import refuse_unasked
 from aam_train.runs.checkpoints import model_folder
-from aam_train.runs.folder import RunFolder, check_run, refuse_used
+from aam_train.runs.folder import RunFolder, check_run, check_unused
 from aam_train.runs.records import read_preprocessor, read_training
 
 
@@ -59,7 +59,7 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
             "aam lr-find runs in one process: leave out --distributed, --data-parallel and --fsdp, and give the "
             "--batch-size of all processes together"
         )
-    refuse_used(config.run.output_dir)
+    check_unused(config.run.output_dir)
     _check_losses(config)
     return _read_files(config)
 
@@ -131,7 +131,7 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
     if options.distances is not None:
         check_distance_suffix(options.distances)
         beside_distances = written_beside(options.distances)
-        check_output(options.distances, files, for_a_while=beside_distances, overwrite=options.overwrite)
+        check_output(options.distances, files, temporary=beside_distances, overwrite=options.overwrite)
     folder, preprocessor = _model(options.model, options.output.parent, config.table)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     return ModelInputs(folder, preprocessor, read_study(table))
@@ -140,7 +140,7 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
 def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
     """The same for evaluation: the truth is in the metadata, or in the phylogeny."""
     options = config.evaluate
-    refuse_used(options.output_dir)
+    check_unused(options.output_dir)
     folder, preprocessor = _model(options.model, options.output_dir, config.table)
     if preprocessor.targets and config.metadata.metadata is None:
         raise TrainError(f"{options.model}: its targets are metadata columns. Give the file with --metadata")

@@ -39,7 +39,7 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
         ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
         (
             "ASVs",
-            f"up to {preprocessor.token_limit:,} a sample{_sampling(preprocessor.asv_sampling)}"
+            f"up to {preprocessor.max_asvs:,} a sample{_sampling(preprocessor.asv_sampling)}"
             f"{'' if encoder.count_embedding else ', without abundance'}",
         ),
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),

@@ -1,12 +1,12 @@
-"""The training loop, as a recipe. It formats nothing, opens no file and knows no task by name."""
+"""The training loop. It formats nothing, opens no file and knows no task by name."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from aam_train.engine.update import Update
 from aam_train.errors import RunStopped, TrainError
 from aam_train.evaluation.validation import Validator
 from aam_train.losses.objective import Objective
+from aam_train.memory.batch_plan import Batching
 from aam_train.memory.cost_model import GB, MemoryModel, size_of_batch
 from aam_train.options.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.options.optimizer import OptimizerOptions
@@ -33,26 +34,46 @@ from aam_train.profiling.profile import Profile
 from aam_train.profiling.ranges import LOAD, OPTIMIZER, label, labelled
 from aam_train.profiling.throughput import Work
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
-from aam_train.runs.state import Progress
+from aam_train.runs.state import TrainerState
 from aam_train.signals import EXIT_CODES, StopFlag
 
-KEPT = 0.75  # of the limit of memory: more is not kept from one step to the next
-MOST_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
+SECONDS_BETWEEN_SAVES = 120.0  # of `last`
+RELEASE_THRESHOLD = 0.75  # of the limit of memory: more is not kept from one step to the next
+MAX_SKIPS = 20  # fp16 updates left out in a row: the loss scale has been halved as often
 
 
-@dataclass(frozen=True, eq=False)
-class Keeper:
-    """How the trainer keeps its state, given by the run.
+class Checkpointer(Protocol):
+    """Publishes checkpoints of the current weights."""
+
+    def save_last(self, state: TrainerState) -> None:
+        """Let ``last`` point to a checkpoint of the current state."""
+        ...
+
+    def save_best(self, state: TrainerState) -> None:
+        """Let ``best`` point to one."""
+        ...
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """Memory that a run may use.
 
     Attributes:
-        save_last: publish a checkpoint of now and let ``last`` point to it.
-        save_best: the same for ``best``.
-        seconds_between: of saving ``last``.
+        model: what micro-batches need; None where nothing limits them.
+        limit: bytes that training may take beyond ``held``; 0 = any.
+        held: bytes before the first step.
     """
 
-    save_last: Callable[[Progress], None]
-    save_best: Callable[[Progress], None]
-    seconds_between: float = 120.0
+    model: MemoryModel | None = None
+    limit: int = 0
+    held: int = 0
+
+    @classmethod
+    def of(cls, batching: Batching | None, held: int) -> Self:
+        """Take model and limit from the planned batches; without a plan there is no limit."""
+        if batching is None:
+            return cls(held=held)
+        return cls(batching.memory_model(), batching.limit, held)
 
 
 @dataclass(eq=False)
@@ -62,13 +83,11 @@ class Trainer:
     Attributes:
         validate: None without validation samples.
         best_metric: of the validator's metrics.
-        progress: where to start from.
-        memory: what micro-batches need; None where there is no limit.
-        limit: bytes that training may take beyond ``held``; 0 = any.
-        held: bytes before the first step.
+        state: where to start from.
+        budget: of memory.
         peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
         profile: records a few of the steps; None for none.
-        told_above_limit: a step that may need more than ``limit`` was told of.
+        warned_above_limit: whether a step that may need more than the limit was reported.
     """
 
     step: Step
@@ -81,16 +100,14 @@ class Trainer:
     run: RunOptions
     optimizer_options: OptimizerOptions
     best_metric: str
-    keeper: Keeper
+    checkpointer: Checkpointer
     reporter: Reporter
     stop: StopFlag
-    progress: Progress
-    memory: MemoryModel | None = None
-    limit: int = 0
-    held: int = 0
+    state: TrainerState
+    budget: MemoryBudget = MemoryBudget()
     peak_flops: float = math.inf
     profile: Profile | None = None
-    told_above_limit: bool = field(default=False, init=False)
+    warned_above_limit: bool = field(default=False, init=False)
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -104,48 +121,48 @@ class Trainer:
                 self._train()
         except RunStopped:  # within validation, which comes first when the run goes on
             assert self.stop.received
-        if self.progress.step:
-            self.keeper.save_last(self.progress)
+        if self.state.step:
+            self.checkpointer.save_last(self.state)
         if self.stop.asked():
             assert self.stop.received
-            done = f"stopped after step {self.progress.step}; continue with --resume-from auto"
+            done = f"stopped after step {self.state.step}; continue with --resume-from auto"
             nothing = "stopped before the first step; nothing was saved"
-            text = f"{self.stop.received}: {done if self.progress.step else nothing}"
+            text = f"{self.stop.received}: {done if self.state.step else nothing}"
             raise RunStopped(text, EXIT_CODES[self.stop.received])
 
     def _train(self) -> None:
-        progress = self.progress
+        state = self.state
         self._end_epoch_when_due()
         if self._finished() or self.stop.asked():
             return
         ranks, workers = self.ranks, self.run.num_workers
         workers = default_workers(self.step.device, ranks.local_size) if workers is None else workers
-        remaining = self.plan.stream(progress.step, self.run.epochs)
+        remaining = self.plan.stream(state.step, self.run.epochs)
         reset_peak(self.step.device)
         started = saved_at = time.monotonic()
         self._before_step()
         for batches in labelled(LOAD, load(self.maker, remaining, workers=workers, device=self.step.device)):
             self._train_step(batches, started)
             if self.profile is not None:
-                self.profile.after(progress.step - 1)
+                self.profile.after(state.step - 1)
             if self.stop.asked():
                 break
             if (self._end_epoch_when_due() and self.stop.asked()) or self._finished():
                 break
-            is_due = ranks.is_first and time.monotonic() - saved_at > self.keeper.seconds_between
+            is_due = ranks.is_first and time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES
             if any(ranks.highest([is_due])):
-                self.keeper.save_last(progress)
+                self.checkpointer.save_last(state)
                 saved_at = time.monotonic()
             self._before_step()
             started = time.monotonic()
 
     def _before_step(self) -> None:
         if self.profile is not None:
-            self.profile.before(self.progress.step)
+            self.profile.before(self.state.step)
 
     def _train_step(self, batches: list[Batch], started: float) -> None:
         arrived = time.monotonic()
-        number = self.progress.step
+        number = self.state.step
         seed_step(self.run.seed, number, self.ranks.rank)
         self.step.train_mode()
         lr = self._lr(number)
@@ -156,7 +173,7 @@ class Trainer:
         skipped = self._check_finite(result)
         with label(OPTIMIZER):
             self.update.apply()
-        self.progress.step = number + 1
+        self.state.step = number + 1
         work, seconds = result.work, max(time.monotonic() - started, 1e-9)
         record = StepRecord(
             step=number + 1,
@@ -182,38 +199,39 @@ class Trainer:
         self._return_memory()
 
     def _return_memory(self) -> None:
-        """What is free but held by gaps of the heap grows from step to step: near the limit it goes back."""
-        if self.limit and self.step.device.type == "cpu" and held(self.step.device) - self.held > KEPT * self.limit:
+        """Return free memory to the system near the limit: what gaps of the heap hold grows from step to step."""
+        device, limit = self.step.device, self.budget.limit
+        if limit and device.type == "cpu" and held(device) - self.budget.held > RELEASE_THRESHOLD * limit:
             return_freed_memory()
 
     def _expected_memory(self, batches: list[Batch]) -> int:
-        if self.memory is None:
+        if self.budget.model is None:
             return 0
         everyone = self.ranks.numbers([batch.n_samples for batch in batches]).sum(axis=0).astype(np.int64).tolist()
         sizes = [size_of_batch(batch, number) for batch, number in zip(batches, everyone, strict=True)]
-        needed, most = max(map(self.memory.bytes, sizes)), max(map(self.memory.most, sizes))
-        expected, most = self.ranks.highest([self.held + needed, most])
-        if most > self.limit and not self.told_above_limit:
-            self.told_above_limit = True
+        needed, most = max(map(self.budget.model.bytes, sizes)), max(map(self.budget.model.most, sizes))
+        expected, most = self.ranks.highest([self.budget.held + needed, most])
+        if most > self.budget.limit and not self.warned_above_limit:
+            self.warned_above_limit = True
             self.reporter.note(
-                f"warning: step {self.progress.step} may need {most / GB:.3g} GB, above the limit of "
-                f"{self.limit / GB:.3g} GB: samples drawn for it have more ASVs than those that were looked at before "
-                "the run. Not said again; --token-limit bounds them"
+                f"warning: step {self.state.step} may need {most / GB:.3g} GB, above the limit of "
+                f"{self.budget.limit / GB:.3g} GB: its samples have more ASVs than those sampled before the run "
+                "(shown once; --max-asvs bounds them)"
             )
         return expected
 
     def _check_finite(self, result: StepResult) -> bool:
-        """Whether fp16 leaves this update out; refuses everything else that is not finite.
+        """Return whether fp16 leaves this update out; raise for everything else that is not finite.
 
-        All processes have the same result, and so do the same.
+        All processes have the same result, so they all decide alike.
         """
-        progress, loss = self.progress, result.losses
+        state, loss = self.state, result.losses
         if math.isfinite(loss["total"]) and math.isfinite(result.grad_norm):
-            progress.skips = 0
+            state.skips = 0
             return False
         bad = [name for name, value in loss.items() if name != "total" and not math.isfinite(value)]
-        if self.update.scaler is not None and not bad and progress.skips < MOST_SKIPS:
-            progress.skips += 1
+        if self.update.scaler is not None and not bad and state.skips < MAX_SKIPS:
+            state.skips += 1
             return True
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
         where = np.flatnonzero(result.not_finite)
@@ -224,45 +242,45 @@ class Trainer:
         ids = first_few(self.maker.samples.study.table.sample_ids[rows].tolist())
         remedy = "Lower --lr"
         if self.update.scaler is not None:
-            what += f" ({MOST_SKIPS} updates in a row before it)" if not bad else ""
-            remedy += ", or give --mixed-precision bf16 or none"
-        raise TrainError(f"step {progress.step + 1}: {what} is not finite, samples {ids}. {remedy}")
+            what += f" ({MAX_SKIPS} updates in a row before it)" if not bad else ""
+            remedy += ", or use --mixed-precision bf16 or none"
+        raise TrainError(f"step {state.step + 1}: {what} is not finite, samples {ids}. {remedy}")
 
     @property
     def ranks(self) -> Ranks:
         return self.step.strategy.ranks
 
     def _end_epoch_when_due(self) -> bool:
-        """Whether an epoch has ended and was judged."""
-        is_due = not self.progress.is_judged(self.plan.steps_per_epoch)
+        """Finish the epoch if one has ended; return whether it has."""
+        is_due = not self.state.is_validated(self.plan.steps_per_epoch)
         if is_due:
-            self._end_epoch(self.progress.step // self.plan.steps_per_epoch)
+            self._end_epoch(self.state.step // self.plan.steps_per_epoch)
         return is_due
 
     def _end_epoch(self, epoch: int) -> None:
-        progress, started = self.progress, time.monotonic()
-        # until validation is done nothing changes, so that a signal in it leaves the epoch to be judged again
-        # what follows from it (best, early stop, plateau) is decided alike everywhere, since the figures are the same
+        state, started = self.state, time.monotonic()
+        # nothing changes until validation is done: after a signal in it the epoch is validated again
+        # what follows (best, early stop, plateau) is decided alike on all processes, since the metrics are the same
         validation = self.ranks.same({} if self.validate is None else self.validate(self.step))
         self._return_memory()
-        progress.validation, progress.judged = validation, epoch
-        value, lr = validation.get(self.best_metric, math.nan), self._lr(progress.step - 1)
-        best = self._judge(value)
+        state.validation, state.judged = validation, epoch
+        value, lr = validation.get(self.best_metric, math.nan), self._lr(state.step - 1)
+        best = self._update_best(value)
         higher = HIGHER_IS_BETTER[self.best_metric]
         if self.optimizer_options.scheduler == "plateau" and watch(
-            progress.plateau, value, self.optimizer_options, higher_is_better=higher
+            state.plateau, value, self.optimizer_options, higher_is_better=higher
         ):
-            lowered = self._lr(progress.step)
-            self.reporter.note(f"{self.best_metric} does not improve: the learning rate is {lowered:.3g} from now on")
-        sums, progress.sums = progress.sums, {}
+            lowered = self._lr(state.step)
+            self.reporter.note(f"{self.best_metric} does not improve: the learning rate is now {lowered:.3g}")
+        sums, state.sums = state.sums, {}
         work = Work.of_sums(sums)
         self.reporter.epoch(
             EpochRecord(
-                step=progress.step,
+                step=state.step,
                 epoch=epoch,
                 epochs=self.run.epochs,
                 train={name[5:]: total / sums["steps"] for name, total in sums.items() if name.startswith("loss:")},
-                validation=progress.validation,
+                validation=state.validation,
                 best=best,
                 lr=lr,
                 skipped=int(sums["skipped"]),
@@ -283,40 +301,40 @@ class Trainer:
         )
         reset_peak(self.step.device)
         if best:
-            self.keeper.save_best(progress)
+            self.checkpointer.save_best(state)
         if self._impatient() and epoch < self.run.epochs:
             self.reporter.note(
-                f"stopped early: {self.best_metric} has not improved for {progress.stale_epochs} epochs "
-                f"(--patience {self.run.patience}); best {progress.best_value:.4g} at step {progress.best_step}"
+                f"stopped early: {self.best_metric} has not improved for {state.stale_epochs} epochs "
+                f"(--patience {self.run.patience}); best {state.best_value:.4g} at step {state.best_step}"
             )
-        if self.validate is not None and progress.best_value is None and epoch == 1:
+        if self.validate is not None and state.best_value is None and epoch == 1:
             self.reporter.note(
                 f"warning: {self.best_metric} is undefined on the validation samples (too few of them, or all of one "
                 "class). Until it is defined there is no early stopping, and the last weights count as the best"
             )
 
-    def _judge(self, value: float) -> bool:
-        """Whether this is the best epoch so far; an undefined metric is never the best."""
-        progress = self.progress
-        so_far = math.nan if progress.best_value is None else progress.best_value
+    def _update_best(self, value: float) -> bool:
+        """Return whether this is the best epoch so far; an undefined metric is never the best."""
+        state = self.state
+        so_far = math.nan if state.best_value is None else state.best_value
         better = is_better(value, so_far, higher_is_better=HIGHER_IS_BETTER[self.best_metric])
         if better:
-            progress.best_value, progress.best_step, progress.stale_epochs = value, progress.step, 0
-        elif progress.best_value is not None:
-            progress.stale_epochs += 1
+            state.best_value, state.best_step, state.stale_epochs = value, state.step, 0
+        elif state.best_value is not None:
+            state.stale_epochs += 1
         return better
 
     def _lr(self, step: int) -> float:
-        return self.optimizer_options.lr * self.schedule.factor(step, self.progress.plateau)
+        return self.optimizer_options.lr * self.schedule.factor(step, self.state.plateau)
 
     def _impatient(self) -> bool:
-        return 0 < self.run.patience <= self.progress.stale_epochs
+        return 0 < self.run.patience <= self.state.stale_epochs
 
     def _finished(self) -> bool:
-        return self._impatient() or self.progress.step >= self.run.epochs * self.plan.steps_per_epoch
+        return self._impatient() or self.state.step >= self.run.epochs * self.plan.steps_per_epoch
 
     def _add_up(self, record: StepRecord, work: Work) -> None:
-        sums = self.progress.sums
+        sums = self.state.sums
         added: dict[str, float] = {f"loss:{name}": value for name, value in record.loss.items()}
         added |= {"steps": 1, "seconds": record.seconds, "skipped": record.skipped, **asdict(work)}
         added |= {"waited": record.seconds * record.data_wait, "peak_seconds": record.seconds * record.peak_share}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,10 @@ from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import Objective, TargetTerm
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
@@ -45,15 +47,15 @@ from aam_train.parallel.ranks import Group, Ranks
 from aam_train.parallel.strategy import Single, Strategy
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.freezing import freeze_untaught
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.freezing import freeze_unused_parameters
+from aam_train.setup.head_initialization import calibrate_heads
 
 CPU = torch.device("cpu")
 MASKING = Masking(0.15, 0.15)
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1, asv_chunk_size=8)
 # Samples of each of at most 4 processes in each micro-batch.
 SIZES = [[3, 7, 1, 2], [5, 1, 4, 6]]
-ALL = Weights(unifrac=0.7, faith_pd=0.5, nucleotides=2.0, counts=3.0)
+ALL = {"unifrac": 0.7, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
 
 
 @dataclass(frozen=True)
@@ -61,27 +63,28 @@ class Case:
     """What is learned; ``target`` is a kind of target loss, ``again``: each process keeps other activations."""
 
     name: str
-    weights: Weights
+    weights: dict[str, float]
     target: str | None = None
     micro_batches: int = 1
     dtype: torch.dtype = torch.float64
     again: bool = False
+    target_weight: float = 1.0
 
 
 KEPT = [KEEP_NONE, KEEP_ALL, Kept(0), Kept(200, slots=False)]
 CASES = [
-    Case("unifrac", Weights(unifrac=1.0)),
-    Case("faith_pd", Weights(faith_pd=1.0)),
-    Case("nucleotides", Weights(nucleotides=1.0)),
-    Case("counts", Weights(counts=1.0)),
+    Case("unifrac", {"unifrac": 1.0}),
+    Case("faith_pd", {"faith_pd": 1.0}),
+    Case("nucleotides", {"nucleotides": 1.0}),
+    Case("counts", {"counts": 1.0}),
     Case("all, two micro-batches", ALL, None, 2),
     Case("all, computed again, two micro-batches", ALL, None, 2, again=True),
-    Case("mse", Weights(target=1.0), "mse"),
-    Case("mae", Weights(target=1.0), "mae"),
-    Case("quantile", Weights(target=1.0), "quantile"),
-    Case("asymmetric", Weights(target=1.0), "asymmetric"),
-    Case("classes", Weights(target=1.0), "classes"),
-    Case("huber and all others, two micro-batches", replace(ALL, target=0.9), "huber", 2),
+    Case("mse", {}, "mse"),
+    Case("mae", {}, "mae"),
+    Case("quantile", {}, "quantile"),
+    Case("asymmetric", {}, "asymmetric"),
+    Case("classes", {}, "classes"),
+    Case("huber and all others, two micro-batches", ALL, "huber", 2, target_weight=0.9),
     Case("all in float32", ALL, None, 2, torch.float32),
 ]
 
@@ -120,9 +123,10 @@ def build(case: Case, data: RunData, strategy: Strategy) -> tuple[Step, Objectiv
         target = ClassLoss((0.5, 1.0, 2.0), CPU) if case.target == "classes" else number_losses(case.target)
     else:
         data.maker.collator.targets = None
-    freeze_untaught(model.encoder if isinstance(model, Predictor) else model, case.weights)
-    objective = Objective(case.weights, MASKING, data.pairs, target)
-    calibrate_encoder(Step(model, CPU), data, objective, 32)
+    term = None if target is None else TargetTerm(target, case.target_weight)
+    objective = build_objective(case.weights, Sources(data.pairs), term)
+    freeze_unused_parameters(model.encoder if isinstance(model, Predictor) else model, objective.trains)
+    calibrate_heads(Step(model, CPU), data, objective.encoder, 32)
     return Step(model.to(case.dtype), CPU, strategy=strategy), objective
 
 
@@ -201,7 +205,7 @@ def main() -> None:
         for make in (DataParallel, FullyShard):
             for case in CASES:
                 results[f"{make.name}: {case.name}"] = compare(case, data, make(CPU, ranks), lambda sizes: sizes)
-        equal = Case("unifrac, equal parts", Weights(unifrac=1.0))
+        equal = Case("unifrac, equal parts", {"unifrac": 1.0})
         results["ddp: equal"] = compare(equal, data, DataParallel(CPU, ranks), lambda sizes: [3 for _ in sizes])
         assert isinstance(ranks, Group)
         ranks.__class__ = NoGradient
