@@ -1,14 +1,14 @@
-"""Errors and stops of the engine."""
+"""Errors and stop signals of training and inference."""
 
 from __future__ import annotations
 
 
 class TrainError(ValueError):
-    """Something about a run that a user can change. The message is one complete line."""
+    """Error that the user can fix. The message is one complete line."""
 
 
 class RunStopped(Exception):
-    """A signal ended the run after a finished step; a checkpoint was saved.
+    """Stop of a run by a signal, after a finished step; a checkpoint was saved.
 
     Attributes:
         exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1.

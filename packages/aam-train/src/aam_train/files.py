@@ -1,4 +1,4 @@
-"""JSON files: strict, complete or absent, with undefined numbers as null."""
+"""JSON and TSV files: written atomically; JSON is strict, with undefined numbers as null."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ RecordT = TypeVar("RecordT")
 
 
 def json_line(content: Any) -> str:
-    """One line of JSON; numbers that are not finite (a metric that is undefined) become null."""
+    """Return one line of JSON; numbers that are not finite (undefined metrics) become null."""
     return json.dumps(_finite(content), allow_nan=False) + "\n"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """An indented JSON file, written beside its place and renamed."""
+    """Write an indented JSON file atomically; numbers that are not finite become null."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(_finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model or run folder; absent or damaged ones are refused."""
+    """Read the JSON object in a file of a model or run folder.
+
+    Raises:
+        ModelError: the file is absent, damaged or not a JSON object.
+    """
     if not file.is_file():
-        raise ModelError(f"{file.parent}: not a folder of AAM (it has no {file.name})")
+        raise ModelError(f"{file.parent}: not an AAM folder (it has no {file.name})")
     content = parse_strict_json(file.read_text(encoding="utf-8"), str(file))
     if not isinstance(content, dict):
         raise ModelError(f"{file}: expected a JSON object")
@@ -39,15 +43,19 @@ def read_json_object(file: Path) -> dict[str, Any]:
 
 
 def read_record(file: Path, cls: type[RecordT]) -> RecordT:
-    """A dataclass that was written as JSON; undefined metrics in its dictionaries are NaN again."""
+    """Read a dataclass from a JSON file; null in its dictionaries (undefined metrics) becomes NaN.
+
+    Raises:
+        ModelError: the file is absent or damaged, or its keys are not the fields of ``cls``.
+    """
     return as_record(read_json_object(file), cls, file)
 
 
 def as_record(content: dict[str, Any], cls: type[RecordT], file: Path) -> RecordT:
-    """The same for content that was read from ``file``."""
+    """Return a dataclass from content read from ``file``, see `read_record`."""
     names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if odd := sorted(names ^ content.keys()):
-        raise ModelError(f"{file}: missing or unknown keys: {', '.join(odd)}")
+    if wrong := sorted(names ^ content.keys()):
+        raise ModelError(f"{file}: missing or unknown keys: {', '.join(wrong)}")
     return cls(**{name: _undefined_as_nan(value) for name, value in content.items()})
 
 
@@ -66,7 +74,7 @@ def _undefined_as_nan(value: Any) -> Any:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A tab-separated file, written beside its place and renamed."""
+    """Write a tab-separated file atomically."""
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, "excel-tab", lineterminator="\n")
         writer.writerow(header)

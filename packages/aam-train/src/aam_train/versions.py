@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 
 def versions() -> dict[str, str]:
-    """Versions of AAM, Python and torch."""
+    """Return the versions of AAM, Python and torch."""
     return {name: version(name) for name in ("aam-data", "aam-models", "aam-train", "torch")} | {
         "python": platform.python_version()
     }

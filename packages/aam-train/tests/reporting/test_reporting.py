@@ -53,7 +53,7 @@ def png_size(path: Path) -> tuple[int, int]:
 
 def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = ConsoleReporter()
-    reporter.begin(6, 0)
+    reporter.start(6, 0)
     reporter.note("24 samples [bold]train[/bold]")
     reporter.step(STEP)
     reporter.epoch(EPOCH)
@@ -76,14 +76,14 @@ def test_a_limit_of_memory_shows_what_was_planned(capsys: pytest.CaptureFixture[
 def test_a_sign_of_life_within_long_epochs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_module, "SECONDS_BETWEEN_LINES", 0.0)
     reporter = ConsoleReporter()
-    reporter.begin(6, 0)
+    reporter.start(6, 0)
     reporter.step(STEP)
     assert capsys.readouterr().err == "epoch 1, step 1/6: loss 1.5000\n"
 
 
 def test_quiet_prints_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = ConsoleReporter(quiet=True)
-    reporter.begin(6, 0)
+    reporter.start(6, 0)
     reporter.note("24 samples train")
     reporter.note("warning: H1 repeats")
     reporter.step(STEP)
@@ -100,7 +100,7 @@ def test_terminal_codes_of_ids_are_shown_not_obeyed(capsys: pytest.CaptureFixtur
 def test_a_bar_on_a_terminal() -> None:
     reporter = ConsoleReporter()
     reporter.console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    reporter.begin(6, 2)
+    reporter.start(6, 2)
     assert reporter.progress is not None
     reporter.step(replace(STEP, step=3))
     task = reporter.progress.tasks[0]

@@ -274,7 +274,7 @@ def test_no_half_of_a_line_in_metrics(small_disk: Path, encoder_run: tuple[Pretr
     reporter.step(record)
     curves = TensorBoardReporter(small_disk / "tensorboard")
     fill(small_disk)
-    with pytest.raises(TrainError, match=r"metrics\.jsonl: cannot be written \(No space left on device\)\. Make room"):
+    with pytest.raises(TrainError, match=r"metrics\.jsonl: cannot be written \(No space left on device\)\. Free some"):
         write_lines(reporter, record)
     reporter.close()
     text = (small_disk / "metrics.jsonl").read_text()

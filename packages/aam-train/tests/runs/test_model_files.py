@@ -39,7 +39,7 @@ def test_records_of_another_form_are_refused(tmp_path: Path) -> None:
         ModelError, match=r"training.json: missing or unknown keys: best_metric, best_value, class_weights, colour"
     ):
         read_record(tmp_path / "training.json", TrainingRecord)
-    with pytest.raises(ModelError, match=r"not a folder of AAM \(it has no absent.json\)"):
+    with pytest.raises(ModelError, match=r"not an AAM folder \(it has no absent.json\)"):
         read_json_object(tmp_path / "absent.json")
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ModelError, match=r"list.json: expected a JSON object"):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import TableOptions
 from aam_data.simulate.study import SimulatedStudy
 from aam_data.study.study import Study
 from aam_data.unifrac.command import run_unifrac

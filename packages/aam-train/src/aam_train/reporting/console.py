@@ -10,15 +10,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aam_train.reporting.records import EpochRecord, StepRecord
 
 SECONDS_BETWEEN_LINES = 15.0
-WARNING = "warning: "  # notes that begin so are shown even when quiet
+WARNING = "warning: "  # notes with this prefix are shown even when quiet
 
 
 class ConsoleReporter:
-    """Notes, a line per epoch and, within long epochs, a sign of life.
+    """Reporter that prints notes, a line per epoch and, within long epochs, the current step.
 
     Args:
         quiet: print warnings only.
-        silent: print nothing: another process of the run does.
+        silent: print nothing, since another process of the run prints.
     """
 
     def __init__(self, *, quiet: bool = False, silent: bool = False) -> None:
@@ -28,8 +28,8 @@ class ConsoleReporter:
         self.progress: Progress | None = None
         self.total_steps = 0
 
-    def begin(self, total_steps: int, first_step: int) -> None:
-        """Training begins: a bar from ``first_step`` to ``total_steps``, where there is a terminal."""
+    def start(self, total_steps: int, first_step: int) -> None:
+        """Start a progress bar from ``first_step`` to ``total_steps`` if there is a terminal."""
         self.total_steps = total_steps
         if self.console.is_terminal and not self.quiet:
             columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -48,12 +48,14 @@ class ConsoleReporter:
             self._line(f"epoch {record.epoch}, step {record.step}/{self.total_steps}: {text}")
 
     def epoch(self, record: EpochRecord) -> None:
-        shown = {name: value for name, value in record.validation.items() if ":" not in name}  # one target's: in files
+        shown = {
+            name: value for name, value in record.validation.items() if ":" not in name
+        }  # single targets: in files only
         validation = "".join(f", {name} {value:.4g}" for name, value in shown.items())
         self._line(
             f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}{validation}"
             f"{' (best)' if record.best else ''} [{throughput(record)}"
-            f"{f', {record.skipped} updates left out by fp16' if record.skipped else ''}]"
+            f"{f', {record.skipped} updates skipped by fp16' if record.skipped else ''}]"
         )
 
     def close(self) -> None:
@@ -68,7 +70,7 @@ class ConsoleReporter:
 
 
 def throughput(record: EpochRecord) -> str:
-    """The speed of an epoch in a few words: what was done, and what stood in its way."""
+    """Return a short description of an epoch's throughput and of its overheads."""
     planned = f" ({record.expected_memory / 1e9:.1f} planned)" if record.expected_memory else ""
     return (
         f"{record.seconds:.1f} s, {_short(record.samples_per_second)} samples/s, "
@@ -84,5 +86,5 @@ def _short(number: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """Ids and column names come from files, which may hold terminal codes."""
+    """Escape terminal codes, which ids and column names from files may contain."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

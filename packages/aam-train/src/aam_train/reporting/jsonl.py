@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: one JSON record a line, the source of every plot."""
+"""``metrics.jsonl``: one JSON record per line, the source of every plot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aam_train.reporting.records import EpochRecord, StepRecord
 
 
 class JsonlReporter:
-    """Appends records; on resumption, lines of later steps are dropped first.
+    """Reporter that appends records to a file; when a run is resumed, it first drops the lines of later steps.
 
     Args:
-        path: of ``metrics.jsonl``.
-        first_step: the step that the run continues from.
-        first_epoch: the last epoch that was judged before it.
+        path: path of ``metrics.jsonl``.
+        first_step: step that the run is resumed from.
+        first_epoch: last epoch that was validated before it.
     """
 
     def __init__(self, path: Path, first_step: int = 0, first_epoch: int = 0) -> None:
@@ -30,10 +30,13 @@ class JsonlReporter:
             temporary = path.with_name(f".{path.name}.tmp")
             temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
             temporary.replace(path)
-        self.path, self.file = path, path.open("ab", buffering=0)  # a whole line at a time, at once
+        self.path, self.file = (
+            path,
+            path.open("ab", buffering=0),
+        )  # unbuffered: each line is written whole and immediately
 
     def note(self, text: str) -> None:
-        """Notes are for people; the run's record keeps them elsewhere."""
+        """Ignore notes, which are for people."""
 
     def step(self, record: StepRecord) -> None:
         self._write({"kind": "step", **dataclasses.asdict(record)})
@@ -45,7 +48,7 @@ class JsonlReporter:
         self.file.close()
 
     def _write(self, record: dict[str, Any]) -> None:
-        """A whole line or none: where the disk does not take it, the run stops."""
+        """Write a whole line or none; stop the run if it cannot be written."""
         line, end = json_line(record).encode(), self.file.seek(0, os.SEEK_END)
         try:
             if self.file.write(line) < len(line):
@@ -53,11 +56,12 @@ class JsonlReporter:
         except OSError as error:
             self.file.truncate(end)
             raise TrainError(
-                f"{self.path}: cannot be written ({error.strerror}). Make room, then continue with --resume-from auto"
+                f"{self.path}: cannot be written ({error.strerror}). Free some disk space, then resume with "
+                "--resume-from auto"
             ) from error
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """All records; an unfinished last line (a killed run) is left out."""
+    """Read all records, without an unfinished last line (of a killed run)."""
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1]]

@@ -1,4 +1,4 @@
-"""What a run reports, and to whom."""
+"""Records that a run reports, and the interface of reporters."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class StepRecord:
     Attributes:
         step: counted from 1.
         epoch: counted from 1.
-        loss: total, and each term unweighted.
+        loss: total loss, and each term without its weight.
         lr: learning rate.
-        grad_norm: before clipping.
-        skipped: whether fp16 left the update out, because gradients overflowed.
-        samples, asvs, occurrences: in the step; ``asvs`` are distinct within each micro-batch.
-        seconds: of the step, waiting for data included.
+        grad_norm: norm of the gradients before clipping.
+        skipped: whether fp16 skipped the update, because gradients overflowed.
+        samples, asvs, occurrences: counts of the step; ``asvs`` are distinct within each micro-batch.
+        seconds: duration of the step, including waiting for data.
         data_wait: share of the time spent waiting for data.
         slot_padding: share of the sample level's slots that are empty.
         token_padding: share of the ASV level's tokens that are padding.
-        flops: floating-point operations of the model, of all processes.
-        peak_share: share of what the devices could have done in this time; see `Peak`.
-        peak_memory: bytes of a device (of a CPU: of the process), since the epoch began.
-        expected_memory: bytes that the step was planned with, of a device; 0 where memory has no limit.
+        flops: floating-point operations of the model on all processes.
+        peak_share: share of the devices' peak FLOP/s, see `Peak`.
+        peak_memory: peak bytes of a device (on a CPU: of the process) since the start of the epoch.
+        expected_memory: bytes per device that the step was planned with; 0 without a memory limit.
     """
 
     step: int
@@ -50,21 +50,21 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One pass over the training samples and the judgement after it.
+    """One pass over the training samples and the validation after it.
 
     Attributes:
         train: means of the steps' losses.
         validation: metrics on the validation samples.
-        best: whether the best checkpoint is now this one.
-        epochs: of the whole run.
-        skipped: updates that fp16 left out.
-        seconds: of training, and of judging.
-        samples_per_second, asvs_per_second: of training; distinct ASVs of each step.
+        best: whether this is the best checkpoint so far.
+        epochs: number of epochs of the run.
+        skipped: updates that fp16 skipped.
+        seconds, validation_seconds: duration of training, and of validation.
+        samples_per_second, asvs_per_second: training throughput; ASVs are distinct within each step.
         occurrences_per_asv: how often a distinct ASV of a batch occurs in it.
         data_wait, slot_padding, token_padding, peak_share, peak_memory: see `StepRecord`.
-        expected_memory: of the step that needs most.
-        flops_per_second: of all processes, while training.
-        peak_flops: most operations a second of all devices.
+        expected_memory: of the step that needs the most.
+        flops_per_second: FLOP/s of all processes during training.
+        peak_flops: peak FLOP/s of all devices.
     """
 
     step: int
@@ -91,10 +91,10 @@ class EpochRecord:
 
 
 class Reporter(Protocol):
-    """Renders records; the engine formats nothing."""
+    """Renderer of records; the engine formats nothing."""
 
     def note(self, text: str) -> None:
-        """A sentence for people."""
+        """Show a sentence to people."""
 
     def step(self, record: StepRecord) -> None: ...
 

@@ -26,7 +26,7 @@ THROUGHPUT = (
 
 
 class TensorBoardReporter:
-    """Losses, learning rate and throughput; on resumption, later steps are hidden."""
+    """Reporter of losses, learning rate and throughput; when a run is resumed, later steps are hidden."""
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
         self._folder, self._failed = folder, False
@@ -34,7 +34,7 @@ class TensorBoardReporter:
             self.writer = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def note(self, text: str) -> None:
-        """Notes are for people at the console."""
+        """Ignore notes, which are for people."""
 
     def step(self, record: StepRecord) -> None:
         self._scalars("train", {**record.loss, "lr": record.lr, "grad_norm": record.grad_norm}, record.step)
@@ -50,14 +50,14 @@ class TensorBoardReporter:
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
-        """What its thread could not write comes back at a later call."""
+        """Raise TrainError for a failed write; the writer's thread reports a failure at a later call."""
         try:
             yield
         except OSError as error:
             self._failed = True
             raise TrainError(
-                f"{self._folder}: cannot be written ({error.strerror}). Make room, then continue with "
-                "--resume-from auto"
+                f"{self._folder}: cannot be written ({error.strerror}). Free some disk space, then resume "
+                "with --resume-from auto"
             ) from error
 
     def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
@@ -67,11 +67,11 @@ class TensorBoardReporter:
                     self.writer.add_scalar(f"{group}/{name}", value, step)
 
 
-def show_pictures(run: Path, step: int) -> None:
-    """The pictures of ``report/`` under TensorBoard's images, as of ``step``."""
+def log_report_plots(run: Path, step: int) -> None:
+    """Add the plots of ``report/`` to TensorBoard's images, at ``step``."""
     writer = SummaryWriter(str(run / "tensorboard"))
     try:
-        for picture in sorted((run / "report").glob("*.png")):
-            writer.add_image(f"held_out/{picture.stem}", imread(picture)[..., :3], step, dataformats="HWC")
+        for plot in sorted((run / "report").glob("*.png")):
+            writer.add_image(f"held_out/{plot.stem}", imread(plot)[..., :3], step, dataformats="HWC")
     finally:
         writer.close()

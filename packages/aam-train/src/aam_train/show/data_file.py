@@ -1,4 +1,4 @@
-"""What a file of a study or of a run holds."""
+"""Description of the content of a file of a study or of a run."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from aam_train.errors import TrainError
 from aam_train.reporting.jsonl import read_records
 
 Rows = list[tuple[str, str]]
-_MOST_COLUMNS, _MOST_CLASSES = 60, 6
+_MAX_COLUMNS, _MAX_CLASSES = 60, 6
 
 
 def describe_file(path: Path) -> Rows:
-    """Name and value of what a file holds, read as a run would read it.
+    """Return names and values that describe a file, read as a run would read it.
 
     Raises:
-        DataError: its reader refuses it.
-        TrainError: nothing that AAM reads or writes.
+        DataError: its reader rejects it.
+        TrainError: not a file that AAM reads or writes.
     """
     kind = "metrics" if path.suffix == ".jsonl" else "arrays" if path.suffix == ".npz" else kind_of_file(path)
     if kind is None or kind not in _DESCRIBERS:
@@ -54,23 +54,23 @@ def _table(path: Path) -> Rows:
         ("samples", f"{table.n_samples:,}, such as {_few(table.sample_ids)}"),
         ("features", f"{table.n_features:,}, ids are {kind_of_ids(table.feature_ids)}s: {_few(table.feature_ids)}"),
         ("counts", "reads" if table.is_integer else "relative abundances"),
-        ("per sample", f"{_range(depths)} {'reads' if table.is_integer else 'in sum'}"),
+        ("per sample", f"{_range(depths)} {'reads' if table.is_integer else 'in total'}"),
         ("features per sample", _range(richness)),
         *(("note", text) for text in file.notes),
     ]
 
 
 def _metadata(path: Path) -> Rows:
-    found = read_metadata(path, MetadataOptions())
-    rows = [("samples", f"{len(found.sample_ids):,}, such as {_few(found.sample_ids)}")]
-    for column in found.columns[:_MOST_COLUMNS]:
-        values = [value for value in found.text(column) if value is not None]
+    metadata = read_metadata(path, MetadataOptions())
+    rows = [("samples", f"{len(metadata.sample_ids):,}, such as {_few(metadata.sample_ids)}")]
+    for column in metadata.columns[:_MAX_COLUMNS]:
+        values = [value for value in metadata.text(column) if value is not None]
         text = _classes(values) if not _all_numbers(values) else f"numbers, {_range(np.array(values, dtype=float))}"
-        missing = len(found.sample_ids) - len(values)
+        missing = len(metadata.sample_ids) - len(values)
         rows.append((f"column {column}", text + (f"; {missing:,} missing" if missing else "")))
-    if len(found.columns) > _MOST_COLUMNS:
-        rows.append(("columns", f"{len(found.columns):,} in all"))
-    return [*rows, *(("note", text) for text in found.notes)]
+    if len(metadata.columns) > _MAX_COLUMNS:
+        rows.append(("columns", f"{len(metadata.columns):,} in total"))
+    return [*rows, *(("note", text) for text in metadata.notes)]
 
 
 def _tree(path: Path) -> Rows:
@@ -79,22 +79,22 @@ def _tree(path: Path) -> Rows:
         ("tips", f"{tree.n_tips:,}"),
         ("nodes", f"{tree.n_nodes:,}"),
         ("branches of the root", str(tree.root_degree())),
-        ("branch lengths", f"{_range(tree.length[1:])}, {tree.length.sum():.6g} in all"),
+        ("branch lengths", f"{_range(tree.length[1:])}, {tree.length.sum():.6g} in total"),
         *(("note", text) for text in tree.notes),
     ]
 
 
 def _sequences(path: Path) -> Rows:
-    found = read_sequences(path)
-    lengths = np.array([len(sequence) for sequence in found.values()])
-    ids = np.array(list(found), dtype=object)
-    return [("sequences", f"{len(found):,}, such as {_few(ids)}"), ("bases", _range(lengths))]
+    sequences = read_sequences(path)
+    lengths = np.array([len(sequence) for sequence in sequences.values()])
+    ids = np.array(list(sequences), dtype=object)
+    return [("sequences", f"{len(sequences):,}, such as {_few(ids)}"), ("bases", _range(lengths))]
 
 
 def _taxonomy(path: Path) -> Rows:
-    found = read_taxonomy(path)
-    lineages = [split_lineage(taxon) for taxon in found.taxa]
-    rows = [("features", f"{len(lineages):,}, such as {_few(found.feature_ids)}")]
+    taxonomy = read_taxonomy(path)
+    lineages = [split_lineage(taxon) for taxon in taxonomy.taxa]
+    rows = [("features", f"{len(lineages):,}, such as {_few(taxonomy.feature_ids)}")]
     for rank in range(max(map(len, lineages), default=0)):
         known = ["; ".join(names[: rank + 1]) for names in lineages if len(names) > rank]
         rows.append((f"rank {rank + 1}", f"{len(set(known)):,} taxa of {len(known):,} features"))
@@ -102,32 +102,35 @@ def _taxonomy(path: Path) -> Rows:
 
 
 def _distances(path: Path) -> Rows:
-    found = read_distances(path)
-    pairs = found.values[np.triu_indices(len(found.ids), 1)]
-    rows = [("samples", f"{len(found.ids):,}, such as {_few(found.ids)}")]
+    matrix = read_distances(path)
+    pairs = matrix.values[np.triu_indices(len(matrix.ids), 1)]
+    rows = [("samples", f"{len(matrix.ids):,}, such as {_few(matrix.ids)}")]
     return [*rows, ("distances", f"{_range(pairs)}, mean {pairs.mean():.4g}")] if len(pairs) else rows
 
 
 def _faith_pd(path: Path) -> Rows:
-    found = read_faith_pd(path)
-    return [("samples", f"{len(found.ids):,}, such as {_few(found.ids)}"), ("Faith's PD", _range(found.values))]
+    diversity = read_faith_pd(path)
+    return [
+        ("samples", f"{len(diversity.ids):,}, such as {_few(diversity.ids)}"),
+        ("Faith's PD", _range(diversity.values)),
+    ]
 
 
 def _splits(path: Path) -> Rows:
-    found = read_splits(path)
-    parts = [part for part in PARTS if part != "calibration" or found.calibration]
-    return [(part, f"{len(getattr(found, part)):,} samples") for part in parts]
+    splits = read_splits(path)
+    parts = [part for part in PARTS if part != "calibration" or splits.calibration]
+    return [(part, f"{len(getattr(splits, part)):,} samples") for part in parts]
 
 
 def _columns(path: Path) -> Rows:
-    """Any other table of ours: numbers by column."""
+    """Describe the columns of any other table that AAM writes."""
     header, *rows = [row.cells for row in split_rows(path.read_text(encoding="utf-8"), "\t", path)]
-    found: Rows = [("rows", f"{len(rows):,}, such as {_few(np.array([row[0] for row in rows], dtype=object))}")]
-    for number, name in list(enumerate(header))[1:_MOST_COLUMNS]:
+    described: Rows = [("rows", f"{len(rows):,}, such as {_few(np.array([row[0] for row in rows], dtype=object))}")]
+    for number, name in list(enumerate(header))[1:_MAX_COLUMNS]:
         values = [row[number] for row in rows if number < len(row) and row[number]]
         text = f"numbers, {_range(np.array(values, dtype=float))}" if _all_numbers(values) else _classes(values)
-        found.append((f"column {name}", text))
-    return found
+        described.append((f"column {name}", text))
+    return described
 
 
 def _arrays(path: Path) -> Rows:
@@ -185,8 +188,8 @@ def _all_numbers(values: list[str]) -> bool:
 
 def _classes(values: list[str]) -> str:
     counts = Counter(values)
-    shown = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(_MOST_CLASSES))
-    return f"{len(counts):,} values: {shown}{', ...' if len(counts) > _MOST_CLASSES else ''}"
+    shown = ", ".join(f"{name} ({n:,})" for name, n in counts.most_common(_MAX_CLASSES))
+    return f"{len(counts):,} values: {shown}{', ...' if len(counts) > _MAX_CLASSES else ''}"
 
 
 def _range(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""What a model is, from its folder's small files; weights are not loaded."""
+"""Description of a model, from the small files of its folder; weights are not loaded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from aam_train.files import read_json_object
 from aam_train.runs.checkpoints import model_folder, run_folder_of
 from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
 
-_MOST_CATEGORIES = 12
+Rows = list[tuple[str, str]]
+_MAX_CATEGORIES = 12
 
 
-def describe_model(path: Path) -> list[tuple[str, str]]:
-    """Name and value of everything worth knowing about a model, or the best one of a run, in the order to show it.
+def describe_model(path: Path) -> Rows:
+    """Return names and values that describe a model, or the best model of a run, in display order.
 
     Raises:
         ModelError, TrainError: not a folder of AAM, or a damaged one.
@@ -36,17 +37,22 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     rows += [
         ("encoder", encoder.describe()),
         ("sequences", f"up to {preprocessor.max_bp} bases{_trim(preprocessor.trim_length)}"),
-        ("reads", f"{preprocessor.rarefy_depth:,} drawn per sample" if preprocessor.rarefy_depth else "as they are"),
+        (
+            "reads",
+            f"{preprocessor.rarefy_depth:,} drawn per sample"
+            if preprocessor.rarefy_depth
+            else "all reads of each sample",
+        ),
         (
             "ASVs",
-            f"up to {preprocessor.max_asvs:,} a sample{_sampling(preprocessor.asv_sampling)}"
+            f"up to {preprocessor.max_asvs:,} per sample{_sampling(preprocessor.asv_sampling)}"
             f"{'' if encoder.count_embedding else ', without abundance'}",
         ),
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
         ("seed", str(preprocessor.seed)),
     ]
     rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
-    if encoder.distance_head:
+    if "unifrac" in encoder.objectives:
         alpha = f", alpha {record.unifrac_alpha:g}" if record.unifrac_metric == "generalized" else ""
         rows.append(("distances", f"{record.unifrac_metric}{alpha}"))
     if encoder.taxonomy_classes:
@@ -59,13 +65,13 @@ def describe_model(path: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> list[tuple[str, str]]:
-    """What the model reads of the metadata, how, and how categories weigh in its loss."""
+def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> Rows:
+    """Describe the metadata that the model reads, their fusion, and the weights of categories in its loss."""
     inputs, rows = preprocessor.inputs, []
-    codec, above = inputs.categories, inputs.hierarchy.parents
-    for column, names, counts, parent in zip(codec.columns, codec.names, codec.counts, above, strict=True):
-        shown = ", ".join(f"{name} ({n:,})" for name, n in list(zip(names, counts, strict=True))[:_MOST_CATEGORIES])
-        more = f" and {len(names) - _MOST_CATEGORIES:,} more" if len(names) > _MOST_CATEGORIES else ""
+    codec, parents = inputs.categories, inputs.hierarchy.parents
+    for column, names, counts, parent in zip(codec.columns, codec.names, codec.counts, parents, strict=True):
+        shown = ", ".join(f"{name} ({n:,})" for name, n in list(zip(names, counts, strict=True))[:_MAX_CATEGORIES])
+        more = f" and {len(names) - _MAX_CATEGORIES:,} more" if len(names) > _MAX_CATEGORIES else ""
         within = f", within {codec.columns[parent]}" if parent >= 0 else ""
         rows.append((f"category {column}", f"{len(names):,} known{within}: {shown}{more}"))
     for column, scale in zip(inputs.covariates.columns, inputs.covariates.scales, strict=True):
@@ -79,8 +85,8 @@ def _metadata(config: PredictorConfig, preprocessor: Preprocessor) -> list[tuple
     return rows
 
 
-def _test_results(folder: Path) -> list[tuple[str, str]]:
-    """Held-out figures of the run that the model belongs to, if they are there."""
+def _test_results(folder: Path) -> Rows:
+    """Return the held-out metrics of the run that the model belongs to, if there are any."""
     run = run_folder_of(folder)
     if run is None or not (run / "report" / "results.json").is_file():
         return []
@@ -88,14 +94,14 @@ def _test_results(folder: Path) -> list[tuple[str, str]]:
     rows = []
     for target, models in results.get("targets", {}).items():
         for model, metrics in models.items():
-            rows.append((f"test {target}, {model.replace('_', ' ')}", figures(metrics)))
+            rows.append((f"test {target}, {model.replace('_', ' ')}", metrics_in_words(metrics)))
     if "aam" in results:
-        rows.append(("test", figures(results["aam"])))
+        rows.append(("test", metrics_in_words(results["aam"])))
     return rows
 
 
-def figures(metrics: dict[str, float | None]) -> str:
-    """Metrics in a line; undefined ones are left out."""
+def metrics_in_words(metrics: dict[str, float | None]) -> str:
+    """Return metrics as one line, without undefined ones."""
     return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
 
 
@@ -117,11 +123,8 @@ def _sampling(sampling: str) -> str:
     return {"abundance": "", "first": ", the first in the table", "random": ", at random"}[sampling]
 
 
-Rows = list[tuple[str, str]]
-
-
 def describe_head(config: PredictorConfig, preprocessor: Preprocessor, record: TrainingRecord) -> Rows:
-    """What stands behind the encoder, in the order in which it acts, and what it was trained with."""
+    """Describe the head after the encoder, in the order of computation, and the losses that trained it."""
     columns = preprocessor.inputs.categories.columns
     rows = [("head", head_in_words(config, columns))]
     if link := config.link.describe([target.spec.name for target in preprocessor.targets], columns):

@@ -1,4 +1,4 @@
-"""How a run stands, or how it ended: from the small files of its folder."""
+"""Progress or outcome of a run, from the small files of its folder."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 from aam_train.files import read_json_object
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints
-from aam_train.show.model import describe_model, figures
-
-Rows = list[tuple[str, str]]
+from aam_train.show.model import Rows, describe_model, metrics_in_words
 
 
 def describe_run(path: Path) -> Rows:
-    """The course of a run, then its best model; of a cross-validation the held-out figures of all folds."""
+    """Describe the course of a run and its best model, or the folds of a cross-validation and their metrics."""
     folds = sorted(path.glob("fold-*"), key=lambda fold: int(fold.name.partition("-")[2] or 0))
     if folds:
         rows = [("run", str(path)), ("folds", str(len(folds)))]
-        rows += [(fold.name, dict(_course(fold)).get("course", "not begun")) for fold in folds]
+        rows += [(fold.name, dict(_course(fold)).get("course", "not started")) for fold in folds]
         return rows + _results(path)
     rows = [("run", str(path)), *_course(path)]
     if (path / "checkpoints" / BEST).exists():
@@ -38,20 +36,20 @@ def _course(path: Path) -> Rows:
     if epochs:
         last = epochs[-1]
         course += f", epoch {last['epoch']} of {last['epochs']}"
-        rows.append(("last epoch", figures({"train loss": last["train"]["total"], **last["validation"]})))
+        rows.append(("last epoch", metrics_in_words({"train loss": last["train"]["total"], **last["validation"]})))
         if best := [record for record in epochs if record["best"]]:
-            rows.append(("best epoch", f"{best[-1]['epoch']}: {figures(best[-1]['validation'])}"))
+            rows.append(("best epoch", f"{best[-1]['epoch']}: {metrics_in_words(best[-1]['validation'])}"))
     names = Checkpoints(path / "checkpoints").names()
     return [("course", course), *rows, *_batches(path), ("checkpoints", ", ".join(names) or "none yet")]
 
 
 def _batches(path: Path) -> Rows:
-    """What was found out about memory when the run began."""
+    """Describe the batch size and memory limit that were found when the run started."""
     state = path / "checkpoints" / LAST / STATE
-    found = read_json_object(state).get("batching") if state.is_file() else None
-    if not found or not found["limit"]:
+    plan = read_json_object(state).get("batching") if state.is_file() else None
+    if not plan or not plan["limit"]:
         return []
-    return [("batches", f"up to {found['batch_size']:,} samples a process, within {found['limit'] / 1e9:.3g} GB")]
+    return [("batches", f"up to {plan['batch_size']:,} samples per process, within {plan['limit'] / 1e9:.3g} GB")]
 
 
 def _results(path: Path) -> Rows:
@@ -60,7 +58,7 @@ def _results(path: Path) -> Rows:
         return []
     targets = read_json_object(file).get("targets", {})
     return [
-        (f"out of fold {target}, {model.replace('_', ' ')}", figures(metrics))
+        (f"out of fold {target}, {model.replace('_', ' ')}", metrics_in_words(metrics))
         for target, models in targets.items()
         for model, metrics in models.items()
     ]

@@ -1,4 +1,4 @@
-"""`aam show`: what any folder or file of AAM, or of a study, is. Needs no torch but for models."""
+"""`aam show`: description of any folder or file of AAM or of a study. Only models need torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aam_train.errors import TrainError
 
 
 def describe(path: Path) -> list[tuple[str, str]]:
-    """Name and value of everything worth knowing, in the order to show it.
+    """Return names and values that describe a folder or file, in display order.
 
     Raises:
-        DataError, ModelError, TrainError: nothing that AAM knows, or damaged.
+        DataError, ModelError, TrainError: not a file or folder that AAM knows, or a damaged one.
     """
     if not path.exists():
         raise TrainError(f"{path}: no such file or folder")
