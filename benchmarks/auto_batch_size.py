@@ -17,13 +17,14 @@ from pathlib import Path
 from machine import finish
 from skewed_samples import control_group, enter, watched, write_study
 
-from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.files import read_json_object
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 
 SAMPLES, CAP = 1000, 4 * 10**9
 
@@ -34,7 +35,7 @@ def train(group: Path, study: Path, output: Path, batch_size: int, fraction: flo
     """One epoch, in this process, within the group; the batch size, found where it is given as 0."""
     enter(group)
     auto = MemoryOptions(auto_batch_size=True, max_memory_fraction=fraction)
-    run_pretrain(
+    pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),
             RunOptions(output, epochs=1, batch_size=batch_size or 32, device="cpu"),

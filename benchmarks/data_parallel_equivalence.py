@@ -12,14 +12,15 @@ from pathlib import Path
 
 from machine import DATA, finish
 
-from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 
 BATCH, STEPS = 32, 10
@@ -34,7 +35,7 @@ def study(folder: Path) -> tuple[TableOptions, PhylogenyOptions]:
 
 
 def losses(config: PretrainConfig) -> list[float]:
-    records = read_records(run_pretrain(config, quiet=True) / "metrics.jsonl")
+    records = read_records(pretrain(config, quiet=True) / "metrics.jsonl")
     return [record["loss"]["total"] for record in records if record["kind"] == "step"][:STEPS]
 
 

@@ -15,14 +15,9 @@ from statistics import median
 
 from machine import DATA, finish
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig

@@ -20,15 +20,10 @@ from typing import Any
 
 from machine import DATA, finish
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.options.objective import PretrainObjective

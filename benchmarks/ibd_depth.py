@@ -20,7 +20,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from aam_data.checks.leaks import leak_notes
-from aam_data.options.files import MetadataOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.splits.selection import make_splits, select_samples
 from aam_data.splits.splits import Splits

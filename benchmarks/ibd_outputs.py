@@ -23,14 +23,9 @@ import numpy as np
 import torch
 from machine import DATA, finish
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier, deep_enough
 from aam_data.study.study import read_study
 from aam_data.writers.biom import BiomWriter
@@ -41,8 +36,8 @@ from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain as run_pretrain
+from aam_train.recipes.train import train as run_train
 
 IBD, DEPTH = DATA / "ibd", 1000
 SHARED: dict[str, Any] = {

@@ -22,7 +22,8 @@ import numpy as np
 from machine import finish
 from skewed_samples import watched, write_study
 
-from aam_data.options.files import PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_models.batch import padding
 from aam_models.batch.batch import PaddedGroup
 from aam_models.config.encoder import ModelOptions

@@ -31,14 +31,8 @@ from biom.table import Table
 from machine import finish
 from sklearn.metrics import roc_auc_score
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TaxonomyOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
 from aam_data.readers.distances.matrix import read_distances

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from machine import finish
 
-from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_data.splits.selection import make_splits
@@ -32,7 +33,8 @@ from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
-from aam_train.losses.objective import Objective, Weights, masking_for
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
@@ -46,7 +48,7 @@ from aam_train.parallel.strategy import Strategy
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
 
-WEIGHTS, EACH = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0), 2
+WEIGHTS, EACH = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}, 2
 
 
 def resident(name: str) -> int:
@@ -68,7 +70,7 @@ def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
     with joined(ParallelOptions(data_parallel=True), ComputeOptions(), "cpu", place) as ddp:
         strategy: Strategy = FullyShard(ddp.device, ddp.ranks) if settings["fsdp"] else ddp
         before = resident("VmRSS")
-        objective = Objective(WEIGHTS, masking_for(WEIGHTS, config.masking), data.pairs)
+        objective = build_objective(WEIGHTS, Sources(data.pairs))
         model = build_encoder(new_encoder_config(ModelOptions(preset=settings["preset"]), 150, WEIGHTS))
         step = Step(model, ddp.device, strategy=strategy)
         update = Update(build_optimizer(model, OptimizerOptions()), None, 1.0, strategy.clip)

@@ -21,7 +21,9 @@ import numpy as np
 from machine import DATA, finish
 from torch import nn
 
-from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SampleOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.dataset import SampleDataset
 from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
 from aam_data.readers.biom.table import read_table
@@ -32,8 +34,8 @@ from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.asv.base import AsvEncoder
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict as run_predict
+from aam_train.recipes.train import train as run_train
 from aam_train.runs.records import read_preprocessor
 
 IBD = DATA / "ibd"

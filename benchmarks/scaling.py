@@ -31,7 +31,9 @@ import h5py
 import numpy as np
 from machine import finish
 
-from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import TrainConfig
@@ -130,8 +132,8 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
     from aam_data.study.study import read_study
     from aam_train.data.loading import TrainingPlan, load
     from aam_train.data.run_data import build_data
-    from aam_train.losses.objective import masking_for
-    from aam_train.recipes.train import train_weights
+    from aam_train.objectives.base import Sources
+    from aam_train.objectives.registry import build_objective
     from aam_train.reporting.console import ConsoleReporter
 
     config, console = config_of(folder), ConsoleReporter(quiet=True)
@@ -153,7 +155,7 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
     data = stage(
         "set up batches", lambda: build_data(config, study, splits, depth=DEPTH, max_bp=BASES, reporter=console)
     )
-    masking = masking_for(train_weights(config), config.masking)
+    masking = build_objective(config.weights(), Sources(data.pairs, masking=config.masking)).masking
     plan = stage("plan the run", lambda: TrainingPlan(data.rows["train"], BATCH, 0, masking))
     steps = stage("order of an epoch", lambda: list(plan.epoch(0)))
     made = steps[:batches] if batches else steps
@@ -201,10 +203,10 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
 
 def train(folder: Path) -> int:
     """The run, in this process."""
-    from aam_train.recipes.train import run_train
+    from aam_train.recipes.train import train
 
     try:
-        run_train(config_of(folder), quiet=True)
+        train(config_of(folder), quiet=True)
     except RunStopped as stopped:
         return stopped.exit_code
     return 0

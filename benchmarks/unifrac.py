@@ -34,7 +34,7 @@ import numpy as np
 from biom.table import Table
 from scipy.sparse import csc_matrix, csr_matrix
 
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.readers.biom.table import read_table
 from aam_data.readers.newick.tree import NewickTree, format_newick, read_newick
 from aam_data.sequences import build_sequences

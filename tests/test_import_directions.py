@@ -26,8 +26,13 @@ IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tom
 INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
 # Modules that `aam --help` may import: they import the standard library and each other only.
 LIGHT = {
+    "aam_data.options.alias",
     "aam_data.options.metadata_inputs",
+    "aam_data.options.base",
     "aam_data.options.files",
+    "aam_data.options.samples",
+    "aam_data.options.commands",
+    "aam_data.checked_json",
     "aam_data.errors",
     "aam_data.options.simulate",
     "aam_data.options.targets",

@@ -18,15 +18,10 @@ import pytest
 import torch
 from biom.table import Table
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
 from aam_data.splits.selection import make_splits
 from aam_data.study.study import Study, read_study
@@ -37,8 +32,8 @@ from aam_train.evaluation import random_forest as forest
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.records import Reporters
 
 SIMULATION = SimulateOptions(samples=24, asvs=60, hosts=12, bases=40, depth=300, seed=3)
@@ -157,7 +152,7 @@ def encoder_run(
 ) -> tuple[PretrainConfig, Path]:
     """A finished pretraining: its settings and its folder. Read only."""
     config = pretrain_config(tmp_path_factory.mktemp("pretrain") / "run")
-    return config, run_pretrain(config, quiet=True)
+    return config, pretrain(config, quiet=True)
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +163,7 @@ def number_run(
 ) -> tuple[TrainConfig, Path]:
     """A finished training of a regressor from that encoder. Read only."""
     config = train_config(tmp_path_factory.mktemp("train") / "run", encoder_run[1])
-    return config, run_train(config, quiet=True)
+    return config, train(config, quiet=True)
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +173,7 @@ def class_run(
     """A finished training of a classifier from scratch. Read only."""
     target = TargetOptions(("status",), classifier=True)
     config = train_config(tmp_path_factory.mktemp("classes") / "run", target=target, head=HeadOptions())
-    return config, run_train(config, quiet=True)
+    return config, train(config, quiet=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,14 @@
-"""Root configs of the commands that need no model. Standard library only, so that ``--help`` is instant."""
+"""Root configs of the commands without a model. Standard library only, so that ``--help`` is instant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.options.files import (
-    CheckOptions,
-    Common,
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TaxonomyOptions,
-    UnifracOptions,
-)
+from aam_data.options.base import Common
+from aam_data.options.commands import CheckOptions, UnifracOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
 
 
@@ -24,7 +17,7 @@ class SimulateOutputOptions:
     """Output."""
 
     output_dir: Common[Path]
-    """Folder for table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json; made when absent."""
+    """Folder for table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json; created if it does not exist."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +53,16 @@ class CheckConfig:
 
     def __post_init__(self) -> None:
         self.table.check_depth(self.sample.rarefy_depth)
-        columns = [flag for flag, given in self._columns().items() if given]
+        columns = self._columns_given()
         if columns and self.metadata.metadata is None:
-            raise ValueError(f"{columns[0]} is a column of --metadata: give --metadata too")
+            raise ValueError(f"{columns[0]} is a column of --metadata; pass --metadata too")
         if self.check.cv and (self.split.splits_from or self.split.train_samples):
-            raise ValueError("--cv makes its own splits: leave out --splits-from and --train-samples")
+            raise ValueError("--cv makes its own splits; omit --splits-from and --train-samples")
 
-    def _columns(self) -> dict[str, bool]:
-        return {
+    def _columns_given(self) -> list[str]:
+        is_given = {
             "--metadata-column": bool(self.check.metadata_column),
             "--group-column": self.split.group_column is not None,
             "--stratify-column": self.split.stratify_column is not None,
         }
+        return [flag for flag, given in is_given.items() if given]

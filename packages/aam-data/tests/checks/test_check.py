@@ -14,14 +14,9 @@ from aam_data.checks.check import Report, check_study
 from aam_data.checks.findings import Finding
 from aam_data.errors import DataError as Error
 from aam_data.errors import DataErrors, Problems
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.study.study import read_study
 
 ASVS = ["ACGT" * 10, "CCGT" * 10, "GCGT" * 10]
@@ -158,14 +153,14 @@ def test_problems_are_raised_alone_or_together() -> None:
         raise DataErrors([Error("b"), Error("c")])
 
     problems = Problems()
-    problems.refuse()
+    problems.raise_collected()
     assert problems.collect(len, "four") == 4
     assert problems.collect(fail, "a") is None
     with pytest.raises(Error, match=r"^a$"):
-        problems.refuse()
+        problems.raise_collected()
     problems.collect(fail_twice)
     with pytest.raises(DataErrors, match=r"^a\nb\nc$"):
-        problems.refuse()
+        problems.raise_collected()
 
 
 def test_ibd(shared_data: Path) -> None:

@@ -22,8 +22,10 @@ from aam_data.checks.leaks import (
     leak_notes,
     suspicious_columns,
 )
-from aam_data.options.files import MetadataOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata, read_metadata
 from aam_data.sequences import build_sequences
 from aam_data.simulate.study import simulate_study

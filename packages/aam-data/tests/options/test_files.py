@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracOptions
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.readers.newick.tree import read_newick
 from aam_data.simulate.study import simulate_study, write_simulated_study

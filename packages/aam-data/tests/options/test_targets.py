@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from aam_data.options.files import TargetOptions
-from aam_data.options.targets import TargetScale
+from aam_data.options.targets import TargetOptions, TargetScale
 
 PLACE = ("location", "season")
 

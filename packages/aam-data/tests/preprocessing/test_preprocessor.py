@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, SampleOptions, TargetOptions
+from aam_data.options.files import MetadataOptions
+from aam_data.options.samples import SampleOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import ClassLabels
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.target import FittedTarget, TargetSpec

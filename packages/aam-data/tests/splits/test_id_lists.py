@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import SplitOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.splits.id_lists import read_id_lists
 
 

@@ -12,9 +12,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, SplitOptions
+from aam_data.options.files import MetadataOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.readers.metadata.metadata import read_metadata
-from aam_data.splits.splits import Splits, cross_validation, read_splits, split_samples
+from aam_data.splits.splits import (
+    Splits,
+    cross_validation,
+    read_splits,
+    split_samples,
+    with_calibration,
+    without_calibration,
+)
 
 IBD = Path(__file__).parents[5] / "shared/data/ibd/metadata.tsv"
 IDS = [f"s{i:03}" for i in range(120)]
@@ -254,3 +262,32 @@ def test_lists_of_ids_are_not_stratified(tmp_path: Path) -> None:
         ValueError, match="--stratify-column is about splits that AAM makes: leave it out beside --train"
     ):
         SplitOptions(stratify_column="sex", train_samples=tmp_path / "a", val_samples=tmp_path / "b")
+
+
+FORTY = IDS[:40]
+FOURS: dict[str, str | None] = {name: f"h{number // 4}" for number, name in enumerate(FORTY)}
+SPLITS = Splits(train=tuple(FORTY[:28]), validation=tuple(FORTY[28:32]), test=tuple(FORTY[32:]))
+
+
+def test_groups_stay_whole_and_other_parts_as_they_are(tmp_path: Path) -> None:
+    found = with_calibration(SPLITS, 0.25, 3, FOURS)
+    assert (found.validation, found.test) == (SPLITS.validation, SPLITS.test)
+    assert sorted(found.train + found.calibration) == list(SPLITS.train)
+    assert len(found.calibration) == 8
+    assert not {FOURS[i] for i in found.train} & {FOURS[i] for i in found.calibration}
+    assert found == with_calibration(SPLITS, 0.25, 3, FOURS)
+    assert found.summary().endswith("8 samples are held out, 8 samples calibrate")
+    found.write(tmp_path / "splits.tsv", FOURS)
+    assert read_splits(tmp_path / "splits.tsv") == found
+
+
+def test_what_calibrates_already_stays_and_trains_where_nothing_is_calibrated() -> None:
+    found = with_calibration(SPLITS, 0.25, 3, FOURS)
+    assert with_calibration(found, 0.5, 4, FOURS) is found
+    assert without_calibration(found) == SPLITS
+    assert without_calibration(SPLITS) == SPLITS
+
+
+def test_a_single_group_cannot_be_divided() -> None:
+    with pytest.raises(DataError, match="1 groups of --group-column"):
+        with_calibration(Splits(tuple(FORTY[:4]), (), ()), 0.5, 0, FOURS)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, SplitOptions, TargetOptions
+from aam_data.options.files import MetadataOptions
+from aam_data.options.samples import SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata, read_metadata
 from aam_data.sequences import build_sequences
 from aam_data.splits.selection import make_splits

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.options.files import MetadataOptions, TargetOptions
+from aam_data.options.files import MetadataOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import read_metadata
 from aam_data.splits.selection import target_notes
 from aam_data.study.missing_codes import sentinels

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
+from aam_data.options.base import UnifracMetric
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.readers.distances.matrix import read_distances
@@ -95,7 +97,8 @@ def test_needs_no_library_that_takes_long_to_import(folder: Path, tmp_path: Path
     code = """
 import sys
 from pathlib import Path
-from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import TableOptions
 from aam_data.unifrac.command import run_unifrac
 folder, output = map(Path, sys.argv[1:3])
 run_unifrac(TableOptions(folder / "table.biom"), UnifracOptions(folder / "tree.nwk", output))
@@ -109,7 +112,8 @@ STOPPED = """
 import os, signal, sys
 from pathlib import Path
 from aam_data.writers import resumable as unfinished_file
-from aam_data.options.files import TableOptions, UnifracOptions
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import TableOptions
 from aam_data.unifrac.command import run_unifrac
 unfinished_file.SECONDS_BETWEEN_MARKS = 0.0
 folder, output = map(Path, sys.argv[1:3])
@@ -153,7 +157,7 @@ def test_refuses_before_reading(tmp_path: Path) -> None:
 def test_inputs_are_not_overwritten(output: str, tree: str, folder: Path, tmp_path: Path) -> None:
     text = (folder / "tree.nwk").read_text()
     (tmp_path / tree).write_text(text)
-    with pytest.raises(DataError, match=f"{tree}: is written beside --output {output} and is .* --tree"):
+    with pytest.raises(DataError, match=f"{tree}: is written next to --output {output} and is .* --tree"):
         run_unifrac(TableOptions(folder / "table.biom"), UnifracOptions(tmp_path / tree, tmp_path / output))
     assert (tmp_path / tree).read_text() == text
 

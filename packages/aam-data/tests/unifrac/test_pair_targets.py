@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.options.simulate import SimulateOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.readers.distances.matrix import DistanceMatrix

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.unifrac.branch_shares import branch_shares, shear_to
 from aam_data.unifrac.unifrac import faith_pd, unifrac_blocks, unifrac_distances
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from biom.table import Table
 
-from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric
+from aam_data.options.base import UnifracMetric
+from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.readers.distances.matrix import DistanceMatrix, read_distances
 from aam_data.study.study import read_study
 from aam_data.unifrac.unifrac import faith_pd, unifrac_distances

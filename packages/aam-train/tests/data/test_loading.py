@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_data.options.files import SampleOptions
+from aam_data.options.samples import SampleOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.study.study import Study

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.options.files import SplitOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SplitOptions
 from aam_train.options.objective import TrainObjective
 
 from .known_effects import categories, column, fit, judge, settings, write_study

@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from aam_data.options.files import MetadataOptions, SampleOptions, SplitOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.files import write_table
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.train import train
 
 READS, PER_CLADE, BASES = 400, 6, 32
 CLADES = ("ACACACAC", "GTTGTTGG")
@@ -86,7 +88,7 @@ def column(study: Path, name: str, ids: Sequence[str]) -> np.ndarray:
 
 def fit(config: TrainConfig) -> Path:
     """The run folder of a finished run."""
-    return run_train(config, quiet=True)
+    return train(config, quiet=True)
 
 
 def judge(run: Path, study: Path, target: str = "y", output: Path | None = None) -> Judged:
@@ -95,7 +97,7 @@ def judge(run: Path, study: Path, target: str = "y", output: Path | None = None)
     if output is not None:
         options = PredictOptions(run, output, device="cpu")
         config = PredictConfig(TableOptions(study / "table.tsv"), options, MetadataOptions(study / "metadata.tsv"))
-        run_predict(config, quiet=True)
+        predict(config, quiet=True)
         file = output
     rows = [line.split("\t") for line in file.read_text().splitlines()[1:]]
     ids = [row[0] for row in rows]

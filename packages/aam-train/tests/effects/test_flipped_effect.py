@@ -8,24 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import HeadOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 
 STUDY = SimulateOptions(samples=240, asvs=80, hosts=120, bases=40, depth=400, seed=3)
 SIZE = ModelOptions("tiny", embedding_dim=32, attention_heads=2, attention_layers=1)
@@ -60,7 +55,7 @@ def test_film_and_experts_learn_what_concat_and_the_forest_do_not(tmp_path: Path
     def run(name: str, epochs: int, batch_size: int) -> RunOptions:
         return RunOptions(tmp_path / name, epochs, batch_size, patience=0, device="cpu", num_workers=0)
 
-    encoder = run_pretrain(
+    encoder = pretrain(
         PretrainConfig(
             table,
             run("encoder", 4, 16),
@@ -87,7 +82,7 @@ def test_film_and_experts_learn_what_concat_and_the_forest_do_not(tmp_path: Path
             head=head,
             optimizer=OptimizerOptions(lr=1e-2),
         )
-        results = json.loads((run_train(config, quiet=True) / "report" / "results.json").read_text())
+        results = json.loads((train(config, quiet=True) / "report" / "results.json").read_text())
         found[name] = {model: metrics["r2"] for model, metrics in results["targets"]["flipped"].items()}
     assert found["concat"]["aam"] < 0.1
     assert found["film"]["random_forest"] < 0.1  # it is given the location too

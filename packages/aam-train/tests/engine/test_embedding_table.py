@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.options.files import SampleOptions
+from aam_data.options.samples import SampleOptions
 from aam_models.storage.model_folder import WEIGHTS
 from aam_train.device.available_memory import room
 from aam_train.engine import embedding_table
@@ -17,7 +17,7 @@ from aam_train.engine.embedding_table import EmbeddingTable, Place, place_of
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import TransferOptions
-from aam_train.recipes.train import run_train
+from aam_train.recipes.train import train
 
 CPU = torch.device("cpu")
 
@@ -58,7 +58,7 @@ def test_a_frozen_run_is_the_same_from_memory_and_from_a_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run(name: str) -> Path:
-        return run_train(
+        return train(
             train_config(
                 tmp_path / name,
                 encoder_run[1],

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aam_data.options.files import SampleOptions, TableOptions
+from aam_data.options.files import TableOptions
+from aam_data.options.samples import SampleOptions
 from aam_data.preprocessing.dataset import SampleDataset
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.study.study import Study
@@ -24,7 +25,7 @@ from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.asv.base import AsvEncoder
 from aam_models.encoder.value_head import ValueHead
 from aam_models.predictor.predictor import Predictor
-from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs
+from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs, requested_heads
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
@@ -36,9 +37,9 @@ from aam_train.objectives.validation import EncoderValidator
 from aam_train.options.objective import MaskingOptions
 from aam_train.options.recipe_configs import EmbedConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import EmbedOptions, PredictOptions, TransferOptions
-from aam_train.recipes.embed import run_embed
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.embed import embed
+from aam_train.recipes.predict import predict
+from aam_train.recipes.train import train
 from aam_train.reporting.records import Reporters
 from aam_train.runs.records import read_preprocessor
 from aam_train.setup.architecture import new_encoder_config
@@ -78,7 +79,7 @@ def test_a_prediction_encodes_every_asv_once(
 ) -> None:
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", batch_size=5, device="cpu", prediction_passes=passes)
     with calls() as found:
-        run_predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
+        predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert found["TransformerAsvEncoder"] == 1
     assert found["SampleEncoder"] == passes * -(-study.table.n_samples // 5)
     preprocessor = read_preprocessor(number_run[1] / "checkpoints" / "best")
@@ -107,7 +108,7 @@ def test_every_asv_of_all_passes_is_encoded_once(
 def test_embedding_runs_no_head(number_run: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
     options = EmbedOptions(number_run[1], tmp_path / "e.tsv", device="cpu")
     with calls() as found:
-        run_embed(EmbedConfig(TableOptions(files / "table.biom"), options), quiet=True)
+        embed(EmbedConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert (found["TransformerAsvEncoder"], found["SampleEncoder"], found[Predictor.__name__]) == (1, 1, 0)
 
 
@@ -116,10 +117,10 @@ def test_embedding_runs_no_head(number_run: tuple[TrainConfig, Path], files: Pat
     [
         (RequestedOutputs(), set()),
         (EMBEDDINGS, set()),
-        (RequestedOutputs(faith_pd=True), {"faith_pd"}),
-        (RequestedOutputs(nucleotides=True), {"nucleotides"}),
-        (RequestedOutputs(log_abundance=True, taxonomy=True), {"log_abundance"}),
-        (EVERYTHING, {"faith_pd", "nucleotides", "log_abundance"}),
+        (requested_heads("faith_pd"), {"faith_pd"}),
+        (requested_heads("nucleotides"), {"nucleotides"}),
+        (requested_heads("counts", "taxonomy"), {"counts"}),
+        (EVERYTHING, {"faith_pd", "nucleotides", "counts"}),
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
@@ -132,7 +133,7 @@ def test_heads_run_where_they_are_wanted(
     modules = {
         "faith_pd": encoder.faith_pd_head,
         "nucleotides": encoder.asv_encoder.nucleotide_head,
-        "log_abundance": encoder.count_head,
+        "counts": encoder.count_head,
     }
     ran: set[str] = set()
     for name, module in modules.items():
@@ -151,7 +152,7 @@ def test_heads_run_where_they_are_wanted(
     saved = {
         "faith_pd": 2 * 4 * 16,
         "nucleotides": 2 * len(batch.masked_rows) * 16 * 4,
-        "log_abundance": 2 * batch.slots.numel() * 16,
+        "counts": 2 * batch.slots.numel() * 16,
     }
     less = of_everything.get_total_flops() - counter.get_total_flops()
     assert less == sum(flops for name, flops in saved.items() if name not in heads)
@@ -168,7 +169,7 @@ def test_a_training_step_asks_for_what_has_a_weight(data: RunData) -> None:
     assert terms.keys() == {"unifrac"}
     assert found["ValueHead"] == 0
     assert objective.outputs == RequestedOutputs()
-    everything = RequestedOutputs(nucleotides=True, log_abundance=True, faith_pd=True)
+    everything = requested_heads("nucleotides", "counts", "faith_pd")
     assert build_objective(ALL, Sources(data.pairs)).outputs == everything
 
 
@@ -198,6 +199,6 @@ def test_without_rarefaction_a_frozen_run_keeps_samples_and_no_asvs(
         sample=SampleOptions(rarefy_depth=0),
     )
     with calls() as found:
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     assert found["TransformerAsvEncoder"] == 1
     assert found["SampleEncoder"] == 5  # batches of 5 of 24 samples, before the first step

@@ -13,22 +13,18 @@ import pandas as pd
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import (
-    MetadataOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.predictor import HeadOptions
 from aam_models.storage.folders import new_folder
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
 from aam_train.options.run import PredictOptions
 from aam_train.options.toml import config_from_toml, config_to_toml
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict as run_predict
+from aam_train.recipes.train import train
 from aam_train.show.show import describe
 
 MakeConfig = Callable[..., TrainConfig]
@@ -73,7 +69,7 @@ def make_run(train_config: MakeConfig, sited: Path) -> Callable[..., Path]:
             split=SplitOptions(group_column="host"),
             sample=SampleOptions(rarefy_depth=50),
         )
-        return run_train(config)
+        return train(config)
 
     return run
 
@@ -185,7 +181,7 @@ def test_metadata_that_a_model_does_not_need_are_not_read(
     options = PredictOptions(run, tmp_path / "p.tsv", device="cpu")
     run_predict(PredictConfig(config.table, options, MetadataOptions(tmp_path / "absent.tsv")))
     assert "--metadata is not read: predictions of this model depend on the table alone" in capsys.readouterr().err
-    with pytest.raises(DataError, match="--output is the file given with --metadata"):
+    with pytest.raises(DataError, match="--output is the file passed to --metadata"):
         run_predict(PredictConfig(config.table, options, MetadataOptions(tmp_path / "p.tsv")))
 
 

@@ -9,14 +9,9 @@ from typing import Any
 
 import pytest
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
@@ -60,7 +55,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         ),
         (
             lambda: PhylogenyOptions(tree=OUT, unifrac_alpha=0.5),
-            "--unifrac-alpha is for --unifrac-metric generalized, not unifrac",
+            "--unifrac-alpha only applies to --unifrac-metric generalized (got unifrac)",
         ),
         (
             lambda: OptimizerOptions(scheduler="cosine", scheduler_t0=3),

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from aam_data.options.files import MetadataOptions, TargetOptions
+from aam_data.options.files import MetadataOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study
 from aam_models.config.conditioning import ConditioningOptions

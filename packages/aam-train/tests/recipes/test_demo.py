@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aam_data.options.files import SampleOptions
+from aam_data.options.samples import SampleOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import DemoConfig
@@ -29,7 +29,7 @@ def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(demo, "SimulateOptions", small)
     monkeypatch.setattr(demo, "pretrain_config", short(demo.pretrain_config))
     monkeypatch.setattr(demo, "train_config", short(demo.train_config))
-    folder = demo.run_demo(DemoConfig(DemoOptions(tmp_path / "demo", seed=1)))
+    folder = demo.demo(DemoConfig(DemoOptions(tmp_path / "demo", seed=1)))
     assert {path.name for path in folder.iterdir()} == {
         "demo.png",
         "predictions.tsv",
@@ -44,4 +44,4 @@ def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for line in ("1/4 simulate", "2/4 learn samples", "3/4 learn degree_days", "4/4 predict", "random forest"):
         assert line in text
     with pytest.raises(TrainError, match="the folder is not empty"):
-        demo.run_demo(DemoConfig(DemoOptions(tmp_path / "demo")))
+        demo.demo(DemoConfig(DemoOptions(tmp_path / "demo")))

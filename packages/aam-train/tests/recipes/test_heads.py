@@ -14,15 +14,16 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import EvaluateConfig, PredictConfig, TrainConfig
 from aam_train.options.run import EvaluateOptions, PredictOptions, TransferOptions
-from aam_train.recipes.evaluate import run_evaluate
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.train import run_train
+from aam_train.recipes.evaluate import evaluate
+from aam_train.recipes.predict import predict
+from aam_train.recipes.train import train
 from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.show.show import describe
 
@@ -47,7 +48,7 @@ def numbers(rows: list[dict[str, str]], column: str) -> np.ndarray:
 def quantile_run(train_config: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Path]:
     """A model of quantiles with every head and link at once, calibrated. Read only."""
     config = train_config(tmp_path_factory.mktemp("quantiles") / "run", objective=QUANTILES, **EVERYTHING)
-    return config, run_train(config, quiet=True)
+    return config, train(config, quiet=True)
 
 
 def test_predictions_of_quantiles(quantile_run: tuple[TrainConfig, Path]) -> None:
@@ -88,7 +89,7 @@ def test_aam_predict_and_evaluate_say_what_the_run_said(
 ) -> None:
     _, run = quantile_run
     paths = TableOptions(files / "table.biom"), MetadataOptions(files / "metadata.tsv")
-    run_predict(PredictConfig(paths[0], PredictOptions(run, tmp_path / "p.tsv"), paths[1]), quiet=True)
+    predict(PredictConfig(paths[0], PredictOptions(run, tmp_path / "p.tsv"), paths[1]), quiet=True)
     told = {row["sample-id"]: row for row in table(run / "predictions_full.tsv")}
     found = table(tmp_path / "p_full.tsv")
     assert len(found) == len(told) == 24
@@ -96,7 +97,7 @@ def test_aam_predict_and_evaluate_say_what_the_run_said(
         expected = np.array([float(told[row["sample-id"]][column]) for row in found])
         np.testing.assert_allclose(numbers(found, column), expected, rtol=1e-4)
 
-    run_evaluate(EvaluateConfig(paths[0], EvaluateOptions(run, tmp_path / "judged"), paths[1]), quiet=True)
+    evaluate(EvaluateConfig(paths[0], EvaluateOptions(run, tmp_path / "judged"), paths[1]), quiet=True)
     judged = json.loads((tmp_path / "judged" / "results.json").read_text())["parts"]
     results = json.loads((run / "report" / "results.json").read_text())["targets"]["degree_days"]["aam"]
     assert judged["test"]["targets"]["degree_days"]["aam"]["coverage"] == results["coverage"]
@@ -157,7 +158,7 @@ def test_aam_show_tells_everything_that_was_chosen_or_fitted(quantile_run: tuple
 def test_folds_are_calibrated_each_and_pooled(train_config: Make, tmp_path: Path) -> None:
     objective = TrainObjective("quantile", conformal=True)
     config = train_config(tmp_path / "cv", objective=objective, transfer=TransferOptions(cv=3), run={"epochs": 1})
-    run = run_train(config, quiet=True)
+    run = train(config, quiet=True)
     full = table(run / "predictions_full.tsv")
     assert len(full) == 24
     inside = (numbers(full, "lower") <= numbers(full, "truth")) & (numbers(full, "truth") <= numbers(full, "upper"))
@@ -171,7 +172,7 @@ def test_several_targets_with_losses_and_widths_of_their_own(train_config: Make,
     (tmp_path / "losses.json").write_text('{"age": {"type": "quantile", "quantiles": [0.25, 0.5, 0.75]}}')
     objective = TrainObjective("mae", loss_config=str(tmp_path / "losses.json"))
     target = TargetOptions(("degree_days", "age"), out_dim=4)
-    run = run_train(train_config(tmp_path / "run", objective=objective, target=target), quiet=True)
+    run = train(train_config(tmp_path / "run", objective=objective, target=target), quiet=True)
     record = read_training(run / "checkpoints" / "best")
     assert str(tmp_path / "losses.json") in [each["path"] for each in record.inputs]
     assert record.losses == {
@@ -192,7 +193,7 @@ def test_class_weights_are_said_stored_and_used(
 ) -> None:
     target = TargetOptions(("status",), classifier=True, out_dim=2)
     config = train_config(tmp_path / "run", target=target, objective=TrainObjective(class_weights="stressed:3"))
-    run = run_train(config)
+    run = train(config)
     assert "class weights: healthy 1, stressed 3" in capsys.readouterr().err
     assert read_training(run / "checkpoints" / "best").class_weights == {"healthy": 1.0, "stressed": 3.0}
     assert dict(describe(run))["class weights"] == "healthy 1, stressed 3"
@@ -201,7 +202,7 @@ def test_class_weights_are_said_stored_and_used(
     counts = np.array([[int(row[name]) for name in ("healthy", "stressed")] for row in rows])
     assert counts.sum() == len(held_out)
     assert counts[:, 1].sum() == sum(row["prediction"] == "stressed" for row in held_out)
-    plain = run_train(
+    plain = train(
         replace(config, objective=TrainObjective(), run=replace(config.run, output_dir=tmp_path / "p")), quiet=True
     )
     losses = [read_training(each / "checkpoints" / "best").validation["val_loss"] for each in (run, plain)]
@@ -223,21 +224,21 @@ def values_of(files: Path, tmp_path: Path, change: Callable[[float], float]) -> 
 def test_what_the_data_contradict_is_refused(train_config: Make, files: Path, tmp_path: Path) -> None:
     config = train_config(tmp_path / "run", target=TargetOptions(("degree_days",), out_dim=3))
     with pytest.raises(DataError, match="--out-dim 3: the data have 1 numbers, so the model has 1 outputs"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     target = TargetOptions(("status",), classifier=True, out_dim=3)
     with pytest.raises(DataError, match="--out-dim 3: the data have 2 classes"):
-        run_train(train_config(tmp_path / "run", target=target), quiet=True)
+        train(train_config(tmp_path / "run", target=target), quiet=True)
     metadata = values_of(files, tmp_path, lambda value: value - 500)
     config = train_config(tmp_path / "run", metadata=metadata, link=OutputOptions(output_activation="exp"))
     with pytest.raises(DataError, match="--output-activation exp predicts nothing below 0"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     target = TargetOptions(("status",), classifier=True)
     config = train_config(tmp_path / "run", target=target, objective=TrainObjective(class_weights="calm:2"))
     with pytest.raises(TrainError, match="--class-weights calm:2: 'calm' is no class; known: healthy, stressed"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     config = train_config(tmp_path / "run", objective=TrainObjective(loss_config=str(tmp_path / "absent.json")))
     with pytest.raises(TrainError, match=r"--loss-config .*absent.json: cannot be read"):
-        run_train(config, quiet=True)
+        train(config, quiet=True)
     assert not (tmp_path / "run").exists()
 
 
@@ -245,5 +246,5 @@ def test_activations_hold_in_the_columns_units_whatever_the_transform(train_conf
     for transform in ("zscore", "log-minmax"):
         target = TargetOptions(("degree_days",), target_transform=transform)  # type: ignore[arg-type]
         link = OutputOptions(output_activation="softplus")
-        run = run_train(train_config(tmp_path / transform, target=target, link=link), quiet=True)
+        run = train(train_config(tmp_path / transform, target=target, link=link), quiet=True)
         assert numbers(table(run / "predictions_full.tsv"), "prediction").min() >= 0

@@ -15,7 +15,8 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, PhylogenyOptions, SplitOptions, TableOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.readers.distances.matrix import read_distances
 from aam_data.splits.splits import read_splits
@@ -280,7 +281,7 @@ def test_a_run_takes_the_splits_of_another(
 def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Configs, tmp_path: Path) -> None:
     (tmp_path / "splits.tsv").write_text("sample-id\tsplit\tgroup\nelsewhere\ttrain\t\n")
     for source, message in (
-        (tmp_path, "holds none of the table's samples"),
+        (tmp_path, "contains none of the table's samples"),
         (tmp_path / "absent", "no such file of splits"),
     ):
         config = train_config(tmp_path / "run", encoder_run[1], split=SplitOptions(splits_from=source))
@@ -294,11 +295,11 @@ def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Conf
 def test_an_existing_prediction_is_not_overwritten(number_run: Run, files: Path, tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_text("mine")
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu")
-    with pytest.raises(DataError, match=r"--output exists\. Name another file, or give --overwrite"):
+    with pytest.raises(DataError, match=r"--output exists\. Choose another file, or pass --overwrite"):
         predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert (tmp_path / "p.tsv").read_text() == "mine"
     (tmp_path / "p.tsv").rename(tmp_path / "p_full.tsv")
-    with pytest.raises(DataError, match=r"p_full.tsv: is written beside --output p.tsv and exists\. .*--overwrite"):
+    with pytest.raises(DataError, match=r"p_full.tsv: is written next to --output p.tsv and exists\. .*--overwrite"):
         predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["p_full.tsv"]
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu", overwrite=True)

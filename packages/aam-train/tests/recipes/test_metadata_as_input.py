@@ -14,15 +14,10 @@ import pytest
 import torch
 
 from aam_data.errors import DataError
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.splits.selection import make_splits
 from aam_data.study.study import Study, read_study
 from aam_models.config.conditioning import ConditioningOptions

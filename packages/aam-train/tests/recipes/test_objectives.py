@@ -13,13 +13,9 @@ import pytest
 import torch
 
 from aam_data.errors import DataError
-from aam_data.options.files import (
-    PhylogenyOptions,
-    SampleOptions,
-    TableOptions,
-    TaxonomyOptions,
-    UnifracOptions,
-)
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.samples import SampleOptions
 from aam_data.readers.distances.matrix import open_distances
 from aam_data.splits.selection import make_splits
 from aam_data.splits.splits import read_splits
@@ -171,7 +167,7 @@ def test_training_with_everything_from_an_encoder_without_it(
     none = TrainObjective(masked_count_weight=0.5, count_prediction=False)
     run = train(train_config(tmp_path / "without", encoder_run[1], objective=none), quiet=True)
     assert terms(run) == {"total", "target"}
-    assert not read_config(run / "checkpoints" / "best").encoder.count_head
+    assert "counts" not in read_config(run / "checkpoints" / "best").encoder.objectives
 
 
 def test_another_metric_is_calibrated_anew(
@@ -266,7 +262,7 @@ def test_the_runs_own_passes_are_those_of_prediction(
     own = {row["sample-id"]: float(row["prediction"]) for row in read_full(run / "predictions_full.tsv")}
     again = {row["sample-id"]: float(row["prediction"]) for row in read_full(tmp_path / "p_full.tsv")}
     assert again == pytest.approx(own, rel=1e-6)
-    assert dict(describe(run))["ASVs"] == "up to 5 a sample, at random"
+    assert dict(describe(run))["ASVs"] == "up to 5 per sample, at random"
     other = PredictOptions(run, tmp_path / "first.tsv", device="cpu", asv_sampling="first")
     predict(PredictConfig(TableOptions(files / "table.biom"), other), quiet=True)
     first = {row["sample-id"]: float(row["prediction"]) for row in read_full(tmp_path / "first_full.tsv")}

@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SampleOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simulated_study
 from aam_data.study.study import Study
 from aam_models.errors import ModelError
@@ -215,10 +217,10 @@ def test_a_model_folder_can_be_moved_and_used_alone(
 def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.biom"
     shutil.copy(files / "table.biom", table)
-    with pytest.raises(DataError, match="--output is the file given with --table"):
+    with pytest.raises(DataError, match="--output is the file passed to --table"):
         predict(number_run[1], table, table)
     full = table.rename(tmp_path / "p_full.tsv")
-    with pytest.raises(DataError, match=r"p_full.tsv: is written beside --output p.tsv and is the file .* --table"):
+    with pytest.raises(DataError, match=r"p_full.tsv: is written next to --output p.tsv and is the file .* --table"):
         predict(number_run[1], full, tmp_path / "p.tsv")
     full.rename(table)
     with pytest.raises(DataError, match="--output is a folder"):

@@ -11,13 +11,14 @@ import h5py
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.options.files import MetadataOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +44,21 @@ def test_train_and_predict(
     tmp_path: Path,
 ) -> None:
     options = {"table": fractions, "sample": SampleOptions()}
-    run = run_train(train_config(tmp_path / "run", encoder_run[1], {"epochs": 1}, **options), quiet=True)
+    run = train(train_config(tmp_path / "run", encoder_run[1], {"epochs": 1}, **options), quiet=True)
     assert depth_of(encoder_run[1]) > 0
     assert depth_of(run) == 0
     output = tmp_path / "predictions.tsv"
-    run_predict(PredictConfig(fractions, PredictOptions(run, output, device="cpu")), quiet=True)
+    predict(PredictConfig(fractions, PredictOptions(run, output, device="cpu")), quiet=True)
     assert len(output.read_text().splitlines()) == 25
     output = tmp_path / "others.tsv"
     with pytest.raises(DataError, match=r"fractions, not reads.*--relative-abundance"):
-        run_predict(PredictConfig(TableOptions(fractions.table), PredictOptions(run, output, device="cpu")), quiet=True)
+        predict(PredictConfig(TableOptions(fractions.table), PredictOptions(run, output, device="cpu")), quiet=True)
     message = r"--relative-abundance: the model draws 100 reads per sample"
     with pytest.raises(TrainError, match=message):
-        run_predict(PredictConfig(fractions, PredictOptions(number_run[1], output, device="cpu")), quiet=True)
+        predict(PredictConfig(fractions, PredictOptions(number_run[1], output, device="cpu")), quiet=True)
 
 
 def test_pretrain(pretrain_config: Callable[..., PretrainConfig], fractions: TableOptions, tmp_path: Path) -> None:
     options = {"table": fractions, "sample": SampleOptions(), "metadata": MetadataOptions()}
     config = pretrain_config(tmp_path / "run", {"epochs": 1}, **options, split=SplitOptions(val_size=0.2))
-    assert depth_of(run_pretrain(config, quiet=True)) == 0
+    assert depth_of(pretrain(config, quiet=True)) == 0

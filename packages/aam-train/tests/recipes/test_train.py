@@ -21,14 +21,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from aam_data.checks.leaks import leak_notes
 from aam_data.errors import DataError
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.splits.selection import make_splits
 from aam_data.splits.splits import read_splits

@@ -15,16 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_data.study.study import read_study
@@ -40,9 +35,9 @@ from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.runs.records import read_preprocessor
 
 HERE = Path(__file__).resolve().parent
@@ -64,7 +59,7 @@ def make(version: Path) -> None:
         sample, split = SampleOptions(rarefy_depth=50, max_bp=40), SplitOptions(group_column="host", val_size=0.2)
         small = {"epochs": 2, "batch_size": 8, "device": "cpu", "num_workers": 0}
         fast = OptimizerOptions(lr=3e-3)
-        encoder = run_pretrain(
+        encoder = pretrain(
             PretrainConfig(
                 table=table,
                 run=RunOptions(work / "encoder", **small),
@@ -81,7 +76,7 @@ def make(version: Path) -> None:
         number = TargetOptions(("degree_days",), target_transform="zscore-category", normalize_by=("location",))
         common = {"table": table, "metadata": metadata, "split": split, "optimizer": fast}
         common["transfer"] = TransferOptions(encoder)
-        run_train(
+        train(
             TrainConfig(
                 target=number,
                 run=RunOptions(work / "number", **small),
@@ -95,12 +90,12 @@ def make(version: Path) -> None:
         )
         classes = TargetOptions(("status",), classifier=True)
         film = HeadOptions((4,), film_conditioning=("location",))
-        run_train(TrainConfig(target=classes, run=RunOptions(work / "classes", **small), head=film, **common))
+        train(TrainConfig(target=classes, run=RunOptions(work / "classes", **small), head=film, **common))
         for name in ("encoder", "number", "classes"):
             shutil.copytree(work / name / "checkpoints" / "best", version / name)
         write_embeddings(version / "encoder", version / "encoder.tsv")
         for name in ("number", "classes"):
-            run_predict(
+            predict(
                 PredictConfig(
                     TableOptions(TABLE),
                     PredictOptions(version / name, version / f"{name}.tsv"),

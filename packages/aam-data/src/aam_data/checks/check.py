@@ -16,15 +16,9 @@ from aam_data.checks.findings import Finding
 from aam_data.checks.leaks import leak_notes
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.id_matching import Overlap, overlap_of
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-    TaxonomyOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.dataset import SampleDataset, cut_report
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier

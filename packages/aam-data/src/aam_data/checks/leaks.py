@@ -16,7 +16,7 @@ import numpy as np
 from aam_data.checks.confounding import FEWEST_SAMPLES, Association, association, explained_by
 from aam_data.checks.near_duplicates import MOST_BRAY_CURTIS, TwinSearch, find_twins
 from aam_data.errors import first_few
-from aam_data.options.files import TargetOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.splits import Splits
 from aam_data.splits.strata import group_codes, label_codes

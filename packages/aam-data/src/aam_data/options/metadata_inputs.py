@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
+from aam_data.checked_json import parse_json
+from aam_data.options.base import Common, require
 from aam_data.options.targets import split_columns
-
-_T = TypeVar("_T")
-Common = Annotated[_T, "common"]
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -40,16 +33,16 @@ class CategoryOptions:
     def __post_init__(self) -> None:
         categories, numbers = self.categories(), self.numbers()
         both = [name for name in categories if name in numbers]
-        _require(
+        require(
             not both,
             f"{', '.join(both)}: in --categorical-columns and in --numeric-columns. Leave it out of one of them",
         )
         self.parents()
-        _require(
+        require(
             self.categorical_loss_weights is not None or self.categorical_loss_weight_column is None,
             "--categorical-loss-weight-column says whose categories --categorical-loss-weights are: give both",
         )
-        _require(
+        require(
             self.categorical_loss_weights is None or self.weight_column() is not None,
             "--categorical-loss-weights needs --categorical-loss-weight-column, unless there is one of "
             "--categorical-columns",
@@ -75,10 +68,10 @@ class CategoryOptions:
         if given in (None, "auto", "effective"):
             return given
         assert given is not None
-        _require(given.lstrip().startswith("{"), f"{flag} {given}: must be auto, effective or JSON like {{...}}")
+        require(given.lstrip().startswith("{"), f"{flag} {given}: must be auto, effective or JSON like {{...}}")
         found = json_object(flag, given)
         numbers = all(type(value) in (int, float) and 0 < value < 1e6 for value in found.values())
-        _require(numbers and bool(found), f"{flag} {given}: each category has a number above 0 and below 1e6")
+        require(numbers and bool(found), f"{flag} {given}: each category has a number above 0 and below 1e6")
         return {name: float(value) for name, value in found.items()}
 
     def parents(self) -> dict[str, str]:
@@ -88,9 +81,9 @@ class CategoryOptions:
         flag, columns = "--categorical-hierarchy", self.categories()
         found = json_object(flag, self.categorical_hierarchy)
         texts = all(isinstance(parent, str) for parent in found.values())
-        _require(texts and bool(found), f"{flag} {self.categorical_hierarchy}: give names of columns, child and parent")
+        require(texts and bool(found), f"{flag} {self.categorical_hierarchy}: give names of columns, child and parent")
         absent = [name for pair in found.items() for name in pair if name not in columns]
-        _require(
+        require(
             not absent,
             f"{flag} names {', '.join(dict.fromkeys(absent))}: add it to --categorical-columns",
         )
@@ -99,25 +92,15 @@ class CategoryOptions:
             while name in found:
                 name = found[name]
                 way.append(name)
-                _require(name != start, f"{flag} goes round in a circle: {' -> '.join(way)}")
+                require(name != start, f"{flag} goes round in a circle: {' -> '.join(way)}")
                 if len(way) > len(found) + 1:
                     break  # a circle further up, found from one of its own columns
         return found
 
 
 def json_object(flag: str, text: str) -> dict[str, Any]:
-    """The JSON object that an option holds; a key that stands twice is refused, with the flag's name."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in items]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        _require(twice is None, f"{flag}: {twice} stands twice")
-        return dict(items)
-
-    try:
-        found = json.loads(text, object_pairs_hook=pairs)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{flag} {text}: not JSON ({error})") from error
-    _require(isinstance(found, dict), f"{flag} {text}: not a JSON object like {{...}}")
-    assert isinstance(found, dict)
-    return found
+    """Parse the JSON object passed to an option; a ValueError names the flag."""
+    value = parse_json(text, place=f"{flag} {text}")
+    require(isinstance(value, dict), f"{flag} {text}: not a JSON object like {{...}}")
+    assert isinstance(value, dict)
+    return value

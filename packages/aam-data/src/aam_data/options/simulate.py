@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.options.files import Common
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+from aam_data.options.base import Common, require
 
 
 @dataclass(frozen=True)
@@ -70,19 +65,19 @@ class SimulateOptions:
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            _require(low <= value <= high, f"--{name.replace('_', '-')} {value}: must be between {low} and {high}")
-        _require(2 <= self.n_hosts <= self.samples, f"--hosts {self.hosts}: must be between 2 and --samples")
+            require(low <= value <= high, f"--{name.replace('_', '-')} {value}: must be between {low} and {high}")
+        require(2 <= self.n_hosts <= self.samples, f"--hosts {self.hosts}: must be between 2 and --samples")
         most = 1 - max(4, self.locations) / (4 * self.locations)
-        _require(
+        require(
             0 <= self.missing_cells < 1 and self.empty_cells <= 4 * self.locations * most,
             f"--missing-cells {self.missing_cells}: must be between 0 and {most:g} with --locations {self.locations}, "
             "so that each location and each season has samples",
         )
-        _require(
+        require(
             self.plates == 0 or 2 <= self.plates <= self.samples,
             f"--plates {self.plates}: must be 0 (none) or between 2 and --samples",
         )
-        _require(
+        require(
             self.plates > 0 or self.batch_effect == self.plate_confounding == 0,
             "--batch-effect and --plate-confounding need --plates",
         )

@@ -1,8 +1,73 @@
-"""Which scale numeric targets get, in the spellings of today and of older scripts. Standard library only."""
+"""Options of targets, and the scale of numeric targets. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from aam_data.options.base import Common, TransformKind, require
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """What is predicted."""
+
+    metadata_column: Common[tuple[str, ...]]
+    """The metadata column to predict; may be repeated for several numeric targets."""
+    classifier: Common[bool] = False
+    """Predict classes instead of numbers."""
+    target_transform: TransformKind | None = None
+    """Scale of numeric targets inside the model, fitted on training samples; predictions are in the column's units.
+    The log- ones take log(1 + value) first. Default: minmax, or zscore-category with --normalize-by."""
+    normalize_by: tuple[str, ...] = ()
+    """Metadata columns, as in `location,season`: fit the scale within each combination of their values, or on all
+    samples where fewer than 10 train. Prediction needs these columns too."""
+    normalize_targets: bool | None = None
+    """Older spelling of --target-transform minmax, and with --no- of none."""
+    normalize_targets_by: tuple[str, ...] = ()
+    """Older spelling of --normalize-by."""
+    log_transform_targets: bool = False
+    """Older spelling of --target-transform log-minmax, and beside --normalize-by of log-zscore."""
+    out_dim: int | None = None
+    """Outputs of the model, to be held against the data: classes, or numbers (times quantiles). Default: what they
+    say."""
+
+    def __post_init__(self) -> None:
+        require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
+        require(
+            len(set(self.metadata_column)) == len(self.metadata_column),
+            f"--metadata-column: given twice: {', '.join(self.metadata_column)}",
+        )
+        require(
+            not (self.classifier and len(self.metadata_column) > 1),
+            "--classifier takes one --metadata-column; train one model per class column",
+        )
+        require(self.out_dim is None or self.out_dim >= 1, f"--out-dim {self.out_dim}: must be 1 or more")
+        scaled = self.target_transform or self.normalize_by or self.older_spellings()
+        require(
+            not (self.classifier and scaled),
+            "--classifier predicts classes, which have no scale: leave out --target-transform and --normalize-by",
+        )
+        self.scale()
+
+    def scale(self) -> TargetScale:
+        """The scale that the options ask for, in whichever spelling."""
+        return target_scale(
+            self.target_transform,
+            self.normalize_by,
+            self.normalize_targets,
+            self.normalize_targets_by,
+            self.log_transform_targets,
+        )
+
+    def older_spellings(self) -> list[str]:
+        """The options given in an older spelling."""
+        given = {
+            "--normalize-targets": self.normalize_targets is True,
+            "--no-normalize-targets": self.normalize_targets is False,
+            "--normalize-targets-by": bool(self.normalize_targets_by),
+            "--log-transform-targets": self.log_transform_targets,
+        }
+        return [flag for flag, is_given in given.items() if is_given]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy as np
 
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.options.files import SampleOptions, TargetOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.category_weights import CategoryWeights
 from aam_data.preprocessing.class_labels import ClassLabels
 from aam_data.preprocessing.metadata_inputs import MetadataInputs

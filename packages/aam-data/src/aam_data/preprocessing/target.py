@@ -9,7 +9,7 @@ import numpy as np
 
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
-from aam_data.options.files import TargetOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.category_scales import CategoryScales
 from aam_data.preprocessing.class_labels import ClassLabels
 from aam_data.preprocessing.conformal import ascending, widen

@@ -9,7 +9,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.id_matching import closest_transformation
-from aam_data.options.files import SplitOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.readers.delimited import decode_text
 from aam_data.readers.source import first_bytes, read_bounded
 

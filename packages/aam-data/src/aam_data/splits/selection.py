@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aam_data.errors import DataError, Problems
-from aam_data.options.files import SplitOptions, TargetOptions
+from aam_data.options.samples import SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import check_classes
 from aam_data.preprocessing.rarefaction import deep_enough, refuse_undrawable, shallow_report
 from aam_data.preprocessing.transforms import check_values
 from aam_data.readers.metadata.metadata import Metadata
-from aam_data.splits.calibration_split import with_calibration, without_calibration
-from aam_data.splits.splits import Splits, cross_validation, split_samples
+from aam_data.splits.splits import Splits, cross_validation, split_samples, with_calibration, without_calibration
 from aam_data.splits.strata import strata_of
 from aam_data.study.missing_codes import sentinels
 from aam_data.study.study import Study
@@ -76,7 +76,7 @@ def _has_target(metadata: Metadata, target: TargetOptions, usable: np.ndarray) -
     problems = Problems()
     kind = target.scale().kind
     known = [problems.collect(_known_numbers, metadata, column, usable, kind) for column in target.metadata_column]
-    problems.refuse()
+    problems.raise_collected()
     return np.any([values for values in known if values is not None], axis=0)
 
 

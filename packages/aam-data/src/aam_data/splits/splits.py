@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from aam_data.errors import DataError, first_few
-from aam_data.id_matching import refuse_disjoint
-from aam_data.options.files import SplitOptions
+from aam_data.id_matching import check_not_disjoint
+from aam_data.options.samples import SplitOptions
 from aam_data.random_keys import Purpose
 from aam_data.splits.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
 from aam_data.splits.partition import partition
 from aam_data.splits.strata import group_codes, label_codes
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 
 PARTS = ("train", "validation", "test", "calibration")
 _HEADER = ["sample-id", "split", "group"]  # "sample-id" makes the file QIIME 2 metadata
@@ -55,7 +55,7 @@ class Splits:
 
     def write(self, path: Path, groups: Mapping[str, str | None] | None = None) -> None:
         """Write ``sample-id, split, group`` as TSV, sorted by id; the group is empty where there is none."""
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, "excel-tab", lineterminator="\n")
             writer.writerow(_HEADER)
             for sample_id, part in sorted(self.part_of().items()):
@@ -96,7 +96,7 @@ def _splits_of_run(path: Path, usable: set[str]) -> Splits:
     members = {part: tuple(i for i in getattr(before, part) if i in usable) for part in PARTS}
     known = set(before.part_of())
     if not members["train"]:
-        refuse_disjoint(sorted(usable), sorted(known), file)
+        check_not_disjoint(sorted(usable), sorted(known), file)
         raise DataError("none of its training samples can be used here", file=file, offenders=sorted(before.train)[:3])
     notes = []
     if new := sorted(usable - known):
@@ -198,6 +198,26 @@ def cross_validation(
             part[rest[inner == 0]] = "validation"
         splits.append(_splits(ids, part[units]))
     return splits
+
+
+def with_calibration(splits: Splits, share: float, seed: int, groups: Mapping[str, str | None] | None) -> Splits:
+    """The same split with a share of its training samples set apart, whole groups at a time.
+
+    A split that has calibration samples already (``--splits-from`` of another run) keeps them.
+
+    Raises:
+        DataError: the training samples are too few, or of a single group.
+    """
+    if splits.calibration:
+        return splits
+    train_groups = None if groups is None else [groups[i] for i in splits.train]
+    inner = split_samples(splits.train, SplitOptions(test_size=0.0, val_size=share), seed, train_groups)
+    return replace(splits, train=inner.train, calibration=inner.validation)
+
+
+def without_calibration(splits: Splits) -> Splits:
+    """The same split where nothing is calibrated: such samples train."""
+    return replace(splits, train=tuple(sorted(splits.train + splits.calibration)), calibration=())
 
 
 def _units(

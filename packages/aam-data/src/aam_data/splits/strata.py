@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.options.files import TargetOptions
+from aam_data.options.targets import TargetOptions
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata

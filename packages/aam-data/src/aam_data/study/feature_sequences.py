@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,18 @@ from typing import Literal
 import numpy as np
 
 from aam_data.errors import DataError, first_few
-from aam_data.id_matching import Suggestion, closest_transformation, refuse_disjoint
-from aam_data.study.sequence_hashes import PATTERNS, algorithm_of, hash_of, normalise, sequences_by_hash
+from aam_data.id_matching import Suggestion, check_not_disjoint, closest_transformation
 
+Algorithm = Literal["md5", "sha1"]
 IdKind = Literal["sequence", "md5", "sha1", "opaque"]
 
+# QIIME 2 (DADA2, Deblur) and vsearch hash the upper-case sequence; nothing here protects anything: hashes are names
+PATTERNS: dict[Algorithm, re.Pattern[str]] = {
+    "md5": re.compile(r"[0-9a-f]{32}"),
+    "sha1": re.compile(r"[0-9a-f]{40}"),
+}
+_GAPS = b"-."
+_U_TO_T = bytes.maketrans(b"U", b"T")
 _SEQUENCE = re.compile(r"(?i)[ACGTURYKMSWBDHVN]{30,}")
 _LOOKS = {"md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
 _MOST = 0.99  # share of ids that must look alike
@@ -81,7 +89,7 @@ def sequences_of_features(
     raw |= sequences_by_hash(nameless, fasta.values())
     lost = [name for i, name in nameless.items() if i not in raw]
     if fasta and len(lost) == len(feature_ids):
-        refuse_disjoint(lost, fasta, fasta_path, "features")
+        check_not_disjoint(lost, fasta, fasta_path, "features")
     sequences = [normalise(raw[i]) if i in raw else None for i in range(len(feature_ids))]
     notes = _notes_of_changes(raw.values())
     if fasta and not named:
@@ -128,3 +136,38 @@ def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
     if rna:
         notes.append(f"U was read as T in {rna:,} of {total:,} sequences")
     return notes
+
+
+def hash_of(sequence: bytes, algorithm: Algorithm) -> str:
+    """Hex digest of an upper-case sequence."""
+    return hashlib.new(algorithm, sequence, usedforsecurity=False).hexdigest()
+
+
+def algorithm_of(name: str) -> Algorithm | None:
+    """The algorithm that an id looks made by."""
+    return next((algorithm for algorithm, pattern in PATTERNS.items() if pattern.fullmatch(name)), None)
+
+
+def normalise(sequence: bytes) -> bytes:
+    """Upper-case letters as what is hashed and read: without gaps, T for U."""
+    return sequence.translate(_U_TO_T, _GAPS)
+
+
+def sequences_by_hash(wanted: Mapping[int, str], sequences: Iterable[bytes]) -> dict[int, bytes]:
+    """Sequences whose hash is wanted, by the keys of ``wanted``.
+
+    Args:
+        wanted: ids by any key; those that are no hashes are passed over.
+        sequences: upper-case; normalised before they are hashed, returned as they are.
+    """
+    keys = {algorithm: dict[str, int]() for algorithm in PATTERNS}
+    for key, name in wanted.items():
+        if (algorithm := algorithm_of(name)) is not None:
+            keys[algorithm][name] = key
+    searched = {algorithm: key_of for algorithm, key_of in keys.items() if key_of}
+    found = {}
+    for sequence in sequences if searched else ():
+        for algorithm, key_of in searched.items():
+            if (match := key_of.get(hash_of(normalise(sequence), algorithm))) is not None:
+                found[match] = sequence
+    return found

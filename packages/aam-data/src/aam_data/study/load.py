@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aam_data.errors import DataError, Problems, first_few
-from aam_data.id_matching import check_missing, refuse_disjoint
+from aam_data.id_matching import check_missing_samples, check_not_disjoint
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.readers.biom.table import TableFile, read_table
 from aam_data.readers.distances.checks import check_range
@@ -148,7 +148,7 @@ def inspect_named_tips(
     assert phylogeny.tree is not None
     clip = phylogeny.clip_negative_lengths
     tree = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
-    problems.refuse()
+    problems.raise_collected()
     assert file is not None
     assert tree is not None
     notes += file.notes
@@ -229,8 +229,8 @@ def _drop_empty(table: CountTable, path: Path, notes: list[str]) -> tuple[CountT
 def _check_samples(
     file: CountTable, samples: CountTable, other_ids: Collection[str], path: Path, options: MetadataOptions
 ) -> list[str]:
-    refuse_disjoint(file.sample_ids, other_ids, path)
-    return check_missing(samples.sample_ids, other_ids, path, options.missing_samples)
+    check_not_disjoint(file.sample_ids, other_ids, path)
+    return check_missing_samples(samples.sample_ids, other_ids, path, options.missing_samples)
 
 
 def _shear(

@@ -62,7 +62,7 @@ def read_study(
             not allow it.
     """
     found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file)
-    found.problems.refuse()
+    found.problems.raise_collected()
     study = study_of(found)
     assert study is not None
     return study

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import first_few
-from aam_data.options.files import PhylogenyOptions, TableOptions, UnifracMetric, UnifracOptions
+from aam_data.options.base import UnifracMetric
+from aam_data.options.commands import UnifracOptions
+from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.preprocessing.rarefaction import Rarefier, deep_enough, shallow_report
 from aam_data.study.load import inspect_named_tips
 from aam_data.study.phylogeny import Phylogeny
@@ -53,7 +55,7 @@ def run_unifrac(
         check_output(output, inputs, overwrite=options.overwrite)
         check_faith_pd_suffix(output)
     else:
-        check_output(output, inputs, for_a_while=written_beside(output), overwrite=options.overwrite)
+        check_output(output, inputs, temporary=written_beside(output), overwrite=options.overwrite)
         check_distance_suffix(output)
 
     phylogeny = PhylogenyOptions(

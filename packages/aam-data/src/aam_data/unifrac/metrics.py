@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 
 # Branches held by a larger share of the rows are multiplied as dense matrices. 470 ibd samples, all pairs: dense alone
 # 320 ms, sparse alone 1390; both, divided at 0.02: 49, at 0.1: 45, at 0.2: 47 (CPU time of one core).

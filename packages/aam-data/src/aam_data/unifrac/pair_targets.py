@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
 from aam_data.unifrac.unifrac import faith_pd, unifrac_distances

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
 from aam_data.unifrac.branch_shares import branch_shares, shear_to

@@ -16,7 +16,7 @@ import pytest
 import skbio
 
 from aam_data.errors import DataError
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.readers.distances import ssu as distances_ssu
 from aam_data.readers.distances.checks import check_range
 from aam_data.readers.distances.matrix import open_distances, read_distances
@@ -178,7 +178,7 @@ def test_several_matrices_of_ssu(tmp_path: Path) -> None:
         read_distances(path, matrix_index=3)
     with h5py.File(path, "a") as file:
         file["matrix:4"] = file["matrix:2"][:2]
-    with pytest.raises(DataError, match=r"4 matrices, but not all of them from matrix:0 on \(matrix:3\)"):
+    with pytest.raises(DataError, match=r"4 matrices, but not numbered from matrix:0 without gaps \(matrix:3\)"):
         read_distances(path)
     with h5py.File(path, "a") as file:
         file.move("matrix:4", "matrix:3")
@@ -187,10 +187,10 @@ def test_several_matrices_of_ssu(tmp_path: Path) -> None:
 
 
 def test_a_number_of_the_only_matrix(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds one matrix.*Leave out --matrix-index"):
+    with pytest.raises(DataError, match=r"contains one matrix.*Leave out --matrix-index"):
         read_distances(write_ssu(tmp_path / "m.h5"), matrix_index=0)
     (tmp_path / "m.tsv").write_text(TEXT)
-    with pytest.raises(DataError, match=r"holds one matrix.*ssu --mode multi"):
+    with pytest.raises(DataError, match=r"contains one matrix.*ssu --mode multi"):
         read_distances(tmp_path / "m.tsv", matrix_index=0)
 
 
@@ -325,7 +325,7 @@ def test_other_hdf5(tmp_path: Path) -> None:
         (b"just text\n", "no samples"),
         (b"\ts1\ts2\ns1\t0\t1\n", "2 samples in the header, 1 rows"),
         (b"\ts1\ns1\t0\ns2\t1\n", "1 samples in the header, more rows"),
-        (b"\ts1\ts2\ns2\t0\t1\ns1\t1\t0\n", "row 2: begins with s2, expected s1"),
+        (b"\ts1\ts2\ns2\t0\t1\ns1\t1\t0\n", "row 2: starts with s2, expected s1"),
         (b"\ts1\ts2\ns1\t0\t1\t5\ns2\t1\t0\n", "row 2: 4 cells, the header has 3"),
         (b"\ts1\ts2\ns1\t0\tfar\ns2\t1\t0\n", "1 distances are not numbers .*s1, s2. = 'far'"),
         (b"\ts1\ts2\ns1\t0\t0_1\ns2\t0_1\t0\n", "2 distances are not numbers .*s1, s2. = '0_1'"),
@@ -377,15 +377,15 @@ def test_broken_numpy(tmp_path: Path) -> None:
     ids.write_text("s1\ns2\ns3\n")
     giant = npy(VALUES).replace(b"(3, 3)", b"(999999, 999999)").replace(b" " * 10, b"", 1)
     for content, message in {
-        npy(VALUES)[:-1]: "declares 72 bytes of values, 71 follow",
-        giant: "declares 7,999,984,000,008 bytes of values, 72 follow",
+        npy(VALUES)[:-1]: "declares 72 bytes of values, but 71 follow",
+        giant: "declares 7,999,984,000,008 bytes of values, but 72 follow",
         npy(VALUES)[:40]: "damaged",
         npy(VALUES)[:7]: "damaged",
         b"\x93NUMPY\x09\x00" + npy(VALUES)[8:]: "damaged",
         npy(VALUES).replace(b"(3, 3), ", b"(-3, -3)"): "damaged",
         npy(VALUES).replace(b"(3, 3), ", b"(3, 3) {("): "damaged",
         npy(VALUES).replace(b"'<f8'", b"'<q9'"): "damaged",
-        npy(np.zeros((0, 3))).replace(b"(0, 3), }      ", b"(0, 1234567), }"): "declares 0 bytes of values, 0 follow",
+        npy(np.zeros((0, 3))).replace(b"(0, 3), }      ", b"(0, 1234567), }"): "declares 0 bytes of values, but 0 follow",
         npy(np.zeros(0)).replace(b"<f8", b"<U0").replace(b"(0,), }      ", b"(9999999,), }"): "declares 0 bytes",
         npy(VALUES)[:8] + b"\x76\xff" + npy(VALUES)[10:]: "damaged",
         npy(np.zeros((3, 1, 3))): "not a .npy array of numbers or text",

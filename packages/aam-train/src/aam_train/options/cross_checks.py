@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from aam_data.options.files import SplitOptions, TargetOptions
+from aam_data.options.base import require
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
-from aam_train.options.validate import require
 
 
 def check_columns(

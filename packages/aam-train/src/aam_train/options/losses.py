@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from aam_train.options.validate import positive, require
+from aam_data.options.base import require
+from aam_train.options.validate import positive
 
 LOSSES = ("mse", "mae", "huber", "quantile", "asymmetric")
 QUANTILES = (0.1, 0.5, 0.9)

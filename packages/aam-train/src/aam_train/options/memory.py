@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_train.options.validate import positive, require
+from aam_data.options.base import require
+from aam_train.options.validate import positive
 
 FRACTION = 0.8
 

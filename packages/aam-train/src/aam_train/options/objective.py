@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from aam_data.options.alias import Alias
+from aam_data.options.base import require
 from aam_train.options.losses import (
     QUANTILES,
     LossSettings,
@@ -16,7 +17,7 @@ from aam_train.options.losses import (
     is_inline,
     loss_settings,
 )
-from aam_train.options.validate import not_negative, positive, require, share
+from aam_train.options.validate import not_negative, positive, share
 
 EncoderMetric = Literal[
     "val_loss",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
-from aam_train.options.validate import not_negative, positive, require, share
-
-_T = TypeVar("_T")
-Common = Annotated[_T, "common"]
+from aam_data.options.base import Common, require
+from aam_train.options.validate import not_negative, positive, share
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from aam_train.options.validate import require
+from aam_data.options.base import require
 
 
 @dataclass(frozen=True)

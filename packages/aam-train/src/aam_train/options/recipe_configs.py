@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogeneticTarget,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-    TaxonomyOptions,
-)
+from aam_data.options.base import PhylogeneticTarget, require
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
+from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
@@ -35,28 +29,23 @@ from aam_train.options.run import (
 )
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
 def _check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
     for flag, column in (("--group-column", split.group_column), ("--stratify-column", split.stratify_column)):
-        _require(
+        require(
             column is None or metadata.metadata is not None,
             f"{flag} is a column of --metadata: give --metadata too",
         )
 
 
 def _check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:
-    _require(
+    require(
         optimizer.scheduler != "plateau" or split.val_size > 0 or split.val_samples is not None,
         "--scheduler plateau follows the validation metric: give a --val-size above 0",
     )
 
 
 def _check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
-    _require(
+    require(
         not (parallel.fsdp and compute.mixed_precision == "fp16"),
         "--fsdp and --mixed-precision fp16 exclude each other: its loss scale is not kept for divided gradients. Give "
         "bf16 or none",
@@ -64,11 +53,11 @@ def _check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
 
 
 def _check_batches(run: RunOptions, memory: MemoryOptions) -> None:
-    _require(
+    require(
         not memory.auto_batch_size or run.batch_size == RunOptions.batch_size,
         f"--batch-size {run.batch_size} and --auto-batch-size exclude each other: the size is given or found",
     )
-    _require(
+    require(
         memory.target_effective_batch_size is None or run.gradient_accumulation_steps == 1,
         "--gradient-accumulation-steps and --target-effective-batch-size exclude each other: the latter makes as many "
         "micro-batches as it takes",
@@ -100,19 +89,19 @@ class PretrainConfig:
         _check_parallel(self.parallel, self.compute)
         _check_batches(self.run, self.memory)
         objective, metric = self.objective, self.phylogeny.unifrac_metric
-        _require(
+        require(
             objective.unifrac_weight == 0 or _has_targets(self.phylogeny),
             "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --unifrac-weight 0 switches it off",
         )
-        _require(
+        require(
             self.run.batch_size > 1 or objective.unifrac_weight == 0 or metric == "faith_pd",
             "--batch-size 1 has no pair of samples for the UniFrac objective: give 2 or more, or --unifrac-weight 0",
         )
-        _require(
+        require(
             not objective.taxonomy_weight or self.taxonomy.taxonomy is not None,
             "--taxonomy-weight above 0 needs --taxonomy",
         )
-        _require(
+        require(
             objective.unifrac_weight
             + objective.masked_base_weight
             + objective.masked_count_weight
@@ -129,7 +118,7 @@ class PretrainConfig:
             "taxonomy": self.taxonomy_weight() > 0,
         }
         wanted = objective.best_metric.rpartition("_")[0]
-        _require(
+        require(
             objective.best_metric == "val_loss" or computed[wanted],
             f"--best-metric {objective.best_metric}: this run does not compute it, since it does not learn it",
         )
@@ -186,16 +175,16 @@ class TrainConfig:
     parallel: ParallelOptions = ParallelOptions()
 
     def __post_init__(self) -> None:
-        _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
+        require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.sample.rarefy_depth)
         _check_parallel(self.parallel, self.compute)
         _check_batches(self.run, self.memory)
-        _require(
+        require(
             not self.objective.unifrac_weight or _has_targets(self.phylogeny),
             "--unifrac-weight above 0 needs --tree or --unifrac-matrix",
         )
-        _require(
+        require(
             not (self.transfer.freeze_base and self.pair_weight() > 0),
             "--unifrac-weight above 0 and --freeze-base exclude each other: a frozen encoder cannot learn distances "
             "(leave out --tree and --unifrac-matrix, or give --unifrac-weight 0)",
@@ -205,20 +194,20 @@ class TrainConfig:
             "--masked-count-weight": self.objective.count_weight(),
         }
         for flag, weight in auxiliary.items():
-            _require(
+            require(
                 not (self.transfer.freeze_base and weight > 0),
                 f"{flag} above 0 and --freeze-base exclude each other: a frozen encoder learns nothing",
             )
         _check_plateau(self.optimizer, self.split)
-        _require(
+        require(
             not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
             "--cv continues all its folds: give --resume-from auto",
         )
-        _require(
+        require(
             not (self.transfer.cv and self.split.splits_from),
             "--cv makes its own splits: leave out --splits-from",
         )
-        _require(
+        require(
             not (self.transfer.cv and self.split.train_samples),
             "--cv makes its own splits: leave out --train-samples and --val-samples",
         )
@@ -227,7 +216,7 @@ class TrainConfig:
         rate = self.category_optimizer.categorical_lr
         check_needed(self.category, self.conditioning, rate, (*self.category.categories(), *self.head.columns()))
         metric, classifier = self.transfer.best_metric, self.target.classifier
-        _require(
+        require(
             metric == "val_loss" or classifier == (metric not in ("r2", "mae")),
             f"--best-metric {metric} does not fit: r2 and mae are for numbers; accuracy, balanced_accuracy, f1 and "
             "auc go with --classifier",
@@ -243,13 +232,13 @@ class TrainConfig:
         objective, output, columns = self.objective, self.link, self.target.metadata_column
         if self.target.classifier:
             for flag in (*objective.given(), *output.given()):
-                _require(False, f"{flag} and --classifier exclude each other: it is about numbers, not classes")
+                require(False, f"{flag} and --classifier exclude each other: it is about numbers, not classes")
             return
-        _require(
+        require(
             objective.class_weights is None,
             f"--class-weights {objective.class_weights} is about classes: give --classifier too",
         )
-        _require(
+        require(
             output.output_activation == "none" or not self.target.scale().by,
             f"--output-activation {output.output_activation} and --normalize-by exclude each other: what is 0 in the "
             "column's units is another number in each category",
@@ -319,7 +308,7 @@ class BaselineConfig:
     split: SplitOptions = SplitOptions()
 
     def __post_init__(self) -> None:
-        _require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
+        require(self.metadata.metadata is not None, "--metadata: name the file that has the column to predict")
         _check_splits(self.split, self.metadata)
         self.table.check_depth(self.baseline.rarefy_depth)
         self.target()

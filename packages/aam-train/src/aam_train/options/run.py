@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
-from aam_train.options.validate import require
-
-_T = TypeVar("_T")
-Common = Annotated[_T, "common"]
+from aam_data.options.base import Common, require
 
 
 @dataclass(frozen=True)

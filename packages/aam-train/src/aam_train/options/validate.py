@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-
-def require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+from aam_data.options.base import require
 
 
 def positive(flag: str, value: float) -> None:

@@ -7,31 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.options.files import (
-    MetadataOptions,
-    PhylogenyOptions,
-    SampleOptions,
-    SplitOptions,
-    TableOptions,
-    TargetOptions,
-)
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
 from aam_train.files import read_json_object
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
-from aam_train.recipes.predict import run_predict
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.runs.folder import refuse_used
+from aam_train.runs.folder import check_unused
 
 TARGET, GROUP, DEPTH = "degree_days", "host", 1000
 
 
-def run_demo(config: DemoConfig, *, quiet: bool = False) -> Path:
+def demo(config: DemoConfig, *, quiet: bool = False) -> Path:
     """Simulate, pretrain, train, predict; returns the folder.
 
     Raises:
@@ -39,19 +34,19 @@ def run_demo(config: DemoConfig, *, quiet: bool = False) -> Path:
         RunStopped: after a signal.
     """
     folder, seed, console = config.demo.output_dir, config.demo.seed, ConsoleReporter(quiet=quiet)
-    refuse_used(folder)
+    check_unused(folder)
     started = time.monotonic()
     study = folder / "study"
     console.note("1/4 simulate a study: aam simulate")
     write_simulated_study(simulate_study(SimulateOptions(seed=seed)), study)
     console.note("2/4 learn samples from sequences and tree, without labels: aam pretrain")
-    run_pretrain(pretrain_config(study, folder / "pretrain", seed), quiet=quiet)
+    pretrain(pretrain_config(study, folder / "pretrain", seed), quiet=quiet)
     console.note(f"3/4 learn {TARGET} on some hosts, judge on others: aam train")
-    run_train(train_config(study, folder / "pretrain", folder / "train", seed), quiet=quiet)
+    train(train_config(study, folder / "pretrain", folder / "train", seed), quiet=quiet)
     console.note("4/4 predict: aam predict")
     predictions = folder / "predictions.tsv"
     table = TableOptions(study / "table.biom")
-    run_predict(PredictConfig(table, PredictOptions(folder / "train", predictions)), quiet=quiet)
+    predict(PredictConfig(table, PredictOptions(folder / "train", predictions)), quiet=quiet)
     _draw(folder)
     console.note(f"{folder / 'demo.png'} shows the results; {time.monotonic() - started:.0f} s in all")
     return folder

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aam_data.options.files import UnifracMetric
+from aam_data.options.base import UnifracMetric
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.errors import ModelError
 from aam_train.files import as_record, read_json_object

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam_data.options.files import MetadataOptions, PhylogenyOptions, SampleOptions, SplitOptions, TableOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.splits.selection import make_splits
 from aam_data.study.study import Study, read_study
 from aam_models.batch.batch import Batch

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from gradient_cases import ALL, CPU, Case, build, read
 
-from aam_data.options.files import MetadataOptions, SampleOptions, TableOptions, TargetOptions
+from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.samples import SampleOptions
+from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import read_study
 from aam_models.predictor.predictor import Predictor
@@ -23,7 +24,9 @@ from aam_models.requested import EVERYTHING
 from aam_train.data.loading import FIXED_DRAW
 from aam_train.data.run_data import RunData
 from aam_train.evaluation.inference import predict_masked_bases, run_samples
-from aam_train.evaluation.validation import EncoderValidator, PredictorValidator
+from aam_train.evaluation.validation import PredictorValidator
+from aam_train.objectives.base import SampleSet
+from aam_train.objectives.validation import EncoderValidator
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
@@ -32,7 +35,7 @@ from aam_train.parallel.process_group import joined
 from aam_train.parallel.strategy import Single, Strategy
 
 ENCODER = Case("encoder", ALL, dtype=torch.float32)
-PREDICTOR = Case("predictor", replace(ALL, target=1.0), "mse", dtype=torch.float32)
+PREDICTOR = Case("predictor", ALL, "mse", dtype=torch.float32)
 BATCH = 3
 
 
@@ -47,14 +50,15 @@ def judge(data: RunData, strategy: Strategy, sizes: range, preprocessor: Preproc
         rows = rng.permutation(data.rows["train"])[:n]
         drawn = data.maker.samples.samples(rows, FIXED_DRAW)
         asvs = np.unique(np.concatenate([sample.asv_rows for sample in drawn]))
-        figures = EncoderValidator(data.maker, objective, rows, asvs, BATCH)(encoder)
+        figures = EncoderValidator(objective.encoder, SampleSet(data.maker, rows, asvs, BATCH))(encoder)
         scales = np.zeros((n, 2), dtype=np.int64)
-        of_targets = PredictorValidator(data.maker, target_objective, preprocessor, rows, scales, BATCH)(predictor)
+        assert target_objective.target is not None
+        loss = target_objective.target.loss
+        of_targets = PredictorValidator(data.maker, loss, preprocessor, rows, scales, BATCH)(predictor)
         figures |= {f"target {name}": value for name, value in of_targets.items()}
         outputs = run_samples(predictor, data.maker, rows, BATCH, EVERYTHING)
         assert outputs.outputs is not None
-        assert outputs.faith_pd is not None
-        for row, (pair, value) in enumerate(zip(outputs.outputs, outputs.faith_pd, strict=True)):
+        for row, (pair, value) in enumerate(zip(outputs.outputs, outputs.values["faith_pd"], strict=True)):
             figures |= {f"output {row}.{t}": float(x) for t, x in enumerate(pair)} | {f"pd {row}": float(value)}
         bases = predict_masked_bases(encoder, data.maker, asvs[:n], objective.masking)
         figures["masked bases"] = float(len(bases[0]))

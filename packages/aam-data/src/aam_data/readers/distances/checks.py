@@ -1,4 +1,4 @@
-"""What makes numbers distances between samples."""
+"""Checks of the values of distance matrices."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.errors import SHOWN, DataError
-from aam_data.options.files import UnifracMetric
+from aam_data.errors import MAX_SHOWN, DataError
+from aam_data.options.base import UnifracMetric
 
 _TOLERANCE = 1e-5
 _ROWS_AT_ONCE = 1024
-# Metrics whose values are at most 1, in words and as ``ssu -m`` calls them.
+# Metrics whose values are at most 1: in words, and their names for ``ssu -m``.
 _AT_MOST_ONE: dict[UnifracMetric, tuple[str, str]] = {
     "unifrac": ("unweighted UniFrac", "unweighted"),
     "weighted": ("normalized weighted UniFrac", "weighted_normalized"),
@@ -21,7 +21,11 @@ _AT_MOST_ONE: dict[UnifracMetric, tuple[str, str]] = {
 
 
 def check_distances(ids: np.ndarray, values: np.ndarray, path: Path) -> None:
-    """Raise DataError unless ``values`` [n, n] are finite, not negative, symmetric and 0 on the diagonal (to 1e-5)."""
+    """Check that ``values`` [n, n] are finite, not negative, symmetric and 0 on the diagonal (to 1e-5).
+
+    Raises:
+        DataError: they are not; the message shows the first five.
+    """
     for problem, find in _FINDINGS.items():
         n_wrong = 0
         cells: list[tuple[int, int]] = []
@@ -29,16 +33,19 @@ def check_distances(ids: np.ndarray, values: np.ndarray, path: Path) -> None:
             rows = slice(first, first + _ROWS_AT_ONCE)
             wrong = np.argwhere(find(values[rows], values[:, rows].T, first))
             n_wrong += len(wrong)
-            cells += [(first + i, j) for i, j in wrong[: SHOWN - len(cells)]]
+            cells += [(first + i, j) for i, j in wrong[: MAX_SHOWN - len(cells)]]
         if n_wrong:
-            raise _refusal(f"{n_wrong:,} of {values.size:,} distances {problem}", cells, ids, values, path)
+            raise _error(f"{n_wrong:,} of {values.size:,} distances {problem}", cells, ids, values, path)
 
 
 def check_range(ids: np.ndarray, values: np.ndarray, metric: UnifracMetric, path: Path) -> None:
-    """Raise DataError when ``values`` [n, n], which may be NaN, are larger than ``metric`` can be.
+    """Check that ``values`` [n, n], which may be NaN, do not exceed the maximum of ``metric``.
 
-    Unweighted, normalized weighted and generalized UniFrac are at most 1 (1e-5 is left for rounding);
+    Unweighted, normalized weighted and generalized UniFrac are at most 1 (with a tolerance of 1e-5 for rounding);
     ``weighted_unnormalized`` has no such bound.
+
+    Raises:
+        DataError: some do; the message shows the first five.
     """
     if metric not in _AT_MOST_ONE:
         return
@@ -50,14 +57,14 @@ def check_range(ids: np.ndarray, values: np.ndarray, metric: UnifracMetric, path
         if len(wrong):
             largest = max(largest, float(np.nanmax(block)))
             n_wrong += len(wrong)
-            cells += [(first + i, j) for i, j in wrong[: SHOWN - len(cells)]]
+            cells += [(first + i, j) for i, j in wrong[: MAX_SHOWN - len(cells)]]
     if n_wrong:
         name, method = _AT_MOST_ONE[metric]
         problem = f"{n_wrong:,} of {values.size:,} distances are above 1, up to {largest:g}; {name} is at most 1"
-        raise _refusal(problem, cells, ids, values, path, f"Compute it with: ssu -m {method}")
+        raise _error(problem, cells, ids, values, path, f"Compute it with: ssu -m {method}")
 
 
-def _refusal(
+def _error(
     problem: str,
     cells: list[tuple[int, int]],
     ids: np.ndarray,
@@ -69,7 +76,7 @@ def _refusal(
     return DataError(problem, file=path, offenders=offenders, remedy=remedy)
 
 
-# What is wrong with entries of a block of rows, given the same block of columns and the number of its first row.
+# Entries of a block of rows that are wrong, from the block, the same columns and the number of its first row.
 _FINDINGS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "are not finite": lambda block, mirrored, first: ~np.isfinite(block),
     "are negative": lambda block, mirrored, first: block < 0,
