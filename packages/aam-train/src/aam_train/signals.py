@@ -55,7 +55,7 @@ class StopFlag:
         self._restore_handlers()
 
     def requested(self) -> bool:
-        """Return whether any process has received a signal, which then counts as received here too; a collective call."""
+        """Return whether any process received a signal, which then counts as received here too; a collective call."""
         names = list(EXIT_CODES)
         (number,) = self._all_reduce_max([0 if self.received is None else names.index(self.received) + 1])
         if number and self.received is None:

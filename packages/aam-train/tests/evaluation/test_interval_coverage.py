@@ -46,8 +46,8 @@ def test_words_and_tables(tmp_path: Path) -> None:
     labels = {"season": np.array(["dry", "wet", "dry", "wet", None], dtype=object)}
     found = coverages(predictions(), TRUTH, PART, labels)
     lines = coverage_lines(found)
-    assert "age, interval of 90%: holds 66.7% of 3 test samples (95 % confidence: 9.4% to 99.2%)" in lines
-    assert "  least for season wet: 0.0% of 1" in lines
+    assert "age, interval of 90%: covers 66.7% of 3 test samples (95 % confidence: 9.4% to 99.2%)" in lines
+    assert "  lowest for season wet: 0.0% of 1" in lines
     write_coverage(tmp_path / "coverage.tsv", found)
     rows = [line.split("\t") for line in (tmp_path / "coverage.tsv").read_text().splitlines()]
     header = ["target", "nominal", "part", "column", "value", "samples", "inside", "coverage", "low", "high"]

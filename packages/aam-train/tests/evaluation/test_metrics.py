@@ -13,6 +13,7 @@ from aam_data.preprocessing.class_labels import ClassLabels
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.target import FittedTarget, TargetSpec
 from aam_data.preprocessing.transforms import MinMax, NoTransform
+from aam_train.data.run_data import sample_for_pairs
 from aam_train.evaluation.metrics import (
     classification_metrics,
     mean_absolute_error,
@@ -21,7 +22,7 @@ from aam_train.evaluation.metrics import (
     pearson,
     regression_metrics,
 )
-from aam_train.evaluation.validation import probabilities, sample_for_pairs, target_metrics
+from aam_train.evaluation.validation import probabilities, target_metrics
 from aam_train.options.metrics import HIGHER_IS_BETTER
 from aam_train.options.objective import EncoderMetric
 

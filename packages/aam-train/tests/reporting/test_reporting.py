@@ -18,7 +18,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from aam_train.evaluation.plots import (
-    MOST_NAMED_CLASSES,
+    MAX_NAMED_CLASSES,
     plot_comparison,
     plot_confusion,
     plot_curves,
@@ -224,7 +224,7 @@ def test_many_classes_stay_a_picture(picture: Path) -> None:
     classes = tuple(f"class {n}" for n in range(300))
     names = np.array(classes, dtype=object)
     plot_confusion(picture, names, names, classes, "many")
-    assert max(png_size(picture)) == int((2 + 0.7 * MOST_NAMED_CLASSES) * 130)
+    assert max(png_size(picture)) == int((2 + 0.7 * MAX_NAMED_CLASSES) * 130)
 
 
 def test_the_picture_of_the_demo(picture: Path, tmp_path: Path) -> None:

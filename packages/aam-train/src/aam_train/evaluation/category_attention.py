@@ -1,6 +1,6 @@
-"""What a cross-attention fusion looks at: a sample's weights over itself, its categories and its covariates.
+"""Attention weights of a cross-attention fusion: of a sample over itself, its categories and its covariates.
 
-A slower path than prediction's, which does not form the weights.
+Prediction does not compute the weights, so this is a separate and slower pass.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from aam_train.files import write_table
 ITSELF, COVARIATES = "(sample)", "(numeric columns)"
 
 
-def check_attends(step: Step, source: Path) -> None:
-    """Raise TrainError unless the model has a fusion whose weights can be read."""
+def check_has_attention(step: Step, source: Path) -> None:
+    """Raise TrainError unless the model has a fusion with attention weights."""
     if not isinstance(step.model, Predictor) or not isinstance(step.model.fusion, CrossAttentionFusion):
         raise TrainError(
-            f"--category-attention: {source} was not trained with --categorical-fusion cross-attention. Leave it out"
+            f"--category-attention: {source} was not trained with --categorical-fusion cross-attention. Omit the option"
         )
 
 
 def category_attention(
     step: Step, maker: BatchMaker, rows: np.ndarray, embeddings: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
-    """Weights of samples over what they attend to, means of the heads.
+    """Compute the attention weights of samples, averaged over the heads.
 
     Args:
-        rows: int64 [R] of the study.
-        embeddings: float32 [R, D] theirs, see `run_samples`.
+        rows: int64 [R] rows of the study.
+        embeddings: float32 [R, D] of these samples, see `run_samples`.
 
     Returns:
-        Names of the K keys: the sample itself, the fused categorical columns, the numeric ones together. And weights
-        float32 [R, K], each row summing to 1.
+        Names of the K keys (the sample itself, the fused categorical columns, the numeric columns together), and
+        weights float32 [R, K], whose rows sum to 1.
     """
     model, inputs = step.model, maker.collator.inputs
     assert isinstance(model, Predictor)
@@ -51,12 +51,12 @@ def category_attention(
         conditions = model.conditioning.from_codes(codes, covariates)
         weights = model.fusion.weights(torch.from_numpy(embeddings).to(step.device), conditions)
     fitted = maker.samples.preprocessor.inputs
-    names = [ITSELF, *(fitted.categories.columns[place] for place in model.config.conditioning.fused)]
+    names = [ITSELF, *(fitted.categories.columns[index] for index in model.config.conditioning.fused)]
     names += [COVARIATES] if fitted.covariates.columns else []
     return names, weights.mean(dim=1).cpu().numpy()
 
 
 def write_attention(path: Path, sample_ids: np.ndarray, names: list[str], weights: np.ndarray) -> None:
-    """One row a sample, one column for each thing it attends to."""
+    """Write a table with one row per sample and one column per key."""
     rows = ([i, *(f"{value:.6g}" for value in row)] for i, row in zip(sample_ids, weights, strict=True))
     write_table(path, ["sample-id", *names], rows)

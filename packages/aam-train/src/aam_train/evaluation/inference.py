@@ -1,10 +1,10 @@
-"""Passes over whole sets of samples: every distinct ASV is encoded once, every sample is seen once, in order."""
+"""Inference on whole sets of samples: every distinct ASV is encoded once, every sample is run once, in order."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam_data.preprocessing.dataset import SampleDataset
-from aam_models.requested import EMBEDDINGS, Outputs
+from aam_models.encoder.value_head import ValueHead
+from aam_models.requested import EMBEDDINGS, RequestedOutputs, requested_heads
 from aam_train.data.collate import Masking
 from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.engine.embedding_table import EmbeddingTable
@@ -21,36 +22,36 @@ from aam_train.errors import TrainError
 from aam_train.parallel.sharded_map import run_shared
 
 ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
-ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they go to where the others are kept
+ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they are moved to the table
 
 
 @dataclass(frozen=True, eq=False)
 class SampleOutputs:
-    """Of R samples, in the order asked for, on the host.
+    """Outputs for R samples, in the requested order, on the host.
 
     Attributes:
-        embeddings: float32 [R, D]; None unless wanted.
+        embeddings: float32 [R, D]; None unless requested.
         outputs: float32 [R, W] in transformed units or logits; None without a head.
-        faith_pd: float32 [R] in its own units; None without a head.
+        values: float32 [R] by objective, of heads that predict a value per sample, in its own units.
         routing: float32 [R, K] share of each expert; None without a mixture of experts.
     """
 
     embeddings: np.ndarray | None = None
     outputs: np.ndarray | None = None
-    faith_pd: np.ndarray | None = None
     routing: np.ndarray | None = None
+    values: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
 def evaluating(step: Step) -> Iterator[None]:
-    """Evaluation mode without gradients."""
+    """Switch to evaluation mode without gradients."""
     step.model.eval()
     with torch.no_grad():
         yield
 
 
 def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> EmbeddingTable:
-    """Embeddings of these ASVs of the study (int64, each once)."""
+    """Compute the embeddings of ASVs of the study (int64 rows, each once)."""
     # by length, so that chunks are uniform
     by_length = asv_rows[np.argsort(maker.collator.lengths[asv_rows], kind="stable")]
     n_asvs, width = maker.samples.study.table.n_features, step.encoder.config.width
@@ -72,7 +73,7 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Embedding
 
 @contextlib.contextmanager
 def encoded_once(step: Step, maker: BatchMaker, rows: np.ndarray, draws: Sequence[int]) -> Iterator[None]:
-    """Every ASV in these draws of the samples is encoded now, and not again in here; frozen parts are known already."""
+    """Encode every ASV in these draws of the samples once, for use within the context, unless it is cached already."""
     if step.asv_table is not None or step.sample_table is not None:
         yield
         return
@@ -84,58 +85,76 @@ def encoded_once(step: Step, maker: BatchMaker, rows: np.ndarray, draws: Sequenc
 
 
 def run_passes(
-    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, wanted: Outputs, passes: int
+    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, requested: RequestedOutputs, passes: int
 ) -> list[SampleOutputs]:
-    """The samples in several fixed draws, one after the other: the first is that of `run_samples`."""
+    """Run the samples in several fixed draws, one after the other; the first is that of `run_samples`."""
     draws = [FIXED_DRAW - number for number in range(passes)]
     with encoded_once(step, maker, rows, draws):
-        return [run_samples(step, maker, rows, batch_size, wanted, draw) for draw in draws]
+        return [run_samples(step, maker, rows, batch_size, requested, draw) for draw in draws]
 
 
-def number_of_passes(flag: str, asked: int | None, usual: int, samples: SampleDataset) -> int:
-    """How many passes to make: as asked, else as usual, but one where all draws are the same.
+def number_of_passes(flag: str, requested: int | None, default: int, samples: SampleDataset) -> int:
+    """Return the number of passes: as requested, else the default, but 1 if all draws are the same.
+
+    Args:
+        flag: option of the request, for messages.
 
     Raises:
-        TrainError: several passes that would all be the same are asked for.
+        TrainError: several passes are requested, but all would be the same.
     """
     fixed = samples.are_fixed(np.arange(len(samples)))
-    if asked is not None and asked > 1 and fixed:
+    if requested is not None and requested > 1 and fixed:
         raise TrainError(
-            f"{flag} {asked}: without rarefaction, and without --asv-sampling random and samples above the token "
-            "limit, all passes are the same. Leave it out"
+            f"{flag} {requested}: without rarefaction, and without --asv-sampling random and samples above the token "
+            "limit, all passes are the same. Omit it"
         )
-    return 1 if fixed else asked or usual
+    return 1 if fixed else requested or default
 
 
 def run_samples(
-    step: Step, maker: BatchMaker, rows: np.ndarray, batch_size: int, wanted: Outputs, draw: int = FIXED_DRAW
+    step: Step,
+    maker: BatchMaker,
+    rows: np.ndarray,
+    batch_size: int,
+    requested: RequestedOutputs,
+    draw: int = FIXED_DRAW,
 ) -> SampleOutputs:
-    """What is wanted of a fixed draw of these samples, nothing masked."""
-    head = step.encoder.faith_pd_head
+    """Compute the requested outputs for a fixed draw of these samples, without masking."""
     names: list[str] = []
 
     def run(part: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        result = step.run(maker[BatchRequest(part, draw, Masking())], wanted)
-        found = {"embeddings": result.encoded.sample_embeddings} if wanted.sample_embeddings else {}
+        result = step.run(maker[BatchRequest(part, draw, Masking())], requested)
+        tensors = {"embeddings": result.encoded.sample_embeddings} if requested.sample_embeddings else {}
         if result.predicted is not None:
-            found["outputs"] = result.predicted.outputs
+            tensors["outputs"] = result.predicted.outputs
             if result.predicted.routing is not None:
-                found["routing"] = result.predicted.routing
-        if head is not None and result.encoded.faith_pd is not None:
-            found["faith_pd"] = head.restore(result.encoded.faith_pd)
-        names[:] = list(found)
-        return tuple(found.values())
+                tensors["routing"] = result.predicted.routing
+        for name, values in result.encoded.predictions.items():
+            head = step.encoder.head(name)
+            if isinstance(head, ValueHead):
+                tensors[name] = head.restore(values)
+        names[:] = list(tensors)
+        return tuple(tensors.values())
 
     with evaluating(step), encoded_once(step, maker, rows, [draw]):
         sizes = maker.samples.most_asvs(rows)
         results = run_shared(step.strategy.ranks, rows, batch_size, run, sizes=sizes, most=step.slots_at_once)
-    return SampleOutputs(**{name: found.cpu().numpy() for name, found in zip(names, results, strict=True)})
+    arrays = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
+    whole = {name: arrays.pop(name) for name in ("embeddings", "outputs", "routing") if name in arrays}
+    return SampleOutputs(**whole, values=arrays)
 
 
 def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest taxon of these ASVs (ascending) at each rank, int64 [A, R], and the cross-entropy of the true one,
-    float32 [A, R], 0 where it is unknown."""
+    """Predict the taxa of ASVs.
+
+    Args:
+        asv_rows: ASVs of the study, ascending.
+
+    Returns:
+        The most probable taxon at each rank, int64 [A, R], and the cross-entropy of the true one, float32 [A, R], 0 if
+        it is unknown.
+    """
     taxa, widths = maker.collator.taxa, step.encoder.config.taxonomy_classes
     assert taxa is not None
 
@@ -157,7 +176,10 @@ def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[n
 def predict_masked_bases(
     step: Step, maker: BatchMaker, asv_rows: np.ndarray, masking: Masking
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Logits of masked bases under the fixed draw, each ASV once; ``asv_rows`` ascending.
+    """Predict masked bases under the fixed draw, for each ASV once.
+
+    Args:
+        asv_rows: ASVs of the study, ascending.
 
     Returns:
         ASV row, base position (from 0), true base (0-3), int64 [M] each, and logits float32 [M, 4].
@@ -166,13 +188,13 @@ def predict_masked_bases(
     def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
         batch = maker.collator.asvs(asvs, FIXED_DRAW, masking)
-        predicted = step.encode_asvs(batch, Outputs(nucleotides=True)).nucleotide_logits
-        if predicted is None:  # of ambiguous bases alone
+        predicted = step.encode_asvs(batch, requested_heads("nucleotides")).nucleotide_logits
+        if predicted is None:  # all masked bases are ambiguous
             predicted = torch.zeros((0, step.encoder.config.alphabet.n_bases), device=step.device)
         where = batch.asv_rows[batch.masked_rows], batch.masked_columns - 1, batch.masked_bases
         return *(values.to(step.device) for values in where), predicted
 
     with evaluating(step):
-        found = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict, one_row_each=False)
-    row, position, base, logits = (values.cpu().numpy() for values in found)
+        results = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict, one_row_each=False)
+    row, position, base, logits = (values.cpu().numpy() for values in results)
     return row, position, base, logits

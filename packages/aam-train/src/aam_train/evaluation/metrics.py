@@ -1,4 +1,4 @@
-"""Figures of merit, on whole sets of samples at once (scikit-learn's definitions)."""
+"""Metrics of whole sets of samples (scikit-learn's definitions)."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from sklearn import metrics as sk
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Class probabilities, float64 [R, K], of logits."""
+    """Compute class probabilities, float64 [R, K], from logits."""
     exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     shares: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
     return shares
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlation; NaN for fewer than two values or without spread."""
+    """Compute the Pearson correlation; NaN for fewer than two values or without spread."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
 
 
 def mean_absolute_error(truth: np.ndarray, prediction: np.ndarray | float) -> float:
-    """Mean absolute difference of [R] values from predictions or from one constant; NaN without values."""
+    """Compute the mean absolute error of [R] values from predictions or from a constant; NaN without values."""
     return float(np.abs(truth - prediction).mean()) if len(truth) else float("nan")
 
 
 def mean_squared_error(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean squared difference of [R] values; NaN without values."""
+    """Compute the mean squared error of [R] values; NaN without values."""
     return float(np.square(truth - prediction).mean()) if len(truth) else float("nan")
 
 
 def mean_of_defined(values: Sequence[float]) -> float:
-    """Mean of the values that are not NaN; NaN when all are."""
+    """Compute the mean of the values that are not NaN; NaN if all are."""
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else float("nan")
 
 
 def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-    """r2, mae, rmse and pearson_r of [R] values; NaN where there are too few of them (R2 needs two)."""
+    """Compute r2, mae, rmse and pearson_r of [R] values; NaN for too few values (R2 needs two)."""
     return {
         "r2": float(sk.r2_score(truth, prediction)) if len(truth) > 1 else float("nan"),
         "mae": mean_absolute_error(truth, prediction),
@@ -50,7 +50,7 @@ def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, f
 
 
 def interval_metrics(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> dict[str, float]:
-    """coverage, the share of [R] values within their intervals (ends included), and interval_width, the mean width."""
+    """Compute coverage, the share of [R] values within intervals (ends included), and the mean interval_width."""
     if len(truth) == 0:
         return {"coverage": float("nan"), "interval_width": float("nan")}
     inside = (lower <= truth) & (truth <= upper)
@@ -58,14 +58,14 @@ def interval_metrics(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray) ->
 
 
 def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """accuracy, balanced_accuracy, f1 (macro) and auc (macro, one class against the rest).
+    """Compute accuracy, balanced_accuracy, f1 (macro) and auc (macro, one class against the rest).
+
+    F1 and recall are averaged over the classes that occur, AUC over those that some samples have and others have not
+    (NaN if there is none). Without samples all metrics are NaN.
 
     Args:
-        truth: int [R] codes.
+        truth: int [R] class codes.
         probabilities: [R, K].
-
-    F1 and recall are averaged over the classes that occur; AUC over those that have both members and others among
-    the samples, NaN when none has. Without samples everything is NaN.
     """
     if len(truth) == 0:
         return dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), float("nan"))

@@ -1,4 +1,4 @@
-"""Model outputs -> the tables that people and QIIME 2 read."""
+"""Predictions in the targets' own units, and the tables that people and QIIME 2 read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aam_train.files import write_table
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """Where values are expected to be, [R] from and to, with what probability."""
+    """Prediction intervals: lower and upper ends [R], and their nominal coverage."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -24,16 +24,16 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predictions of R samples in the targets' own terms.
+    """Predictions of R samples in the targets' own units or classes.
 
     Attributes:
         sample_ids: object [R].
-        values: [R, T] numbers in the columns' units, or names of the likeliest classes.
+        values: [R, T] numbers in the columns' units, or names of the most probable classes.
         probabilities: float64 [R, K] of the classes; None for numbers.
-        names: of the T targets.
+        names: names of the T targets.
         classes: names of the K classes; empty for numbers.
-        levels: of each target the quantiles that are predicted; empty ones where none is.
-        quantiles: of each target [R, Q] in the column's units, None where none is predicted.
+        levels: levels of the quantiles that are predicted for each target; empty for none.
+        quantiles: quantiles [R, Q] of each target in the column's units, None if none is predicted.
     """
 
     sample_ids: np.ndarray
@@ -45,7 +45,7 @@ class Predictions:
     quantiles: tuple[np.ndarray | None, ...] = ()
 
     def take(self, chosen: np.ndarray) -> Predictions:
-        """Some of the samples (indices or mask)."""
+        """Return the predictions of some of the samples (indices or mask)."""
         shares = None if self.probabilities is None else self.probabilities[chosen]
         quantiles = tuple(None if each is None else each[chosen] for each in self.quantiles)
         return Predictions(
@@ -53,37 +53,37 @@ class Predictions:
         )
 
     def interval(self, target: int) -> Interval | None:
-        """From the lowest to the highest quantile of a target; None where fewer than two are predicted."""
-        levels, found = (self.levels[target], self.quantiles[target]) if self.quantiles else ((), None)
-        if found is None or len(levels) < 2:
+        """Return the interval from the lowest to the highest quantile of a target; None for fewer than two."""
+        levels, values = (self.levels[target], self.quantiles[target]) if self.quantiles else ((), None)
+        if values is None or len(levels) < 2:
             return None
-        return Interval(found[:, 0], found[:, -1], levels[-1] - levels[0])
+        return Interval(values[:, 0], values[:, -1], levels[-1] - levels[0])
 
     def columns(self) -> dict[str, np.ndarray]:
-        """``lower``, ``upper`` and each quantile as columns [R, T] of the full table, NaN where there is none."""
+        """Return ``lower``, ``upper`` and each quantile as columns [R, T] of the full table, NaN where undefined."""
         shape, names = self.values.shape, list(dict.fromkeys(f"q{q:g}" for levels in self.levels for q in levels))
         intervals = [self.interval(t) for t in range(len(self.names))]
         ends = ["lower", "upper"] if any(intervals) else []
         table = {name: np.full(shape, np.nan) for name in [*ends, *names]}
-        for t, (levels, found) in enumerate(zip(self.levels, self.quantiles, strict=True)):
+        for t, (levels, values) in enumerate(zip(self.levels, self.quantiles, strict=True)):
             if (interval := intervals[t]) is not None:
                 table["lower"][:, t], table["upper"][:, t] = interval.lower, interval.upper
-            for place, q in enumerate(levels if found is not None else ()):
-                assert found is not None
-                table[f"q{q:g}"][:, t] = found[:, place]
+            for k, q in enumerate(levels if values is not None else ()):
+                assert values is not None
+                table[f"q{q:g}"][:, t] = values[:, k]
         return table
 
 
 def make_predictions(
     preprocessor: Preprocessor, sample_ids: np.ndarray, outputs: np.ndarray, scales: np.ndarray | None = None
 ) -> Predictions:
-    """Outputs [R, W] (transformed units or logits) in the targets' own terms; scales as for `Preprocessor.invert`."""
+    """Convert outputs [R, W] (transformed units or logits) to predictions; ``scales`` as for `Preprocessor.invert`."""
     labels = preprocessor.labels
     if labels is None:
         scales = np.zeros((len(outputs), len(preprocessor.targets)), dtype=np.int64) if scales is None else scales
-        found = point_predictions(preprocessor, sample_ids, preprocessor.points(outputs), scales)
+        points = point_predictions(preprocessor, sample_ids, preprocessor.points(outputs), scales)
         levels = tuple(target.quantiles for target in preprocessor.targets)
-        return replace(found, levels=levels, quantiles=preprocessor.quantiles(outputs, scales))
+        return replace(points, levels=levels, quantiles=preprocessor.quantiles(outputs, scales))
     shares = probabilities(outputs)
     names = tuple(target.spec.name for target in preprocessor.targets)
     return Predictions(sample_ids, preprocessor.invert(shares), shares, names, labels.names)
@@ -92,22 +92,22 @@ def make_predictions(
 def point_predictions(
     preprocessor: Preprocessor, sample_ids: np.ndarray, points: np.ndarray, scales: np.ndarray | None
 ) -> Predictions:
-    """Numbers [R, T] in transformed units as predictions without quantiles."""
+    """Convert numbers [R, T] in transformed units to predictions without quantiles."""
     names = tuple(target.spec.name for target in preprocessor.targets)
     return Predictions(sample_ids, preprocessor.invert(points, scales), None, names, ())
 
 
 def number_metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
-    """Metrics of a numeric target and of its interval, if it has one; ``truth`` [R] in its units, NaN = missing."""
+    """Compute metrics of a numeric target and of its interval, if any; ``truth`` [R] in its units, NaN = missing."""
     known = np.isfinite(truth)
-    found = regression_metrics(truth[known], predictions.values[known, target])
+    metrics = regression_metrics(truth[known], predictions.values[known, target])
     if (interval := predictions.interval(target)) is not None:
-        found |= interval_metrics(truth[known], interval.lower[known], interval.upper[known])
-    return found
+        metrics |= interval_metrics(truth[known], interval.lower[known], interval.upper[known])
+    return metrics
 
 
 def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of several models of the same targets; classes that a model does not know have probability 0."""
+    """Pool predictions of several models of the same targets; classes that a model does not know have probability 0."""
     classes = tuple(sorted({name for part in parts for name in part.classes}))
     shares = None
     if classes:
@@ -122,46 +122,46 @@ def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
     ids = np.concatenate([part.sample_ids for part in parts])
     values = np.concatenate([part.values for part in parts])
     quantiles = [
-        None if found[0] is None else np.concatenate([each for each in found if each is not None])
-        for found in zip(*(part.quantiles for part in parts), strict=True)
+        None if values[0] is None else np.concatenate([each for each in values if each is not None])
+        for values in zip(*(part.quantiles for part in parts), strict=True)
     ]
     return Predictions(ids, values, shares, parts[0].names, classes, parts[0].levels, tuple(quantiles))
 
 
 def full_table(path: Path) -> Path:
-    """Where ``write_full`` goes beside the predictions ``path``."""
+    """Return the path of the full table that belongs to the predictions ``path``."""
     return path.with_name(f"{path.stem}_full{path.suffix}")
 
 
 def probability_table(path: Path) -> Path:
-    """Where ``write_predictions`` puts class probabilities."""
+    """Return the path to which ``write_predictions`` writes class probabilities."""
     return path.with_name(f"{path.stem}_probabilities{path.suffix}")
 
 
 def target_tables(path: Path, n_targets: int) -> list[Path]:
-    """Where ``write_predictions`` puts each target: ``path`` itself when there is one."""
+    """Return the path to which ``write_predictions`` writes each target: ``path`` itself for a single one."""
     if n_targets == 1:
         return [path]
     return [path.with_name(f"{path.stem}-{t + 1}{path.suffix}") for t in range(n_targets)]
 
 
 def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
-    """``SampleID, prediction`` (QIIME 2's predictions format), one file a target, and class probabilities.
+    """Write ``SampleID, prediction`` (QIIME 2's predictions format), one file per target, and class probabilities.
 
-    Several targets go to ``<stem>-1.tsv``, ``<stem>-2.tsv`` in the order of the model's targets: column names are
-    input and never become part of a path.
+    Several targets go to ``<stem>-1.tsv``, ``<stem>-2.tsv`` in the order of the model's targets; column names are
+    user input and never become part of a path.
 
     Returns:
         The files written.
     """
     written = target_tables(path, len(predictions.names))
     for t, file in enumerate(written):
-        rows = zip(predictions.sample_ids, map(_text, predictions.values[:, t]), strict=True)
+        rows = zip(predictions.sample_ids, map(_format, predictions.values[:, t]), strict=True)
         write_table(file, ["SampleID", "prediction"], rows)
     if predictions.probabilities is not None:
         file = probability_table(path)
         shares = zip(predictions.sample_ids, predictions.probabilities, strict=True)
-        write_table(file, ["SampleID", *predictions.classes], ([i, *map(_text, row)] for i, row in shares))
+        write_table(file, ["SampleID", *predictions.classes], ([i, *map(_format, row)] for i, row in shares))
         written.append(file)
     return written
 
@@ -175,13 +175,13 @@ def write_full(
     numbers: Mapping[str, np.ndarray] | None = None,
     not_predicted: Mapping[str, str] | None = None,
 ) -> None:
-    """Everything known of every prediction, one row a sample and target.
+    """Write the full table of predictions, one row per sample and target.
 
     Args:
-        truth: [R, T] true values in the targets' own terms, NaN or None where unknown.
-        columns: further columns, [R] texts each.
-        numbers: further columns of each prediction, [R, T] each.
-        not_predicted: reason by id, for samples that got no prediction.
+        truth: [R, T] true values in the targets' own units, NaN or None where unknown.
+        columns: additional columns of text, [R] each.
+        numbers: additional numeric columns, [R, T] each.
+        not_predicted: reason by id, for samples without a prediction.
     """
     extra, measured = dict(columns or {}), predictions.columns() | dict(numbers or {})
     header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *measured, *extra]
@@ -191,10 +191,10 @@ def write_full(
     def rows() -> Iterator[list[str]]:
         for r, sample_id in enumerate(predictions.sample_ids):
             for t, name in enumerate(predictions.names):
-                known = [] if truth is None else [_text(truth[r, t])]
-                more = [_text(values[r, t]) for values in measured.values()]
+                known = [] if truth is None else [_format(truth[r, t])]
+                more = [_format(values[r, t]) for values in measured.values()]
                 more += [values[r] for values in extra.values()]
-                yield [sample_id, name, *known, _text(predictions.values[r, t]), *more, *no_note]
+                yield [sample_id, name, *known, _format(predictions.values[r, t]), *more, *no_note]
         for sample_id, reason in (not_predicted or {}).items():
             for name in predictions.names:
                 yield [sample_id, name, *empty, f"not predicted: {reason}"]
@@ -202,8 +202,8 @@ def write_full(
     write_table(path, header, rows())
 
 
-def _text(value: object) -> str:
-    """Numbers with 9 digits (all that float32 holds), missing as empty, class names as they are."""
+def _format(value: object) -> str:
+    """Format a number with 9 digits (the precision of float32), a missing value as empty, a class name unchanged."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
     return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)

@@ -1,4 +1,4 @@
-"""The random forest that AAM is compared with: relative abundances in, scikit-learn's forest. Needs no torch."""
+"""Random-forest baseline: scikit-learn's forest on relative abundances. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TREES = 500
 
 @dataclass(frozen=True)
 class ForestOptions:
-    """How the forest grows; the defaults are those of every run's baseline.
+    """Options of the forest; the defaults are those of every run's baseline.
 
     Attributes:
-        trees: how many; None = 500.
-        max_features: share or rule of the features that each split looks at, as scikit-learn takes it.
-        jobs: threads; -1 = all cores.
+        trees: number of trees; None = 500.
+        max_features: number, share or rule of the features to consider at each split, as in scikit-learn.
+        jobs: number of threads; -1 = all cores.
     """
 
     seed: int
@@ -31,7 +31,7 @@ class ForestOptions:
     jobs: int = -1
 
     def arguments(self) -> dict[str, Any]:
-        """For scikit-learn."""
+        """Return the arguments for scikit-learn."""
         return {
             "n_estimators": self.trees or TREES,
             "max_features": self.max_features,
@@ -41,12 +41,12 @@ class ForestOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a forest says.
+class ForestResult:
+    """Predictions and feature importance of a forest.
 
     Attributes:
         outputs: float64 [R] numbers, or [R, K] class probabilities, of the new samples.
-        importance: float64 [A] of the features, mean decrease in impurity; they sum to 1.
+        importance: float64 [A] mean decrease in impurity of each feature; the values sum to 1.
     """
 
     outputs: np.ndarray
@@ -54,10 +54,10 @@ class Fitted:
 
 
 def relative_abundances(rarefier: Rarefier, rows: np.ndarray) -> csr_array:
-    """Samples by ASVs [R, A], each sample summing to 1, fixed draw."""
+    """Compute the relative abundances [R, A] of samples in the fixed draw; each row sums to 1."""
     counts = rarefier.draw(rows, FIXED_DRAW)
     shape = (len(rows), rarefier.table.n_features)
-    # scikit-learn's trees want 32-bit indices
+    # scikit-learn's trees need 32-bit indices
     indices, indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int32)
     matrix = csr_array((counts.counts.astype(np.float64), indices, indptr), shape=shape)
     depth = np.asarray(matrix.sum(axis=1)).ravel()
@@ -65,21 +65,23 @@ def relative_abundances(rarefier: Rarefier, rows: np.ndarray) -> csr_array:
     return matrix
 
 
-def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: ForestOptions) -> Fitted:
-    """Learn numbers [R'] (NaN = unknown, left out) of the samples ``known`` and predict those of ``new``."""
-    have = np.isfinite(target)
+def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: ForestOptions) -> ForestResult:
+    """Fit a regressor to numbers [R'] (NaN = unknown, skipped) of the samples ``known``, and predict ``new``."""
+    has_value = np.isfinite(target)
     forest = RandomForestRegressor(**options.arguments())
     with parallel_config("threading"):
-        forest.fit(known[have], target[have])
-        return Fitted(forest.predict(new), forest.feature_importances_)
+        forest.fit(known[has_value], target[has_value])
+        return ForestResult(forest.predict(new), forest.feature_importances_)
 
 
-def fit_classes(known: csr_array, target: np.ndarray, new: csr_array, n_classes: int, options: ForestOptions) -> Fitted:
-    """Learn class codes [R'] (NaN = unknown, left out) and give the probabilities of all classes for ``new``."""
-    have = np.isfinite(target)
+def fit_classes(
+    known: csr_array, target: np.ndarray, new: csr_array, n_classes: int, options: ForestOptions
+) -> ForestResult:
+    """Fit a classifier to class codes [R'] (NaN = unknown, skipped), and predict all class probabilities of ``new``."""
+    has_value = np.isfinite(target)
     forest = RandomForestClassifier(**options.arguments())
     with parallel_config("threading"):
-        forest.fit(known[have], target[have].astype(np.int64))
+        forest.fit(known[has_value], target[has_value].astype(np.int64))
         probabilities = np.zeros((new.shape[0], n_classes))
         probabilities[:, forest.classes_] = forest.predict_proba(new)
-        return Fitted(probabilities, forest.feature_importances_)
+        return ForestResult(probabilities, forest.feature_importances_)

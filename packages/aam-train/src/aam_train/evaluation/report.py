@@ -1,4 +1,4 @@
-"""A fitted predictor beside its baselines: tables and pictures of a run."""
+"""Report of a predictor and its baselines: tables and plots of a run."""
 
 from __future__ import annotations
 
@@ -28,20 +28,25 @@ from aam_train.files import write_json, write_table
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporter
 
-NAMES = {"aam": "AAM", "random_forest": "random forest", "metadata_forest": "metadata alone", "constant": "constant"}
+MODEL_NAMES = {
+    "aam": "AAM",
+    "random_forest": "random forest",
+    "metadata_forest": "metadata alone",
+    "constant": "constant",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Predictions of one run (or of all folds) in the targets' own terms, and those of the baselines.
+    """Predictions of one run (or of all folds) in the targets' own units, and those of the baselines.
 
     Attributes:
-        predictions: of the model, all R samples.
+        predictions: predictions of the model for all R samples.
         truth: [R, T] numbers (NaN = missing) or class names (None = missing).
         part: text [R]: train, validation or test.
-        group: text [R], empty where there is none.
-        baselines: name -> predictions of the test samples, in the order in which they stand in ``predictions``.
-        labels: text [R] by metadata column, None where missing: what coverage is told by.
+        group: text [R], empty for none.
+        baselines: predictions of the test samples by name of the baseline, in the order of ``predictions``.
+        categories: text [R] by metadata column, None where missing; coverage is reported by category.
     """
 
     predictions: Predictions
@@ -49,7 +54,7 @@ class Comparison:
     part: np.ndarray
     group: np.ndarray
     baselines: dict[str, Predictions]
-    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    categories: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def held_out(self) -> np.ndarray:
@@ -64,16 +69,17 @@ def compare(
     groups: Mapping[str, str | None] | None,
     seed: int,
 ) -> Comparison:
-    """Outputs of the model for ``rows`` [R, W] beside the baselines' for the test samples."""
+    """Compare outputs [R, W] of the model for ``rows`` with the baselines' predictions of the test samples."""
     ids = data.study.table.sample_ids
     part_of = data.splits.part_of()
     predictions = make_predictions(data.preprocessor, ids[rows], outputs, data.scales[rows])
     baselines = {}
     test = data.rows["test"]
     if len(test):
-        found = baseline_outputs(data, targets, seed)
+        outputs_by_name = baseline_outputs(data, targets, seed)
         baselines = {
-            name: _from_baseline(data.preprocessor, ids[test], x, data.scales[test]) for name, x in found.items()
+            name: _from_baseline(data.preprocessor, ids[test], x, data.scales[test])
+            for name, x in outputs_by_name.items()
         }
     return Comparison(
         predictions=predictions,
@@ -81,19 +87,19 @@ def compare(
         part=np.array([part_of[i] for i in ids[rows]], dtype=object),
         group=np.array([(groups or {}).get(i) or "" for i in ids[rows]], dtype=object),
         baselines=baselines,
-        labels=_labels(data, rows),
+        categories=_categories(data, rows),
     )
 
 
-def _labels(data: RunData, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The categories that predictions depend on."""
+def _categories(data: RunData, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the categories that predictions depend on, by column."""
     metadata = data.study.metadata
     assert metadata is not None
     return {column: metadata.text(column)[rows] for column in data.preprocessor.categorical_columns}
 
 
 def true_values(data: RunData, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """True values of ``rows`` [R, T] as the metadata have them: numbers, or class names with None where missing.
+    """Return the true values [R, T] of ``rows`` as in the metadata: numbers, or class names (None = missing).
 
     Args:
         targets: [R, T] transformed values or class codes.
@@ -109,54 +115,55 @@ def true_values(data: RunData, rows: np.ndarray, targets: np.ndarray) -> np.ndar
 
 
 def pool_folds(folds: list[Comparison]) -> Comparison:
-    """The held-out parts of all folds together: every sample predicted by the model that did not see it."""
+    """Pool the held-out parts of all folds: every sample is predicted by the model that was not trained on it."""
     return Comparison(
         predictions=pool_predictions([fold.predictions.take(fold.held_out) for fold in folds]),
         truth=np.concatenate([fold.truth[fold.held_out] for fold in folds]),
         part=np.concatenate([fold.part[fold.held_out] for fold in folds]),
         group=np.concatenate([fold.group[fold.held_out] for fold in folds]),
         baselines={name: pool_predictions([fold.baselines[name] for fold in folds]) for name in folds[0].baselines},
-        labels={
-            column: np.concatenate([fold.labels[column][fold.held_out] for fold in folds]) for column in folds[0].labels
+        categories={
+            column: np.concatenate([fold.categories[column][fold.held_out] for fold in folds])
+            for column in folds[0].categories
         },
     )
 
 
-def results_of(comparison: Comparison) -> dict[str, Any]:
-    """Metrics on the held-out samples of the model and the baselines, by target."""
+def held_out_results(comparison: Comparison) -> dict[str, Any]:
+    """Compute the metrics of the model and the baselines on held-out samples, by target."""
     chosen = comparison.held_out
     truth = comparison.truth[chosen]
     models = {"aam": comparison.predictions.take(chosen), **comparison.baselines}
     targets = {
-        name: {model: metrics_of(truth[:, t], predictions, t) for model, predictions in models.items()}
+        name: {model: prediction_metrics(truth[:, t], predictions, t) for model, predictions in models.items()}
         for t, name in enumerate(comparison.predictions.names)
     }
     return {"part": "test", "samples": int(chosen.sum()), "targets": targets if chosen.any() else {}}
 
 
 def write_report(run: Path, comparison: Comparison, reporter: Reporter) -> None:
-    """``predictions*.tsv``, ``report/results.json`` and pictures; says the results."""
+    """Write ``predictions*.tsv``, ``report/results.json`` and plots, and report the results to ``reporter``."""
     report = run / "report"
     report.mkdir(exist_ok=True)
     write_predictions(run / "predictions.tsv", comparison.predictions.take(comparison.held_out))
     columns = {"split": list(comparison.part), "group": list(comparison.group)}
     write_full(run / "predictions_full.tsv", comparison.predictions, truth=comparison.truth, columns=columns)
-    results = results_of(comparison)
-    labels = {**comparison.labels, **({"group": comparison.group} if comparison.group.any() else {})}
-    covered = coverages(comparison.predictions, comparison.truth, comparison.part, labels)
+    results = held_out_results(comparison)
+    categories = {**comparison.categories, **({"group": comparison.group} if comparison.group.any() else {})}
+    covered = coverages(comparison.predictions, comparison.truth, comparison.part, categories)
     if covered:
         write_coverage(report / "coverage.tsv", covered)
-        results["coverage"] = [one.row() for one in covered if one.column in ("", *comparison.labels)]
+        results["coverage"] = [one.row() for one in covered if one.column in ("", *comparison.categories)]
     if comparison.predictions.classes and comparison.held_out.any():
         _write_confusion(report / "confusion.tsv", comparison)
     write_json(report / "results.json", results)
-    _draw(run, comparison, results)
+    _plot(run, comparison, results)
     for line in [*result_lines(results), *coverage_lines(covered)]:
         reporter.note(line)
 
 
 def _write_confusion(path: Path, comparison: Comparison) -> None:
-    """Held-out samples of each true class (rows) by predicted class (columns)."""
+    """Write counts of held-out samples by true class (rows) and predicted class (columns)."""
     classes, chosen = comparison.predictions.classes, comparison.held_out
     pairs = Counter(zip(comparison.truth[chosen, 0], comparison.predictions.values[chosen, 0], strict=True))
     rows = ([true, *(str(pairs[true, predicted]) for predicted in classes)] for true in classes)
@@ -164,15 +171,15 @@ def _write_confusion(path: Path, comparison: Comparison) -> None:
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
-    """The results in words, one line a target and model."""
+    """Describe the results in words, one line per target and model."""
     if not results["targets"]:
-        return ["no sample is held out, so there are no held-out figures and no baselines"]
+        return ["no sample is held out, so there are no held-out metrics and no baselines"]
     lines = []
     for target, models in results["targets"].items():
         lines.append(f"{target}, {results['samples']:,} held-out samples:")
         for model, metrics in models.items():
-            figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-            lines.append(f"  {NAMES[model]:<15}{figures}")
+            values = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+            lines.append(f"  {MODEL_NAMES[model]:<15}{values}")
     return lines
 
 
@@ -183,8 +190,8 @@ def _from_baseline(preprocessor: Preprocessor, ids: np.ndarray, outputs: np.ndar
         return make_predictions(preprocessor, ids, np.log(outputs))
 
 
-def metrics_of(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
-    """Figures of one target; ``truth`` [R] numbers or class names, NaN or None where missing."""
+def prediction_metrics(truth: np.ndarray, predictions: Predictions, target: int) -> dict[str, float]:
+    """Compute the metrics of one target; ``truth`` [R] numbers or class names, NaN or None where missing."""
     if predictions.probabilities is not None:
         known = np.array([value is not None for value in truth])
         code = {name: number for number, name in enumerate(predictions.classes)}
@@ -193,7 +200,7 @@ def metrics_of(truth: np.ndarray, predictions: Predictions, target: int) -> dict
     return number_metrics(truth, predictions, target)
 
 
-def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
+def _plot(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
     from aam_train.evaluation.plots import plot_comparison, plot_confusion, plot_curves, plot_scatter
 
     report = run / "report"
@@ -206,7 +213,7 @@ def _draw(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:
     for t, name in enumerate(held_out.names):
         suffix = "" if len(held_out.names) == 1 else f"-{t + 1}"
         metric = "auc" if held_out.classes else "r2"
-        bars = {NAMES[model]: values[metric] for model, values in results["targets"][name].items()}
+        bars = {MODEL_NAMES[model]: values[metric] for model, values in results["targets"][name].items()}
         plot_comparison(report / f"comparison{suffix}.png", bars, f"{metric.upper()} of {name}")
         if held_out.classes:
             known = np.array([value is not None for value in truth[:, t]])

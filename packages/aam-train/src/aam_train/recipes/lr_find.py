@@ -11,15 +11,15 @@ from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.parallel.strategy import Single
 from aam_train.recipes.inputs import read_search_inputs
-from aam_train.recipes.pretrain import prepare_pretrain
-from aam_train.recipes.train import prepare_first_split
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.setup.training_setup import Prepared
+from aam_train.setup.encoder_setup import set_up_encoder
+from aam_train.setup.predictor_setup import set_up_first_split
+from aam_train.setup.run_context import RunContext
 from aam_train.signals import StopFlag
 from aam_train.training.lr_finder import Search, find_rate
 
 
-def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
+def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
     """Search with the settings of a run; returns the folder of the curve (``--output-dir``).
 
     Raises:
@@ -28,14 +28,13 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
     """
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)
-    ready: Prepared
     with StopFlag() as stop, compute_settings(config.compute, strategy.device, console):
+        context = RunContext(strategy, stop, console)
         if isinstance(config, PretrainConfig):
-            ready = prepare_pretrain(config, study, strategy, stop, console, is_new=True)
+            setup = set_up_encoder(config, study, context, is_new=True)
         else:
-            ready = prepare_first_split(config, study, strategy, stop, console)
-        rate = config.category_optimizer.categorical_lr if isinstance(config, TrainConfig) else None
-        search = find_rate(ready, config, console, rate)
+            setup = set_up_first_split(config, study, context)
+        search = find_rate(setup, config, console)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
         console.note("the loss did not fall at any rate: look at the curve, and at the data")
@@ -45,10 +44,10 @@ def run_lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None
 
 
 def _write(folder: Path, search: Search) -> None:
-    from aam_train.evaluation.plots import plot_search
+    from aam_train.evaluation.plots import plot_lr_search
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = zip(search.rates, search.losses, search.means, strict=True)
     write_table(folder / "lr-find.tsv", ["lr", "loss", "running_mean"], ([f"{x:.9g}" for x in row] for row in rows))
     write_json(folder / "lr-find.json", {"suggestion": search.suggestion, "steps": len(search.rates)})
-    plot_search(folder / "lr-find.png", search.rates, search.losses, search.means, search.suggestion)
+    plot_lr_search(folder / "lr-find.png", search.rates, search.losses, search.means, search.suggestion)

@@ -24,12 +24,18 @@ from aam_train.evaluation.predictions import (
     write_full,
     write_predictions,
 )
-from aam_train.evaluation.random_forest import Fitted, ForestOptions, fit_classes, fit_numbers, relative_abundances
+from aam_train.evaluation.random_forest import (
+    ForestOptions,
+    ForestResult,
+    fit_classes,
+    fit_numbers,
+    relative_abundances,
+)
 from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import BaselineConfig
 
 
-def run_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
+def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
     """Fit a forest and judge it beside a constant; returns the files written.
 
     It learns from training and validation samples and is judged on those held out; where none are, it learns from
@@ -109,7 +115,7 @@ def _fit(
         predicted = labels.decode(fitted.outputs.argmax(axis=1))[:, None]
         predictions = Predictions(ids, predicted, fitted.outputs, tuple(names), labels.names)
         return predictions, fitted.importance, {"targets": {names[0]: found}}, values[new][:, None]
-    every: list[Fitted] = []
+    every: list[ForestResult] = []
     targets: dict[str, Any] = {}
     truths = np.stack([study.metadata.numeric(name) for name in names], axis=1)
     for t, name in enumerate(names):
