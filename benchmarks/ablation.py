@@ -31,9 +31,9 @@ from aam_models.encoder import transformer
 from aam_models.encoder.asv.transformer_encoder import TransformerAsvEncoder, scaled_sum
 from aam_models.encoder.transformer import Block
 from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs
-from aam_train.data.collate import cut_chunks, recomputed
+from aam_train.data.collate import cut_chunks, mark_recomputed
 from aam_train.device.malloc import keep_freed_memory
-from aam_train.device.precision import Compute
+from aam_train.device.precision import Precision
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.step import Step
 
@@ -116,7 +116,7 @@ def nothing(case: Case, step: Step) -> None:
 
 
 def checkpointing(case: Case, step: Step) -> None:
-    case.batch = replace(case.batch, chunks=recomputed(case.batch.chunks, 0), recompute_samples=True)
+    case.batch = replace(case.batch, chunks=mark_recomputed(case.batch.chunks, 0), recompute_samples=True)
 
 
 def frozen_asvs(case: Case, step: Step) -> None:
@@ -129,7 +129,7 @@ def frozen_asvs(case: Case, step: Step) -> None:
 
 
 def bf16(case: Case, step: Step) -> None:
-    step.compute = Compute(CPU, "bf16")
+    step.precision = Precision(CPU, "bf16")
 
 
 OFF: dict[str, Change] = {

@@ -19,7 +19,7 @@ from torch._dynamo.utils import counters
 
 from aam_train.data.loading import TrainingPlan
 from aam_train.device.device import resolve_device
-from aam_train.device.precision import Compute, prepare_model
+from aam_train.device.precision import Precision, prepare_model
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.options.compute import ComputeOptions
@@ -43,7 +43,7 @@ def compiled(steps: Steps, preset: str, device: torch.device, options: argparse.
     for name in ("eager", "compiled"):
         model = new_encoder(preset).to(device)
         prepare_model(model, ComputeOptions(compile_model=name == "compiled"), reporter)
-        ways[name] = Step(model, device, compute=Compute(device, options.precision))
+        ways[name] = Step(model, device, precision=Precision(device, options.precision))
         ways[name].train_mode()
     counters.clear()
     started = time.perf_counter()

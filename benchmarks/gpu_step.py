@@ -28,8 +28,8 @@ from torch._dynamo.utils import counters
 
 from aam_train.data.loading import BatchRequest, TrainingPlan, default_workers, load
 from aam_train.device.device import resolve_device
-from aam_train.device.peak_flops import peak_of
-from aam_train.device.precision import Compute, compute_settings, prepare_model
+from aam_train.device.peak_flops import device_peak
+from aam_train.device.precision import Precision, prepare_model, torch_settings
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
@@ -81,7 +81,7 @@ def build(case: Case, device: torch.device, reporter: ConsoleReporter) -> Step:
     model = new_encoder(case.preset).to(device)
     prepare_model(model, case.options(), reporter)
     precision = case.precision if case.precision in ("bf16", "fp16") else "none"
-    return Step(model, device, compute=Compute(device, precision))
+    return Step(model, device, precision=Precision(device, precision))
 
 
 def parity(steps: Steps, options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def parity(steps: Steps, options: argparse.Namespace, device: torch.device) -> l
             right = exact.losses(batch, steps.objective, true, counts).total().item()
         for precision in options.precisions:
             case = Case(preset, precision, PARITY_SAMPLES, False, 256)
-            with compute_settings(case.options(), device, reporter), torch.no_grad():
+            with torch_settings(case.options(), device, reporter), torch.no_grad():
                 step = build(case, device, reporter)
                 step.train_mode()
                 loss = step.losses(batch, steps.objective, true, counts).total().item()
@@ -120,10 +120,10 @@ def measure(case: Case, steps: Steps, device: torch.device, n_steps: int, worker
     reporter, maker = ConsoleReporter(), steps.maker(case.chunk_size)
     plan = TrainingPlan(steps.rows, case.batch_size, SEED, MASKING)
     epochs = -(-(n_steps + WARM_UP) // plan.steps_per_epoch)
-    with compute_settings(case.options(), device, reporter):
+    with torch_settings(case.options(), device, reporter):
         step = build(case, device, reporter)
-        update = Update(build_optimizer(step.model, OptimizerOptions()), step.compute.scaler(), 1.0)
-        peak, compiling, graphs = peak_of(device, step.compute.precision), 0.0, 0
+        update = Update(build_optimizer(step.model, OptimizerOptions()), step.precision.scaler(), 1.0)
+        peak, compiling, graphs = device_peak(device, step.precision.name), 0.0, 0
         if case.compiled:
             torch._dynamo.reset()
             counters.clear()
@@ -157,7 +157,7 @@ def measure(case: Case, steps: Steps, device: torch.device, n_steps: int, worker
         "samples_per_second": work.samples / total,
         "asvs_per_second": work.asvs / total,
         "peak_share": work.flops / total / peak.flops,
-        "peak": peak.words(),
+        "peak": peak.describe(),
         "data_wait": sum(waits) / total,
         "slot_padding": work.slot_padding,
         "token_padding": work.token_padding,

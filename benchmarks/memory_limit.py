@@ -27,7 +27,7 @@ from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_models.batch import padding
 from aam_models.batch.batch import PaddedGroup
 from aam_models.config.encoder import ModelOptions
-from aam_train.device.memory import of_process, reset_peak
+from aam_train.device.memory import process_memory, reset_peak_memory
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.recipe_configs import PretrainConfig
@@ -60,15 +60,15 @@ class Case:
 def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
     """One run, in this process; tells what was resident before the first batch, and how fast it trained."""
     before = 0
-    original = fitting.find_batching
+    original = fitting.fit_batch_size
 
     def noting(*arguments: Any) -> Any:
         nonlocal before
-        before = of_process("VmRSS")
-        reset_peak(arguments[0].step.device)
+        before = process_memory("VmRSS")
+        reset_peak_memory(arguments[0].step.device)
         return original(*arguments)
 
-    fitting.find_batching = noting
+    fitting.fit_batch_size = noting
     if case.one_group:
         padding.cut_groups = lambda sizes: (PaddedGroup(len(sizes), int(sizes[0])),)
     pretrain(

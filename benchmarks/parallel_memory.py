@@ -40,10 +40,10 @@ from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
-from aam_train.parallel.environment import Place
+from aam_train.parallel.environment import RankInfo
 from aam_train.parallel.fsdp import FullyShard
 from aam_train.parallel.launch import launch
-from aam_train.parallel.process_group import joined
+from aam_train.parallel.process_group import process_group
 from aam_train.parallel.strategy import Strategy
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
@@ -58,7 +58,7 @@ def resident(name: str) -> int:
     return 1024 * int(found[1])
 
 
-def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
+def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
     """In each process: two steps with one strategy; the first process writes what it held."""
     torch.set_num_threads(1)
     folder = Path(settings["folder"])
@@ -67,7 +67,7 @@ def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
     config = PretrainConfig(files[0], RunOptions(folder / "unused"), files[1], sample=SampleOptions(rarefy_depth=100))
     (splits,) = make_splits(study, np.arange(study.table.n_samples), SplitOptions(test_size=0.0, val_size=0.0), 1, None)
     data = build_data(config, study, splits, depth=100, max_bp=150, reporter=Reporters())
-    with joined(ParallelOptions(data_parallel=True), ComputeOptions(), "cpu", place) as ddp:
+    with process_group(ParallelOptions(data_parallel=True), ComputeOptions(), "cpu", rank_info) as ddp:
         strategy: Strategy = FullyShard(ddp.device, ddp.ranks) if settings["fsdp"] else ddp
         before = resident("VmRSS")
         objective = build_objective(WEIGHTS, Sources(data.pairs))
@@ -76,7 +76,7 @@ def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
         update = Update(build_optimizer(model, OptimizerOptions()), None, 1.0, strategy.clip)
         step.begin_training()
         for number in range(2):
-            rows = data.rows["train"][EACH * place.rank : EACH * (place.rank + 1)]
+            rows = data.rows["train"][EACH * rank_info.rank : EACH * (rank_info.rank + 1)]
             step.train_mode()
             update.optimizer.zero_grad(set_to_none=True)
             if number == 1:
@@ -85,7 +85,7 @@ def measure(settings: dict[str, Any], quiet: bool, place: Place) -> None:
             gradients(step, objective, update, [batch])
             update.apply()
         found = {"after": resident("VmRSS") - before, "most": resident("VmHWM") - before}
-        if place.rank == 0:
+        if rank_info.rank == 0:
             (folder / "found.json").write_text(json.dumps(found))
 
 

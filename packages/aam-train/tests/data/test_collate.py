@@ -18,7 +18,7 @@ from aam_data.study.study import Study
 from aam_data.table import CountTable, SampleCounts
 from aam_models.batch.batch import Batch, PaddedGroup
 from aam_models.batch.padding import MIN_SLOTS_SAVED, pad
-from aam_train.data.collate import COMMON, SHORTEST_IN_CHUNK, Collator, Masking, cut_chunks
+from aam_train.data.collate import MIN_CHUNK_ASVS, MIN_LENGTH_RATIO, Collator, Masking, cut_chunks
 from aam_train.data.masking import hidden_occurrences, masked_positions
 
 MAX_BP = 25
@@ -186,11 +186,11 @@ def test_chunks_cover_every_asv_once(lengths: list[int], chunk_size: int, data: 
         assert 1 <= len(here) <= (chunk_size or len(lengths))
         assert chunk.length == here.max()
         assert chunk.uniform == (here.min() == here.max())
-        assert here.min() >= SHORTEST_IN_CHUNK * here.max()
+        assert here.min() >= MIN_LENGTH_RATIO * here.max()
         own = masked[chunk.first_masked : chunk.last_masked]
         assert all(chunk.start <= row < chunk.stop for row in own)
     if chunk_size == 0:
         for length, count in zip(*np.unique(ordered, return_counts=True), strict=True):
-            if count >= COMMON and chunks[0].length == length == ordered[0]:
+            if count >= MIN_CHUNK_ASVS and chunks[0].length == length == ordered[0]:
                 assert chunks[0].uniform
                 assert chunks[0].stop == count

@@ -12,38 +12,40 @@ from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import PredictorConfig
 from aam_models.requested import EVERYTHING
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Compute, build_compute, compute_settings, prepare_model
+from aam_train.device.precision import Precision, build_precision, prepare_model, torch_settings
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import Objective, TargetTerm
 from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
-WEIGHTS = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)
+WEIGHTS = {"unifrac": 1.0, "faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
 MASKING = Masking(0.15, 0.15)
 CPU = torch.device("cpu")
 
 
-def encoder_step(data: RunData, compute: Compute | None = None) -> tuple[Step, Objective]:
-    objective = Objective(WEIGHTS, MASKING, data.pairs)
+def encoder_step(data: RunData, precision: Precision | None = None) -> tuple[Step, Objective]:
+    objective = build_objective(WEIGHTS, Sources(data.pairs))
     torch.manual_seed(0)
-    step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU, compute=compute)
-    calibrate_encoder(step, data, objective, 32)
+    step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU, precision=precision)
+    calibrate_heads(step, data, objective.encoder, 32)
     return step, objective
 
 
 def loss_and_gradients(
-    data: RunData, step: Step, objective: Objective, kept: Kept = KEEP_ALL
+    data: RunData, step: Step, objective: Objective, activations: ActivationPlan = KEEP_ALL
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING, kept)]
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING, activations)]
     true = objective.look_up(batch)
     step.train_mode()
     step.model.zero_grad()
@@ -55,14 +57,15 @@ def loss_and_gradients(
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_16_bit_losses_are_near_those_of_float32_and_outputs_are_float32(data: RunData, precision: str) -> None:
     exact, _ = loss_and_gradients(data, *encoder_step(data))
-    step, objective = encoder_step(data, Compute(CPU, precision))
+    step, objective = encoder_step(data, Precision(CPU, precision))
     loss, gradients = loss_and_gradients(data, step, objective)
     assert loss == pytest.approx(exact, rel=0.02)
     assert loss != exact
     assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
     encoded = step.run(batch, EVERYTHING).encoded
-    assert {x.dtype for x in encoded if x is not None} == {torch.float32}
+    tensors = [encoded.sample_embeddings, encoded.asv_embeddings, *encoded.predictions.values()]
+    assert {x.dtype for x in tensors} == {torch.float32}
     assert isinstance(step.encode_asvs(batch, EVERYTHING), AsvOutput)
 
 
@@ -73,7 +76,7 @@ def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
     for level in ("asv_encoder", "sample_encoder"):
         block = getattr(step.encoder, level).transformer.blocks[0]
         block.register_forward_pre_hook(lambda *_, level=level: calls.update({level: calls.get(level, 0) + 1}))
-    again, others = loss_and_gradients(data, step, objective, kept=KEEP_NONE)
+    again, others = loss_and_gradients(data, step, objective, activations=KEEP_NONE)
     n_chunks = len(data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)].chunks)
     assert calls == {"asv_encoder": 2 * n_chunks, "sample_encoder": 2}
     assert again == loss
@@ -83,7 +86,7 @@ def test_recomputation_gives_the_same_gradients(data: RunData) -> None:
 @pytest.mark.parametrize("kernel", ["math", "flash"])
 def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
     expected, gradients = loss_and_gradients(data, *encoder_step(data))
-    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU, Reporters()):  # type: ignore[arg-type]
+    with torch_settings(ComputeOptions(attn_implementation=kernel), CPU, Reporters()):  # type: ignore[arg-type]
         loss, others = loss_and_gradients(data, *encoder_step(data))
     assert loss == pytest.approx(expected, rel=1e-5)
     assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
@@ -92,7 +95,7 @@ def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
 def test_a_kernel_that_the_device_lacks_is_refused() -> None:
     options = ComputeOptions(attn_implementation="mem_efficient")
     message = r"--attn-implementation mem_efficient: cpu has no such kernel for float32\. Leave the option out"
-    with pytest.raises(TrainError, match=message), compute_settings(options, CPU, Reporters()):
+    with pytest.raises(TrainError, match=message), torch_settings(options, CPU, Reporters()):
         pass
 
 
@@ -101,23 +104,23 @@ def test_settings_of_the_process_hold_for_the_run_alone() -> None:
         return torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
 
     before = settings()
-    with compute_settings(ComputeOptions(tf32=True, deterministic=True), CPU, Reporters()):
+    with torch_settings(ComputeOptions(tf32=True, deterministic=True), CPU, Reporters()):
         assert settings() == ("high", True)
     assert settings() == before
-    with pytest.raises(RuntimeError, match="the run"), compute_settings(ComputeOptions(tf32=True), CPU, Reporters()):
+    with pytest.raises(RuntimeError, match="the run"), torch_settings(ComputeOptions(tf32=True), CPU, Reporters()):
         raise RuntimeError("the run")
     assert settings() == before
 
 
 def test_the_cpu_computes_in_float32_unless_told_otherwise() -> None:
-    assert build_compute(ComputeOptions(), CPU).precision == "none"
-    assert build_compute(ComputeOptions(mixed_precision="bf16"), CPU).precision == "bf16"
-    assert (Compute(CPU).scaler(), Compute(CPU, "bf16").scaler()) == (None, None)
+    assert build_precision(ComputeOptions(), CPU).name == "none"
+    assert build_precision(ComputeOptions(mixed_precision="bf16"), CPU).name == "bf16"
+    assert (Precision(CPU).scaler(), Precision(CPU, "bf16").scaler()) == (None, None)
 
 
 def test_fp16_leaves_out_an_update_that_overflowed_and_scales_less() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
-    update = Update(torch.optim.SGD(model.parameters(), lr=0.1), Compute(CPU, "fp16").scaler(), 0.0)
+    update = Update(torch.optim.SGD(model.parameters(), lr=0.1), Precision(CPU, "fp16").scaler(), 0.0)
     before = model.weight.item()
     update.backward(model(torch.full((1, 1), 1e38)).sum())  # times 65,536 this is infinite in float32 too
     assert math.isinf(update.clip().item())
@@ -129,7 +132,7 @@ def test_fp16_leaves_out_an_update_that_overflowed_and_scales_less() -> None:
     assert update.clip().item() == pytest.approx(1.0)
     update.apply()
     assert model.weight.item() == pytest.approx(before - 0.1)
-    other = Update(update.optimizer, Compute(CPU, "fp16").scaler(), 0.0)
+    other = Update(update.optimizer, Precision(CPU, "fp16").scaler(), 0.0)
     other.restore(update.state())
     assert other.state() == update.state()
 
@@ -140,13 +143,14 @@ def test_nothing_in_a_micro_step_waits_for_the_device(data: RunData, predictor: 
     meta = torch.device("meta")
     config = new_encoder_config(SMALL, 150, WEIGHTS)
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
-    objective, model = Objective(WEIGHTS, MASKING, data.pairs), build_encoder(config)
+    objective, model = build_objective(WEIGHTS, Sources(data.pairs)), build_encoder(config)
     if predictor:
         data.maker.collator.targets = torch.rand(24, 2).numpy()
         batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
         data.maker.collator.targets = None
         model = build_predictor(PredictorConfig(config, 2, (8,), 0.1))
-        objective = Objective(WEIGHTS, MASKING, data.pairs, NumberLosses((NumberLoss("huber"),) * 2))
+        target = TargetTerm(NumberLosses((NumberLoss("huber"),) * 2))
+        objective = build_objective(WEIGHTS, Sources(data.pairs), target)
     step = Step(model.to(meta), meta)
     step.train_mode()
     true = objective.look_up(batch)

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional as F
 
 from aam_models.attention_check import attention_error
-from aam_train.device.precision import Compute, compute_settings, trusted_attention
+from aam_train.device.precision import Precision, torch_settings, trusted_attention
 from aam_train.errors import TrainError
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.recipe_configs import PretrainConfig
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.console import ConsoleReporter
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def on_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_wrong_attention_is_told_once_and_replaced_by_math(on_rocm: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert attention_error(CPU, torch.float32) > 0.1
-    with compute_settings(ComputeOptions(), CPU, ConsoleReporter(quiet=True)):
+    with torch_settings(ComputeOptions(), CPU, ConsoleReporter(quiet=True)):
         assert math_alone()
         assert attention_error(CPU, torch.float32) < 1e-5
     assert not math_alone()
@@ -54,7 +54,7 @@ def test_wrong_attention_is_told_once_and_replaced_by_math(on_rocm: None, capsys
 @pytest.mark.usefixtures("on_rocm")
 @pytest.mark.parametrize("kernel", ["math", "flash"])
 def test_a_kernel_that_was_asked_for_is_used_as_it_is(kernel: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with compute_settings(ComputeOptions(attn_implementation=kernel), CPU, ConsoleReporter()):
+    with torch_settings(ComputeOptions(attn_implementation=kernel), CPU, ConsoleReporter()):
         assert math_alone() == (kernel == "math")
     assert capsys.readouterr().err == ""
 
@@ -62,14 +62,14 @@ def test_a_kernel_that_was_asked_for_is_used_as_it_is(kernel: Any, capsys: pytes
 def test_right_attention_on_rocm_is_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(torch.version, "hip", "6.3.42131-fa1d09cbd")
     for precision in ("none", "bf16", "fp16"):
-        with trusted_attention(Compute(CPU, precision), ConsoleReporter()):
+        with trusted_attention(Precision(CPU, precision), ConsoleReporter()):
             assert not math_alone()
     assert capsys.readouterr().err == ""
 
 
 def test_elsewhere_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(F, "scaled_dot_product_attention", broken)
-    with trusted_attention(Compute(CPU), ConsoleReporter()):
+    with trusted_attention(Precision(CPU), ConsoleReporter()):
         assert not math_alone()
     assert capsys.readouterr().err == ""
 
@@ -77,7 +77,7 @@ def test_elsewhere_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_no_right_attention_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "hip", HIP)
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda q, k, v, attn_mask=None: REAL(q, k, v))
-    with pytest.raises(TrainError, match="math too"), trusted_attention(Compute(CPU), ConsoleReporter()):
+    with pytest.raises(TrainError, match="math too"), trusted_attention(Precision(CPU), ConsoleReporter()):
         pass
 
 
@@ -89,7 +89,7 @@ def test_a_run_on_a_broken_build_is_the_run_with_math(
 ) -> None:
     def losses(name: str, **compute: Any) -> list[float]:
         config = pretrain_config(tmp_path / name, {"epochs": 1}, compute=ComputeOptions(**compute))
-        run_pretrain(config, quiet=True)
+        pretrain(config, quiet=True)
         records = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         return [record["loss"]["total"] for record in records if record["kind"] == "step"]
 

@@ -11,9 +11,9 @@ import torch
 
 from aam_data.options.samples import SampleOptions
 from aam_models.storage.model_folder import WEIGHTS
-from aam_train.device.available_memory import room
+from aam_train.device.available_memory import available_memory
 from aam_train.engine import embedding_table
-from aam_train.engine.embedding_table import EmbeddingTable, Place, place_of
+from aam_train.engine.embedding_table import EmbeddingTable, Storage, choose_storage
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import TransferOptions
@@ -22,11 +22,11 @@ from aam_train.recipes.train import train
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("place", ["device", "memory", "disk"])
-def test_rows_come_back_in_any_order(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage", ["device", "memory", "disk"])
+def test_rows_come_back_in_any_order(storage: Storage, tmp_path: Path) -> None:
     rows = np.array([7, 2, 11, 3])
     values = torch.randn(4, 5)
-    table = EmbeddingTable(rows, 12, 5, CPU, tmp_path, place)
+    table = EmbeddingTable(rows, 12, 5, CPU, tmp_path, storage)
     table.put(torch.from_numpy(rows[2:]), values[2:])
     table.put(torch.from_numpy(rows[:2]), values[:2])
     assert torch.equal(table.take(torch.tensor([3, 7, 7, 11])), values[[3, 0, 0, 2]])
@@ -37,10 +37,10 @@ def test_rows_come_back_in_any_order(place: Place, tmp_path: Path) -> None:
 
 
 def test_the_place_follows_from_what_is_free() -> None:
-    assert place_of(25, 100, 100) == "device"
-    assert place_of(26, 100, 104) == "memory"
-    assert place_of(26, 100, 103) == "disk"
-    assert 0 < room(CPU, 1.0) < 2**50
+    assert choose_storage(25, 100, 100) == "device"
+    assert choose_storage(26, 100, 104) == "memory"
+    assert choose_storage(26, 100, 103) == "disk"
+    assert 0 < available_memory(CPU, 1.0) < 2**50
 
 
 def test_a_disk_without_room_is_told(tmp_path: Path) -> None:

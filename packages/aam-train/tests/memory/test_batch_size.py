@@ -1,4 +1,4 @@
-"""Batches by what they need of memory: what is planned, what is tried, and what a run makes of it."""
+"""PlanFactory by what they need of memory: what is planned, what is tried, and what a run makes of it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from hypothesis import strategies as st
 from aam_models.batch.batch import Chunk, PaddedGroup
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking, recomputed
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, Masking, mark_recomputed
 from aam_train.data.loading import BatchRequest, TrainingPlan
 from aam_train.data.run_data import RunData
-from aam_train.data.step_split import EvenCutting, Part
-from aam_train.device.available_memory import host_bounds, room
+from aam_train.data.step_split import EvenSplitter, RankPart
+from aam_train.device.available_memory import available_memory, host_bounds
 from aam_train.device.malloc import return_freed_memory
-from aam_train.device.memory import peak, reset_peak
-from aam_train.device.precision import Compute
+from aam_train.device.memory import peak_memory, reset_peak_memory
+from aam_train.device.precision import Precision
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.files import read_json_object
-from aam_train.memory.batch_plan import Batching
-from aam_train.memory.cost_model import MemoryModel, Size, expected_model, size_of, size_of_batch
+from aam_train.memory.batch_plan import BatchPlan
+from aam_train.memory.cost_model import BatchCost, MemoryModel, cost_of, cost_of_batch, expected_model
 from aam_train.memory.probe import probing
 from aam_train.memory.profile import MeasuredStep, MemoryProfile, build_update
-from aam_train.memory.search import largest
-from aam_train.memory.splitting import MemoryCutting, _deal
+from aam_train.memory.search import largest_fitting
+from aam_train.memory.splitting import MemorySplitter, _round_robin
 from aam_train.objectives.base import Sources
 from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
@@ -45,7 +45,7 @@ from aam_train.options.memory import MemoryOptions
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig
-from aam_train.parallel.sharded_map import cut
+from aam_train.parallel.sharded_map import split_calls
 from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import LAST
@@ -67,7 +67,7 @@ MODEL = MemoryModel(
     pairs=50.0,
     margin=1.1,
 )
-SIZES = st.builds(Size, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 10**4)))
+SIZES = st.builds(BatchCost, *(st.integers(1, high) for high in (10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 10**4)))
 
 
 def chunk(start: int, stop: int, length: int) -> Chunk:
@@ -79,76 +79,76 @@ def test_the_last_chunks_keep_their_activations() -> None:
     assert [c.n_tokens for c in chunks] == [40, 44, 24]
 
     def again(kept: int | None) -> list[bool]:
-        return [c.recompute for c in recomputed(chunks, kept)]
+        return [c.recompute for c in mark_recomputed(chunks, kept)]
 
     assert again(None) == again(108) == [False, False, False]
     assert again(107) == again(68) == [True, False, False]
     assert again(67) == again(24) == [True, True, False]
     assert again(23) == again(0) == [True, True, True]
-    assert size_of(recomputed(chunks, 68), [PaddedGroup(2, 5), PaddedGroup(1, 4)]) == Size(
+    assert cost_of(mark_recomputed(chunks, 68), [PaddedGroup(2, 5), PaddedGroup(1, 4)]) == BatchCost(
         kept=68, tokens=108, kept_slots=14, slots=14, kept_attention=66, attention=66, pairs=9
     )
-    assert size_of(recomputed(chunks, 0), [PaddedGroup(3, 5)], everyone=6, keep_slots=False) == Size(
+    assert cost_of(mark_recomputed(chunks, 0), [PaddedGroup(3, 5)], everyone=6, keep_slots=False) == BatchCost(
         44, 108, 0, 15, 0, 75, 18
     )  # one chunk is always there
 
 
 def test_a_run_of_before_samples_were_computed_again_goes_on() -> None:
     old = {"constant": 1.0, "kept": 2.0, "tokens": 3.0, "slots": 4.0, "attention": 5.0, "pairs": 6.0, "margin": 1.0}
-    model = Batching(8, limit=100, model=old).memory_model()
+    model = BatchPlan(8, limit=100, model=old).memory_model()
     assert model is not None
-    size = Size(kept=1, tokens=1, kept_slots=9, slots=1, kept_attention=9, attention=1, pairs=1)
-    assert model.bytes(size) == 1 + 2 + 3 + 4 + 5 + 6
+    size = BatchCost(kept=1, tokens=1, kept_slots=9, slots=1, kept_attention=9, attention=1, pairs=1)
+    assert model.expected_bytes(size) == 1 + 2 + 3 + 4 + 5 + 6
 
 
 def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
     rows = data.rows["train"][:6]
-    cutting = MemoryCutting(data.maker.samples, data.maker.collator, MODEL, 10**9, 6, recompute=None)
-    for kept in (KEEP_ALL, KEEP_NONE, Kept(500)):
+    splitter = MemorySplitter(data.maker.samples, data.maker.collator, MODEL, 10**9, 6, recompute=None)
+    for kept in (KEEP_ALL, KEEP_NONE, ActivationPlan(500)):
         batch = data.maker[BatchRequest(rows, 3, MASKING, kept)]
-        assert size_of_batch(batch) == cutting.size(data.maker.samples.samples(rows, 3), kept=kept)
+        assert cost_of_batch(batch) == splitter.cost(data.maker.samples.samples(rows, 3), kept=kept)
 
 
 @given(st.lists(SIZES, min_size=8, max_size=20))
-def test_a_fit_finds_the_bytes_that_measurements_say(sizes: list[Size]) -> None:
+def test_a_fit_finds_the_bytes_that_measurements_say(sizes: list[BatchCost]) -> None:
     prior = replace(MODEL, constant=3e6, kept=500.0, kept_slots=3000.0, attention=1.0)
-    found = prior.fit(sizes, [MODEL.bytes(size) for size in sizes])
+    found = prior.fit(sizes, [MODEL.expected_bytes(size) for size in sizes])
     assert 1.03 <= found.margin <= 1.3
     for size in sizes:
-        if MODEL.bytes(size) >= max(map(MODEL.bytes, sizes)) / 2:
-            assert MODEL.bytes(size) <= found.most(size) <= 1.6 * MODEL.bytes(size)
+        if MODEL.expected_bytes(size) >= max(map(MODEL.expected_bytes, sizes)) / 2:
+            assert MODEL.expected_bytes(size) <= found.max_bytes(size) <= 1.6 * MODEL.expected_bytes(size)
 
 
 @given(SIZES, st.integers(10**6, 10**10))
-def test_as_many_tokens_are_kept_as_fit(size: Size, limit: int) -> None:
+def test_as_many_tokens_are_kept_as_fit(size: BatchCost, limit: int) -> None:
     spare = MODEL.spare_tokens(size, limit)
     if spare >= 0:
-        assert MODEL.most(size._replace(kept=spare)) <= limit < MODEL.most(size._replace(kept=spare + 2))
+        assert MODEL.max_bytes(size._replace(kept=spare)) <= limit < MODEL.max_bytes(size._replace(kept=spare + 2))
     else:
-        assert MODEL.most(size._replace(kept=0)) > limit - 2
+        assert MODEL.max_bytes(size._replace(kept=0)) > limit - 2
 
 
 @pytest.mark.parametrize("recompute", [None, False, True])
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: int, recompute: bool | None) -> None:
     samples, rows = data.maker.samples, data.rows["train"]
-    alone = MemoryCutting(samples, data.maker.collator, MODEL, 0, 4, recompute=recompute)
-    largest = max(alone.least([sample], processes) for sample in samples.samples(rows, 5))
+    alone = MemorySplitter(samples, data.maker.collator, MODEL, 0, 4, recompute=recompute)
+    largest = max(alone.min_bytes([sample], processes) for sample in samples.samples(rows, 5))
     counts = []
     for limit in (int(1.01 * largest), 2 * largest, 100 * largest):
-        cutting = MemoryCutting(samples, data.maker.collator, MODEL, limit, 8, recompute=recompute)
-        step = cutting.cut(rows, 5, processes)
+        splitter = MemorySplitter(samples, data.maker.collator, MODEL, limit, 8, recompute=recompute)
+        step = splitter.split(rows, 5, processes)
         assert sorted(np.concatenate([part.rows for micro in step for part in micro])) == sorted(rows)
         assert all(len(part.rows) for micro in step for part in micro)
         for micro in step:
             everyone = sum(len(part.rows) for part in micro)
             assert everyone <= 8
             for part in micro:
-                size = cutting.size(samples.samples(part.rows, 5), everyone, part.kept)
-                assert MODEL.most(size) <= limit
+                size = splitter.cost(samples.samples(part.rows, 5), everyone, part.kept)
+                assert MODEL.max_bytes(size) <= limit
         counts.append(len(step))
     assert counts[0] > counts[2] == -(-len(rows) // 8)
-    even = EvenCutting(8, recompute=recompute is True).cut(rows, 5, processes)
+    even = EvenSplitter(8, recompute=recompute is True).split(rows, 5, processes)
     assert [[part.rows.tolist() for part in micro] for micro in even] == [
         [part.rows.tolist() for part in micro] for micro in step
     ]
@@ -160,8 +160,8 @@ def cut_by_tokens(data: RunData, limit: int) -> list[list[int]]:
     model = MemoryModel(
         0.0, 0.0, tokens=1.0, kept_slots=0.0, slots=0.0, kept_attention=0.0, attention=0.0, pairs=0.0, margin=1.0
     )
-    cutting = MemoryCutting(data.maker.samples, data.maker.collator, model, limit, 8, recompute=False)
-    return [micro[0].rows.tolist() for micro in cutting.cut(rows, 0, 1)]
+    splitter = MemorySplitter(data.maker.samples, data.maker.collator, model, limit, 8, recompute=False)
+    return [micro[0].rows.tolist() for micro in splitter.split(rows, 0, 1)]
 
 
 def tokens_of(data: RunData, rows: np.ndarray) -> int:
@@ -186,7 +186,7 @@ def test_micro_batches_are_as_few_as_fit(data: RunData) -> None:
     for limit in (richest * 3 * 41 // 2, richest * 2 * 41, richest * 3 * 41):
         step = cut_by_tokens(data, limit)
         for fewer in range(-(-len(rows) // 8), len(step)):
-            hands = _deal(order, fewer)
+            hands = _round_robin(order, fewer)
             assert any(tokens_of(data, hand) > limit for hand in hands)
         assert all(tokens_of(data, np.array(micro)) <= limit for micro in step)
 
@@ -203,12 +203,14 @@ def test_activations_are_computed_again_before_micro_batches_get_smaller(data: R
     rows, maker = data.rows["train"][:8], data.maker
     samples = maker.samples.samples(rows, 0)
 
-    def kept_within(limit: int) -> list[Kept]:
-        cutting = MemoryCutting(maker.samples, maker.collator, MODEL, limit, 8, recompute=None)
-        return [part.kept for micro in cutting.cut(rows, 0, 1) for part in micro]
+    def kept_within(limit: int) -> list[ActivationPlan]:
+        splitter = MemorySplitter(maker.samples, maker.collator, MODEL, limit, 8, recompute=None)
+        return [part.kept for micro in splitter.split(rows, 0, 1) for part in micro]
 
-    size = MemoryCutting(maker.samples, maker.collator, MODEL, 0, 8, recompute=None).size
-    everything, no_asvs, nothing = (MODEL.most(size(samples, kept=kept)) for kept in (KEEP_ALL, Kept(0), KEEP_NONE))
+    size = MemorySplitter(maker.samples, maker.collator, MODEL, 0, 8, recompute=None).cost
+    everything, no_asvs, nothing = (
+        MODEL.max_bytes(size(samples, kept=kept)) for kept in (KEEP_ALL, ActivationPlan(0), KEEP_NONE)
+    )
     assert kept_within(everything + 10**4) == [KEEP_ALL]
     (some,) = kept_within((everything + no_asvs) // 2)
     assert some.slots
@@ -226,7 +228,7 @@ def test_steps_of_a_wanted_size() -> None:
 def tried(data: RunData, precision: str = "none", optimizer: str = "adamw"):
     torch.manual_seed(0)
     small = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
-    step = Step(build_encoder(new_encoder_config(small, 150, WEIGHTS)), CPU, compute=Compute(CPU, precision))
+    step = Step(build_encoder(new_encoder_config(small, 150, WEIGHTS)), CPU, precision=Precision(CPU, precision))
     options = OptimizerOptions(optimizer=optimizer)  # type: ignore[arg-type]
     update = build_update(step, build_optimizer(step.model, options), 1.0)
     return step, build_objective(WEIGHTS, Sources(data.pairs)), update
@@ -240,7 +242,7 @@ def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: 
     generator = torch.get_rng_state()
     with probing(step, objective, update, data.maker) as probe:
         peaks = [
-            probe.run([Part(data.rows["train"][:n], kept)])
+            probe.run([RankPart(data.rows["train"][:n], kept)])
             for n, kept in ((2, KEEP_ALL), (8, KEEP_ALL), (8, KEEP_NONE))
         ]
         changed = step.model.state_dict()
@@ -259,29 +261,29 @@ def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux alone")
 def test_the_peak_is_that_since_the_last_reset() -> None:
     return_freed_memory()
-    reset_peak(CPU)
-    before = peak(CPU)
+    reset_peak_memory(CPU)
+    before = peak_memory(CPU)
     torch.ones(30_000_000).sum()
-    assert 110e6 < peak(CPU) - before < 180e6
+    assert 110e6 < peak_memory(CPU) - before < 180e6
     return_freed_memory()
-    reset_peak(CPU)
-    assert peak(CPU) - before < 60e6
+    reset_peak_memory(CPU)
+    assert peak_memory(CPU) - before < 60e6
 
 
 ROOM = """
 import resource
 import torch
-from aam_train.device.available_memory import room
-from aam_train.device.memory import of_process
+from aam_train.device.available_memory import available_memory
+from aam_train.device.memory import process_memory
 from aam_train.engine.gradients import is_out_of_memory
 cpu = torch.device("cpu")
-free = room(cpu, 1.0)
-cap = 2 * of_process("VmData") + 500_000_000
+free = available_memory(cpu, 1.0)
+cap = 2 * process_memory("VmData") + 500_000_000
 resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
-capped = room(cpu, 1.0)
-assert capped <= min(free, int(0.75 * cap) - of_process("VmData") + 1_000_000), (free, capped)
-assert room(cpu, 1.0, processes=2) <= capped
-assert room(cpu, 0.5) < capped
+capped = available_memory(cpu, 1.0)
+assert capped <= min(free, int(0.75 * cap) - process_memory("VmData") + 1_000_000), (free, capped)
+assert available_memory(cpu, 1.0, processes=2) <= capped
+assert available_memory(cpu, 0.5) < capped
 try:
     torch.empty(cap // 4)
 except RuntimeError as error:
@@ -294,7 +296,7 @@ else:
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 def test_room_is_bounded_by_the_limits_of_the_process() -> None:
     subprocess.run([sys.executable, "-c", ROOM], check=True)
-    assert room(CPU, 0.5) < room(CPU, 1.0)
+    assert available_memory(CPU, 0.5) < available_memory(CPU, 1.0)
     assert all(limit > held > 0 for limit, held in host_bounds())
 
 
@@ -338,7 +340,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
     assert f"batch size {found['batch_size']}: steps may take 0.4 GB" in text
     assert found["limit"] == 4e8
     assert asdict(MemoryModel(**found["model"])) == found["model"]
-    assert f"up to {found['batch_size']:,} samples a process, within 0.4 GB" in dict(describe_run(run))["batches"]
+    assert f"up to {found['batch_size']:,} samples per process, within 0.4 GB" in dict(describe_run(run))["batches"]
     pretrain(settings("run", 3, "auto"))
     assert "memory: a batch" not in capsys.readouterr().err
     again = read_json_object(run / "checkpoints" / LAST / "train_state.json")
@@ -385,7 +387,7 @@ def test_what_excludes_each_other(pretrain_config: Callable[..., PretrainConfig]
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 10), st.integers(1, 200))
 def test_passes_are_cut_by_number_and_by_padded_size(sizes: list[int], at_once: int, most: int) -> None:
-    parts = cut(np.array(sizes, dtype=np.int64), at_once, most)
+    parts = split_calls(np.array(sizes, dtype=np.int64), at_once, most)
     assert [size for part in parts for size in sizes[part]] == sizes
     for part in parts:
         inside = sizes[part]
@@ -404,7 +406,7 @@ def test_the_largest_number_that_fits(most: int, bound: int) -> None:
         asked.append(number)
         return number <= bound
 
-    assert largest(most, fits) == min(most, bound)
+    assert largest_fitting(most, fits) == min(most, bound)
     assert max(asked, default=0) <= max(2 * min(most, bound), 1)  # never far beyond
 
 
@@ -415,7 +417,7 @@ def test_steps_that_are_profiled_are_measured_whole(data: RunData, profiled: boo
         step = MeasuredStep(MemoryProfile(CPU), step.model, CPU)
         update = build_update(step, build_optimizer(step.model, OptimizerOptions()), 1.0)
     with probing(step, objective, update, data.maker) as probe:
-        small, large = (probe.run([Part(data.rows["train"][:n], KEEP_ALL)]) for n in (2, 14))
+        small, large = (probe.run([RankPart(data.rows["train"][:n], KEEP_ALL)]) for n in (2, 14))
     assert large > small > 0
     if profiled:
         assert step.memory.peaks == {}
@@ -432,8 +434,8 @@ def test_a_model_of_frozen_parts_expects_little(data: RunData) -> None:
 
 
 def test_what_was_measured_as_nothing_can_be_learned_later() -> None:
-    size = Size(1000, 1000, 100, 100, 1000, 1000, 4)
+    size = BatchCost(1000, 1000, 100, 100, 1000, 1000, 4)
     first = MODEL.fit([size], [1])
-    again = MODEL.fit([size, Size(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)], [1, 10**9])
-    assert first.bytes(size) <= 10**6
-    assert again.most(Size(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)) >= 0.9 * 10**9
+    again = MODEL.fit([size, BatchCost(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)], [1, 10**9])
+    assert first.expected_bytes(size) <= 10**6
+    assert again.max_bytes(BatchCost(10**6, 10**6, 10**5, 10**5, 10**7, 10**7, 100)) >= 0.9 * 10**9

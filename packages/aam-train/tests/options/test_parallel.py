@@ -16,10 +16,10 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
-from aam_train.parallel.environment import Place, find_place, refuse_unasked, speaks
+from aam_train.parallel.environment import RankInfo, check_launcher, is_rank_zero_env, rank_info_from_env
 from aam_train.parallel.launch import number_of_processes
-from aam_train.parallel.process_group import device_of
-from aam_train.parallel.torch_compat import bounds, check_version
+from aam_train.parallel.process_group import rank_device
+from aam_train.parallel.torch_compat import check_version, shard_bounds
 from aam_train.recipes.inputs import read_run_inputs, read_search_inputs
 
 SLURM = {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "4"}
@@ -28,17 +28,17 @@ TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE
 
 
 def test_torchrun_says_which_process_this_is() -> None:
-    assert find_place(TORCHRUN | SLURM) == Place(5, 8, 1, 4, "node1", 29500)
+    assert rank_info_from_env(TORCHRUN | SLURM) == RankInfo(5, 8, 1, 4, "node1", 29500)
 
 
 def test_slurm_says_it_without_torchrun() -> None:
     given = SLURM | {"MASTER_ADDR": "node1", "MASTER_PORT": "1234", "SLURM_JOB_ID": "98765"}
-    assert find_place(given) == Place(5, 8, 1, 4, "node1", 1234)
+    assert rank_info_from_env(given) == RankInfo(5, 8, 1, 4, "node1", 1234)
     del given["MASTER_PORT"]
-    assert find_place(given).port == 28765
-    assert find_place(SLURM | {"SLURM_NNODES": "1"}).address == "127.0.0.1"
+    assert rank_info_from_env(given).port == 28765
+    assert rank_info_from_env(SLURM | {"SLURM_NNODES": "1"}).address == "127.0.0.1"
     with pytest.raises(TrainError, match=r"MASTER_ADDR: not set\. .*export MASTER_ADDR as the first host"):
-        find_place(SLURM | {"SLURM_NNODES": "2"})
+        rank_info_from_env(SLURM | {"SLURM_NNODES": "2"})
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,25 @@ def test_slurm_says_it_without_torchrun() -> None:
 )
 def test_what_the_environment_lacks_is_named(environ: dict[str, str], message: str) -> None:
     with pytest.raises(TrainError, match=message):
-        find_place(environ)
+        rank_info_from_env(environ)
 
 
 def test_the_first_process_speaks() -> None:
-    joined = ParallelOptions(distributed=True)
-    assert speaks(ParallelOptions(), TORCHRUN)
-    assert not speaks(joined, TORCHRUN)
-    assert not speaks(joined, SLURM)
-    assert speaks(joined, TORCHRUN | {"RANK": "0"})
+    several = ParallelOptions(distributed=True)
+    assert is_rank_zero_env(ParallelOptions(), TORCHRUN)
+    assert not is_rank_zero_env(several, TORCHRUN)
+    assert not is_rank_zero_env(several, SLURM)
+    assert is_rank_zero_env(several, TORCHRUN | {"RANK": "0"})
 
 
 def test_torchrun_without_an_option_is_refused() -> None:
     environ = TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}
     with pytest.raises(TrainError, match=r"torchrun has started 8 processes.*give --distributed or --fsdp"):
-        refuse_unasked(ParallelOptions(), environ)
+        check_launcher(ParallelOptions(), environ)
     with pytest.raises(TrainError, match=r"--data-parallel starts its own"):
-        refuse_unasked(ParallelOptions(data_parallel=True), environ)
-    refuse_unasked(ParallelOptions(fsdp=True), environ)
-    refuse_unasked(ParallelOptions(), {})
+        check_launcher(ParallelOptions(data_parallel=True), environ)
+    check_launcher(ParallelOptions(fsdp=True), environ)
+    check_launcher(ParallelOptions(), {})
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_fewer_than_two_gpus_are_said_and_run_on_one(capsys: pytest.CaptureFixtu
 
 
 def test_each_process_takes_a_device_of_its_own() -> None:
-    place = Place(1, 2, 1, 2, "127.0.0.1", 1)
-    assert device_of("cpu", place) == torch.device("cpu")
+    rank_info = RankInfo(1, 2, 1, 2, "127.0.0.1", 1)
+    assert rank_device("cpu", rank_info) == torch.device("cpu")
     with pytest.raises(TrainError, match="--device cuda:0: each process takes a GPU of its own"):
-        device_of("cuda:0", place)
+        rank_device("cuda:0", rank_info)
 
 
 def test_older_versions_are_refused_by_fsdp() -> None:
@@ -151,7 +151,7 @@ def test_older_versions_are_refused_by_fsdp() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_parts_of_a_tensor_are_those_of_torch(length: int, size: int) -> None:
     chunks = [chunk.tolist() for chunk in torch.arange(length).chunk(size)]
-    found = [torch.arange(length)[slice(*bounds(length, rank, size))].tolist() for rank in range(size)]
+    found = [torch.arange(length)[slice(*shard_bounds(length, rank, size))].tolist() for rank in range(size)]
     assert found == chunks + [[]] * (size - len(chunks))
 
 

@@ -19,10 +19,10 @@ from aam_train.errors import RunStopped
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.profiling.profile import Profile, kind_of, lines, operations, phase_times, window
-from aam_train.profiling.ranges import label, labelled, recorded
-from aam_train.recipes import pretrain as pretraining
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.profiling.ranges import record_each, record_range, recording
+from aam_train.recipes import launch
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters, StepRecord
 
@@ -48,7 +48,7 @@ def test_a_pretraining_writes_and_tells_what_took_the_time_and_is_otherwise_the_
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = run_pretrain(pretrain_config(tmp_path / "run", compute=PROFILED))
+    run = pretrain(pretrain_config(tmp_path / "run", compute=PROFILED))
     assert steps_in(run) == 1  # of three steps an epoch: two warm up
     with (run / "profile" / "operations.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, dialect="excel-tab"))
@@ -69,7 +69,7 @@ def test_a_training_does_so_too_with_the_profile_of_memory(
     train_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     compute = ComputeOptions(profile=True, memory_profile=True)
-    run = run_train(train_config(tmp_path / "run", compute=compute, run={"batch_size": 1, "epochs": 1}), quiet=True)
+    run = train(train_config(tmp_path / "run", compute=compute, run={"batch_size": 1, "epochs": 1}), quiet=True)
     assert steps_in(run) == 5
     assert (run / "memory.json").exists()
 
@@ -91,19 +91,19 @@ def test_a_signal_leaves_what_was_recorded_and_the_run_goes_on(
 ) -> None:
     config = pretrain_config(tmp_path / "run", compute=PROFILED, run={"batch_size": 2, "resume_from": "auto"})
     with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "ConsoleReporter", Interrupting)
+        patch.setattr(launch, "ConsoleReporter", Interrupting)
         with pytest.raises(RunStopped):
-            run_pretrain(config, quiet=True)
+            pretrain(config, quiet=True)
     assert steps_in(tmp_path / "run") == 2
-    whole = run_pretrain(changed(config, "run", output_dir=tmp_path / "whole", resume_from=None), quiet=True)
-    run = run_pretrain(config, quiet=True)
+    whole = pretrain(changed(config, "run", output_dir=tmp_path / "whole", resume_from=None), quiet=True)
+    run = pretrain(config, quiet=True)
     assert steps_in(run) > 0
     assert not list((run / "profile").glob(".*"))
     weights = [(path / "checkpoints/last/model.safetensors").read_bytes() for path in (run, whole)]
     assert weights[0] == weights[1]
     # without it the run goes on too
     config = changed(changed(config, "compute", profile=False), "run", epochs=3)
-    run_pretrain(config, quiet=True)
+    pretrain(config, quiet=True)
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
@@ -182,12 +182,12 @@ def test_kinds_and_lines() -> None:
 
 def test_labels_are_written_only_where_something_is_recorded() -> None:
     with torch.profiler.profile() as recorder:
-        with label("quiet"):
+        with record_range("quiet"):
             torch.ones(3)
-        with recorded(), label("heard"):
+        with recording(), record_range("heard"):
             torch.ones(3)
-        with recorded():
-            assert list(labelled("making", iter([1, 2]))) == [1, 2]
+        with recording():
+            assert list(record_each("making", iter([1, 2]))) == [1, 2]
     found = {event.key: event.count for event in recorder.key_averages()}
     assert "quiet" not in found
     assert (found["heard"], found["making"]) == (1, 3)

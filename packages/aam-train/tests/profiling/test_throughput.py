@@ -19,26 +19,28 @@ from aam_models.config.predictor import PredictorConfig
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
-from aam_train.device.memory import peak
-from aam_train.device.peak_flops import known_peak, measured_flops, peak_of
+from aam_train.device.memory import peak_memory
+from aam_train.device.peak_flops import datasheet_peak, device_peak, measure_flops
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import Objective, TargetTerm
 from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import TransferOptions
 from aam_train.profiling.throughput import Work, work_of
-from aam_train.recipes.train import run_train
+from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.freezing import freeze_untaught
+from aam_train.setup.freezing import freeze_unused_parameters
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=32, attention_heads=2, attention_layers=2)
-WEIGHTS = Weights(faith_pd=1.0, nucleotides=1.0, counts=1.0)
+WEIGHTS = {"faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
 MASKING = Masking(0.15, 0.15)
 CPU = torch.device("cpu")
 
@@ -74,7 +76,7 @@ def test_work_is_what_the_batches_hold(data: RunData, batches: list[Batch]) -> N
     assert work.token_padding == 0.0  # one length alone
     one, other = work_of(model, batches[:1]), work_of(model, batches[1:])
     assert one + other == work
-    assert Work.of_sums({"samples": 2.0, "more": 1.0}) == Work(samples=2)
+    assert Work.from_sums({"samples": 2.0, "more": 1.0}) == Work(samples=2)
     assert (Work().slot_padding, Work().token_padding) == (0.0, 0.0)
 
 
@@ -103,19 +105,19 @@ def test_padding_of_tokens_is_that_within_chunks(data: RunData) -> None:
 
 
 def test_operations_of_a_step_are_those_that_pytorch_counts(data: RunData, batches: list[Batch]) -> None:
-    objective = Objective(WEIGHTS, MASKING, data.pairs)
+    objective = build_objective(WEIGHTS, Sources(data.pairs))
     step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU)
     step.train_mode()
     assert step.work(batches).flops == pytest.approx(counted(step, objective, updating(step), batches), rel=0.03)
 
 
 def test_what_does_not_learn_counts_its_forward_pass_alone(data: RunData, batches: list[Batch]) -> None:
-    weights = Weights(nucleotides=1.0)
+    weights = {"nucleotides": 1.0}
     encoder = build_encoder(new_encoder_config(SMALL, 150, weights))
-    freeze_untaught(encoder, weights)
+    freeze_unused_parameters(encoder, build_objective(weights).trains)
     step = Step(encoder, CPU)
     step.train_mode()
-    found = counted(step, Objective(weights, MASKING, None), updating(step), batches)
+    found = counted(step, build_objective(weights), updating(step), batches)
     assert step.work(batches).flops == pytest.approx(found, rel=0.03)
 
 
@@ -123,10 +125,10 @@ def test_what_comes_from_a_cache_counts_nothing(data: RunData) -> None:
     data.maker.collator.targets = torch.rand(24, 1).numpy()
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, Masking())]
     data.maker.collator.targets = None
-    weights = Weights(target=1.0)
+    weights = {}
     model = build_predictor(PredictorConfig(new_encoder_config(SMALL, 150, weights), 1, (64,), 0.0))
     model.encoder.requires_grad_(False)
-    objective = Objective(weights, Masking(), None, NumberLosses((NumberLoss("mse"),)))
+    objective = build_objective({}, target=TargetTerm(NumberLosses((NumberLoss("mse"),))))
     step = Step(model, CPU, frozen=True)
     step.train_mode()
     runs = []
@@ -169,17 +171,17 @@ def test_recomputation_is_no_work_of_the_model(data: RunData, batches: list[Batc
     ],
 )
 def test_peaks_of_known_gpus(name: str, precision: str, tflops: float) -> None:
-    peak = known_peak(name, precision)
+    peak = datasheet_peak(name, precision)
     assert peak is not None
     assert peak.flops == pytest.approx(1e12 * tflops)
-    assert peak.words().startswith(f"{tflops:.3g} TFLOPS in ")
+    assert peak.describe().startswith(f"{tflops:.3g} TFLOPS in ")
     assert "data sheet of " in peak.source
 
 
 @pytest.mark.parametrize("name", ["NVIDIA A10G", "NVIDIA GeForce RTX 2080", "NVIDIA A1000", "Quadro T400", "Tesla K80"])
 def test_gpus_that_are_not_known_are_measured(name: str) -> None:
-    assert known_peak(name, "fp32") is None
-    assert known_peak("Tesla V100-SXM2-16GB", "bf16") is None
+    assert datasheet_peak(name, "fp32") is None
+    assert datasheet_peak("Tesla V100-SXM2-16GB", "bf16") is None
 
 
 @pytest.mark.parametrize("precision", ["none", "bf16", "fp16"])
@@ -187,20 +189,20 @@ def test_a_measured_peak_draws_no_random_number(precision: str) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    peak = peak_of(CPU, precision)
+    peak = device_peak(CPU, precision)
     assert torch.equal(torch.rand(2), expected)
     assert peak.flops > 0
     assert peak.source == "measured matrix-product peak"
     assert peak.precision == {"none": "fp32"}.get(precision, precision)
-    assert measured_flops(CPU, torch.float32) > 0
+    assert measure_flops(CPU, torch.float32) > 0
 
 
 def test_the_peak_of_memory_grows_with_what_is_held() -> None:
-    before = peak(CPU)
+    before = peak_memory(CPU)
     held = torch.ones(200 * 10**6 // 4)
-    assert peak(CPU) >= before
-    assert peak(CPU) > held.numel() * 4
-    assert peak(CPU) > 10**7
+    assert peak_memory(CPU) >= before
+    assert peak_memory(CPU) > held.numel() * 4
+    assert peak_memory(CPU) > 10**7
 
 
 def test_a_run_logs_all_of_it(encoder_run: tuple[PretrainConfig, Path]) -> None:
@@ -225,7 +227,7 @@ def test_a_frozen_run_has_nothing_to_pad(
     train_config: Callable[..., TrainConfig], encoder_run: tuple[PretrainConfig, Path], tmp_path: Path
 ) -> None:
     config = train_config(tmp_path / "run", transfer=TransferOptions(encoder_run[1], freeze_base=True))
-    records = read_records(run_train(config, quiet=True) / "metrics.jsonl")
+    records = read_records(train(config, quiet=True) / "metrics.jsonl")
     for record in records:
         assert record["token_padding"] == 0
         assert record["peak_share"] > 0

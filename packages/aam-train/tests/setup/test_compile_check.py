@@ -24,25 +24,27 @@ from aam_models.encoder.transformer import Transformer
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest, TrainingPlan
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Compute, prepare_model
+from aam_train.device.precision import Precision, prepare_model
 from aam_train.engine.step import Step
 from aam_train.errors import RunStopped
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import TargetTerm
 from aam_train.losses.targets import NumberLoss, NumberLosses
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.toml import config_to_toml
-from aam_train.recipes import pretrain as pretraining
-from aam_train.recipes.pretrain import run_pretrain
+from aam_train.recipes import launch
+from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters, StepRecord
 from aam_train.setup.architecture import new_encoder_config
 from aam_train.setup.compile_check import keep_compiled_if_right
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
-WEIGHTS = Weights(unifrac=1.0, faith_pd=1.0, nucleotides=1.0, counts=1.0)
+WEIGHTS = {"unifrac": 1.0, "faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
 MASKING = Masking(0.15, 0.15)
 CPU = torch.device("cpu")
 Run = Callable[[Any, torch.Tensor, torch.Tensor | None], torch.Tensor]
@@ -68,9 +70,9 @@ def step_with(data: RunData, run: Run | None, precision: str = "none", *, predic
         data.maker.collator.targets = torch.rand(24, 2).numpy()
         model = build_predictor(PredictorConfig(config, 2, (8,), 0.5))
         target = NumberLosses((NumberLoss("huber"),) * 2)
-    objective = Objective(WEIGHTS, MASKING, data.pairs, target)
-    step = Step(model, CPU, compute=Compute(CPU, precision))
-    calibrate_encoder(step, data, objective, 32)
+    objective = build_objective(WEIGHTS, Sources(data.pairs), target=None if target is None else TargetTerm(target))
+    step = Step(model, CPU, precision=Precision(CPU, precision))
+    calibrate_heads(step, data, objective.encoder, 32)
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]
     data.maker.collator.targets = None
     for module in model.modules():
@@ -232,11 +234,11 @@ def test_a_compiled_run_computes_the_same_and_goes_on(
     compute = ComputeOptions(compile_model=True)
     config = pretrain_config(tmp_path / "run", compute=compute, run={"resume_from": "auto"})
     with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "ConsoleReporter", Interrupting)
+        patch.setattr(launch, "ConsoleReporter", Interrupting)
         with pytest.raises(RunStopped):
-            run_pretrain(config, quiet=True)
-    run = run_pretrain(config, quiet=True)
-    whole = run_pretrain(changed(config, "run", output_dir=tmp_path / "whole", resume_from=None), quiet=True)
+            pretrain(config, quiet=True)
+    run = pretrain(config, quiet=True)
+    whole = pretrain(changed(config, "run", output_dir=tmp_path / "whole", resume_from=None), quiet=True)
     found, same, expected = (
         [record["loss"]["total"] for record in read_records(path / "metrics.jsonl") if record["kind"] == "step"]
         for path in (run, whole, encoder_run[1])

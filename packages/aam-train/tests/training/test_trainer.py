@@ -12,26 +12,26 @@ import torch
 
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
-from aam_train.data.collate import Masking
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
-from aam_train.device.precision import Compute
+from aam_train.device.precision import Precision
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.schedules import build_schedule
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.evaluation.validation import Validator
-from aam_train.losses.objective import Objective, Weights
 from aam_train.memory.cost_model import MemoryModel
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.run import RunOptions
 from aam_train.reporting.records import EpochRecord, StepRecord
-from aam_train.runs.state import Progress
+from aam_train.runs.state import TrainerState
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.head_initialization import calibrate_heads
 from aam_train.signals import StopFlag
-from aam_train.training.trainer import Keeper, Trainer
+from aam_train.training.trainer import MemoryBudget, Trainer
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1)
 Make = Callable[..., "Run"]
@@ -64,10 +64,23 @@ class Run:
     saved: list[tuple[str, int]]
 
 
+@dataclass
+class Saved:
+    """Records which checkpoints were asked for."""
+
+    checkpoints: list[tuple[str, int]]
+
+    def save_last(self, state: TrainerState) -> None:
+        self.checkpoints.append(("last", state.step))
+
+    def save_best(self, state: TrainerState) -> None:
+        self.checkpoints.append(("best", state.step))
+
+
 @pytest.fixture
 def make(data: RunData) -> Make:
     """A function that gives a trainer of 3 steps an epoch whose validator gives scripted metrics."""
-    weights, masking = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0), Masking(0.15, 0.15)
+    weights = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
 
     def build(
         metrics: list[float] | None,
@@ -78,11 +91,11 @@ def make(data: RunData) -> Make:
         optimizer: OptimizerOptions | None = None,
     ) -> Run:
         options = optimizer or OptimizerOptions()
-        objective = Objective(weights, masking, data.pairs)
+        objective = build_objective(weights, Sources(data.pairs))
         torch.manual_seed(0)
-        model = build_encoder(new_encoder_config(SMALL, 150, objective.weights))
+        model = build_encoder(new_encoder_config(SMALL, 150, weights))
         step = Step(model, torch.device("cpu"))
-        calibrate_encoder(step, data, objective, 32)
+        calibrate_heads(step, data, objective.encoder, 32)
         script = iter(metrics or [])
         validate: Validator | None = (lambda step: {best_metric: next(script)}) if metrics is not None else None
         log, saved = Log(), []
@@ -91,7 +104,7 @@ def make(data: RunData) -> Make:
         trainer = Trainer(
             step=step,
             objective=objective,
-            update=Update(build_optimizer(model, options), step.compute.scaler(), options.max_grad_norm),
+            update=Update(build_optimizer(model, options), step.precision.scaler(), options.max_grad_norm),
             schedule=build_schedule(options, epochs * plan.steps_per_epoch),
             plan=plan,
             maker=data.maker,
@@ -99,13 +112,10 @@ def make(data: RunData) -> Make:
             run=run,
             optimizer_options=options,
             best_metric=best_metric,
-            keeper=Keeper(
-                save_last=lambda progress: saved.append(("last", progress.step)),
-                save_best=lambda progress: saved.append(("best", progress.step)),
-            ),
+            checkpointer=Saved(saved),
             reporter=log,
             stop=StopFlag(),
-            progress=Progress(),
+            state=TrainerState(),
         )
         assert plan.steps_per_epoch == 3
         return Run(trainer, log, saved)
@@ -132,14 +142,14 @@ def test_patience_0_never_stops(make: Make) -> None:
 def test_the_best_is_the_highest_or_the_lowest(make: Make, metric: str, best_step: int) -> None:
     run = make([0.2, 0.5, 0.3], best_metric=metric, epochs=3)
     run.trainer.fit()
-    assert (run.trainer.progress.best_step, run.saved[-1]) == (best_step, ("last", 9))
+    assert (run.trainer.state.best_step, run.saved[-1]) == (best_step, ("last", 9))
 
 
 def test_a_metric_that_is_never_defined_is_said_once(make: Make) -> None:
     run = make([math.nan] * 5, best_metric="auc", patience=2, epochs=5)
     run.trainer.fit()
     assert run.saved == [("last", 15)]
-    assert run.trainer.progress.best_step is None
+    assert run.trainer.state.best_step is None
     assert len(run.log.notes) == 1
     assert run.log.notes[0].startswith("warning: auc is undefined on the validation samples")
 
@@ -178,10 +188,10 @@ def test_records_add_up(make: Make, data: RunData) -> None:
 @pytest.mark.parametrize(("limit", "told"), [(6_000_000, 0), (100_000, 1)])
 def test_a_step_above_the_limit_is_told_once(make: Make, limit: int, told: int) -> None:
     run = make(None)
-    run.trainer.memory = MemoryModel(
+    model = MemoryModel(
         constant=1e6, kept=10.0, tokens=0.0, kept_slots=0.0, slots=0.0, kept_attention=0.0, attention=0.0, pairs=0.0
     )
-    run.trainer.limit = limit
+    run.trainer.budget = MemoryBudget(model, limit)
     run.trainer.fit()
     assert len(run.log.steps) == 6
     assert sum("above the limit of 0.0001 GB" in note for note in run.log.notes) == len(run.log.notes) == told
@@ -227,7 +237,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_too(make: Make) -> None:
 
 def test_fp16_leaves_20_updates_out_and_refuses_the_next(make: Make) -> None:
     run = make(None, epochs=10)
-    run.trainer.update.scaler = Compute(torch.device("cpu"), "fp16").scaler()
+    run.trainer.update.scaler = Precision(torch.device("cpu"), "fp16").scaler()
     head = run.trainer.step.encoder.distance_head
     assert head is not None
     with torch.no_grad():
@@ -251,7 +261,7 @@ def test_fp16_that_recovers_counts_anew(make: Make) -> None:
     skipped = [record.skipped for record in run.log.steps]
     assert skipped[0]
     assert not skipped[-1]
-    assert run.trainer.progress.skips == 0
+    assert run.trainer.state.skips == 0
 
 
 def test_exhausted_memory_is_told_with_the_size_of_the_batch(make: Make) -> None:

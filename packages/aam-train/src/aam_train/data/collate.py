@@ -20,8 +20,8 @@ from aam_models.batch.batch import Batch, Chunk
 from aam_models.batch.padding import pad
 from aam_train.data.masking import hidden_occurrences, masked_positions
 
-COMMON = 32  # ASVs of one length that are worth a chunk of their own
-SHORTEST_IN_CHUNK = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks
+MIN_CHUNK_ASVS = 32  # ASVs of one length that are worth a chunk of their own
+MIN_LENGTH_RATIO = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,21 @@ class Masking:
     strategy: str = "random"
     taxa: bool = False
 
+    def union(self, other: Masking) -> Masking:
+        """Return what either of two objectives hides or looks up."""
+        return Masking(
+            self.nucleotide_ratio or other.nucleotide_ratio,
+            self.count_ratio or other.count_ratio,
+            self.strategy if self.nucleotide_ratio else other.strategy,
+            self.taxa or other.taxa,
+        )
 
-class Kept(NamedTuple):
+
+class ActivationPlan(NamedTuple):
     """Activations that a training step keeps for its backward pass; the others are computed again.
 
     Attributes:
-        tokens: of ASVs, at most so many, see `recomputed`; None: all.
+        tokens: of ASVs, at most so many, see `mark_recomputed`; None: all.
         slots: whether the sample level keeps its.
     """
 
@@ -53,7 +62,7 @@ class Kept(NamedTuple):
     slots: bool = True
 
 
-KEEP_ALL, KEEP_NONE = Kept(), Kept(0, False)
+KEEP_ALL, KEEP_NONE = ActivationPlan(), ActivationPlan(0, False)
 
 
 class Collator:
@@ -88,7 +97,7 @@ class Collator:
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
-    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept: Kept = KEEP_ALL) -> Batch:
+    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept: ActivationPlan = KEEP_ALL) -> Batch:
         """One batch of samples, each with at least one ASV."""
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
         sizes = np.array([len(sample.asv_rows) for sample in samples], dtype=np.int64)
@@ -107,7 +116,7 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept.tokens),
+            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept.tokens),
             masked_rows=torch.from_numpy(masked[0]),
             masked_columns=torch.from_numpy(masked[1]),
             masked_bases=torch.from_numpy(masked[2]),
@@ -188,15 +197,15 @@ def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) ->
     start, size = 0, chunk_size or len(lengths)
     while start < len(lengths):
         same = int(np.searchsorted(lengths, lengths[start], side="right"))
-        similar = int(np.searchsorted(lengths, lengths[start] / SHORTEST_IN_CHUNK, side="right"))
-        stop = min(same if same - start >= COMMON else similar, start + size)
+        similar = int(np.searchsorted(lengths, lengths[start] / MIN_LENGTH_RATIO, side="right"))
+        stop = min(same if same - start >= MIN_CHUNK_ASVS else similar, start + size)
         first, last = (int(i) for i in np.searchsorted(masked_rows, [start, stop]))
         chunks.append(Chunk(start, stop, int(lengths[stop - 1]), stop <= same, first, last))
         start = stop
     return tuple(chunks)
 
 
-def recomputed(chunks: tuple[Chunk, ...], kept_tokens: int | None) -> tuple[Chunk, ...]:
+def mark_recomputed(chunks: tuple[Chunk, ...], kept_tokens: int | None) -> tuple[Chunk, ...]:
     """Chunks whose activations are kept in training as far as they have at most ``kept_tokens`` tokens together.
 
     The last ones are kept: the backward pass goes from the last to the first, so that when it comes to those whose

@@ -19,8 +19,8 @@ from aam_data.preprocessing.dataset import SampleDataset
 from aam_data.preprocessing.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_data.random_keys import Purpose, generator
 from aam_models.batch.batch import Batch
-from aam_train.data.collate import KEEP_ALL, Collator, Kept, Masking
-from aam_train.data.step_split import Cutting, EvenCutting
+from aam_train.data.collate import KEEP_ALL, ActivationPlan, Collator, Masking
+from aam_train.data.step_split import EvenSplitter, StepSplitter
 from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
 
@@ -33,7 +33,7 @@ class BatchRequest:
     rows: np.ndarray
     draw: int
     masking: Masking
-    kept: Kept = KEEP_ALL
+    kept: ActivationPlan = KEEP_ALL
 
 
 class TrainingPlan:
@@ -47,7 +47,7 @@ class TrainingPlan:
         accumulation: most micro-batches of a step, where they are even.
         part: which part of every micro-batch this process takes, of how many.
         step_size: most samples of a step; those of ``accumulation`` micro-batches by default.
-        cutting: how steps are divided; evenly by default.
+        splitter: how steps are divided; evenly by default.
 
     All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches
     and their parts where they are even.
@@ -66,14 +66,14 @@ class TrainingPlan:
         part: tuple[int, int] = (0, 1),
         *,
         step_size: int | None = None,
-        cutting: Cutting | None = None,
+        splitter: StepSplitter | None = None,
     ) -> None:
         self.rows, self.seed, self.masking, self.part = rows, seed, masking, part
-        even = EvenCutting(batch_size)
-        self.cutting = cutting or even
+        even = EvenSplitter(batch_size)
+        self.splitter = splitter or even
         self.steps_per_epoch = max(1, -(-len(rows) // (step_size or batch_size * accumulation)))
         steps = np.array_split(rows, self.steps_per_epoch)
-        fewest = min(len(micro.rows) for step in (steps[0], steps[-1]) for (micro,) in even.cut(step, 0, 1))
+        fewest = min(len(micro.rows) for step in (steps[0], steps[-1]) for (micro,) in even.split(step, 0, 1))
         if fewest < part[1]:
             raise TrainError(
                 f"{len(rows):,} training samples make micro-batches of {fewest} to {batch_size} samples, which "
@@ -85,7 +85,7 @@ class TrainingPlan:
         which, of = self.part
         order = epoch_order(self.rows, self.seed, epoch)
         for rows in np.array_split(order, self.steps_per_epoch)[first:]:
-            mine = [parts[which] for parts in self.cutting.cut(rows, epoch, of)]
+            mine = [parts[which] for parts in self.splitter.split(rows, epoch, of)]
             yield [BatchRequest(part.rows, epoch, self.masking, part.kept) for part in mine]
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64
-MEAN_SPAN, LONGEST_SPAN = 3.0, 10  # bases: a codon on average
+MEAN_SPAN, MAX_SPAN = 3.0, 10  # bases: a codon on average
 
 
 def mix(value: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def _span_scores(
     bases = np.where(maskable.any(axis=1), n_positions - maskable[:, ::-1].argmax(axis=1), 1)
     starts = (uniform[:, :n_spans] * bases[:, None]).astype(np.int64)
     lengths = 1 + np.log1p(-uniform[:, n_spans:]) / np.log1p(-1 / MEAN_SPAN)
-    stops = starts + np.minimum(lengths, LONGEST_SPAN).astype(np.int64)
+    stops = starts + np.minimum(lengths, MAX_SPAN).astype(np.int64)
     columns = np.arange(n_positions)
     found = (scores >> np.uint64(2)) + np.uint64(2**62)  # what no span covers comes last
     for span in reversed(range(n_spans)):

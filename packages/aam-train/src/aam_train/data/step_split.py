@@ -6,20 +6,20 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan
 
 
-class Part(NamedTuple):
+class RankPart(NamedTuple):
     """What one process has of a micro-batch: int64 rows of samples, and the activations that are kept."""
 
     rows: np.ndarray
-    kept: Kept
+    kept: ActivationPlan
 
 
-class Cutting(Protocol):
+class StepSplitter(Protocol):
     """Divides steps; the same on every process."""
 
-    def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
+    def split(self, rows: np.ndarray, draw: int, processes: int) -> list[list[RankPart]]:
         """The micro-batches of a step, each as the parts of all processes.
 
         Args:
@@ -29,7 +29,7 @@ class Cutting(Protocol):
         ...
 
 
-class EvenCutting:
+class EvenSplitter:
     """Micro-batches, and their parts, of equally many samples, up to one.
 
     Args:
@@ -40,7 +40,7 @@ class EvenCutting:
     def __init__(self, batch_size: int, *, recompute: bool = False) -> None:
         self.batch_size, self.kept = batch_size, KEEP_NONE if recompute else KEEP_ALL
 
-    def cut(self, rows: np.ndarray, draw: int, processes: int) -> list[list[Part]]:
-        """See `Cutting`."""
+    def split(self, rows: np.ndarray, draw: int, processes: int) -> list[list[RankPart]]:
+        """See `StepSplitter`."""
         micro = np.array_split(rows, max(1, -(-len(rows) // self.batch_size)))
-        return [[Part(part, self.kept) for part in np.array_split(each, processes)] for each in micro]
+        return [[RankPart(part, self.kept) for part in np.array_split(each, processes)] for each in micro]

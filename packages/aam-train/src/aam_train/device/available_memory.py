@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from aam_train.device.memory import of_process
+from aam_train.device.memory import process_memory
 
 HEAP = 0.75  # of a limit of addresses: gaps of the heap count there, even when they are given back
 _MEMINFO = Path("/proc/meminfo")
@@ -17,7 +17,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60  # cgroups of version 1 write a number near 2^63
 
 
-def room(device: torch.device, share: float, processes: int = 1) -> int:
+def available_memory(device: torch.device, share: float, processes: int = 1) -> int:
     """Bytes that this process may still take, so that in the end at most ``share`` of each bound is used.
 
     Of a GPU: its memory, less what others hold; where it is the host's (MI300A), the host's bounds too. Of a CPU: the
@@ -43,17 +43,17 @@ def host_bounds(processes: int = 1) -> list[tuple[int, int]]:
     Args:
         processes: that share what is not of a process by itself.
     """
-    resident = of_process("VmRSS")
+    resident = process_memory("VmRSS")
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     bounds = [(physical // processes, resident)]
     if _MEMINFO.exists():
         match = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text())
         bounds += [(resident + 1024 * int(match[1]) // processes, resident)] if match else []
-    own = of_process("RssAnon")  # pages of files, such as libraries, can be taken from a group and read again
+    own = process_memory("RssAnon")  # pages of files, such as libraries, can be taken from a group and read again
     bounds += [(limit // processes, own) for limit in _group_limits()]
     for limit, held in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
         soft, _ = resource.getrlimit(limit)
-        bounds += [] if soft == resource.RLIM_INFINITY else [(int(HEAP * soft), of_process(held))]
+        bounds += [] if soft == resource.RLIM_INFINITY else [(int(HEAP * soft), process_memory(held))]
     return bounds
 
 

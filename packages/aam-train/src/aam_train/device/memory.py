@@ -13,17 +13,17 @@ import torch
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def held(device: torch.device) -> int:
+def used_memory(device: torch.device) -> int:
     """Bytes now."""
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else of_process("VmRSS")
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else process_memory("VmRSS")
 
 
-def peak(device: torch.device) -> int:
-    """Bytes, at most since `reset_peak`, or since the process began."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else of_process("VmHWM")
+def peak_memory(device: torch.device) -> int:
+    """Bytes, at most since `reset_peak_memory`, or since the process began."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_memory("VmHWM")
 
 
-def reset_peak(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """The peak counts from now.
 
     Where it can only be the highest peak ever (elsewhere than on Linux, in some containers), that of the process stays.
@@ -35,7 +35,7 @@ def reset_peak(device: torch.device) -> None:
             _CLEAR.write_text("5")
 
 
-def of_process(name: str) -> int:
+def process_memory(name: str) -> int:
     """Bytes of this process: VmRSS now (RssAnon without files that are mapped), VmHWM at most, VmData and VmSize of its
     address space. Elsewhere than on Linux all are what it held at most."""
     if not _STATUS.exists():

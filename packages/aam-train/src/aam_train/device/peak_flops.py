@@ -51,32 +51,32 @@ _TABLE: tuple[tuple[str, float, float | None, float | None, float], ...] = (
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakFlops:
     """Most operations a second of one device in one precision, and where the figure comes from."""
 
     flops: float
     precision: str
     source: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         return f"{self.flops / TERA:.3g} TFLOPS in {self.precision} ({self.source})"
 
 
-def peak_of(device: torch.device, precision: str) -> Peak:
+def device_peak(device: torch.device, precision: str) -> PeakFlops:
     """Of this device.
 
     Args:
-        precision: as `Compute.precision`: "none", "bf16" or "fp16"; "none" is tf32 where it is switched on.
+        precision: as `Precision.name`: "none", "bf16" or "fp16"; "none" is tf32 where it is switched on.
     """
     kind = precision
     if precision == "none":
         kind = "tf32" if device.type == "cuda" and torch.get_float32_matmul_precision() != "highest" else "fp32"
-    if device.type == "cuda" and (known := known_peak(torch.cuda.get_device_name(device), kind)):
+    if device.type == "cuda" and (known := datasheet_peak(torch.cuda.get_device_name(device), kind)):
         return known
-    return Peak(measured_flops(device, _TYPES[kind]), kind, "measured matrix-product peak")
+    return PeakFlops(measure_flops(device, _TYPES[kind]), kind, "measured matrix-product peak")
 
 
-def known_peak(name: str, precision: str) -> Peak | None:
+def datasheet_peak(name: str, precision: str) -> PeakFlops | None:
     """Of a GPU by its name, as PyTorch gives it; None where it is not in the table."""
     words = name.replace("NVIDIA", "").replace("_", " ")
     for model, *values in _TABLE:
@@ -84,7 +84,7 @@ def known_peak(name: str, precision: str) -> Peak | None:
         if _names(words, model):
             kind = "fp32" if precision == "tf32" and found["tf32"] is None else precision
             value = found[kind]
-            return None if value is None else Peak(TERA * value, kind, f"data sheet of {model}")
+            return None if value is None else PeakFlops(TERA * value, kind, f"data sheet of {model}")
     return None
 
 
@@ -96,7 +96,7 @@ def _names(words: str, model: str) -> bool:
 
 
 @torch.no_grad()
-def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
+def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of a matrix product: the fastest of as many as fit into a fifth of a second, since others may
     be at work on this machine.
 

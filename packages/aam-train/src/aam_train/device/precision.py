@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,38 +34,43 @@ _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
-class Compute:
+class Precision:
     """The arithmetic of forward passes.
 
     Attributes:
-        precision: "none", "bf16" or "fp16".
+        name: "none", "bf16" or "fp16".
     """
 
     device: torch.device
-    precision: str = "none"
+    name: str = "none"
 
     def forward(self) -> AbstractContextManager[object]:
         """Context of a forward pass of the model; losses are computed outside, in float32."""
-        if self.precision == "none":
+        if self.name == "none":
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, _TYPES[self.precision])
+        return torch.autocast(self.device.type, _TYPES[self.name])
 
     def to_float32(self, output: OutputT) -> OutputT:
         """A model's output with its 16-bit tensors as float32."""
-        if self.precision == "none":
+        if self.name == "none":
             return output
-        changed = {name: x.float() for name, x in output._asdict().items() if isinstance(x, Tensor)}
+        changed: dict[str, Any] = {}
+        for name, value in output._asdict().items():
+            if isinstance(value, Tensor):
+                changed[name] = value.float()
+            elif isinstance(value, dict):
+                changed[name] = {head: prediction.float() for head, prediction in value.items()}
         return output._replace(**changed)
 
     def scaler(self) -> torch.amp.GradScaler | None:
         """Scales the loss so that small gradients survive fp16; None for other precisions, which need none."""
-        return torch.amp.GradScaler(self.device.type) if self.precision == "fp16" else None
+        return torch.amp.GradScaler(self.device.type) if self.name == "fp16" else None
 
 
-def build_compute(options: ComputeOptions, device: torch.device) -> Compute:
+def build_precision(options: ComputeOptions, device: torch.device) -> Precision:
     """What the options mean on this device: bf16 where a GPU has it, unless they say something else."""
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return Compute(device, options.mixed_precision or ("bf16" if has_bf16 else "none"))
+    return Precision(device, options.mixed_precision or ("bf16" if has_bf16 else "none"))
 
 
 def prepare_model(model: Encoder | Predictor, options: ComputeOptions, reporter: Reporter) -> None:
@@ -81,7 +86,7 @@ def prepare_model(model: Encoder | Predictor, options: ComputeOptions, reporter:
 
 
 @contextlib.contextmanager
-def compute_settings(options: ComputeOptions, device: torch.device, reporter: Reporter) -> Iterator[None]:
+def torch_settings(options: ComputeOptions, device: torch.device, reporter: Reporter) -> Iterator[None]:
     """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too. On the
     CPU also those of malloc, which stay.
 
@@ -97,11 +102,11 @@ def compute_settings(options: ComputeOptions, device: torch.device, reporter: Re
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
     torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     torch.use_deterministic_algorithms(options.deterministic or deterministic)
-    backend, compute = _BACKENDS.get(options.attn_implementation), build_compute(options, device)
+    backend, precision = _BACKENDS.get(options.attn_implementation), build_precision(options, device)
     try:
-        with trusted_attention(compute, reporter) if backend is None else sdpa_kernel(backend):
+        with trusted_attention(precision, reporter) if backend is None else sdpa_kernel(backend):
             if backend is not None:
-                _try_attention(compute, options.attn_implementation)
+                _try_attention(precision, options.attn_implementation)
             yield
     finally:
         torch.set_float32_matmul_precision(matmul)
@@ -109,23 +114,23 @@ def compute_settings(options: ComputeOptions, device: torch.device, reporter: Re
 
 
 @contextlib.contextmanager
-def trusted_attention(compute: Compute, reporter: Reporter) -> Iterator[None]:
+def trusted_attention(precision: Precision, reporter: Reporter) -> Iterator[None]:
     """PyTorch's choice of kernel, after a look at its numbers where builds are known to be wrong: on ROCm. What is
     wrong is told and replaced by math.
 
     Raises:
         TrainError: math is wrong too.
     """
-    kind = _TYPES.get(compute.precision, torch.float32)
-    if torch.version.hip is None or attention_is_right(compute.device, kind):
+    kind = _TYPES.get(precision.name, torch.float32)
+    if torch.version.hip is None or attention_is_right(precision.device, kind):
         yield
         return
-    name, error = str(kind).removeprefix("torch."), attention_error(compute.device, kind)
+    name, error = str(kind).removeprefix("torch."), attention_error(precision.device, kind)
     with sdpa_kernel(SDPBackend.MATH):
-        if not attention_is_right(compute.device, kind):
+        if not attention_is_right(precision.device, kind):
             raise TrainError(
                 f"attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} on "
-                f"{compute.device}, math too. `aam-rocm attention` shows more; use another PyTorch"
+                f"{precision.device}, math too. `aam-rocm attention` shows more; use another PyTorch"
             )
         reporter.note(
             f"warning: attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} "
@@ -135,16 +140,16 @@ def trusted_attention(compute: Compute, reporter: Reporter) -> Iterator[None]:
         yield
 
 
-def _try_attention(compute: Compute, name: str) -> None:
+def _try_attention(precision: Precision, name: str) -> None:
     """Run the chosen kernel forward and backward, with a mask and without, as the encoder does."""
-    kind = _TYPES.get(compute.precision, torch.float32)
-    q = torch.zeros(2, 1, 8, 16, device=compute.device, dtype=kind, requires_grad=True)
-    mask = torch.ones(2, 1, 1, 8, dtype=torch.bool, device=compute.device)
+    kind = _TYPES.get(precision.name, torch.float32)
+    q = torch.zeros(2, 1, 8, 16, device=precision.device, dtype=kind, requires_grad=True)
+    mask = torch.ones(2, 1, 1, 8, dtype=torch.bool, device=precision.device)
     for attn_mask, what in ((None, ""), (mask, " with a mask, which samples of unequal size need")):
         try:
             scaled_dot_product_attention(q, q, q, attn_mask=attn_mask).sum().backward()
         except RuntimeError as error:
             raise TrainError(
-                f"--attn-implementation {name}: {compute.device} has no such kernel for "
+                f"--attn-implementation {name}: {precision.device} has no such kernel for "
                 f"{str(kind).removeprefix('torch.')}{what}. Leave the option out"
             ) from error

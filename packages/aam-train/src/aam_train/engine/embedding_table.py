@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_train.device.available_memory import room
+from aam_train.device.available_memory import available_memory
 from aam_train.errors import TrainError
 
-Place = Literal["device", "memory", "disk"]
+Storage = Literal["device", "memory", "disk"]
 SHARE = 0.25  # of what is free; the rest is for batches, activations and other tables
 
 
@@ -34,7 +34,7 @@ class EmbeddingTable:
         width: D.
         device: where embeddings are used.
         folder: where a file is made, if it has to be.
-        place: where they are kept; by size when not given.
+        storage: where they are kept; by size when not given.
         processes: on this machine, each with a table of its own.
 
     Raises:
@@ -48,13 +48,15 @@ class EmbeddingTable:
         width: int,
         device: torch.device,
         folder: Path | None = None,
-        place: Place | None = None,
+        storage: Storage | None = None,
         processes: int = 1,
     ) -> None:
         self.device, size = device, len(rows) * width * 4
-        self.place = place or place_of(size, room(device, 1.0, processes), room(torch.device("cpu"), 1.0, processes))
-        kept_on = device if self.place == "device" else torch.device("cpu")
-        if self.place == "disk":
+        self.storage = storage or choose_storage(
+            size, available_memory(device, 1.0, processes), available_memory(torch.device("cpu"), 1.0, processes)
+        )
+        kept_on = device if self.storage == "device" else torch.device("cpu")
+        if self.storage == "disk":
             self.values = _mapped((len(rows), width), folder or Path(tempfile.gettempdir()))
         else:
             self.values = torch.empty((len(rows), width), device=kept_on)
@@ -79,7 +81,7 @@ class EmbeddingTable:
         return self.index[rows.to(kept_on, non_blocking=kept_on.type == "cuda")]  # the host would read too early
 
 
-def place_of(size: int, free_on_device: int, free_on_host: int) -> Place:
+def choose_storage(size: int, free_on_device: int, free_on_host: int) -> Storage:
     """Where a table of ``size`` bytes is kept."""
     if size <= SHARE * free_on_device:
         return "device"

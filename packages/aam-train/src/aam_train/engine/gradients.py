@@ -12,7 +12,7 @@ from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
 from aam_train.losses.objective import Counts, Objective, TrueValues
-from aam_train.profiling.ranges import BACKWARD, FORWARD, label
+from aam_train.profiling.ranges import BACKWARD, FORWARD, record_range
 from aam_train.profiling.throughput import Work
 
 
@@ -69,21 +69,21 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
         for name, count in objective.counts(batch, values).items():
             counts[name] = counts.get(name, 0.0) + count
     # which terms there are follows from the settings, so all processes have the same
-    of_all = ranks.numbers(list(counts.values())).sum(axis=0).tolist()
+    of_all = ranks.all_gather(list(counts.values())).sum(axis=0).tolist()
     counts = dict(zip(counts, of_all, strict=True))
     sums: dict[str, torch.Tensor] = {}
     for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
         with strategy.micro_step(last=number == len(batches)):
             found = _micro_step(step, objective, update, batch, values, counts)
         sums = {name: value + sums[name] if name in sums else value for name, value in found.items()}
-    strategy.finish(step.model)
+    strategy.sync_gradients(step.model)
     norm = update.clip()
     *own, grad_norm = torch.stack([*sums.values(), norm]).tolist()
     mine = asdict(step.work(batches))
-    gathered = ranks.numbers([*own, *mine.values(), step.peak_memory()])
+    gathered = ranks.all_gather([*own, *mine.values(), step.peak_memory()])
     losses_of_all = dict(zip(sums, gathered[:, : len(sums)].sum(axis=0).tolist(), strict=True))
     del losses_of_all["unsound"]
-    work = Work.of_sums(dict(zip(mine, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
+    work = Work.from_sums(dict(zip(mine, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
     by_name = dict(zip(sums, gathered.T, strict=False))
     alone = [values for name, values in by_name.items() if name not in {"total", *objective.gathered}]
     not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
@@ -98,10 +98,10 @@ def _micro_step(
     Nothing of the graph outlives this function: its nodes are small, but in a heap they lie between the large blocks,
     and keep the next micro-batch's from their places.
     """
-    with label(FORWARD):
+    with record_range(FORWARD):
         losses = step.losses(batch, objective, true, counts)
         total = losses.total()
-    with label(BACKWARD):
+    with record_range(BACKWARD):
         # the mean over processes, which strategies give, is then the sum
         update.backward(total * step.strategy.ranks.size)
     values = {"total": total, **{name: term.value() for name, term in losses.terms.items()}}
@@ -113,8 +113,8 @@ def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[li
     """The samples of each process, and the true values of each micro-batch."""
     ranks = step.strategy.ranks
     own = [batch.sample_keys[:, 1].numpy() for batch in batches]
-    rows = ranks.rows(np.concatenate(own))
-    cuts = np.cumsum(ranks.numbers([len(part) for part in own]).astype(np.int64), axis=1)
+    rows = ranks.all_gather_indices(np.concatenate(own))
+    cuts = np.cumsum(ranks.all_gather([len(part) for part in own]).astype(np.int64), axis=1)
     by_process = [np.split(of_one, ends[:-1]) for of_one, ends in zip(rows, cuts, strict=True)]
     by_micro_batch = zip(*by_process, strict=True)
     return rows, [

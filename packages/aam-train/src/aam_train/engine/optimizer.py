@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aam_train.options.optimizer import OptimizerOptions
-from aam_train.parallel.torch_compat import is_divided
+from aam_train.parallel.torch_compat import is_sharded
 
 BETAS = (0.9, 0.98)  # of transformers (Vaswani et al. 2017): runs here are short, 0.999 remembers too long
 MOMENTUM = 0.9
@@ -37,7 +37,7 @@ def build_optimizer(
         for is_matrix in (True, False)
     }
     for name, p in learned.items():
-        sorts[name.startswith(METADATA_PARTS), is_divided(p), p.dim() > 1].append(p)
+        sorts[name.startswith(METADATA_PARTS), is_sharded(p), p.dim() > 1].append(p)
     groups: list[dict[str, Any]] = [
         {
             "params": params,
@@ -82,7 +82,7 @@ def load_optimizer_tensors(
     """Put back what `optimizer_tensors` of the same kind of optimizer gave.
 
     Args:
-        like: see `Strategy.like`.
+        like: see `Strategy.shard_like`.
     """
     names = {id(p): name for name, p in model.named_parameters()}
     for group in optimizer.param_groups:

@@ -13,7 +13,7 @@ from typing import Protocol
 from aam_train.options.metrics import is_better
 from aam_train.options.optimizer import OptimizerOptions
 
-LONGEST_WARMUP = 10_000
+MAX_WARMUP = 10_000
 ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4  # share of the run; factors, the end's of the start
 
 
@@ -64,7 +64,7 @@ def warmup_steps(options: OptimizerOptions, total_steps: int) -> int:
         return options.warmup_steps
     if options.warmup_fraction is not None:
         return round(options.warmup_fraction * total_steps)
-    return min(total_steps // 10, LONGEST_WARMUP) if options.scheduler == "warmup_cosine" else 0
+    return min(total_steps // 10, MAX_WARMUP) if options.scheduler == "warmup_cosine" else 0
 
 
 @dataclass(frozen=True)

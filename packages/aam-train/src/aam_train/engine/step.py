@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from aam_models.batch.batch import AsvOutput, Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
-from aam_models.requested import Outputs
-from aam_train.device.memory import peak
-from aam_train.device.precision import Compute
+from aam_models.requested import RequestedOutputs
+from aam_train.device.memory import peak_memory
+from aam_train.device.precision import Precision
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.losses.objective import Counts, LossBreakdown, Objective, TrueValues
 from aam_train.parallel.strategy import Single, Strategy
@@ -36,7 +36,7 @@ class Step:
         model: on its device.
         device: of the model.
         frozen: the encoder does not learn: it runs without gradients, from ``asv_table`` or ``sample_table``.
-        compute: precision and kernels; float32 and PyTorch's choice by default.
+        precision: arithmetic and kernels; float32 and PyTorch's choice by default.
         stop: asked between the batches of long passes; None where nothing stops them.
         strategy: how the model is divided among processes, which is done here; one process by default.
 
@@ -53,7 +53,7 @@ class Step:
         device: torch.device,
         *,
         frozen: bool = False,
-        compute: Compute | None = None,
+        precision: Precision | None = None,
         stop: StopFlag | None = None,
         strategy: Strategy | None = None,
     ) -> None:
@@ -61,49 +61,50 @@ class Step:
         self.strategy = strategy or Single(device)
         self.strategy.apply(model)
         self._trained: nn.Module = model
-        self.compute, self.stop = compute or Compute(device), stop
+        self.precision, self.stop = precision or Precision(device), stop
         self.encoder = model.encoder if isinstance(model, Predictor) else model
         self.asv_table: EmbeddingTable | None = None
         self.sample_table: EmbeddingTable | None = None
         self.slots_at_once = SLOTS_AT_ONCE
         self.scratch: Path | None = None
 
-    def encode_asvs(self, batch: Batch, outputs: Outputs) -> AsvOutput:
+    def encode_asvs(self, batch: Batch, outputs: RequestedOutputs) -> AsvOutput:
         """The ASV level alone."""
-        with self.compute.forward():
+        with self.precision.forward():
             asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device), outputs)
-        return self.compute.to_float32(asvs)
+        return self.precision.to_float32(asvs)
 
     def predict_taxa(self, batch: Batch) -> Tensor:
         """Logits of taxa from the ASV level alone, float32 [U, taxa of all ranks]."""
-        assert self.encoder.taxonomy_head is not None
-        asvs = self._known_asvs(batch) or self.encode_asvs(batch, Outputs())
-        logits: Tensor = self.encoder.taxonomy_head(asvs.embeddings)
+        head = self.encoder.head("taxonomy")
+        assert head is not None
+        asvs = self._known_asvs(batch) or self.encode_asvs(batch, RequestedOutputs())
+        logits: Tensor = head(asvs.embeddings)
         return logits
 
-    def run(self, batch: Batch, outputs: Outputs) -> StepOutput:
+    def run(self, batch: Batch, outputs: RequestedOutputs) -> StepOutput:
         """As much of the model as is wanted, on a batch from the host; outputs are float32 whatever the precision."""
         return self._run(batch, batch.to(self.device), outputs)
 
-    def _run(self, on_host: Batch, batch: Batch, outputs: Outputs) -> StepOutput:
+    def _run(self, on_host: Batch, batch: Batch, outputs: RequestedOutputs) -> StepOutput:
         """See `run`; ``batch`` is on the device already."""
         # one call of one module in training, whatever it is: that is where gradients of several processes are joined
         model = self._trained if self.model.training and torch.is_grad_enabled() else self.model
-        with self.compute.forward():
+        with self.precision.forward():
             if not isinstance(self.model, Predictor):
                 encoded = model(batch, self._known_asvs(on_host), outputs)
-                return StepOutput(self.compute.to_float32(encoded), None)
+                return StepOutput(self.precision.to_float32(encoded), None)
             if not outputs.prediction:
-                return StepOutput(self.compute.to_float32(self._encode(on_host, batch, outputs)), None)
+                return StepOutput(self.precision.to_float32(self._encode(on_host, batch, outputs)), None)
             with torch.no_grad() if self.frozen else contextlib.nullcontext():
                 is_known = self.frozen or self.asv_table is not None
                 known = self._encode(on_host, batch, outputs) if is_known else None
             predicted, encoded = model(batch, known, outputs)
-        return StepOutput(self.compute.to_float32(encoded), self.compute.to_float32(predicted))
+        return StepOutput(self.precision.to_float32(encoded), self.precision.to_float32(predicted))
 
     def begin_training(self) -> None:
         """Weights are those to begin with: from here on training goes through the strategy."""
-        self._trained = self.strategy.begin(self.model)
+        self._trained = self.strategy.wrap(self.model)
 
     def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
         """Forward pass and the terms of the loss.
@@ -143,10 +144,10 @@ class Step:
         )
 
     def peak_memory(self) -> int:
-        """Bytes of the device that this process has held at most, see `device_memory.peak`."""
-        return peak(self.device)
+        """Bytes of the device that this process has held at most, see `device.memory.peak_memory`."""
+        return peak_memory(self.device)
 
-    def _encode(self, on_host: Batch, batch: Batch, outputs: Outputs) -> EncoderOutput:
+    def _encode(self, on_host: Batch, batch: Batch, outputs: RequestedOutputs) -> EncoderOutput:
         if self.sample_table is not None:
             embeddings = self.sample_table.take(on_host.sample_keys[:, 1])
             return EncoderOutput(embeddings, embeddings.new_zeros((0, embeddings.shape[1])))

@@ -19,7 +19,7 @@ from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
-from aam_train.parallel.sharded_map import run_shared
+from aam_train.parallel.sharded_map import map_over_ranks
 
 ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
 ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they are moved to the table
@@ -67,7 +67,7 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Embedding
     with evaluating(step):
         for first in range(0, len(by_length), ASVS_IN_MEMORY):
             part = by_length[first : first + ASVS_IN_MEMORY]
-            table.put(*run_shared(step.strategy.ranks, part, ASVS_AT_ONCE, embed))
+            table.put(*map_over_ranks(step.strategy.ranks, part, ASVS_AT_ONCE, embed))
     return table
 
 
@@ -139,7 +139,7 @@ def run_samples(
 
     with evaluating(step), encoded_once(step, maker, rows, [draw]):
         sizes = maker.samples.most_asvs(rows)
-        results = run_shared(step.strategy.ranks, rows, batch_size, run, sizes=sizes, most=step.slots_at_once)
+        results = map_over_ranks(step.strategy.ranks, rows, batch_size, run, sizes=sizes, max_total=step.slots_at_once)
     arrays = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
     whole = {name: arrays.pop(name) for name in ("embeddings", "outputs", "routing") if name in arrays}
     return SampleOutputs(**whole, values=arrays)
@@ -169,7 +169,7 @@ def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[n
         return torch.stack([logits.argmax(dim=1) for logits in ranks], dim=1), torch.stack(losses, dim=1)
 
     with evaluating(step):
-        best, losses = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict)
+        best, losses = map_over_ranks(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict)
     return best.cpu().numpy(), losses.cpu().numpy()
 
 
@@ -195,6 +195,6 @@ def predict_masked_bases(
         return *(values.to(step.device) for values in where), predicted
 
     with evaluating(step):
-        results = run_shared(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict, one_row_each=False)
+        results = map_over_ranks(step.strategy.ranks, asv_rows, ASVS_AT_ONCE, predict, one_row_each=False)
     row, position, base, logits = (values.cpu().numpy() for values in results)
     return row, position, base, logits

@@ -8,7 +8,7 @@ from aam_train.memory.cost_model import MemoryModel
 
 
 @dataclass(frozen=True)
-class Batching:
+class BatchPlan:
     """What a run begins with; it keeps this when it continues.
 
     Attributes:

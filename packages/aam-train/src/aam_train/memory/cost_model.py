@@ -13,11 +13,11 @@ from aam_models.batch.batch import Batch, Chunk, PaddedGroup
 from aam_train.engine.step import Step
 
 GB = 1e9
-LEAST_MARGIN = 1.03  # heaps are never filled without gaps
+MIN_MARGIN = 1.03  # heaps are never filled without gaps
 PRIOR = 0.05  # weight of what the architecture lets expect, against relative errors of measurements
 
 
-class Size(NamedTuple):
+class BatchCost(NamedTuple):
     """Of a micro-batch of one process.
 
     Attributes:
@@ -39,20 +39,20 @@ class Size(NamedTuple):
     pairs: int
 
 
-def size_of(
+def cost_of(
     chunks: Sequence[Chunk], groups: Sequence[PaddedGroup], everyone: int | None = None, *, keep_slots: bool = True
-) -> Size:
-    """Size of a micro-batch.
+) -> BatchCost:
+    """BatchCost of a micro-batch.
 
     Args:
         chunks: of its ASVs.
         groups: of its samples.
         everyone: samples of all processes in this micro-batch; B by default.
-        keep_slots: see `Kept`.
+        keep_slots: see `ActivationPlan`.
     """
     slots, attention = sum(group.total for group in groups), sum(group.total * group.n_slots for group in groups)
     kept, n_samples = sum(c.n_tokens for c in chunks if not c.recompute), sum(group.n_samples for group in groups)
-    return Size(
+    return BatchCost(
         kept=max(kept, *(chunk.n_tokens for chunk in chunks)),
         tokens=sum(chunk.n_tokens for chunk in chunks),
         kept_slots=slots if keep_slots else 0,
@@ -63,14 +63,14 @@ def size_of(
     )
 
 
-def size_of_batch(batch: Batch, everyone: int | None = None) -> Size:
-    """Size of a batch that was made."""
-    return size_of(batch.chunks, batch.groups, everyone, keep_slots=not batch.recompute_samples)
+def cost_of_batch(batch: Batch, everyone: int | None = None) -> BatchCost:
+    """BatchCost of a batch that was made."""
+    return cost_of(batch.chunks, batch.groups, everyone, keep_slots=not batch.recompute_samples)
 
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """Bytes of a training step beyond what is held before the first one: linear in the largest micro-batch's `Size`.
+    """Bytes of a training step beyond what is held before the first one: linear in the largest micro-batch's `BatchCost`.
 
     Attributes:
         constant: gradients and the optimizer's state among it.
@@ -88,25 +88,25 @@ class MemoryModel:
     pairs: float
     margin: float = 1.5
 
-    def bytes(self, size: Size) -> int:
+    def expected_bytes(self, size: BatchCost) -> int:
         """What is expected to be needed."""
         return int(self.constant + sum(each * number for each, number in zip(self._coefficients(), size, strict=True)))
 
-    def most(self, size: Size) -> int:
+    def max_bytes(self, size: BatchCost) -> int:
         """What is needed at most."""
-        return int(self.margin * self.bytes(size))
+        return int(self.margin * self.expected_bytes(size))
 
-    def spare_tokens(self, size: Size, limit: int) -> int:
-        """Tokens that may be kept in place of ``size.kept``, so that `most` stays within ``limit``; negative where
+    def spare_tokens(self, size: BatchCost, limit: int) -> int:
+        """Tokens that may be kept in place of ``size.kept``, so that `max_bytes` stays within ``limit``; negative where
         nothing does."""
-        spare = limit / self.margin - self.bytes(size._replace(kept=0))
+        spare = limit / self.margin - self.expected_bytes(size._replace(kept=0))
         return int(spare / self.kept) if spare > 0 and self.kept else size.tokens if spare >= 0 else -1
 
     def _coefficients(self) -> tuple[float, ...]:
         of_slots = self.kept_slots, self.slots, self.kept_attention, self.attention
         return self.kept, self.tokens, *of_slots, self.pairs
 
-    def fit(self, sizes: Sequence[Size], peaks: Sequence[int]) -> MemoryModel:
+    def fit(self, sizes: Sequence[BatchCost], peaks: Sequence[int]) -> MemoryModel:
         """A model that explains measurements, and is this one where they say nothing.
 
         Least squares of relative errors, of large batches above all, without negative coefficients. The margin is such
@@ -124,7 +124,7 @@ class MemoryModel:
         found, _ = nnls(rows, np.concatenate([weight, np.full(len(expected), PRIOR)]))
         told = x @ (found * expected)
         large = y >= y.max() / 2
-        margin = LEAST_MARGIN * max(1.0, float((y[large] / told[large].clip(1)).max()))
+        margin = MIN_MARGIN * max(1.0, float((y[large] / told[large].clip(1)).max()))
         constant, kept, tokens, kept_slots, slots, kept_attention, attention, pairs = (found * expected).tolist()
         return MemoryModel(constant, kept, tokens, kept_slots, slots, kept_attention, attention, pairs, margin)
 
@@ -137,7 +137,7 @@ def expected_model(step: Step, *, math: bool) -> MemoryModel:
         step: before the first one.
         math: whether attention keeps its weights.
     """
-    config, number = step.encoder.config, 4 if step.compute.precision == "none" else 2
+    config, number = step.encoder.config, 4 if step.precision.name == "none" else 2
     learned = sum(p.numel() for p in step.model.parameters() if p.requires_grad)
     asvs_run, samples_run = step.asv_table is None and step.sample_table is None, step.sample_table is None
     asvs = step.encoder.asv_encoder.memory_prior(frozen=step.frozen)

@@ -10,22 +10,22 @@ import numpy as np
 from aam_data.errors import first_few
 from aam_data.preprocessing.dataset import Sample
 from aam_train.data.loading import FIXED_DRAW
-from aam_train.device.available_memory import room
+from aam_train.device.available_memory import available_memory
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
-from aam_train.memory.batch_plan import Batching
+from aam_train.memory.batch_plan import BatchPlan
 from aam_train.memory.cost_model import GB
-from aam_train.memory.plan_factory import Batches
-from aam_train.memory.probe import give_back, probing
-from aam_train.memory.search import Search, largest
-from aam_train.memory.splitting import MemoryCutting
+from aam_train.memory.plan_factory import PlanFactory
+from aam_train.memory.probe import probing, release_free_memory
+from aam_train.memory.search import BatchSizeSearch, largest_fitting
+from aam_train.memory.splitting import MemorySplitter
 from aam_train.options.memory import MemoryOptions
 from aam_train.reporting.records import Reporter
 
-MOST_NAMED = 1000  # samples that are looked at one by one
+MAX_CHECKED = 1000  # samples that are looked at one by one
 
 
-def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batching:
+def fit_batch_size(batches: PlanFactory, update: Update, reporter: Reporter) -> BatchPlan:
     """The batching of a new run; entered by all processes.
 
     Args:
@@ -38,19 +38,19 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
     """
     memory, given = batches.memory, batches.at_most(batches.run.batch_size)
     if not (memory.auto_batch_size or memory.max_memory_gb):
-        return Batching(given, batches.step_size)
+        return BatchPlan(given, batches.step_size)
     if batches.step.device.type == "cpu" and not Path("/proc/self/status").exists():
         raise TrainError(f"{_flag(memory)}: on a CPU memory is measured on Linux alone. Give --batch-size in its place")
-    give_back()  # what was used while setting up is free for training
+    release_free_memory()  # what was used while setting up is free for training
     limit = _limit(batches)
     most = batches.at_most(len(batches.rows)) if memory.auto_batch_size else given
     with probing(batches.step, batches.objective, update, batches.maker) as probe:
-        search = Search(batches, probe, limit, most, reporter)
-        _refuse_too_large(batches, search.cutting(1))
+        search = BatchSizeSearch(batches, probe, limit, most, reporter)
+        _refuse_too_large(batches, search.splitter(1))
         size = given
         if memory.auto_batch_size:
             size = search.batch_size()
-            _refuse_too_large(batches, search.cutting(1))  # by what was learned meanwhile
+            _refuse_too_large(batches, search.splitter(1))  # by what was learned meanwhile
     pairs = size * batches.step.strategy.ranks.size
     if pairs < (2 if batches.objective.needs_pairs else 1):
         raise TrainError(
@@ -60,15 +60,15 @@ def find_batching(batches: Batches, update: Update, reporter: Reporter) -> Batch
         )
     chosen = f"batch size {size}: " if memory.auto_batch_size else ""
     reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
-    return Batching(size, batches.step_size, limit, asdict(search.model))
+    return BatchPlan(size, batches.step_size, limit, asdict(search.model))
 
 
-def _limit(batches: Batches) -> int:
+def _limit(batches: PlanFactory) -> int:
     ranks, memory = batches.step.strategy.ranks, batches.memory
     limits = [int(memory.max_memory_gb * GB)] if memory.max_memory_gb else []
     if memory.auto_batch_size:
-        limits.append(room(batches.step.device, memory.max_memory_fraction, ranks.local_size))
-    (least,) = ranks.highest([-min(limits)])
+        limits.append(available_memory(batches.step.device, memory.max_memory_fraction, ranks.local_size))
+    (least,) = ranks.all_reduce_max([-min(limits)])
     if least >= 0:
         raise TrainError(
             f"{_flag(memory)}: this much of the memory is held already, before the first step. Allow more, or use a "
@@ -77,23 +77,23 @@ def _limit(batches: Batches) -> int:
     return -least
 
 
-def _refuse_too_large(batches: Batches, cutting: MemoryCutting) -> None:
+def _refuse_too_large(batches: PlanFactory, splitter: MemorySplitter) -> None:
     """Samples that cannot be trained on within the limit, each alone in its micro-batch."""
-    samples, limit, processes = batches.maker.samples, cutting.limit, batches.step.strategy.ranks.size
+    samples, limit, processes = batches.maker.samples, splitter.limit, batches.step.strategy.ranks.size
     richness = samples.most_asvs(batches.rows)
     too_large: list[Sample] = []
-    for row in batches.rows[np.argsort(-richness, kind="stable")][:MOST_NAMED].tolist():
+    for row in batches.rows[np.argsort(-richness, kind="stable")][:MAX_CHECKED].tolist():
         sample = samples.sample(row, FIXED_DRAW)
-        if cutting.least([sample], processes) > limit:
+        if splitter.min_bytes([sample], processes) > limit:
             too_large.append(sample)
     if not too_large:
         return
     smallest = min(too_large, key=lambda sample: len(sample.asv_rows))
-    fitting = largest(
+    fitting = largest_fitting(
         len(smallest.asv_rows),
-        lambda number: cutting.least([smallest._replace(asv_rows=smallest.asv_rows[:number])], processes) <= limit,
+        lambda number: splitter.min_bytes([smallest._replace(asv_rows=smallest.asv_rows[:number])], processes) <= limit,
     )
-    needed = max(cutting.least([sample], processes) for sample in too_large)
+    needed = max(splitter.min_bytes([sample], processes) for sample in too_large)
     ids = samples.study.table.sample_ids
     named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
     ways = [f"--max-asvs {fitting}"] if fitting else []

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from aam_train.data.loading import BatchMaker, BatchRequest, TrainingPlan
-from aam_train.data.step_split import Cutting, EvenCutting
+from aam_train.data.step_split import EvenSplitter, StepSplitter
 from aam_train.engine.step import Step
 from aam_train.losses.objective import Objective
-from aam_train.memory.batch_plan import Batching
+from aam_train.memory.batch_plan import BatchPlan
 from aam_train.memory.cost_model import MemoryModel
-from aam_train.memory.splitting import MemoryCutting
+from aam_train.memory.splitting import MemorySplitter
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.run import RunOptions
 
 
 @dataclass(frozen=True, eq=False)
-class Batches:
+class PlanFactory:
     """What a run makes batches of, and how it trains on them.
 
     Attributes:
@@ -48,7 +48,7 @@ class Batches:
         """A batch of one process is not larger than its share of a step of the wanted size."""
         return min(size, -(-self.step_size // self.step.strategy.ranks.size)) if self.step_size else size
 
-    def plan(self, batching: Batching, processes: int) -> TrainingPlan:
+    def plan(self, batching: BatchPlan, processes: int) -> TrainingPlan:
         """The plan of a run.
 
         Args:
@@ -56,9 +56,9 @@ class Batches:
             processes: on which it began.
         """
         ranks, of_all, model = self.step.strategy.ranks, batching.batch_size * processes, batching.memory_model()
-        cutting: Cutting = EvenCutting(of_all, recompute=self.recompute is True)
+        splitter: StepSplitter = EvenSplitter(of_all, recompute=self.recompute is True)
         if model is not None:
-            cutting = self.cutting(model, batching.limit, of_all)
+            splitter = self.splitter(model, batching.limit, of_all)
         return TrainingPlan(
             self.rows,
             of_all,
@@ -67,7 +67,7 @@ class Batches:
             self.run.gradient_accumulation_steps,
             (ranks.rank, ranks.size),
             step_size=batching.step_size or None,
-            cutting=cutting,
+            splitter=splitter,
         )
 
     def small_request(self, processes: int) -> BatchRequest:
@@ -75,10 +75,10 @@ class Batches:
         bounded = self.memory.auto_batch_size or self.memory.max_memory_gb is not None
         needed = -(-2 * self.step.strategy.ranks.size // processes)
         size = max(min(self.run.batch_size, 2), needed) if bounded else self.run.batch_size
-        plan = self.plan(Batching(size), processes)
+        plan = self.plan(BatchPlan(size), processes)
         return next(plan.epoch(0))[0]
 
-    def cutting(self, model: MemoryModel, limit: int, of_all: int) -> MemoryCutting:
+    def splitter(self, model: MemoryModel, limit: int, of_all: int) -> MemorySplitter:
         """Micro-batches within a limit, of at most ``of_all`` samples of all processes."""
         samples, collator = self.maker.samples, self.maker.collator
-        return MemoryCutting(samples, collator, model, limit, of_all, recompute=self.recompute)
+        return MemorySplitter(samples, collator, model, limit, of_all, recompute=self.recompute)

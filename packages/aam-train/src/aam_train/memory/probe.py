@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
-from aam_train.data.step_split import Part
+from aam_train.data.step_split import RankPart
 from aam_train.device.malloc import return_freed_memory
-from aam_train.device.memory import held, reset_peak
+from aam_train.device.memory import reset_peak_memory, used_memory
 from aam_train.engine.gradients import gradients
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.losses.objective import Objective
-from aam_train.memory.cost_model import Size, size_of_batch
+from aam_train.memory.cost_model import BatchCost, cost_of_batch
 from aam_train.memory.profile import MeasuredStep
-from aam_train.parallel.torch_compat import local
+from aam_train.parallel.torch_compat import local_shard
 
 
 class Probe:
@@ -32,11 +32,11 @@ class Probe:
 
     def __init__(self, step: Step, objective: Objective, update: Update, maker: BatchMaker) -> None:
         self.step, self.objective, self.update, self.maker = step, objective, update, maker
-        self.sizes: list[Size] = []
+        self.sizes: list[BatchCost] = []
         self.peaks: list[int] = []
-        self._held = held(step.device)
+        self._held = used_memory(step.device)
 
-    def run(self, parts: Sequence[Part], draw: int = FIXED_DRAW) -> int:
+    def run(self, parts: Sequence[RankPart], draw: int = FIXED_DRAW) -> int:
         """One step: forward, backward, update. Entered by all processes.
 
         Args:
@@ -48,27 +48,27 @@ class Probe:
         ranks = self.step.strategy.ranks
         part = parts[ranks.rank]
         batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept)]
-        give_back()
+        release_free_memory()
         if isinstance(self.step, MeasuredStep):  # its phases begin to count anew; the highest of this step counts here
             self.step.memory.peaks.clear()
-        reset_peak(self.step.device)
+        reset_peak_memory(self.step.device)
         self.step.train_mode()
         self.update.optimizer.zero_grad(set_to_none=True)
         gradients(self.step, self.objective, self.update, [batch])
         self.update.apply()
-        size = size_of_batch(batch, sum(len(each.rows) for each in parts))
-        of_all = ranks.numbers([*size, self.step.peak_memory() - self._held]).astype(np.int64).tolist()
-        self.sizes += [Size(*each[:-1]) for each in of_all]
+        size = cost_of_batch(batch, sum(len(each.rows) for each in parts))
+        of_all = ranks.all_gather([*size, self.step.peak_memory() - self._held]).astype(np.int64).tolist()
+        self.sizes += [BatchCost(*each[:-1]) for each in of_all]
         self.peaks += [each[-1] for each in of_all]
         return int(max(each[-1] for each in of_all))
 
-    def exhausted(self, parts: Sequence[Part], draw: int, peak: int) -> int:
+    def exhausted(self, parts: Sequence[RankPart], draw: int, peak: int) -> int:
         """A step of one process that found no memory left counts as if it had needed ``peak`` bytes, which it gives."""
         (part,) = parts
         self.update.optimizer.zero_grad(set_to_none=True)
-        give_back()
+        release_free_memory()
         batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept)]
-        self.sizes.append(size_of_batch(batch))
+        self.sizes.append(cost_of_batch(batch))
         self.peaks.append(peak)
         return peak
 
@@ -82,7 +82,7 @@ def probing(step: Step, objective: Objective, update: Update, maker: BatchMaker)
     saved = {name: tensor.cpu().clone() for name, tensor in weights.items()}
     scaler, phases = update.state(), dict(step.memory.peaks) if isinstance(step, MeasuredStep) else {}
     devices = [step.device] if step.device.type == "cuda" else []
-    give_back()
+    release_free_memory()
     try:
         with torch.random.fork_rng(devices):
             yield Probe(step, objective, update, maker)
@@ -95,15 +95,15 @@ def probing(step: Step, objective: Objective, update: Update, maker: BatchMaker)
         update.restore(scaler)
         if isinstance(step, MeasuredStep):
             step.memory.peaks, step.memory.steps = phases, 0
-        give_back()
-        reset_peak(step.device)
+        release_free_memory()
+        reset_peak_memory(step.device)
 
 
 def _weights(step: Step) -> dict[str, Tensor]:
-    return {name: local(tensor.detach()) for name, tensor in step.model.state_dict().items()}
+    return {name: local_shard(tensor.detach()) for name, tensor in step.model.state_dict().items()}
 
 
-def give_back() -> None:
+def release_free_memory() -> None:
     """Return memory that is free but still held, so that figures before and after can be compared."""
     gc.collect()
     if torch.cuda.is_available():

@@ -16,7 +16,7 @@ from aam_models.batch.batch import Batch
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
 from aam_train.device.malloc import return_freed_memory
-from aam_train.device.memory import held, peak, reset_peak
+from aam_train.device.memory import peak_memory, reset_peak_memory, used_memory
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.files import write_json
@@ -49,9 +49,9 @@ class MemoryProfile:
     def phase(self, name: str) -> Iterator[None]:
         """What happens in here belongs to a phase."""
         return_freed_memory()  # that of phases before
-        reset_peak(self.device)
+        reset_peak_memory(self.device)
         yield
-        self.peaks[name] = max(self.peaks.get(name, 0), peak(self.device))
+        self.peaks[name] = max(self.peaks.get(name, 0), peak_memory(self.device))
 
     @property
     def highest(self) -> int:
@@ -62,7 +62,7 @@ class MemoryProfile:
         """The weights are new."""
         self.steps += 1
         return_freed_memory()
-        self.resident = held(self.device)
+        self.resident = used_memory(self.device)
 
     @property
     def total(self) -> int:
@@ -153,7 +153,7 @@ class MeasuredUpdate(Update):
         self.memory.end_step()
 
 
-def creating(memory: MemoryProfile | None) -> AbstractContextManager[None]:
+def creation_phase(memory: MemoryProfile | None) -> AbstractContextManager[None]:
     """The model is made in here."""
     return contextlib.nullcontext() if memory is None else memory.phase(CREATION)
 
@@ -165,7 +165,7 @@ def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device:
 
 def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
     """An `Update`, measured where the step is."""
-    options = (optimizer, step.compute.scaler(), limit, step.strategy.clip)
+    options = (optimizer, step.precision.scaler(), limit, step.strategy.clip)
     return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
 
 

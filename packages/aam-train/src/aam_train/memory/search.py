@@ -7,28 +7,34 @@ from dataclasses import asdict
 
 import numpy as np
 
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan
 from aam_train.data.loading import FIXED_DRAW, epoch_order
-from aam_train.data.step_split import EvenCutting, Part
+from aam_train.data.step_split import EvenSplitter, RankPart
 from aam_train.engine.gradients import is_out_of_memory
 from aam_train.errors import TrainError
 from aam_train.memory.cost_model import GB, MemoryModel, expected_model
-from aam_train.memory.plan_factory import Batches
+from aam_train.memory.plan_factory import PlanFactory
 from aam_train.memory.probe import Probe
-from aam_train.memory.splitting import MemoryCutting
+from aam_train.memory.splitting import MemorySplitter
 from aam_train.reporting.records import Reporter
 
 # Small batches first: where among the samples ordered by size, how many of them, and which activations are kept, where
 # some may be computed again.
-CALIBRATION = ((0.5, 2, KEEP_ALL), (0.5, 8, KEEP_ALL), (0.5, 8, Kept(0)), (1.0, 2, KEEP_NONE), (0.0, 32, KEEP_ALL))
+CALIBRATION = (
+    (0.5, 2, KEEP_ALL),
+    (0.5, 8, KEEP_ALL),
+    (0.5, 8, ActivationPlan(0)),
+    (1.0, 2, KEEP_NONE),
+    (0.0, 32, KEEP_ALL),
+)
 SHARES = (0.4, 0.9)  # of the limit: samples in random order, so many that this is needed
-LOOKED_AT, EPOCHS = 4096, 3  # samples of how many epochs, whose batches are looked at for the heaviest
-TRIALS = 4  # of batch sizes, at most
+MAX_SAMPLES_CHECKED, EPOCHS = 4096, 3  # samples of how many epochs, whose batches are looked at for the heaviest
+MAX_TRIALS = 4  # of batch sizes, at most
 EXHAUSTED = 1.25  # times what was expected is what a step that found no memory left is taken for
-SAME = 0.02  # relative difference of batch sizes that is not worth another trial
+TOLERANCE = 0.02  # relative difference of batch sizes that is not worth another trial
 
 
-class Search:
+class BatchSizeSearch:
     """Tries steps, learns from them what memory they need, and tries larger ones.
 
     Attributes:
@@ -36,7 +42,7 @@ class Search:
         tried: steps.
     """
 
-    def __init__(self, batches: Batches, probe: Probe, limit: int, most: int, reporter: Reporter) -> None:
+    def __init__(self, batches: PlanFactory, probe: Probe, limit: int, most: int, reporter: Reporter) -> None:
         self.batches, self.probe, self.limit, self.reporter = batches, probe, limit, reporter
         self.processes = batches.step.strategy.ranks.size
         self.tried = 0
@@ -44,13 +50,13 @@ class Search:
         self.model = self.expected
         self._calibrate(most)
 
-    def cutting(self, batch_size: int) -> MemoryCutting:
+    def splitter(self, batch_size: int) -> MemorySplitter:
         """By what is known now.
 
         Args:
             batch_size: of one process.
         """
-        return self.batches.cutting(self.model, self.limit, batch_size * self.processes)
+        return self.batches.splitter(self.model, self.limit, batch_size * self.processes)
 
     def batch_size(self) -> int:
         """The largest batch size of one process whose heaviest micro-batch fits, after trying that one; if not even a
@@ -60,11 +66,11 @@ class Search:
             size = self._find(KEEP_NONE)
         return size
 
-    def _find(self, kept: Kept) -> int:
+    def _find(self, kept: ActivationPlan) -> int:
         size = 0
-        for _ in range(TRIALS):
+        for _ in range(MAX_TRIALS):
             before, size = size, self._largest(kept)
-            if abs(size - before) <= SAME * size:
+            if abs(size - before) <= TOLERANCE * size:
                 return size
             _, draw, rows = max(self._batches_of(size, kept), key=lambda found: found[0])
             self._try(rows, draw, kept)
@@ -91,9 +97,13 @@ class Search:
     def _prefix(self, rows: np.ndarray, most: int, limit: int) -> int:
         """How many of these samples need no more than a limit as one micro-batch."""
         kept = KEEP_NONE if self.batches.recompute else KEEP_ALL
-        return largest(min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW, kept) <= limit)
+        return largest_fitting(
+            min(len(rows), most), lambda number: self._needed(rows[:number], FIXED_DRAW, kept) <= limit
+        )
 
-    def _try(self, rows: np.ndarray, draw: int = FIXED_DRAW, kept: Kept = KEEP_ALL, *, surely: bool = False) -> None:
+    def _try(
+        self, rows: np.ndarray, draw: int = FIXED_DRAW, kept: ActivationPlan = KEEP_ALL, *, surely: bool = False
+    ) -> None:
         """One step on these samples, or on as many of them as are expected to fit; then the model is fitted anew.
 
         Args:
@@ -113,7 +123,7 @@ class Search:
         if len(rows) < self.processes:
             return
         self.batches.step.check_stop()
-        parts = [Part(part, kept) for part in np.array_split(rows, self.processes)]
+        parts = [RankPart(part, kept) for part in np.array_split(rows, self.processes)]
         try:
             peak = self.probe.run(parts, draw)
         except TrainError as error:
@@ -123,38 +133,40 @@ class Search:
         self.tried += 1
         fitted = self.expected.fit(self.probe.sizes, self.probe.peaks)
         # to the last bit the same on all processes, whatever their machines compute
-        self.model = MemoryModel(**self.batches.step.strategy.ranks.same(asdict(fitted)))
+        self.model = MemoryModel(**self.batches.step.strategy.ranks.broadcast(asdict(fitted)))
         self.reporter.note(f"memory: a batch of {len(rows):,} samples needed {peak / GB:.3g} GB")
 
-    def _needed(self, rows: np.ndarray, draw: int, kept: Kept = KEEP_ALL) -> int:
+    def _needed(self, rows: np.ndarray, draw: int, kept: ActivationPlan = KEEP_ALL) -> int:
         """Bytes at most, of the process that needs most."""
-        cutting = self.cutting(1)
+        splitter = self.splitter(1)
         drawn = self.batches.maker.samples.samples(rows, draw)
         parts = [part for part in np.array_split(np.arange(len(rows)), self.processes) if len(part)]
-        sizes = [cutting.size([drawn[i] for i in part.tolist()], len(rows), kept) for part in parts]
-        return max(self.model.most(size) for size in sizes)
+        sizes = [splitter.cost([drawn[i] for i in part.tolist()], len(rows), kept) for part in parts]
+        return max(self.model.max_bytes(size) for size in sizes)
 
-    def _largest(self, kept: Kept) -> int:
+    def _largest(self, kept: ActivationPlan) -> int:
         """The largest batch size whose micro-batches all fit without being cut; 0 where none does."""
         most = self.batches.at_most(-(-len(self.batches.rows) // self.processes))
-        return largest(most, lambda size: all(needed <= self.limit for needed, _, _ in self._batches_of(size, kept)))
+        return largest_fitting(
+            most, lambda size: all(needed <= self.limit for needed, _, _ in self._batches_of(size, kept))
+        )
 
-    def _batches_of(self, size: int, kept: Kept) -> Iterator[tuple[int, int, np.ndarray]]:
+    def _batches_of(self, size: int, kept: ActivationPlan) -> Iterator[tuple[int, int, np.ndarray]]:
         """What the first micro-batches of the first epochs need, with their draws and samples."""
         of_all, run = size * self.processes, self.batches.run
         step_size = self.batches.step_size or of_all * run.gradient_accumulation_steps
         for epoch in range(min(EPOCHS, run.epochs)):
             order, seen = epoch_order(self.batches.rows, run.seed, epoch), 0
             for step in np.array_split(order, max(1, -(-len(order) // step_size))):
-                for parts in EvenCutting(of_all).cut(step, epoch, 1):
-                    if seen < LOOKED_AT or not seen:
+                for parts in EvenSplitter(of_all).split(step, epoch, 1):
+                    if seen < MAX_SAMPLES_CHECKED or not seen:
                         yield self._needed(parts[0].rows, epoch, kept), epoch, parts[0].rows
                     seen += len(parts[0].rows)
-                if seen >= LOOKED_AT:
+                if seen >= MAX_SAMPLES_CHECKED:
                     break
 
 
-def largest(most: int, fits: Callable[[int], bool]) -> int:
+def largest_fitting(most: int, fits: Callable[[int], bool]) -> int:
     """The largest number up to ``most`` that fits, 0 where not even 1 does: doubled until it does not, then halved."""
     fitting, beyond = 0, 1
     while beyond <= most and fits(beyond):

@@ -17,7 +17,9 @@ _DIGITS = 12  # hexadecimal: 48 bits, exact in a float64
 _OWN = {"num_workers"}
 
 
-def check_agreement(ranks: Ranks, config: Any, inputs: list[dict[str, Any]], checkpoints: list[Path | None]) -> None:
+def check_same_on_all_ranks(
+    ranks: Ranks, config: Any, inputs: list[dict[str, Any]], checkpoints: list[Path | None]
+) -> None:
     """Compare settings, files, versions and the checkpoint to continue from.
 
     Raises:
@@ -30,7 +32,7 @@ def check_agreement(ranks: Ranks, config: Any, inputs: list[dict[str, Any]], che
         "versions of AAM, torch or Python": versions(),
         "checkpoint to continue from": [str(path) for path in checkpoints],
     }
-    found = ranks.numbers([_digest(value) for value in mine.values()])
+    found = ranks.all_gather([_digest(value) for value in mine.values()])
     wrong = [
         f"process {rank} has other {name} than process 0"
         for column, name in enumerate(mine)

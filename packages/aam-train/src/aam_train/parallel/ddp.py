@@ -22,7 +22,7 @@ class DataParallel(Single):
         super().__init__(device, ranks)
         self._wrapped: DistributedDataParallel | None = None
 
-    def begin(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         self._wrapped = ddp(model)
         return self._wrapped
 

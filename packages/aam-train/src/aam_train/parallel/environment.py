@@ -15,7 +15,7 @@ _FIRST_PORT, _PORTS = 20_000, 10_000  # of jobs under Slurm that name none: by t
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """One process among ``size``.
 
     Attributes:
@@ -32,7 +32,7 @@ class Place:
     port: int
 
 
-def find_place(environ: Mapping[str, str] = os.environ) -> Place:
+def rank_info_from_env(environ: Mapping[str, str] = os.environ) -> RankInfo:
     """What the environment says: torchrun's variables, else those of a Slurm task.
 
     Raises:
@@ -55,7 +55,7 @@ def find_place(environ: Mapping[str, str] = os.environ) -> Place:
             "(torchrun --nproc-per-node=4 -m aam_cli train ...). For the GPUs of one machine, --data-parallel "
             "starts them itself"
         )
-    return _place(values)
+    return _rank_info(values)
 
 
 def _only_host(environ: Mapping[str, str]) -> str | None:
@@ -63,7 +63,7 @@ def _only_host(environ: Mapping[str, str]) -> str | None:
     return "127.0.0.1" if environ.get("SLURM_NNODES", environ.get("SLURM_JOB_NUM_NODES")) == "1" else None
 
 
-def _place(values: Mapping[str, str | None]) -> Place:
+def _rank_info(values: Mapping[str, str | None]) -> RankInfo:
     if missing := sorted(name for name, value in values.items() if not value):
         raise TrainError(
             f"{', '.join(missing)}: not set. Process 0 has to be found by the others: export MASTER_ADDR as the first "
@@ -73,7 +73,7 @@ def _place(values: Mapping[str, str | None]) -> Place:
     numbers = {name: value for name, value in given.items() if name != "MASTER_ADDR"}
     if wrong := sorted(f"{name}={value!r}" for name, value in numbers.items() if not value.isdigit()):
         raise TrainError(f"environment: {', '.join(wrong)}: not a number")
-    place = Place(
+    rank_info = RankInfo(
         rank=int(given["RANK"]),
         size=int(given["WORLD_SIZE"]),
         local_rank=int(given["LOCAL_RANK"]),
@@ -81,17 +81,17 @@ def _place(values: Mapping[str, str | None]) -> Place:
         address=given["MASTER_ADDR"],
         port=int(given["MASTER_PORT"]),
     )
-    if not 0 <= place.rank < place.size:
-        raise TrainError(f"environment: process {place.rank} of {place.size}: they are numbered from 0")
-    return place
+    if not 0 <= rank_info.rank < rank_info.size:
+        raise TrainError(f"environment: process {rank_info.rank} of {rank_info.size}: they are numbered from 0")
+    return rank_info
 
 
-def speaks(options: ParallelOptions, environ: Mapping[str, str] = os.environ) -> bool:
+def is_rank_zero_env(options: ParallelOptions, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether this process prints results: the only one, or the first one."""
     return not options.is_joined or environ.get("RANK", environ.get("SLURM_PROCID", "0")) == "0"
 
 
-def refuse_unasked(options: ParallelOptions, environ: Mapping[str, str] = os.environ) -> None:
+def check_launcher(options: ParallelOptions, environ: Mapping[str, str] = os.environ) -> None:
     """Processes of torchrun that do not know of each other would all do the same, into the same folder.
 
     Raises:

@@ -46,23 +46,23 @@ class FullyShard:
             if getattr(module, "fsdp_unit", False):  # see aam_models.encoder.level
                 compat.fully_shard(module, **self._settings)
 
-    def begin(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         with torch.no_grad():
             for tensor in model.state_dict().values():
-                if not compat.is_divided(tensor):
+                if not compat.is_sharded(tensor):
                     dist.broadcast(tensor, 0)
         return model
 
     def micro_step(self, *, last: bool) -> AbstractContextManager[object]:
         return nullcontext()  # gradients are divided after every micro-batch: whole ones would need their memory
 
-    def finish(self, model: nn.Module) -> None:
+    def sync_gradients(self, model: nn.Module) -> None:
         """Average the gradients of what every process holds, in one collective for each type of number."""
         if self._surplus > 1:
             for p in model.parameters():
-                if p.grad is not None and compat.is_divided(p) and p.dtype == torch.float32:
-                    compat.local(p.grad).div_(self._surplus)
-        held = [p.grad for p in model.parameters() if p.grad is not None and not compat.is_divided(p)]
+                if p.grad is not None and compat.is_sharded(p) and p.dtype == torch.float32:
+                    compat.local_shard(p.grad).div_(self._surplus)
+        held = [p.grad for p in model.parameters() if p.grad is not None and not compat.is_sharded(p)]
         for kind in dict.fromkeys(grad.dtype for grad in held):
             grads = [grad for grad in held if grad.dtype == kind]
             flat = torch.cat([grad.flatten() for grad in grads])
@@ -73,8 +73,8 @@ class FullyShard:
 
     def clip(self, parameters: Iterable[Tensor], limit: float) -> Tensor:
         grads = [p.grad for p in parameters if p.grad is not None]
-        divided = [compat.local(grad) for grad in grads if compat.is_divided(grad)]
-        held = [grad for grad in grads if not compat.is_divided(grad)]
+        divided = [compat.local_shard(grad) for grad in grads if compat.is_sharded(grad)]
+        held = [grad for grad in grads if not compat.is_sharded(grad)]
         square = torch.stack([self._square(divided), self._square(held)])
         dist.all_reduce(square[0])
         norm = square.sum().sqrt()
@@ -88,15 +88,15 @@ class FullyShard:
         squares = [grad.square().sum().to(self.device) for grad in grads]
         return torch.stack(squares).sum() if squares else torch.zeros((), device=self.device)
 
-    def whole(self, tensor: Tensor) -> Tensor | None:
-        full = compat.whole(tensor.detach())
-        return full.cpu() if self.ranks.is_first else None
+    def gather_full(self, tensor: Tensor) -> Tensor | None:
+        full = compat.full_tensor(tensor.detach())
+        return full.cpu() if self.ranks.is_rank_zero else None
 
-    def fill(self, tensor: Tensor, whole: Tensor) -> None:
-        mine = compat.local(tensor)
-        mine.copy_(compat.part(whole, self.ranks.rank, self.ranks.size) if compat.is_divided(tensor) else whole)
+    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
+        mine = compat.local_shard(tensor)
+        mine.copy_(compat.shard_of(whole, self.ranks.rank, self.ranks.size) if compat.is_sharded(tensor) else whole)
 
-    def like(self, parameter: Tensor, whole: Tensor) -> Tensor:
+    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
         state = torch.zeros_like(parameter)
-        self.fill(state, whole)
+        self.load_shard(state, whole)
         return state

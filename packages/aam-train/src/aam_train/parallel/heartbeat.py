@@ -20,24 +20,24 @@ from typing import Self
 from torch.distributed import DistError
 from torch.distributed.distributed_c10d import Store
 
-from aam_train.parallel.environment import Place
+from aam_train.parallel.environment import RankInfo
 
-LOST = 2  # exit status: as of an error that a user can do something about
+EXIT_LOST = 2  # exit status: as of an error that a user can do something about
 _LEFT = 10**9  # added to its number by a process that leaves in order
 
 
-class Watch:
+class Heartbeat:
     """Context in which the process is watched by the others, and watches them.
 
     Args:
         store: a connection of its own to that of the process group.
-        place: of this process.
+        rank_info: of this process.
         keeper: whoever keeps the store, for messages.
         timeout: seconds without a sign of life.
     """
 
-    def __init__(self, store: Store, place: Place, keeper: str, timeout: float) -> None:
-        self._store, self._place, self._keeper, self._timeout = store, place, keeper, timeout
+    def __init__(self, store: Store, rank_info: RankInfo, keeper: str, timeout: float) -> None:
+        self._store, self._rank_info, self._keeper, self._timeout = store, rank_info, keeper, timeout
         self._interval = min(5.0, timeout / 10)
         self._done = threading.Event()
         self._answered = time.monotonic()
@@ -46,18 +46,18 @@ class Watch:
             threading.Thread(target=self._every_interval, args=(look,), daemon=True)
             for look in (self._look_at_others, self._look_at_store)
         ]
-        others = [rank for rank in range(place.size) if rank != place.rank]
+        others = [rank for rank in range(rank_info.size) if rank != rank_info.rank]
         self._seen = dict.fromkeys(others, (0, time.monotonic()))
 
     def __enter__(self) -> Self:
-        if self._place.size > 1:
+        if self._rank_info.size > 1:
             for thread in self._threads:
                 thread.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._done.set()
-        if self._place.size > 1:
+        if self._rank_info.size > 1:
             for thread in self._threads:
                 thread.join(timeout=self._timeout)
             self._leave()
@@ -72,7 +72,7 @@ class Watch:
     def _look_at_others(self, was_stopped: bool) -> None:
         """Args: was_stopped: this process itself has not run for a while, so what it saw last is old."""
         try:
-            self._store.add(_key(self._place.rank), 1)
+            self._store.add(_key(self._rank_info.rank), 1)
             for rank, (number, since) in self._seen.items():
                 found = self._store.add(_key(rank), 0)
                 now = time.monotonic()
@@ -86,7 +86,7 @@ class Watch:
 
     def _leave(self) -> None:
         with contextlib.suppress(DistError, RuntimeError):  # the others may have gone first, the store with them
-            self._store.add(_key(self._place.rank), _LEFT)
+            self._store.add(_key(self._rank_info.rank), _LEFT)
 
     def _look_at_store(self, was_stopped: bool) -> None:
         if was_stopped:
@@ -97,10 +97,10 @@ class Watch:
     def _end(self, who: str) -> None:
         """End this process where it is: its main thread waits in a collective, which cannot be interrupted."""
         what = f"{who} has not answered for {self._timeout:.0f} s (it is stopped, or hangs); nothing more was saved"
-        sys.stderr.write(f"error: process {self._place.rank}: {what}. Continue with --resume-from auto\n")
+        sys.stderr.write(f"error: process {self._rank_info.rank}: {what}. Continue with --resume-from auto\n")
         sys.stderr.flush()
         faulthandler.dump_traceback(sys.__stderr__ or 2)
-        os._exit(LOST)
+        os._exit(EXIT_LOST)
 
 
 def _key(rank: int) -> str:

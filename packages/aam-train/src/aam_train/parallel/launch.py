@@ -19,12 +19,12 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.parallel import ParallelOptions
-from aam_train.parallel.environment import Place
+from aam_train.parallel.environment import RankInfo
 from aam_train.parallel.process_group import LostProcess
 from aam_train.reporting.console import WARNING, ConsoleReporter
 from aam_train.signals import EXIT_CODES, exit_code_of
 
-Run = Callable[[Any, bool, Place], object]  # a module's function: settings, quiet, which process this is
+Run = Callable[[Any, bool, RankInfo], object]  # a module's function: settings, quiet, which process this is
 _SECONDS_TO_END = 20.0  # that the others have after one has failed
 _SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -61,13 +61,13 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
         RunStopped: they stopped after a signal.
         TrainError: the first thing that went wrong in one of them.
     """
-    with tempfile.TemporaryDirectory(prefix="aam-") as folder, _passed_on() as passed:
+    with tempfile.TemporaryDirectory(prefix="aam-") as folder, _forward_signals() as forwarder:
         port = _free_port()
         context = start_processes(
             _child, (run, config, quiet, processes, port, folder), processes, join=False, start_method="spawn"
         )
         assert context is not None
-        passed.pids = context.pids()
+        forwarder.pids = context.pids()
         failed: ProcessException | None = None
         done = False
         while not done and failed is None:
@@ -75,30 +75,30 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
                 done = context.join(timeout=_SECONDS_BETWEEN_LOOKS, grace_period=_SECONDS_TO_END)
             except ProcessException as error:
                 failed = error
-        passed.pids = []
-        _raise_first(Path(folder), failed, passed.received, processes)
+        forwarder.pids = []
+        _raise_first(Path(folder), failed, forwarder.received, processes)
 
 
 def _child(local_rank: int, run: Run, config: Any, quiet: bool, processes: int, port: int, folder: str) -> None:
     """What a new process does. How it ended is written down: exceptions of ours go to the parent as JSON."""
     os.setpgid(0, 0)  # a signal to the command's whole group comes through the command alone, and so once
-    place = Place(local_rank, processes, local_rank, processes, "127.0.0.1", port)
+    rank_info = RankInfo(local_rank, processes, local_rank, processes, "127.0.0.1", port)
     try:
-        run(config, quiet, place)
-        _tell(folder, local_rank, {"done": True})
+        run(config, quiet, rank_info)
+        _write_exit_report(folder, local_rank, {"done": True})
     except KeyboardInterrupt as interrupt:  # PyTorch's start of processes would take it for a good end
         code = exit_code_of(interrupt)
-        _tell(folder, local_rank, {"interrupted": "stopped at once; nothing more was saved", "code": code})
+        _write_exit_report(folder, local_rank, {"interrupted": "stopped at once; nothing more was saved", "code": code})
         os._exit(code)
     except RunStopped as stop:
-        _tell(folder, local_rank, {"stopped": str(stop), "code": stop.exit_code})
+        _write_exit_report(folder, local_rank, {"stopped": str(stop), "code": stop.exit_code})
     except (ValueError, OSError) as error:
         consequence = isinstance(error, LostProcess)
-        _tell(folder, local_rank, {"refused": str(error), "consequence": consequence})
+        _write_exit_report(folder, local_rank, {"refused": str(error), "consequence": consequence})
         os._exit(2)  # the parent has the message; a traceback would only be in its way
 
 
-def _tell(folder: str, rank: int, ending: dict[str, Any]) -> None:
+def _write_exit_report(folder: str, rank: int, ending: dict[str, Any]) -> None:
     (Path(folder) / f"{rank}.json").write_text(json.dumps({**ending, "time": time.time()}), encoding="utf-8")
 
 
@@ -133,7 +133,7 @@ def _words(failed: ProcessException) -> str:
     return lines[-1] if lines else "without a word"
 
 
-class _Passed:
+class _SignalForwarder:
     """Signals to the parent go on to its children."""
 
     def __init__(self) -> None:
@@ -148,12 +148,12 @@ class _Passed:
 
 
 @contextlib.contextmanager
-def _passed_on() -> Iterator[_Passed]:
+def _forward_signals() -> Iterator[_SignalForwarder]:
     """The children are groups of their own, so that signals reach them through the parent alone."""
-    passed = _Passed()
-    before = {name: signal.signal(getattr(signal, name), passed) for name in EXIT_CODES}
+    forwarder = _SignalForwarder()
+    before = {name: signal.signal(getattr(signal, name), forwarder) for name in EXIT_CODES}
     try:
-        yield passed
+        yield forwarder
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

@@ -33,27 +33,27 @@ class Ranks(Protocol):
     local_size: int
 
     @property
-    def is_first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this is the process that decides and writes."""
         ...
 
-    def first(self, act: Callable[[], T]) -> T:
+    def on_rank_zero(self, act: Callable[[], T]) -> T:
         """Let the first process do something and tell the others what came of it (of JSON's types), or went wrong."""
         ...
 
-    def same(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value, of JSON's types."""
         ...
 
-    def highest(self, numbers: Sequence[int]) -> list[int]:
+    def all_reduce_max(self, numbers: Sequence[int]) -> list[int]:
         """The largest of all processes' numbers, one by one."""
         ...
 
-    def numbers(self, numbers: Sequence[float]) -> np.ndarray:
+    def all_gather(self, numbers: Sequence[float]) -> np.ndarray:
         """The numbers of all processes, float64 [size, n]."""
         ...
 
-    def rows(self, rows: np.ndarray) -> list[np.ndarray]:
+    def all_gather_indices(self, rows: np.ndarray) -> list[np.ndarray]:
         """The int64 rows of each process, which may be of different lengths."""
         ...
 
@@ -66,24 +66,24 @@ class Ranks(Protocol):
         ...
 
 
-class Alone:
+class SingleProcess:
     """One process."""
 
-    rank, size, local_size, is_first = 0, 1, 1, True
+    rank, size, local_size, is_rank_zero = 0, 1, 1, True
 
-    def first(self, act: Callable[[], T]) -> T:
+    def on_rank_zero(self, act: Callable[[], T]) -> T:
         return act()
 
-    def same(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         return value
 
-    def highest(self, numbers: Sequence[int]) -> list[int]:
+    def all_reduce_max(self, numbers: Sequence[int]) -> list[int]:
         return list(numbers)
 
-    def numbers(self, numbers: Sequence[float]) -> np.ndarray:
+    def all_gather(self, numbers: Sequence[float]) -> np.ndarray:
         return np.array([numbers], dtype=np.float64)
 
-    def rows(self, rows: np.ndarray) -> list[np.ndarray]:
+    def all_gather_indices(self, rows: np.ndarray) -> list[np.ndarray]:
         return [rows]
 
     def gather(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -93,7 +93,7 @@ class Alone:
         return rows
 
 
-class Group:
+class ProcessGroup:
     """One of the processes of PyTorch's default process group.
 
     Args:
@@ -107,12 +107,12 @@ class Group:
         self._devices, self._hosts = device_group, host_group
 
     @property
-    def is_first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         return self.rank == 0
 
-    def first(self, act: Callable[[], T]) -> T:
-        if not self.is_first:
-            told = self._tell(None)
+    def on_rank_zero(self, act: Callable[[], T]) -> T:
+        if not self.is_rank_zero:
+            told = self._broadcast_json(None)
             if "refused" in told:
                 raise TrainError(told["refused"])
             done: T = told["done"]
@@ -120,28 +120,28 @@ class Group:
         try:
             done = act()
         except (ValueError, OSError) as error:  # what a user can change; everything else ends this process
-            self._tell({"refused": str(error)})
+            self._broadcast_json({"refused": str(error)})
             raise
-        self._tell({"done": done})
+        self._broadcast_json({"done": done})
         return done
 
-    def same(self, value: T) -> T:
-        agreed: T = self._tell({"done": value} if self.is_first else None)["done"]
+    def broadcast(self, value: T) -> T:
+        agreed: T = self._broadcast_json({"done": value} if self.is_rank_zero else None)["done"]
         return agreed
 
-    def highest(self, numbers: Sequence[int]) -> list[int]:
+    def all_reduce_max(self, numbers: Sequence[int]) -> list[int]:
         largest = torch.tensor(numbers, dtype=torch.int64)
         dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=self._hosts)
         return largest.tolist()
 
-    def numbers(self, numbers: Sequence[float]) -> np.ndarray:
+    def all_gather(self, numbers: Sequence[float]) -> np.ndarray:
         mine = torch.tensor(numbers, dtype=torch.float64)
         parts = [torch.empty_like(mine) for _ in range(self.size)]
         dist.all_gather(parts, mine, group=self._hosts)
         return torch.stack(parts).numpy()
 
-    def rows(self, rows: np.ndarray) -> list[np.ndarray]:
-        sizes = self.numbers([len(rows)])[:, 0].astype(int).tolist()
+    def all_gather_indices(self, rows: np.ndarray) -> list[np.ndarray]:
+        sizes = self.all_gather([len(rows)])[:, 0].astype(int).tolist()
         everything = collect(torch.from_numpy(rows), sizes, self._hosts).numpy()
         return np.split(everything, np.cumsum(sizes)[:-1])
 
@@ -151,13 +151,13 @@ class Group:
     def collect(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
         return collect(rows, sizes, self._devices)
 
-    def _tell(self, message: dict[str, Any] | None) -> dict[str, Any]:
+    def _broadcast_json(self, message: dict[str, Any] | None) -> dict[str, Any]:
         """The first process's message: JSON, so that nothing is unpickled."""
-        text = json.dumps(message).encode() if self.is_first else b""
+        text = json.dumps(message).encode() if self.is_rank_zero else b""
         size = torch.tensor([len(text)])
         dist.broadcast(size, 0, group=self._hosts)
         content = torch.zeros(int(size), dtype=torch.uint8)
-        if self.is_first:
+        if self.is_rank_zero:
             content.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
         dist.broadcast(content, 0, group=self._hosts)
         told: dict[str, Any] = json.loads(content.numpy().tobytes())
@@ -165,12 +165,12 @@ class Group:
 
 
 @contextlib.contextmanager
-def held_by_first(ranks: Ranks, context: AbstractContextManager[object]) -> Iterator[None]:
+def entered_on_rank_zero(ranks: Ranks, context: AbstractContextManager[object]) -> Iterator[None]:
     """A context that the first process is in while all processes are in this one; where it is refused, all are."""
     with contextlib.ExitStack() as stack:
 
         def enter() -> None:
             stack.enter_context(context)
 
-        ranks.first(enter)
+        ranks.on_rank_zero(enter)
         yield

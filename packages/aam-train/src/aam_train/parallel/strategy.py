@@ -9,13 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from aam_train.parallel.ranks import Alone, Ranks
+from aam_train.parallel.ranks import Ranks, SingleProcess
 
 
 class Strategy(Protocol):
     """Where a model's weights live and how its gradients become those of all processes.
 
-    Gradients after `finish` are the mean over processes of each one's own; the caller multiplies losses by their
+    Gradients after `sync_gradients` are the mean over processes of each one's own; the caller multiplies losses by their
     number, so that the sum is left.
 
     Attributes:
@@ -34,7 +34,7 @@ class Strategy(Protocol):
         """Divide the weights of a model that is on its device; names of parameters stay."""
         ...
 
-    def begin(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         """Before the first step: the same values everywhere. Gives what is called in training; the model itself stays
         what is called in evaluation."""
         ...
@@ -43,7 +43,7 @@ class Strategy(Protocol):
         """Around forward and backward pass of a micro-batch."""
         ...
 
-    def finish(self, model: nn.Module) -> None:
+    def sync_gradients(self, model: nn.Module) -> None:
         """After the last backward pass of a step."""
         ...
 
@@ -51,15 +51,15 @@ class Strategy(Protocol):
         """Scale gradients down to ``limit``; gives the norm of all of them before that, on the device."""
         ...
 
-    def whole(self, tensor: Tensor) -> Tensor | None:
+    def gather_full(self, tensor: Tensor) -> Tensor | None:
         """The whole of a weight or of its optimizer's state, on the host of the first process; None elsewhere."""
         ...
 
-    def fill(self, tensor: Tensor, whole: Tensor) -> None:
+    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
         """Put this process's part of ``whole`` into a weight."""
         ...
 
-    def like(self, parameter: Tensor, whole: Tensor) -> Tensor:
+    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
         """This process's part of a state ``whole`` of a parameter, divided and placed as that is."""
         ...
 
@@ -70,34 +70,34 @@ class Single:
     name, sharded_checkpoint = "single", False
 
     def __init__(self, device: torch.device, ranks: Ranks | None = None) -> None:
-        self.device, self.ranks = device, ranks or Alone()
+        self.device, self.ranks = device, ranks or SingleProcess()
 
     def apply(self, model: nn.Module) -> None:
         """Nothing is divided."""
 
-    def begin(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         return model
 
     def micro_step(self, *, last: bool) -> AbstractContextManager[object]:
         return nullcontext()
 
-    def finish(self, model: nn.Module) -> None:
+    def sync_gradients(self, model: nn.Module) -> None:
         """Gradients are there."""
 
     def clip(self, parameters: Iterable[Tensor], limit: float) -> Tensor:
         return nn.utils.clip_grad_norm_(parameters, limit)
 
-    def whole(self, tensor: Tensor) -> Tensor | None:
-        return tensor.detach() if self.ranks.is_first else None
+    def gather_full(self, tensor: Tensor) -> Tensor | None:
+        return tensor.detach() if self.ranks.is_rank_zero else None
 
-    def fill(self, tensor: Tensor, whole: Tensor) -> None:
+    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
         tensor.copy_(whole)
 
-    def like(self, parameter: Tensor, whole: Tensor) -> Tensor:
+    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
         return whole.to(parameter.device)
 
 
-def whole_tensors(strategy: Strategy, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def gather_full_tensors(strategy: Strategy, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """All of these weights or states, whole, on the first process; nothing elsewhere. Entered by all processes."""
-    found = {name: strategy.whole(tensor) for name, tensor in tensors.items()}
+    found = {name: strategy.gather_full(tensor) for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None}

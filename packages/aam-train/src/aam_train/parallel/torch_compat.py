@@ -13,14 +13,14 @@ from torch.nn.parallel import DistributedDataParallel
 from aam_train.errors import TrainError
 
 # Found by running this package's comparison of gradients on CPUs: 2.6 fails (its streams record no events), 2.7 passes.
-OLDEST_FOR_FSDP = (2, 7)
+MIN_FSDP_VERSION = (2, 7)
 
 
 def check_version(version: str = torch.__version__) -> None:
     """Raises TrainError where this torch has no FSDP2 that works here."""
     numbers = tuple(int(number) for number in version.split("+")[0].split(".")[:2])
-    if numbers < OLDEST_FOR_FSDP:
-        needed = ".".join(map(str, OLDEST_FOR_FSDP))
+    if numbers < MIN_FSDP_VERSION:
+        needed = ".".join(map(str, MIN_FSDP_VERSION))
         raise TrainError(f"--fsdp needs torch {needed} or newer, this is {version}. Update it, or give --distributed")
 
 
@@ -66,28 +66,28 @@ def surplus(device: torch.device, size: int) -> int:
     return round(mean.item())
 
 
-def is_divided(tensor: Tensor) -> bool:
+def is_sharded(tensor: Tensor) -> bool:
     """Whether each process holds a part of it."""
     return hasattr(tensor, "full_tensor")
 
 
-def local(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """The part of this process; the tensor itself where it is not divided."""
-    return tensor.to_local() if is_divided(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """All of it, on every process; entered by all of them."""
-    return tensor.full_tensor() if is_divided(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def bounds(length: int, rank: int, size: int) -> tuple[int, int]:
+def shard_bounds(length: int, rank: int, size: int) -> tuple[int, int]:
     """First and last row (exclusive) of a process's part of ``length`` rows: equal parts as of `torch.chunk`."""
     each = -(-length // size)
     return min(rank * each, length), min((rank + 1) * each, length)
 
 
-def part(whole: Tensor, rank: int, size: int) -> Tensor:
+def shard_of(whole: Tensor, rank: int, size: int) -> Tensor:
     """The rows of a whole tensor that a process holds."""
-    first, last = bounds(whole.shape[0], rank, size)
+    first, last = shard_bounds(whole.shape[0], rank, size)
     return whole[first:last]

@@ -15,15 +15,15 @@ from typing import Any, Self
 import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 from aam_train.errors import RunStopped
 from aam_train.files import write_table
-from aam_train.profiling.ranges import PHASES, recorded
+from aam_train.profiling.ranges import PHASES, recording
 from aam_train.reporting.records import Reporter
 
 FOLDER, TRACE, TABLE = "profile", "trace.json.gz", "operations.tsv"
 WARM_UP, STEPS = 3, 5
-TOLD = 10  # operations in the log
+N_LOGGED = 10  # operations in the log
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Profile:
             if self.device.type == "cuda":
                 activities.append(torch.profiler.ProfilerActivity.CUDA)  # ROCm's are CUDA to PyTorch
             self._recorder = torch.profiler.profile(activities=activities)
-            self._labels.enter_context(recorded())
+            self._labels.enter_context(recording())
             self._recorder.start()
             self._started = time.perf_counter()
 
@@ -113,7 +113,7 @@ class Profile:
         events = recorder.key_averages()
         found, phases = operations(events), phase_times(events)
         self.folder.mkdir(exist_ok=True)
-        with replacing(self.folder / TRACE) as temporary:
+        with atomic_write(self.folder / TRACE) as temporary:
             recorder.export_chrome_trace(str(temporary))  # compressed, since the name says so
         on_device = self.device.type == "cuda"
         total = sum(_own(operation, on_device) for operation in found) or 1.0
@@ -184,7 +184,7 @@ def lines(
         f"{'operation':<52}{'calls':>8}{'CPU ms':>12}{'device ms':>12}{'share':>7}",
         *(
             f"{o.name[:50]:<52}{o.calls:>8,}{o.cpu_ms:>12,.1f}{o.device_ms:>12,.1f}{_own(o, on_device) / total:>7.1%}"
-            for o in sorted(found, key=lambda o: -_own(o, on_device))[:TOLD]
+            for o in sorted(found, key=lambda o: -_own(o, on_device))[:N_LOGGED]
         ),
     ]
 

@@ -14,16 +14,16 @@ LOAD, FORWARD, BACKWARD, OPTIMIZER = PHASES = ("load", "forward", "backward", "o
 _recorded = 0
 
 
-def label(name: str) -> AbstractContextManager[object]:
+def record_range(name: str) -> AbstractContextManager[object]:
     """What happens in here has this name in a profile of this process."""
     return torch.profiler.record_function(name) if _recorded else contextlib.nullcontext()
 
 
-def labelled(name: str, items: Iterable[T]) -> Iterator[T]:
+def record_each(name: str, items: Iterable[T]) -> Iterator[T]:
     """The same items; making each of them has this name."""
     iterator, end = iter(items), object()
     while True:
-        with label(name):
+        with record_range(name):
             item = next(iterator, end)
         if item is end:
             return
@@ -31,7 +31,7 @@ def labelled(name: str, items: Iterable[T]) -> Iterator[T]:
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[None]:
+def recording() -> Iterator[None]:
     """Labels are written from here on."""
     global _recorded
     _recorded += 1

@@ -40,7 +40,7 @@ class Work:
         return Work(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
 
     @classmethod
-    def of_sums(cls, sums: Mapping[str, float]) -> Work:
+    def from_sums(cls, sums: Mapping[str, float]) -> Work:
         """From a mapping that holds (at least) these names; what is absent is 0."""
         return cls(**{field.name: int(sums.get(field.name, 0)) for field in fields(cls)})
 

@@ -14,7 +14,7 @@ from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.evaluation.predictions import full_table, probability_table, target_tables
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.parallel.environment import refuse_unasked
+from aam_train.parallel.environment import check_launcher
 from aam_train.runs.checkpoints import model_folder
 from aam_train.runs.folder import RunFolder, check_run, check_unused
 from aam_train.runs.records import read_preprocessor, read_training
@@ -42,7 +42,7 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
         TrainError: the folder holds something else, or another run.
         DataError: everything that is wrong with the files.
     """
-    refuse_unasked(config.parallel)
+    check_launcher(config.parallel)
     _check_losses(config)
     folder = check_run(config, config.run)
     n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0

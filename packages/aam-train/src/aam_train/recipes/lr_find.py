@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aam_data.study.study import Study
 from aam_train.device.device import resolve_device
-from aam_train.device.precision import compute_settings
+from aam_train.device.precision import torch_settings
 from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.parallel.strategy import Single
@@ -28,7 +28,7 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
     """
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)
-    with StopFlag() as stop, compute_settings(config.compute, strategy.device, console):
+    with StopFlag() as stop, torch_settings(config.compute, strategy.device, console):
         context = RunContext(strategy, stop, console)
         if isinstance(config, PretrainConfig):
             setup = set_up_encoder(config, study, context, is_new=True)

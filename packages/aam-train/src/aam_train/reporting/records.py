@@ -24,7 +24,7 @@ class StepRecord:
         slot_padding: share of the sample level's slots that are empty.
         token_padding: share of the ASV level's tokens that are padding.
         flops: floating-point operations of the model on all processes.
-        peak_share: share of the devices' peak FLOP/s, see `Peak`.
+        peak_share: share of the devices' peak FLOP/s, see `PeakFlops`.
         peak_memory: peak bytes of a device (on a CPU: of the process) since the start of the epoch.
         expected_memory: bytes per device that the step was planned with; 0 without a memory limit.
     """

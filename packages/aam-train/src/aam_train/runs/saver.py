@@ -18,7 +18,7 @@ from aam_models.storage.model_folder import WEIGHTS, load_weights, read_tensors,
 from aam_train.engine.optimizer import load_optimizer_tensors, optimizer_tensors
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
-from aam_train.parallel.strategy import Strategy, whole_tensors
+from aam_train.parallel.strategy import Strategy, gather_full_tensors
 from aam_train.runs.checkpoints import BEST, LAST, SHARD_INDEX, Checkpoints, checkpoint_name, save_error
 from aam_train.runs.model_files import (
     STATE_TENSORS,
@@ -58,7 +58,7 @@ class Saver:
     def save_last(self, state: TrainerState) -> None:
         """Save a checkpoint to resume from, sharded if the strategy asks for it, and point ``last`` to it."""
         name = self._name(state)
-        if not self.strategy.sharded_checkpoint or self.strategy.ranks.first(lambda: self.checkpoints.has(name)):
+        if not self.strategy.sharded_checkpoint or self.strategy.ranks.on_rank_zero(lambda: self.checkpoints.has(name)):
             self._save_whole(state, LAST)
         else:
             self._save_sharded(state)
@@ -69,8 +69,8 @@ class Saver:
     def _save_whole(self, state: TrainerState, pointer: str) -> None:
         name, record = self._name(state), self._record(state)
         preprocessor = self.current_preprocessor()
-        weights = whole_tensors(self.strategy, self.model.state_dict())
-        optimizer = whole_tensors(self.strategy, optimizer_tensors(self.model, self.update.optimizer))
+        weights = gather_full_tensors(self.strategy, self.model.state_dict())
+        optimizer = gather_full_tensors(self.strategy, optimizer_tensors(self.model, self.update.optimizer))
 
         def write(folder: Path) -> None:
             write_checkpoint(folder, self.model, weights, preprocessor, record, optimizer, state)
@@ -79,13 +79,13 @@ class Saver:
             self.checkpoints.save(name, write)
             self.checkpoints.point(pointer, name)
 
-        self.strategy.ranks.first(publish)
+        self.strategy.ranks.on_rank_zero(publish)
 
     def _save_sharded(self, state: TrainerState) -> None:
         ranks, name = self.strategy.ranks, self._name(state, sharded=True)
         path, record = self.checkpoints.folder / name, self._record(state)
-        if ranks.first(lambda: self.checkpoints.has(name)):
-            ranks.first(lambda: self.checkpoints.point(LAST, name))
+        if ranks.on_rank_zero(lambda: self.checkpoints.has(name)):
+            ranks.on_rank_zero(lambda: self.checkpoints.point(LAST, name))
             return
         preprocessor = self.current_preprocessor()
         optimizer = optimizer_tensors(self.model, self.update.optimizer)
@@ -93,13 +93,13 @@ class Saver:
         tensors |= {f"{OPTIMIZER}{key}": tensor for key, tensor in optimizer.items()}
         try:
             with contextlib.ExitStack() as opened:  # the first process makes and renames the folder that all write to
-                folder = Path(ranks.first(lambda: str(opened.enter_context(new_folder(path)))))
+                folder = Path(ranks.on_rank_zero(lambda: str(opened.enter_context(new_folder(path)))))
                 problem: OSError | None = None
                 try:
                     write_shard(folder, tensors, ranks.rank, ranks.size)
                 except OSError as error:
                     problem = error
-                failed = ranks.numbers([problem is not None])[:, 0]
+                failed = ranks.all_gather([problem is not None])[:, 0]
                 if problem is not None:
                     raise problem
                 if failed.any():
@@ -113,7 +113,7 @@ class Saver:
                     opened.close()
                     self.checkpoints.point(LAST, name)
 
-                ranks.first(finish)
+                ranks.on_rank_zero(finish)
         except OSError as error:
             raise save_error(path, error) from error
 
@@ -140,6 +140,6 @@ def restore(
     else:
         weights, optimizer_state = read_weights(checkpoint), read_tensors(checkpoint / STATE_TENSORS)
         file = checkpoint / WEIGHTS
-    load_weights(model, weights, str(file), strategy.fill)
-    load_optimizer_tensors(model, optimizer, optimizer_state, strategy.like)
+    load_weights(model, weights, str(file), strategy.load_shard)
+    load_optimizer_tensors(model, optimizer, optimizer_state, strategy.shard_like)
     return read_trainer_state(checkpoint)

@@ -45,9 +45,10 @@ def shard_file(rank: int, size: int) -> str:
 def write_shard(folder: Path, tensors: Mapping[str, Tensor], rank: int, size: int) -> None:
     """Write this process's rows of all tensors; the first process also writes tensors that are not sharded."""
     local = {
-        name: compat.local(tensor)
+        name: compat.local_shard(tensor)
         for name, tensor in tensors.items()
-        if (compat.is_divided(tensor) and compat.local(tensor).numel()) or (rank == 0 and not compat.is_divided(tensor))
+        if (compat.is_sharded(tensor) and compat.local_shard(tensor).numel())
+        or (rank == 0 and not compat.is_sharded(tensor))
     }
     write_tensors(folder / shard_file(rank, size), local)
 
@@ -59,8 +60,8 @@ def write_index(folder: Path, tensors: Mapping[str, Tensor], size: int) -> None:
 
 def _entry(tensor: Tensor, size: int) -> dict[str, Any]:
     length = tensor.shape[0] if tensor.dim() else 1
-    if compat.is_divided(tensor):
-        bounds = [(rank, *compat.bounds(length, rank, size)) for rank in range(size)]
+    if compat.is_sharded(tensor):
+        bounds = [(rank, *compat.shard_bounds(length, rank, size)) for rank in range(size)]
         shards = [Shard(shard_file(rank, size), first, last - first) for rank, first, last in bounds if last > first]
     else:
         shards = [Shard(shard_file(0, size), 0, length)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aam_train.engine.schedules import PlateauState
-from aam_train.memory.batch_plan import Batching
+from aam_train.memory.batch_plan import BatchPlan
 
 
 @dataclass
@@ -41,13 +41,13 @@ class TrainerState:
     skips: int = 0
     processes: int = 1
     saved_by: str = "single, 1"
-    batching: Batching | None = None
+    batching: BatchPlan | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.plateau, dict):  # as read from JSON
             self.plateau = PlateauState(**self.plateau)
         if isinstance(self.batching, dict):
-            self.batching = Batching(**self.batching)
+            self.batching = BatchPlan(**self.batching)
 
     def is_validated(self, steps_per_epoch: int) -> bool:
         """Return whether no validation is pending: within epochs, and after that of the last epoch."""

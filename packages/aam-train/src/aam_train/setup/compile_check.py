@@ -48,11 +48,11 @@ def keep_compiled_if_right(step: Step, objective: Objective, batch: Batch, repor
         if step.strategy.name == "fsdp":
             # a process that fails within a forward pass would leave the others waiting for its weights
             problem = _problem_of_trial(step, transformers[0])
-        if not any(ranks.highest([bool(problem)])):
+        if not any(ranks.all_reduce_max([bool(problem)])):
             expected = _eager(step, objective, batch, transformers)
             problem, found = _compiled(step, objective, batch)
-            problem = problem or _difference(expected, found, TOLERANCES[step.compute.precision])
-    failed = ranks.numbers([bool(problem)])[:, 0]
+            problem = problem or _difference(expected, found, TOLERANCES[step.precision.name])
+    failed = ranks.all_gather([bool(problem)])[:, 0]
     if not failed.any():
         seconds = time.monotonic() - started
         reporter.note(f"the first batch gives the same loss and gradient with compiled blocks ({seconds:.0f} s)")
@@ -92,7 +92,7 @@ def _problem_of_trial(step: Step, transformer: Transformer) -> str:
     block = transformer.new_block().to(step.device)
     x = torch.zeros(*_TRIAL, transformer.width, device=step.device, requires_grad=True)
     try:
-        with step.compute.forward():
+        with step.precision.forward():
             transformer.compiled(block, x, None).sum().backward()
     except Exception as error:
         return _reason(error)
@@ -123,7 +123,7 @@ def _figures(step: Step, objective: Objective, batch: Batch) -> tuple[float, flo
     torch.manual_seed(0)  # the same dropout both times
     step.train_mode()
     step.model.zero_grad(set_to_none=True)
-    scale = _FP16_SCALE if step.compute.precision == "fp16" else 1.0
+    scale = _FP16_SCALE if step.precision.name == "fp16" else 1.0
     true = objective.look_up(batch)
     counts = objective.counts(batch, true)
     batch, true = batch.to(step.device), true.to(step.device)

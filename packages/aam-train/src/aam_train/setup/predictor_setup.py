@@ -15,13 +15,13 @@ from aam_models.build import build_predictor
 from aam_models.predictor.predictor import Predictor
 from aam_train.data.run_data import RunData, build_data
 from aam_train.device.device import seed_weights
-from aam_train.device.precision import build_compute, prepare_model
+from aam_train.device.precision import build_precision, prepare_model
 from aam_train.evaluation.inference import number_of_passes
-from aam_train.evaluation.interval_calibration import few_groups
+from aam_train.evaluation.interval_calibration import calibration_warnings
 from aam_train.losses.build import check_outputs, class_weights_of, target_loss
 from aam_train.losses.objective import Objective, TargetTerm
 from aam_train.losses.output_layout import OutputLayout
-from aam_train.memory.profile import MemoryProfile, build_step, creating
+from aam_train.memory.profile import MemoryProfile, build_step, creation_phase
 from aam_train.objectives.base import Sources
 from aam_train.objectives.registry import build_terms
 from aam_train.options.recipe_configs import TrainConfig
@@ -115,7 +115,7 @@ def set_up_predictor(
     groups = groups_of(study, config.split)
     data, max_bp = _build_data(config, study, start, splits, groups, context)
     terms = build_terms(config.weights(), Sources(data.pairs, config.phylogeny.pair_metric, config.masking))
-    for note in few_groups(data, groups):
+    for note in calibration_warnings(data, groups):
         context.console.note(note)
     assert data.maker.collator.targets is not None
     by_class = class_weights_of(config, data, data.maker.collator.targets)
@@ -134,7 +134,7 @@ def set_up_predictor(
         model,
         context.device,
         frozen=config.transfer.freeze_base,
-        compute=build_compute(config.compute, context.device),
+        precision=build_precision(config.compute, context.device),
         stop=context.stop,
         strategy=context.strategy,
     )
@@ -185,12 +185,12 @@ def _build_model(
     conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
     columns = inputs.categories.columns
     seed_weights(config.run.seed)
-    with creating(memory):
+    with creation_phase(memory):
         model = build_predictor(predictor_config(encoder, config.head, layout, config.link, conditioning, columns))
     initialize_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
         context.console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
-    with creating(memory):
+    with creation_phase(memory):
         model.to(context.device)
     n_parameters = sum(p.numel() for p in model.parameters())
     context.console.note(f"predictor with {n_parameters:,} parameters on {context.device}")

@@ -13,12 +13,12 @@ from aam_train.device.device import seed_step
 from aam_train.engine.gradients import gradients
 from aam_train.engine.optimizer import build_optimizer, set_rate
 from aam_train.engine.update import Update
-from aam_train.memory.fit_batch_size import find_batching
-from aam_train.memory.plan_factory import Batches
+from aam_train.memory.fit_batch_size import fit_batch_size
+from aam_train.memory.plan_factory import PlanFactory
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporter
 from aam_train.setup.compile_check import keep_compiled_if_right
-from aam_train.setup.training_setup import Prepared
+from aam_train.setup.training_setup import TrainingSetup
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
 MEMORY = 0.9  # of the running mean of the loss
@@ -37,22 +37,21 @@ class Search:
     suggestion: float | None
 
 
-def find_rate(
-    ready: Prepared, config: PretrainConfig | TrainConfig, reporter: Reporter, categorical_lr: float | None = None
-) -> Search:
+def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, reporter: Reporter) -> Search:
     """Train with rates from 1e-6 to 1; the model is not worth anything afterwards.
 
     Args:
         config: settings of the run, its batches among them.
         reporter: told of the batches that were found, if any were asked for, and when `--compile-model` is left out.
-        categorical_lr: what reads the metadata keeps its ratio to ``--lr`` in the search.
     """
-    step, data, objective = ready.step, ready.data, ready.objective
+    step, data, objective = setup.step, setup.data, setup.objective
     run, options = config.run, config.optimizer
-    update = Update(build_optimizer(step.model, options, categorical_lr), step.compute.scaler(), options.max_grad_norm)
-    of_run = Batches(step, objective, data.maker, data.rows["train"], run, config.memory, config.compute)
+    # what reads the metadata keeps its ratio to --lr in the search
+    optimizer = build_optimizer(step.model, options, config.categorical_lr)
+    update = Update(optimizer, step.precision.scaler(), options.max_grad_norm)
+    of_run = PlanFactory(step, objective, data.maker, data.rows["train"], run, config.memory, config.compute)
     keep_compiled_if_right(step, objective, data.maker[of_run.small_request(processes=1)], reporter)
-    plan = of_run.plan(find_batching(of_run, update, reporter), processes=1)
+    plan = of_run.plan(fit_batch_size(of_run, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)
     rates, losses = [], []

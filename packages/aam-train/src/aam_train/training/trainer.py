@@ -15,7 +15,7 @@ from aam_models.batch.batch import Batch
 from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.device.device import seed_step
 from aam_train.device.malloc import return_freed_memory
-from aam_train.device.memory import held, reset_peak
+from aam_train.device.memory import reset_peak_memory, used_memory
 from aam_train.engine.gradients import StepResult, gradients
 from aam_train.engine.optimizer import set_rate
 from aam_train.engine.schedules import Schedule, watch
@@ -24,14 +24,14 @@ from aam_train.engine.update import Update
 from aam_train.errors import RunStopped, TrainError
 from aam_train.evaluation.validation import Validator
 from aam_train.losses.objective import Objective
-from aam_train.memory.batch_plan import Batching
-from aam_train.memory.cost_model import GB, MemoryModel, size_of_batch
+from aam_train.memory.batch_plan import BatchPlan
+from aam_train.memory.cost_model import GB, MemoryModel, cost_of_batch
 from aam_train.options.metrics import HIGHER_IS_BETTER, is_better
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.run import RunOptions
 from aam_train.parallel.ranks import Ranks
 from aam_train.profiling.profile import Profile
-from aam_train.profiling.ranges import LOAD, OPTIMIZER, label, labelled
+from aam_train.profiling.ranges import LOAD, OPTIMIZER, record_each, record_range
 from aam_train.profiling.throughput import Work
 from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
 from aam_train.runs.state import TrainerState
@@ -69,7 +69,7 @@ class MemoryBudget:
     held: int = 0
 
     @classmethod
-    def of(cls, batching: Batching | None, held: int) -> Self:
+    def of(cls, batching: BatchPlan | None, held: int) -> Self:
         """Take model and limit from the planned batches; without a plan there is no limit."""
         if batching is None:
             return cls(held=held)
@@ -85,7 +85,7 @@ class Trainer:
         best_metric: of the validator's metrics.
         state: where to start from.
         budget: of memory.
-        peak_flops: operations a second that all devices could do, see `Peak`; what is unknown is infinite.
+        peak_flops: operations a second that all devices could do, see `PeakFlops`; what is unknown is infinite.
         profile: records a few of the steps; None for none.
         warned_above_limit: whether a step that may need more than the limit was reported.
     """
@@ -123,7 +123,7 @@ class Trainer:
             assert self.stop.received
         if self.state.step:
             self.checkpointer.save_last(self.state)
-        if self.stop.asked():
+        if self.stop.requested():
             assert self.stop.received
             done = f"stopped after step {self.state.step}; continue with --resume-from auto"
             nothing = "stopped before the first step; nothing was saved"
@@ -133,24 +133,24 @@ class Trainer:
     def _train(self) -> None:
         state = self.state
         self._end_epoch_when_due()
-        if self._finished() or self.stop.asked():
+        if self._finished() or self.stop.requested():
             return
         ranks, workers = self.ranks, self.run.num_workers
         workers = default_workers(self.step.device, ranks.local_size) if workers is None else workers
         remaining = self.plan.stream(state.step, self.run.epochs)
-        reset_peak(self.step.device)
+        reset_peak_memory(self.step.device)
         started = saved_at = time.monotonic()
         self._before_step()
-        for batches in labelled(LOAD, load(self.maker, remaining, workers=workers, device=self.step.device)):
+        for batches in record_each(LOAD, load(self.maker, remaining, workers=workers, device=self.step.device)):
             self._train_step(batches, started)
             if self.profile is not None:
                 self.profile.after(state.step - 1)
-            if self.stop.asked():
+            if self.stop.requested():
                 break
-            if (self._end_epoch_when_due() and self.stop.asked()) or self._finished():
+            if (self._end_epoch_when_due() and self.stop.requested()) or self._finished():
                 break
-            is_due = ranks.is_first and time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES
-            if any(ranks.highest([is_due])):
+            is_due = ranks.is_rank_zero and time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES
+            if any(ranks.all_reduce_max([is_due])):
                 self.checkpointer.save_last(state)
                 saved_at = time.monotonic()
             self._before_step()
@@ -171,7 +171,7 @@ class Trainer:
         optimizer.zero_grad(set_to_none=True)
         result = gradients(self.step, self.objective, self.update, batches)
         skipped = self._check_finite(result)
-        with label(OPTIMIZER):
+        with record_range(OPTIMIZER):
             self.update.apply()
         self.state.step = number + 1
         work, seconds = result.work, max(time.monotonic() - started, 1e-9)
@@ -201,16 +201,16 @@ class Trainer:
     def _return_memory(self) -> None:
         """Return free memory to the system near the limit: what gaps of the heap hold grows from step to step."""
         device, limit = self.step.device, self.budget.limit
-        if limit and device.type == "cpu" and held(device) - self.budget.held > RELEASE_THRESHOLD * limit:
+        if limit and device.type == "cpu" and used_memory(device) - self.budget.held > RELEASE_THRESHOLD * limit:
             return_freed_memory()
 
     def _expected_memory(self, batches: list[Batch]) -> int:
         if self.budget.model is None:
             return 0
-        everyone = self.ranks.numbers([batch.n_samples for batch in batches]).sum(axis=0).astype(np.int64).tolist()
-        sizes = [size_of_batch(batch, number) for batch, number in zip(batches, everyone, strict=True)]
-        needed, most = max(map(self.budget.model.bytes, sizes)), max(map(self.budget.model.most, sizes))
-        expected, most = self.ranks.highest([self.budget.held + needed, most])
+        everyone = self.ranks.all_gather([batch.n_samples for batch in batches]).sum(axis=0).astype(np.int64).tolist()
+        sizes = [cost_of_batch(batch, number) for batch, number in zip(batches, everyone, strict=True)]
+        needed, most = max(map(self.budget.model.expected_bytes, sizes)), max(map(self.budget.model.max_bytes, sizes))
+        expected, most = self.ranks.all_reduce_max([self.budget.held + needed, most])
         if most > self.budget.limit and not self.warned_above_limit:
             self.warned_above_limit = True
             self.reporter.note(
@@ -261,7 +261,7 @@ class Trainer:
         state, started = self.state, time.monotonic()
         # nothing changes until validation is done: after a signal in it the epoch is validated again
         # what follows (best, early stop, plateau) is decided alike on all processes, since the metrics are the same
-        validation = self.ranks.same({} if self.validate is None else self.validate(self.step))
+        validation = self.ranks.broadcast({} if self.validate is None else self.validate(self.step))
         self._return_memory()
         state.validation, state.judged = validation, epoch
         value, lr = validation.get(self.best_metric, math.nan), self._lr(state.step - 1)
@@ -273,7 +273,7 @@ class Trainer:
             lowered = self._lr(state.step)
             self.reporter.note(f"{self.best_metric} does not improve: the learning rate is now {lowered:.3g}")
         sums, state.sums = state.sums, {}
-        work = Work.of_sums(sums)
+        work = Work.from_sums(sums)
         self.reporter.epoch(
             EpochRecord(
                 step=state.step,
@@ -299,7 +299,7 @@ class Trainer:
                 expected_memory=int(sums.get("expected_memory", 0)),
             )
         )
-        reset_peak(self.step.device)
+        reset_peak_memory(self.step.device)
         if best:
             self.checkpointer.save_best(state)
         if self._impatient() and epoch < self.run.epochs:

@@ -25,7 +25,7 @@ from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, Kept, Masking
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.gradients import gradients
@@ -43,8 +43,8 @@ from aam_train.options.recipe_configs import PretrainConfig
 from aam_train.options.run import RunOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.process_group import joined
-from aam_train.parallel.ranks import Group, Ranks
+from aam_train.parallel.process_group import process_group
+from aam_train.parallel.ranks import ProcessGroup, Ranks
 from aam_train.parallel.strategy import Single, Strategy
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
@@ -72,7 +72,7 @@ class Case:
     target_weight: float = 1.0
 
 
-KEPT = [KEEP_NONE, KEEP_ALL, Kept(0), Kept(200, slots=False)]
+ACTIVATION_PLANS = [KEEP_NONE, KEEP_ALL, ActivationPlan(0), ActivationPlan(200, slots=False)]
 CASES = [
     Case("unifrac", {"unifrac": 1.0}),
     Case("faith_pd", {"faith_pd": 1.0}),
@@ -138,8 +138,8 @@ def number_losses(kind: str) -> NumberLosses:
     return NumberLosses((first, NumberLoss("mae", 0.5, weight=0.7)))
 
 
-def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype, kept: Kept = KEEP_ALL) -> Batch:
-    batch = data.maker[BatchRequest(rows, 0, MASKING, kept)]
+def batch_of(data: RunData, rows: np.ndarray, dtype: torch.dtype, activations: ActivationPlan = KEEP_ALL) -> Batch:
+    batch = data.maker[BatchRequest(rows, 0, MASKING, activations)]
     return batch._map_tensors(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
 
@@ -150,14 +150,14 @@ def step_gradients(
     update = Update(build_optimizer(step.model, OptimizerOptions()), None, 0.0, strategy.clip)
     step.begin_training()
     step.train_mode()
-    kept = KEPT[strategy.ranks.rank] if case.again and strategy.ranks.size > 1 else KEEP_ALL
-    result = gradients(step, objective, update, [batch_of(data, rows, case.dtype, kept) for rows in batches])
+    activations = ACTIVATION_PLANS[strategy.ranks.rank] if case.again and strategy.ranks.size > 1 else KEEP_ALL
+    result = gradients(step, objective, update, [batch_of(data, rows, case.dtype, activations) for rows in batches])
     found = {}
     for name, p in step.model.named_parameters():
         assert (p.grad is not None) == p.requires_grad, name
         if p.grad is None:
             continue
-        whole = strategy.whole(p.grad)
+        whole = strategy.gather_full(p.grad)
         if whole is not None:
             found[name] = whole.clone()
     return found, result.losses, result.grad_norm
@@ -177,7 +177,7 @@ def compare(
         start = int(ends[-1])
     found, losses, norm = step_gradients(case, data, strategy, mine)
     expected, expected_losses, expected_norm = step_gradients(case, data, Single(CPU), union)
-    if not ranks.is_first:
+    if not ranks.is_rank_zero:
         return None
     assert found.keys() == expected.keys()
     # some gradients are 0 but for rounding: those are held against the largest of the model
@@ -190,7 +190,7 @@ def compare(
     return {"gradient": worst, "loss": of_losses, "norm": abs(norm / expected_norm - 1)}
 
 
-class NoGradient(Group):
+class NoGradient(ProcessGroup):
     """Gathers without a gradient: what the comparison must find."""
 
     def gather(self, rows: Tensor, sizes: object) -> Tensor:
@@ -201,17 +201,17 @@ def main() -> None:
     torch.set_num_threads(1)
     data = read(Path(sys.argv[1]))
     results: dict[str, dict[str, float] | None] = {}
-    with joined(ParallelOptions(distributed=True), ComputeOptions(), "cpu") as joined_strategy:
+    with process_group(ParallelOptions(distributed=True), ComputeOptions(), "cpu") as joined_strategy:
         ranks: Ranks = joined_strategy.ranks
         for make in (DataParallel, FullyShard):
             for case in CASES:
                 results[f"{make.name}: {case.name}"] = compare(case, data, make(CPU, ranks), lambda sizes: sizes)
         equal = Case("unifrac, equal parts", {"unifrac": 1.0})
         results["ddp: equal"] = compare(equal, data, DataParallel(CPU, ranks), lambda sizes: [3 for _ in sizes])
-        assert isinstance(ranks, Group)
+        assert isinstance(ranks, ProcessGroup)
         ranks.__class__ = NoGradient
         results["no gradient"] = compare(CASES[0], data, DataParallel(CPU, ranks), lambda sizes: sizes)
-    if ranks.is_first:
+    if ranks.is_rank_zero:
         Path(sys.argv[2]).write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 

@@ -28,8 +28,8 @@ from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.process_group import joined
-from aam_train.parallel.strategy import Single, Strategy, whole_tensors
+from aam_train.parallel.process_group import process_group
+from aam_train.parallel.strategy import Single, Strategy, gather_full_tensors
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.records import TrainingRecord
 from aam_train.runs.saver import Saver, restore
@@ -41,8 +41,8 @@ BATCH = 12
 
 def state_of(step: Step, update: Update) -> dict[str, Tensor]:
     """Weights and optimizer, whole, on the first process."""
-    weights = whole_tensors(step.strategy, step.model.state_dict())
-    state = whole_tensors(step.strategy, optimizer_tensors(step.model, update.optimizer))
+    weights = gather_full_tensors(step.strategy, step.model.state_dict())
+    state = gather_full_tensors(step.strategy, optimizer_tensors(step.model, update.optimizer))
     both = {f"model.{name}": value for name, value in weights.items()} | state
     return {name: value.clone() for name, value in both.items()}
 
@@ -72,7 +72,7 @@ def save(data: RunData, strategy: Strategy, folder: Path) -> None:
     saver.save_last(TrainerState(step=2, processes=strategy.ranks.size))
     state = state_of(step, update)
     loss = train_step(data, step, objective, update, 2)
-    if strategy.ranks.is_first:
+    if strategy.ranks.is_rank_zero:
         save_file(state, folder / "state.safetensors")
         (folder / "next.json").write_text(json.dumps(loss))
 
@@ -87,7 +87,7 @@ def load(data: RunData, strategy: Strategy, folder: Path) -> tuple[int, float] |
     step.begin_training()
     found = state_of(step, update)
     loss = train_step(data, step, objective, update, 2)
-    if not strategy.ranks.is_first:
+    if not strategy.ranks.is_rank_zero:
         return None
     expected = load_file(folder / "state.safetensors")
     assert found.keys() == expected.keys()
@@ -101,7 +101,7 @@ def main() -> None:
     alone = "RANK" not in os.environ
     context: AbstractContextManager[Strategy] = nullcontext(Single(CPU))
     if not alone:
-        context = joined(ParallelOptions(distributed=True), ComputeOptions(), "cpu")
+        context = process_group(ParallelOptions(distributed=True), ComputeOptions(), "cpu")
     results = {}
     with context as strategy:
         ranks = strategy.ranks
@@ -115,12 +115,12 @@ def main() -> None:
         for kind, chosen in strategies.items():
             if what == "save":
                 target = folder / f"{kind}-{ranks.size}"
-                ranks.first(lambda target=target: target.mkdir())
+                ranks.on_rank_zero(lambda target=target: target.mkdir())
                 save(data, chosen, target)
             elif kind != "parts":
                 for saved in sorted(folder.iterdir()):
                     results[f"{saved.name} into {kind}-{ranks.size}"] = load(data, chosen, saved)
-        if ranks.is_first and what == "load":
+        if ranks.is_rank_zero and what == "load":
             Path(sys.argv[4]).write_text(json.dumps(results, indent=1))
 
 

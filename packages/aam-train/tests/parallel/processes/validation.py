@@ -31,7 +31,7 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.ddp import DataParallel
 from aam_train.parallel.fsdp import FullyShard
-from aam_train.parallel.process_group import joined
+from aam_train.parallel.process_group import process_group
 from aam_train.parallel.strategy import Single, Strategy
 
 ENCODER = Case("encoder", ALL, dtype=torch.float32)
@@ -87,13 +87,13 @@ def main() -> None:
         study, data.rows["train"], options, trim_length=0, rarefy_depth=100, seed=1, target=target
     )
     results = {}
-    with joined(ParallelOptions(distributed=True), ComputeOptions(), "cpu") as strategy:
+    with process_group(ParallelOptions(distributed=True), ComputeOptions(), "cpu") as strategy:
         ranks = strategy.ranks
         expected = judge(data, Single(CPU), range(1, 18), preprocessor)
         results["ddp"] = worst(judge(data, DataParallel(CPU, ranks), range(1, 18), preprocessor), expected)
         few = {n: expected[n] for n in (1, 2, 3)}
         results["fsdp"] = worst(judge(data, FullyShard(CPU, ranks), range(1, 4), preprocessor), few)
-        if ranks.is_first:
+        if ranks.is_rank_zero:
             Path(sys.argv[2]).write_text(json.dumps(results))
 
 
