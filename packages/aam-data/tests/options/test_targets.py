@@ -42,10 +42,13 @@ def test_what_options_mean(options: dict[str, Any], scale: TargetScale) -> None:
     ("options", "message"),
     [
         ({"target_transform": "zscore-category"}, "--target-transform zscore-category needs --normalize-by"),
-        ({"target_transform": "none", "normalize_by": PLACE}, "--target-transform none contradicts --normalize-by"),
+        (
+            {"target_transform": "none", "normalize_by": PLACE},
+            "--target-transform none and --normalize-by cannot be combined",
+        ),
         (
             {"normalize_targets": False, "normalize_targets_by": PLACE},
-            "--no-normalize-targets contradicts --normalize-targets-by",
+            "--no-normalize-targets and --normalize-targets-by cannot be combined",
         ),
         (
             {"normalize_targets": False, "log_transform_targets": True},
@@ -64,10 +67,10 @@ def test_what_options_mean(options: dict[str, Any], scale: TargetScale) -> None:
             "--log-transform-targets is --target-transform log-minmax, which contradicts --target-transform zscore",
         ),
         ({"normalize_by": PLACE, "normalize_targets_by": PLACE}, "--normalize-targets-by is the older spelling of"),
-        ({"normalize_by": ("a", "a")}, "--normalize-by: given twice: a, a"),
+        ({"normalize_by": ("a", "a")}, "--normalize-by: duplicate column: a, a"),
         ({"normalize_targets_by": ("a,",)}, "--normalize-targets-by a,: the name of a column is empty"),
-        ({"classifier": True, "target_transform": "zscore"}, "--classifier predicts classes, which have no scale"),
-        ({"classifier": True, "log_transform_targets": True}, "--classifier predicts classes, which have no scale"),
+        ({"classifier": True, "target_transform": "zscore"}, "leave them out with --classifier"),
+        ({"classifier": True, "log_transform_targets": True}, "leave them out with --classifier"),
     ],
 )
 def test_contradictions_name_both_flags(options: dict[str, Any], message: str) -> None:

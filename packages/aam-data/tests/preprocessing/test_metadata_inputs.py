@@ -1,4 +1,4 @@
-"""Options about metadata as input; hierarchies and weights of categories; the whole as it is saved."""
+"""Options of metadata as input; hierarchies and weights of categories; saving and loading."""
 
 from __future__ import annotations
 
@@ -53,33 +53,33 @@ def test_columns_come_one_by_one_or_with_commas() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"categorical_columns": ("a", "a")}, "--categorical-columns: given twice: a, a"),
+        ({"categorical_columns": ("a", "a")}, "--categorical-columns: duplicate column: a, a"),
         ({"categorical_columns": ("a,",)}, "--categorical-columns a,: the name of a column is empty"),
         (
             {"categorical_columns": ("a", "b"), "numeric_columns": ("b",)},
-            "b: in --categorical-columns and in --numeric-columns",
+            "b: in both --categorical-columns and --numeric-columns",
         ),
-        ({"categorical_hierarchy": '{"a": "b"}'}, "--categorical-hierarchy names a, b: add it to --categorical-col"),
-        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": "a"}'}, "in a circle: a -> a"),
-        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": "b", "b": "a"}'}, "circle: a -> b -> a"),
+        ({"categorical_hierarchy": '{"a": "b"}'}, "--categorical-hierarchy names a, b; add it to --categorical-col"),
+        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": "a"}'}, "contains a cycle: a -> a"),
+        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": "b", "b": "a"}'}, "cycle: a -> b -> a"),
         (
             {"categorical_columns": ("a,b,c",), "categorical_hierarchy": '{"c": "a", "a": "b", "b": "a"}'},
-            "circle: a -> b -> a",
+            "cycle: a -> b -> a",
         ),
-        ({"categorical_columns": ("a,b",), "categorical_hierarchy": "a:b"}, "--categorical-hierarchy a:b: not JSON"),
+        ({"categorical_columns": ("a,b",), "categorical_hierarchy": "a:b"}, "hierarchy a:b: not valid JSON"),
         ({"categorical_columns": ("a,b",), "categorical_hierarchy": '["a"]'}, "not a JSON object"),
-        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": 1}'}, "child and parent"),
-        ({"categorical_columns": ("a,b",), "categorical_hierarchy": "{}"}, "child and parent"),
+        ({"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": 1}'}, "must map columns to their parents"),
+        ({"categorical_columns": ("a,b",), "categorical_hierarchy": "{}"}, "must map columns to their parents"),
         (
             {"categorical_columns": ("a,b",), "categorical_hierarchy": '{"a": "b", "a": "b"}'},
-            "--categorical-hierarchy: a stands twice",
+            "keys that appear more than once ('a'",
         ),
         ({"categorical_columns": ("a", "b"), "categorical_loss_weights": "auto"}, "needs --categorical-loss-weight-c"),
-        ({"categorical_loss_weight_column": "a"}, "--categorical-loss-weights are: give both"),
+        ({"categorical_loss_weight_column": "a"}, "--categorical-loss-weights; pass both"),
         ({"categorical_columns": ("a",), "categorical_loss_weights": "none"}, "must be auto, effective or JSON"),
         ({"categorical_columns": ("a",), "categorical_loss_weights": '{"x": 0}'}, "a number above 0"),
         ({"categorical_columns": ("a",), "categorical_loss_weights": '{"x": true}'}, "a number above 0"),
-        ({"categorical_columns": ("a",), "categorical_loss_weights": '{"x": NaN}'}, "a number above 0"),
+        ({"categorical_columns": ("a",), "categorical_loss_weights": '{"x": NaN}'}, "NaN is not JSON"),
         ({"categorical_columns": ("a",), "categorical_loss_weights": "{}"}, "a number above 0"),
     ],
 )

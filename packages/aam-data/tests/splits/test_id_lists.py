@@ -35,7 +35,7 @@ def test_what_would_make_unknown_samples_match(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     choice = options(tmp_path, b"s1")
     (tmp_path / "val").unlink()
-    with pytest.raises(DataError, match=r"val: cannot be read: No such file.*Give --val-samples an existing file"):
+    with pytest.raises(DataError, match=r"val: cannot be read: No such file.*existing, readable file to --val-samples"):
         read_id_lists(choice, {"s1"}, ())
     with pytest.raises(DataError, match=r"train: not UTF-8 text \(row 2, column 1: b'\\xe9'\)"):
         read_id_lists(options(tmp_path, b"s1\n\xe9\n"), {"s1"}, ())

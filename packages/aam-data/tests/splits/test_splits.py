@@ -259,7 +259,7 @@ def test_hosts_of_a_real_study_are_held_out_in_balance() -> None:
 
 def test_lists_of_ids_are_not_stratified(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match="--stratify-column is about splits that AAM makes: leave it out beside --train"
+        ValueError, match="--stratify-column and --train-samples cannot be combined"
     ):
         SplitOptions(stratify_column="sex", train_samples=tmp_path / "a", val_samples=tmp_path / "b")
 

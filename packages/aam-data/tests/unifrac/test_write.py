@@ -156,7 +156,7 @@ def test_a_shortened_matrix_is_not_continued(suffix: str, tmp_path: Path) -> Non
         write_distances(path, ids, interrupted, "key")
     partial = tmp_path / f"out{suffix}.partial"
     os.truncate(partial, partial.stat().st_size - 40)
-    with pytest.raises(DataError, match="bytes and had"):
+    with pytest.raises(DataError, match="bytes, but had"):
         write_distances(path, ids, whole, "key")
     assert not path.exists()
 

@@ -13,11 +13,12 @@ from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptio
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
+from aam_train.options.commands import DemoOptions, PredictOptions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
-from aam_train.options.run import DemoOptions, PredictOptions, RunOptions, TransferOptions
+from aam_train.options.run import RunOptions, TransferOptions
 
 OUT, TABLE = Path("out"), TableOptions(Path("table.biom"))
 FRACTIONS = TableOptions(Path("table.biom"), relative_abundance=True)
@@ -51,7 +52,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: TrainObjective("mse", 0.5), "--huber-delta belongs to --loss-type huber, not to mse"),
         (
             lambda: PhylogenyOptions(unifrac_matrix=OUT, unifrac_metric="combined"),
-            "--unifrac-metric combined needs --tree: a distance matrix has no Faith PD",
+            "--unifrac-metric combined needs --tree: a distance matrix does not contain Faith's PD",
         ),
         (
             lambda: PhylogenyOptions(tree=OUT, unifrac_alpha=0.5),
@@ -122,7 +123,7 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
         ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
         (
             {"phylogeny": TREE, "table": FRACTIONS, "sample": SampleOptions(rarefy_depth=100)},
-            "--rarefy-depth 100 and --relative-abundance exclude each other",
+            "--rarefy-depth 100 and --relative-abundance cannot be combined",
         ),
     ],
 )
@@ -161,7 +162,7 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
         ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc does not fit"),
         (
             {"table": FRACTIONS, "sample": SampleOptions(rarefy_depth=1)},
-            "--rarefy-depth 1 and --relative-abundance exclude each other",
+            "--rarefy-depth 1 and --relative-abundance cannot be combined",
         ),
         (
             {"transfer": TransferOptions(best_metric="mae"), "target": TargetOptions(("y",), classifier=True)},

@@ -12,29 +12,30 @@ from aam_data.options.targets import TargetOptions
 
 @dataclass(frozen=True)
 class UnifracOptions:
-    """A whole matrix of distances, or Faith's PD of every sample."""
+    """Distance matrix of all samples, or Faith's PD of every sample."""
 
     tree: Common[Path]
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
-    """Where to write: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids beside it); .tsv for faith_pd."""
+    """Output file: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids in a second file); .tsv for
+    faith_pd."""
     unifrac_metric: Common[Literal[UnifracMetric, "faith_pd"]] = "unifrac"
-    """UniFrac of all pairs: `unifrac` is unweighted, `weighted` is divided by its largest possible value (1 = nothing
-    shared), `weighted_unnormalized` is not (QIIME 2's weighted_unifrac), `generalized` takes --unifrac-alpha; or
-    `faith_pd`, Faith's PD of every sample."""
+    """UniFrac of all pairs: `unifrac` is unweighted, `weighted` is normalized by its largest possible value (1 =
+    nothing shared), `weighted_unnormalized` is not (QIIME 2's weighted_unifrac), `generalized` uses --unifrac-alpha;
+    or `faith_pd`, Faith's PD of every sample."""
     unifrac_alpha: float = 1.0
     """Weight of abundant branches in generalized UniFrac, 0 to 1; 1 is `weighted`."""
     missing_tips: Literal["error", "ignore"] = "error"
-    """ASVs that are not in the tree are left out; `error` refuses the tree when they hold more than 5 % of all reads,
-    `ignore` accepts any share."""
+    """ASVs that are not in the tree are left out; `error` stops when they hold more than 5 % of all reads, `ignore`
+    accepts any share."""
     clip_negative_lengths: bool = False
-    """Read negative branch lengths, which some methods estimate, as 0, with a printed count; refused otherwise."""
+    """Read negative branch lengths, which some methods estimate, as 0 and report how many; an error otherwise."""
     rarefy_depth: int = 0
-    """Reads drawn per sample without replacement before measuring; 0 = off."""
+    """Reads drawn per sample without replacement before computing distances; 0 = off."""
     seed: int = 42
     """Random seed of the rarefaction."""
     overwrite: bool = False
-    """Write over an --output that exists, and over the files beside it."""
+    """Overwrite an existing --output and the files that belong to it."""
 
     def __post_init__(self) -> None:
         check_alpha(self.unifrac_alpha, self.unifrac_metric)
@@ -44,25 +45,25 @@ class UnifracOptions:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What to look at closely, and how to tell."""
+    """Target to check, and form of the report."""
 
     metadata_column: Common[tuple[str, ...]] = ()
-    """A metadata column to predict; may be repeated for several numeric targets."""
+    """A metadata column to be predicted; may be repeated for several numeric targets."""
     classifier: Common[bool] = False
     """Check the column as classes instead of numbers."""
     target_transform: TransformKind | None = None
-    """Scale of numeric targets that `aam train` would be given."""
+    """Scale of numeric targets, as for `aam train`."""
     normalize_by: tuple[str, ...] = ()
-    """Metadata columns within whose combinations of values the scale would be fitted."""
+    """Metadata columns within whose combinations of values the scale is fitted, as for `aam train`."""
     cv: int = 0
-    """Folds that `aam train` would make; 0 = one split."""
+    """Folds of cross-validation, as for `aam train`; 0 = one split."""
     seed: int = 42
     """Random seed of the splits."""
     json: Common[bool] = False
-    """Print JSON on standard output instead of text."""
+    """Print JSON to standard output instead of text."""
 
     def target(self) -> TargetOptions | None:
-        """The target to check, if any; raises ValueError as `aam train` would."""
+        """Return the target to check, if any. Raises ValueError as `aam train` would."""
         if not self.metadata_column:
             return None
         return TargetOptions(self.metadata_column, self.classifier, self.target_transform, self.normalize_by)
@@ -74,7 +75,7 @@ class CheckOptions:
             ("--target-transform", self.target_transform is not None),
             ("--normalize-by", bool(self.normalize_by)),
         ):
-            require(not is_given or bool(self.metadata_column), f"{flag} is about a target: give --metadata-column")
+            require(not is_given or bool(self.metadata_column), f"{flag} needs a target; pass --metadata-column")
         require(
             not self.classifier or len(self.metadata_column) > 0, "--classifier needs the --metadata-column of classes"
         )

@@ -1,4 +1,4 @@
-"""Options about metadata as input. Standard library only; see ``config`` for how an option is declared."""
+"""Options of metadata as model input. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,90 +12,98 @@ from aam_data.options.targets import split_columns
 
 @dataclass(frozen=True)
 class CategoryOptions:
-    """Metadata as input, beside the reads."""
+    """Metadata as model input, in addition to the reads."""
 
     categorical_columns: Common[tuple[str, ...]] = ()
-    """Metadata columns, as in `location,season`, whose categories the model is given. Prediction needs them too; what
-    no training sample had counts as unknown."""
+    """Metadata columns, as in `location,season`, whose categories are model input. Prediction needs them too;
+    categories without training samples count as unknown."""
     numeric_columns: Common[tuple[str, ...]] = ()
-    """Metadata columns, as in `age,ph`, whose numbers the model is given, standardized on the training samples; a
-    missing value is their mean, and marked as missing."""
+    """Metadata columns, as in `age,ph`, whose numbers are model input, standardized on the training samples; missing
+    values are set to the mean and marked as missing."""
     categorical_hierarchy: str | None = None
     """JSON like '{"city": "state", "state": "country"}': a category's embedding is added to that of its parent, so
-    that rare and unseen ones lean on it. All of them are --categorical-columns."""
+    that rare and unseen categories fall back on it. All must be among --categorical-columns."""
 
     categorical_loss_weights: str | None = None
     """Weights of the target's loss by category: `auto` (1 / samples of the category), `effective` (less steep, by the
     effective number of samples), or JSON like '{"oral": 2, "gut": 1}'. Scaled to a mean of 1 over training samples."""
     categorical_loss_weight_column: str | None = None
-    """The metadata column of --categorical-loss-weights. Default: the one of --categorical-columns, if it is one."""
+    """The metadata column of --categorical-loss-weights. Default: the --categorical-columns, if it is only one."""
 
     def __post_init__(self) -> None:
         categories, numbers = self.categories(), self.numbers()
         both = [name for name in categories if name in numbers]
         require(
             not both,
-            f"{', '.join(both)}: in --categorical-columns and in --numeric-columns. Leave it out of one of them",
+            f"{', '.join(both)}: in both --categorical-columns and --numeric-columns; leave it out of one of them",
         )
         self.parents()
         require(
             self.categorical_loss_weights is not None or self.categorical_loss_weight_column is None,
-            "--categorical-loss-weight-column says whose categories --categorical-loss-weights are: give both",
+            "--categorical-loss-weight-column only applies to --categorical-loss-weights; pass both",
         )
         require(
             self.categorical_loss_weights is None or self.weight_column() is not None,
-            "--categorical-loss-weights needs --categorical-loss-weight-column, unless there is one of "
-            "--categorical-columns",
+            "--categorical-loss-weights needs --categorical-loss-weight-column, unless --categorical-columns is a "
+            "single column",
         )
         self.weights()
 
     def categories(self) -> tuple[str, ...]:
-        """The categorical columns, one by one."""
+        """Return the names of the categorical columns."""
         return split_columns("--categorical-columns", self.categorical_columns)
 
     def numbers(self) -> tuple[str, ...]:
-        """The numeric columns, one by one."""
+        """Return the names of the numeric columns."""
         return split_columns("--numeric-columns", self.numeric_columns)
 
     def weight_column(self) -> str | None:
-        """The column of the loss weights: as given, else the only categorical one; None where neither says it."""
+        """Return the column of the loss weights: as passed, else the only categorical column, else None."""
         categories = self.categories()
         return self.categorical_loss_weight_column or (categories[0] if len(categories) == 1 else None)
 
     def weights(self) -> str | dict[str, float] | None:
-        """ "auto", "effective", or the weight of each category that is named; None without any. Raises ValueError."""
-        flag, given = "--categorical-loss-weights", self.categorical_loss_weights
-        if given in (None, "auto", "effective"):
-            return given
-        assert given is not None
-        require(given.lstrip().startswith("{"), f"{flag} {given}: must be auto, effective or JSON like {{...}}")
-        found = json_object(flag, given)
-        numbers = all(type(value) in (int, float) and 0 < value < 1e6 for value in found.values())
-        require(numbers and bool(found), f"{flag} {given}: each category has a number above 0 and below 1e6")
-        return {name: float(value) for name, value in found.items()}
+        """Return "auto", "effective", or weights by category; None without loss weights.
+
+        Raises:
+            ValueError: the option is neither of the words nor a JSON object of numbers.
+        """
+        flag, text = "--categorical-loss-weights", self.categorical_loss_weights
+        if text in (None, "auto", "effective"):
+            return text
+        assert text is not None
+        require(text.lstrip().startswith("{"), f"{flag} {text}: must be auto, effective or JSON like {{...}}")
+        weights = json_object(flag, text)
+        numbers = all(type(value) in (int, float) and 0 < value < 1e6 for value in weights.values())
+        require(numbers and bool(weights), f"{flag} {text}: each weight must be a number above 0 and below 1e6")
+        return {name: float(value) for name, value in weights.items()}
 
     def parents(self) -> dict[str, str]:
-        """The parent of each column that has one. Raises ValueError for what is no hierarchy of the columns."""
+        """Return the parent of each column that has one.
+
+        Raises:
+            ValueError: the option is not a hierarchy of ``--categorical-columns``.
+        """
         if self.categorical_hierarchy is None:
             return {}
         flag, columns = "--categorical-hierarchy", self.categories()
-        found = json_object(flag, self.categorical_hierarchy)
-        texts = all(isinstance(parent, str) for parent in found.values())
-        require(texts and bool(found), f"{flag} {self.categorical_hierarchy}: give names of columns, child and parent")
-        absent = [name for pair in found.items() for name in pair if name not in columns]
+        parents = json_object(flag, self.categorical_hierarchy)
+        texts = all(isinstance(parent, str) for parent in parents.values())
+        require(texts and bool(parents), f"{flag} {self.categorical_hierarchy}: must map columns to their parents")
+        absent = [name for pair in parents.items() for name in pair if name not in columns]
         require(
             not absent,
-            f"{flag} names {', '.join(dict.fromkeys(absent))}: add it to --categorical-columns",
+            f"{flag} names {', '.join(dict.fromkeys(absent))}; add it to --categorical-columns",
         )
-        for start in found:
-            name, way = start, [start]
-            while name in found:
-                name = found[name]
-                way.append(name)
-                require(name != start, f"{flag} goes round in a circle: {' -> '.join(way)}")
-                if len(way) > len(found) + 1:
-                    break  # a circle further up, found from one of its own columns
-        return found
+        for start in parents:
+            name, path = start, [start]
+            while name in parents:
+                name = parents[name]
+                path.append(name)
+                require(name != start, f"{flag} contains a cycle: {' -> '.join(path)}")
+                if len(path) > len(parents) + 1:
+                    break  # a cycle above this column, reported for one of its own columns
+        return parents
 
 
 def json_object(flag: str, text: str) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from aam_data.options.base import Common, require
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How a sample becomes model input."""
+    """Model input of a sample."""
 
     rarefy_depth: Common[int | None] = None
-    """Reads drawn per sample without replacement, anew every epoch (once with --unifrac-matrix); 0 = off.
-    Default: 5000; 0 with --unifrac-matrix or --relative-abundance; for `aam train --pretrained-encoder`, as in that."""
+    """Reads drawn per sample without replacement, redrawn every epoch (once with --unifrac-matrix); 0 = off.
+    Default: 5000; 0 with --unifrac-matrix or --relative-abundance; with `aam train --pretrained-encoder`, the depth
+    of the encoder's run."""
     max_asvs: Annotated[int, Alias("token_limit")] = 1024
-    """Most ASVs of a sample that the model sees; which are kept, --asv-sampling says."""
+    """Most ASVs of a sample that the model sees; --asv-sampling chooses which ones."""
     asv_sampling: Literal["abundance", "first", "random"] = "abundance"
     """ASVs kept within --max-asvs: the most abundant, the first in the file, or random ones, redrawn every epoch."""
     max_bp: int | None = None
-    """Most bases of a sequence that the model sees; longer ones are cut and counted. Default: 150; for
-    `aam train --pretrained-encoder`, as in that."""
+    """Most bases of a sequence that the model sees; longer sequences are cut and counted. Default: 150; with
+    `aam train --pretrained-encoder`, that of the encoder."""
 
     def __post_init__(self) -> None:
         require(
@@ -36,41 +37,41 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """Which samples train, which stop the training, which are held out."""
+    """Split into samples for training, for early stopping, and held out."""
 
     group_column: Common[str | None] = None
     """Metadata column (host, study) whose samples stay on one side of every split."""
     stratify_column: str | None = None
-    """Metadata column whose values every part holds in the same proportions (numbers: by quartiles), besides those of
-    the target, which are always balanced."""
+    """Metadata column whose values have the same proportions in every part of the split (numbers: by quartiles), in
+    addition to the target, which is always balanced."""
     test_size: float = 0.2
-    """Share of the samples held out and reported."""
+    """Share of the samples to hold out and report on."""
     val_size: float = 0.1
-    """Share of the samples that early stopping and the best checkpoint are judged on."""
+    """Share of the samples that decide early stopping and the best checkpoint."""
     splits_from: Path | None = None
-    """Run folder (or its splits.tsv) whose training, validation and held-out samples are used again; samples that it
-    does not know are left out with a count."""
+    """Run folder (or its splits.tsv) whose training, validation and held-out samples to use again; samples that it
+    does not list are left out and counted."""
     train_samples: Path | None = None
-    """File of sample ids, one a line, to train on; needs --val-samples."""
+    """File of sample ids, one per line, to train on; needs --val-samples."""
     val_samples: Path | None = None
-    """File of sample ids, one a line, to validate on; needs --train-samples."""
+    """File of sample ids, one per line, to validate on; needs --train-samples."""
     test_samples: Path | None = None
-    """File of sample ids, one a line, to hold out; default: none when --train-samples is given."""
+    """File of sample ids, one per line, to hold out. Default: none with --train-samples."""
 
     def __post_init__(self) -> None:
         for flag, value in (("--test-size", self.test_size), ("--val-size", self.val_size)):
             require(0 <= value < 1, f"{flag} {value}: must be at least 0 and below 1")
         require(
             self.test_size + self.val_size < 1,
-            f"--test-size {self.test_size} and --val-size {self.val_size}: no sample is left to train on",
+            f"--test-size {self.test_size} and --val-size {self.val_size} leave no sample to train on",
         )
         require(
             (self.train_samples is None) == (self.val_samples is None),
-            "--train-samples and --val-samples go together: give both or neither",
+            "--train-samples and --val-samples go together; pass both or neither",
         )
         require(
             self.stratify_column is None or self.train_samples is None,
-            "--stratify-column is about splits that AAM makes: leave it out beside --train-samples",
+            "--stratify-column and --train-samples cannot be combined; use one of them",
         )
         for flag, is_given in (
             ("--train-samples", self.train_samples is not None),
@@ -78,7 +79,7 @@ class SplitOptions:
         ):
             require(
                 self.splits_from is None or not is_given,
-                f"--splits-from and {flag} exclude each other: the samples are those of the other run",
+                f"--splits-from and {flag} cannot be combined; use one of them",
             )
         require(
             self.test_samples is None or self.train_samples is not None,

@@ -1,4 +1,4 @@
-"""Options of the simulator. Standard library only, so that ``--help`` is instant."""
+"""Options of the simulator. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from aam_data.options.base import Common, require
 
 @dataclass(frozen=True)
 class SimulateOptions:
-    """A study with known truth."""
+    """Simulated study with known effects."""
 
     samples: Common[int] = 160
-    """Samples."""
+    """Number of samples."""
     asvs: Common[int] = 400
-    """ASVs on the tree."""
+    """Number of ASVs, the tips of the tree."""
     hosts: int | None = None
-    """Hosts; the samples are spread over them evenly. Default: one for four samples."""
+    """Number of hosts; samples are spread over them evenly. Default: one per four samples."""
     host_asvs: int = 400
-    """Most ASVs that a host can carry; with more on the tree, a host carries one of each group of relatives."""
+    """Most ASVs that a host can carry; if the tree has more, a host carries one of each group of relatives."""
     bases: int = 100
-    """Length of the sequences."""
+    """Length of the sequences in bases."""
     depth: int = 5000
     """Median reads per sample."""
     effect: float = 1.0
@@ -34,15 +34,15 @@ class SimulateOptions:
     missing_cells: float = 0.0
     """Share of the combinations of location and season without any sample."""
     host_confounding: float = 0.0
-    """How far hosts tell the season: 0 spreads the samples of a host over the year, 1 takes them on one day."""
+    """Confounding of host and season: 0 spreads the samples of a host over the year, 1 takes them on one day."""
     plates: int = 0
     """Extraction plates (a metadata column); 0 = no such column."""
     batch_effect: float = 0.0
     """Strength of the effect of the plate on depth and on the abundance of some clades."""
     plate_confounding: float = 0.0
-    """How far plates tell degree_days: 0 fills them at random, 1 in the order of the environment."""
+    """Confounding of plate and degree_days: 0 fills plates at random, 1 in the order of degree_days."""
     missing_metadata: float = 0.0
-    """Share of metadata values that are missing, in many spellings; hosts and depths are complete."""
+    """Share of metadata values that are missing, in various spellings; hosts and depths are complete."""
     seed: int = 42
     """Random seed."""
 
