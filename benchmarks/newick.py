@@ -72,7 +72,7 @@ def alone(run: Callable[..., Any], *arguments: Any) -> Any:
 def write_simulated(path: Path, n_tips: int) -> None:
     """A random binary tree with lengths of six decimals and names of ten letters."""
     parent, length, tips, _ = random_tree(n_tips, 10, np.random.default_rng(0))
-    names = TipNames.of(f"G{tip:09d}" for tip in range(n_tips))
+    names = TipNames.from_names(f"G{tip:09d}" for tip in range(n_tips))
     path.write_text(format_newick(NewickTree(parent, np.round(length, 6), names, tips)), encoding="ascii")
 
 

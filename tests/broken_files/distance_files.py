@@ -155,7 +155,7 @@ CASES: list[Case] = [
     case(
         "distances_rows_in_another_order",
         text(lambda good: "\n".join([ROWS[0], *ROWS[:0:-1]])),
-        Says(TSV, "begins with s16, expected s01", "row 2"),
+        Says(TSV, "starts with s16, expected s01", "row 2"),
     ),
     case(
         "distances_row_too_long",
@@ -184,7 +184,7 @@ CASES: list[Case] = [
     case(
         "distances_of_other_samples",
         text(lambda good: lsmat_text([f"x{b}" for b in range(16)])),
-        Says(TSV, "holds none of the table's samples"),
+        Says(TSV, "contains none of the table's samples"),
     ),
     case("distances_zstd", content(TSV, b"\x28\xb5\x2f\xfd" + bytes(40)), Says(TSV, "zstd", remedy="unzstd")),
     case(
@@ -201,7 +201,7 @@ CASES: list[Case] = [
     case(
         "ssu_without_matrix",
         ssu(lambda file: file.__delitem__("matrix")),
-        Says(H5, "holds no matrix", remedy="hdf5_fp32"),
+        Says(H5, "contains no matrix", remedy="hdf5_fp32"),
         matrix=H5,
     ),
     case(
@@ -278,7 +278,7 @@ CASES: list[Case] = [
     case(
         "npy_longer_than_declared",
         both(npy(distances()), content(NPY, longer_than_declared())),
-        Says(NPY, "declares 2,048 bytes of values, 2,056 follow", remedy="Copy the file again"),
+        Says(NPY, "declares 2,048 bytes of values, but 2,056 follow", remedy="Copy the file again"),
         matrix=NPY,
         matrix_ids=IDS,
     ),

@@ -246,7 +246,7 @@ CASES: list[Case] = [
     case(
         "table_shape_larger_than_the_data",
         hdf5(lambda file: file.attrs.__setitem__("shape", (20, 900))),
-        Says(FILE, "declares 20 x 900 features by samples, but holds the ids of 20 x 16", "shape", remedy=AGAIN),
+        Says(FILE, "declares 20 x 900 features by samples, but contains the ids of 20 x 16", "shape", remedy=AGAIN),
     ),
     case(
         "table_ids_not_utf8",

@@ -90,7 +90,7 @@ CASES: list[Case] = [
     case(
         "metadata_header_and_rows_differ",
         written(lambda text: text.replace("\t", ",", 4)),
-        Says(FILE, "the header has commas and the row under it has tabs", remedy="all by commas"),
+        Says(FILE, "the header has commas and the row under it has tabs", remedy="commas in all rows"),
     ),
     case("metadata_semicolons", written(lambda text: text.replace("\t", ";")), Says(FILE, "semicolons", remedy="tabs")),
     case(
@@ -138,7 +138,7 @@ CASES: list[Case] = [
     case(
         "metadata_q2_types_below_data",
         written(lambda text: text + "#q2:types\tnumeric\n"),
-        Says(FILE, "do not stand right under the header", "", ("row 18: #q2:types",), 1, remedy="Move"),
+        Says(FILE, "are not directly under the header", "", ("row 18: #q2:types",), 1, remedy="Move"),
     ),
     case(
         "metadata_q2_no_missing",
@@ -153,7 +153,7 @@ CASES: list[Case] = [
         below_header("#q2:units\tm"),
         note(FILE, "row 2, the directive #q2:units is not known and was skipped", "warning"),
     ),
-    case("metadata_comments", below_header("# a comment", "#\t1\t2"), note(FILE, "begin with # and were skipped")),
+    case("metadata_comments", below_header("# a comment", "#\t1\t2"), note(FILE, "start with # and were skipped")),
     case(
         "metadata_column_twice",
         replaced(FILE, "status", "age"),
@@ -178,12 +178,12 @@ CASES: list[Case] = [
     case(
         "metadata_no_shared_samples",
         column("sample-id", lambda b: f"X{b}"),
-        Says(FILE, "holds none of the table's samples; the table has s01, s02, s03", remedy="one study"),
+        Says(FILE, "contains none of the table's samples; the table has s01, s02, s03", remedy="one study"),
     ),
     case(
         "metadata_other_spelling",
         column("sample-id", lambda b: f"2538.S{b + 1:02}"),
-        Says(FILE, "holds none of the table's samples", remedy="Qiita's study prefix"),
+        Says(FILE, "contains none of the table's samples", remedy="Qiita's study prefix"),
     ),
     case(
         "metadata_lacks_samples",

@@ -123,9 +123,11 @@ CASES: list[Case] = [
         Says(FILE, "not a BIOM 1.0 table; it lacks", "", ("rows", "columns"), 5),
     ),
     case(
-        "json_cut_in_half", content(FILE, json_text()[:2000]), Says(FILE, "damaged JSON", remedy="Copy the file again")
+        "json_cut_in_half",
+        content(FILE, json_text()[:2000]),
+        Says(FILE, "not valid JSON", remedy="Copy the file again"),
     ),
-    case("json_nested_deeply", content(FILE, '{"a":' + "[" * 10**6), Says(FILE, "damaged JSON")),
+    case("json_nested_deeply", content(FILE, '{"a":' + "[" * 10**6), Says(FILE, "not valid JSON")),
     case(
         "json_duplicate_samples",
         document(lambda d: d["columns"].__setitem__(3, {"id": "s01"})),

@@ -36,7 +36,7 @@ CASES: list[Case] = [
     case(
         "tree_cut_in_half",
         tree(lambda text: text[: len(text) // 2]),
-        Says(FILE, "no semicolon ends it", remedy="copy the file again"),
+        Says(FILE, "no semicolon at the end", remedy="copy the file again"),
     ),
     case("tree_bracket_not_closed", tree(lambda text: "(" + text), Says(FILE, "bracket")),
     case("tree_bracket_not_opened", tree(lambda text: text[1:]), Says(FILE, "bracket")),

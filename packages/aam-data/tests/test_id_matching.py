@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aam_data.errors import DataError
-from aam_data.id_matching import Overlap, Suggestion, check_missing, closest_transformation, overlap_of, refuse_disjoint
+from aam_data.id_matching import (
+    Overlap,
+    Suggestion,
+    check_missing_samples,
+    check_not_disjoint,
+    closest_transformation,
+    overlap_of,
+)
 
 FILE = Path("metadata.tsv")
 NAMES = st.lists(st.text("aB1.- 0_", min_size=1, max_size=5), max_size=8, unique=True)
@@ -78,15 +85,15 @@ def test_overlap() -> None:
 
 
 def test_disjoint_files_are_refused() -> None:
-    refuse_disjoint(["a", "b"], ["b", "c"], FILE)
+    check_not_disjoint(["a", "b"], ["b", "c"], FILE)
     message = (
-        r"metadata.tsv: holds none of the table's samples; the table has 1.a, 1.b, 1.c and 1 more; this file has "
+        r"metadata.tsv: contains none of the table's samples; the table has 1.a, 1.b, 1.c and 1 more; this file has "
         r"a, b, c. 3 of 4 ids would match if Qiita's study prefix"
     )
     with pytest.raises(DataError, match=message):
-        refuse_disjoint(["1.a", "1.b", "1.c", "1.d"], ["a", "b", "c"], FILE)
-    with pytest.raises(DataError, match=r"none of the table's features;.*Give the files of one study"):
-        refuse_disjoint(["a"], ["b"], FILE, "features")
+        check_not_disjoint(["1.a", "1.b", "1.c", "1.d"], ["a", "b", "c"], FILE)
+    with pytest.raises(DataError, match=r"none of the table's features;.*Pass files of one study"):
+        check_not_disjoint(["a"], ["b"], FILE, "features")
 
 
 def test_missing_samples() -> None:
@@ -96,14 +103,14 @@ def test_missing_samples() -> None:
         r"2 of 4 ids would match if Qiita's study prefix .*--missing-samples ignore"
     )
     with pytest.raises(DataError, match=message):
-        check_missing(here, there, FILE, "error")
-    assert check_missing(here, there, FILE, "ignore") == [
+        check_missing_samples(here, there, FILE, "error")
+    assert check_missing_samples(here, there, FILE, "ignore") == [
         "4 of 6 samples of the table are not in metadata.tsv (1.c, 1.d, 1.e and 1 more)",
         "3 of 5 samples of metadata.tsv are not in the table (c, d, x)",
         "warning: of these, 2 of 4 ids would match if Qiita's study prefix (such as 2538.) were removed "
         "(as in '1.c' and 'c')",
     ]
-    assert check_missing(["b", "a"], ["a", "b"], FILE, "error") == []
-    assert check_missing(["a"], ["b", "a"], FILE, "error") == [
+    assert check_missing_samples(["b", "a"], ["a", "b"], FILE, "error") == []
+    assert check_missing_samples(["a"], ["b", "a"], FILE, "error") == [
         "1 of 2 samples of metadata.tsv are not in the table (b)"
     ]

@@ -156,8 +156,8 @@ def test_md5_and_sha1_in_one_table() -> None:
 
 def test_no_feature_in_the_fasta() -> None:
     message = (
-        r"rep.fna: holds none of the table's features; the table has OTU_1, OTU_2; this file has otu.1;size=9, otu.2. "
-        r"1 of 2 ids would match if .*as in 'OTU_2' and 'otu.2'"
+        r"rep.fna: contains none of the table's features; the table has OTU_1, OTU_2; this file has "
+        r"otu.1;size=9, otu.2. 1 of 2 ids would match if .*as in 'OTU_2' and 'otu.2'"
     )
     with pytest.raises(DataError, match=message):
         sequences_of_features(ids("OTU_1", "OTU_2"), {"otu.1;size=9": b"A", "otu.2": b"C"}, fasta_path="rep.fna")

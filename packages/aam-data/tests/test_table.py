@@ -28,7 +28,7 @@ def dense_of(rows: SampleCounts, n_features: int) -> np.ndarray:
 @pytest.mark.parametrize("fractions", [False, True])
 @pytest.mark.parametrize("at_once", [1, 5, 17, 10**6])
 def test_parts_add_up(at_once: int, fractions: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "_MAX_ENTRIES", at_once)
     table, dense = random_table(fractions=fractions)
     parts = list(table.data.parts())
     assert [row for rows, _ in parts for row in range(rows.start, rows.stop)] == list(range(40))
@@ -48,7 +48,7 @@ def test_parts_add_up(at_once: int, fractions: bool, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("fractions", [False, True])
 @pytest.mark.parametrize("at_once", [1, 17, 10**6])
 def test_features_are_regrouped_in_parts(at_once: int, fractions: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "_MAX_ENTRIES", at_once)
     table, dense = random_table(fractions=fractions)
     new_index = np.array([3, -1, 0, 3, 1, 2, -1, 2, 0, 4, 4])
     found = table.regroup_features(new_index, np.array(list("abcde"), dtype=object))
@@ -61,7 +61,7 @@ def test_features_are_regrouped_in_parts(at_once: int, fractions: bool, monkeypa
 
 
 def test_sums_beyond_31_bits_and_fractions_that_become_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    monkeypatch.setattr(module, "_MAX_ENTRIES", 2)
     ids = np.array(["s", "t", "u"], dtype=object), np.array(["f", "g"], dtype=object)
     sample, feature = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
     large = table_from_triplets(sample, feature, np.array([1, 2, 2**30, 2**30, 5]), *ids)

@@ -1,4 +1,4 @@
-"""The codes of bases. This is the only place where they are written down.
+"""Codes of bases, defined here only.
 
 Models receive them as config fields, so a model folder carries the alphabet it was trained with.
 """
@@ -28,7 +28,11 @@ _BYTE_OF_CODE = np.frombuffer(b"-ACGT^?N", dtype=np.uint8)
 
 
 def encode(sequence: bytes) -> np.ndarray:
-    """Upper-case DNA as codes, uint8 [L]. Raises ValueError naming the first letter that is not IUPAC DNA."""
+    """Encode upper-case DNA as codes, uint8 [L].
+
+    Raises:
+        ValueError: a letter that is not IUPAC DNA; the message names the first.
+    """
     codes = _CODE_OF_BYTE[np.frombuffer(sequence, dtype=np.uint8)]
     if (codes == _INVALID).any():
         position = int(np.argmax(codes == _INVALID))
@@ -37,5 +41,5 @@ def encode(sequence: bytes) -> np.ndarray:
 
 
 def decode(codes: np.ndarray) -> str:
-    """Codes [L] back to letters; PAD becomes ``-`` and every ambiguity code ``N``."""
+    """Decode codes [L] to letters; PAD becomes ``-`` and every ambiguity code ``N``."""
     return _BYTE_OF_CODE[codes].tobytes().decode("ascii")

@@ -1,4 +1,4 @@
-"""Errors about what the user gave us: which file, where in it, which values, and what to do about it."""
+"""Errors in user input: the file, the place in it, the offending values and the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-SHOWN = 5  # offenders listed in a message; the count tells how many more there are
+MAX_SHOWN = 5  # offenders listed in a message; a count stands for the others
 
 
 class DataError(ValueError):
@@ -18,10 +18,10 @@ class DataError(ValueError):
 
     Args:
         problem: what is wrong, in the user's words.
-        file: the file it is wrong in.
-        place: where in the file (row, column, HDF5 path, archive member).
-        offenders: the offending values or ids, all of them; the first five are shown with their count.
-        remedy: what to do: a flag, a command, or "copy the file again".
+        file: the affected file.
+        place: location in the file (row, column, HDF5 path, archive member).
+        offenders: all offending values or ids; the message shows the first five and counts the others.
+        remedy: how to fix it: a flag, a command, or "copy the file again".
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class DataError(ValueError):
 
 
 class DataErrors(DataError):
-    """Several independent problems, found together; the message has one line each."""
+    """Several independent problems; the message has one line for each."""
 
     def __init__(self, errors: Sequence[DataError]) -> None:
         self.errors = tuple(errors)
@@ -57,21 +57,21 @@ class DataErrors(DataError):
 
 
 class Problems:
-    """Collects the problems of steps that do not need each other, so that all of them are reported together."""
+    """Collector for the problems of independent steps, so that all of them are reported together."""
 
     def __init__(self) -> None:
         self.errors: list[DataError] = []
 
     def collect(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
-        """What ``step`` returns, or None when it raised a DataError, which is kept."""
+        """Return the result of ``step``, or None if it raised a DataError, which is collected."""
         try:
             return step(*args, **kwargs)
         except DataError as error:
             self.errors += each_error(error)
             return None
 
-    def refuse(self) -> None:
-        """Raise what was collected: nothing, the DataError, or DataErrors of several."""
+    def raise_collected(self) -> None:
+        """Raise the collected DataError, or DataErrors if there are several; do nothing if there are none."""
         if len(self.errors) > 1:
             raise DataErrors(self.errors)
         if self.errors:
@@ -79,17 +79,17 @@ class Problems:
 
 
 def each_error(error: DataError) -> tuple[DataError, ...]:
-    """The single problems of an error."""
+    """Return the single problems of an error."""
     return error.errors if isinstance(error, DataErrors) else (error,)
 
 
-def first_few(values: Sequence[object], limit: int = SHOWN) -> str:
-    """``"a, b, c, d, e and 7 more"``: the first values and how many there are beyond them."""
+def first_few(values: Sequence[object], limit: int = MAX_SHOWN) -> str:
+    """Format the first values and the number of the others: ``"a, b, c, d, e and 7 more"``."""
     shown = ", ".join(str(value) for value in values[:limit])
     more = len(values) - limit
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _one_line(text: str) -> str:
-    """Line breaks, which quoted cells of a file may hold, as ``\\n``."""
-    return _LINE_BREAK.sub(lambda found: ascii(found[0])[1:-1], text)
+    """Escape line breaks, which quoted cells of a file may contain, as ``\\n``."""
+    return _LINE_BREAK.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -1,6 +1,6 @@
-"""Which ids two files share, and if some do not match, why not.
+"""Ids shared by two files, and why other ids do not match.
 
-Nothing here changes an id: what would make ids match is only ever suggested.
+Nothing here changes an id: changes that would make ids match are only suggested.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Literal
 
 from aam_data.errors import DataError, first_few
 
-_EXAMPLES = 3
-_MOST_FOR_PAIRS = 50_000  # ids up to which two changes at once are tried; a few seconds
+_N_EXAMPLES = 3
+_MAX_IDS_FOR_PAIRS = 50_000  # up to which two changes at once are tried, which takes a few seconds
 
-# How ids commonly differ between files of one study: what would have to be, and the form in which ids are then equal.
+# Common differences between ids of one study: the condition under which they match, and the change to both ids.
 _TRANSFORMATIONS: dict[str, Callable[[str], str]] = {
     "blanks around the ids were removed": str.strip,
     "upper and lower case were the same": str.lower,
@@ -36,13 +36,13 @@ _TRANSFORMATIONS: dict[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What would make ids match.
+    """A change that would make ids match.
 
     Attributes:
         name: completes the sentence "they would match if ...".
-        matches: how many of the wanted ids would match exactly one found id.
-        wanted: how many ids were wanted.
-        example: a wanted id and the found one that it would match.
+        matches: number of wanted ids that would match exactly one available id.
+        wanted: number of wanted ids.
+        example: a wanted id and the available id that it would match.
     """
 
     name: str
@@ -51,8 +51,10 @@ class Suggestion:
     example: tuple[str, str]
 
     def __str__(self) -> str:
-        ours, theirs = self.example
-        return f"{self.matches:,} of {self.wanted:,} ids would match if {self.name} (as in {ours!r} and {theirs!r})"
+        wanted, available = self.example
+        return (
+            f"{self.matches:,} of {self.wanted:,} ids would match if {self.name} (as in {wanted!r} and {available!r})"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Overlap:
     """The ids of two files.
 
     Attributes:
-        both: how many ids are in both.
-        only_here, only_there: ids that one file lacks, in the other's order.
+        both: number of ids in both files.
+        only_here, only_there: ids in only one of the files, in its order.
     """
 
     both: int
@@ -77,44 +79,55 @@ class Overlap:
         return self.both + len(self.only_there)
 
     def suggestion(self) -> Suggestion | None:
-        """What would make ids match that do not."""
+        """Suggest a change that would make the other ids match."""
         return closest_transformation(self.only_here, self.only_there)
 
 
 def overlap_of(here: Collection[str], there: Collection[str]) -> Overlap:
     """Compare two collections of unique ids."""
-    ours, theirs = set(here), set(there)
+    ids_here, ids_there = set(here), set(there)
     return Overlap(
-        len(ours & theirs),
-        tuple(name for name in here if name not in theirs),
-        tuple(name for name in there if name not in ours),
+        len(ids_here & ids_there),
+        tuple(name for name in here if name not in ids_there),
+        tuple(name for name in there if name not in ids_here),
     )
 
 
-def closest_transformation(wanted_ids: Collection[str], found_ids: Collection[str]) -> Suggestion | None:
-    """The change of spelling on both sides that makes most of the wanted ids match one found id each.
+def closest_transformation(wanted_ids: Collection[str], available_ids: Collection[str]) -> Suggestion | None:
+    """Find the change of spelling on both sides that makes most wanted ids match one available id each.
 
-    Two changes at once are tried only if no single one makes any id match. Changes that would make ids of one side
-    equal to each other do not count as matches. None if nothing helps.
+    Two changes at once are tried only if no single one makes any id match. Ids of one side that a change would make
+    equal do not count as matches.
+
+    Args:
+        wanted_ids: unique ids to look for.
+        available_ids: unique ids to match them with.
+
+    Returns:
+        The suggestion with most matches, None if nothing helps.
+
+    Example:
+        >>> str(closest_transformation(["S1", "S2"], ["s1", "x"]))
+        "1 of 2 ids would match if upper and lower case were the same (as in 'S1' and 's1')"
     """
-    single = [_suggest(wanted_ids, found_ids, name) for name in _TRANSFORMATIONS]
+    single = [_suggest(wanted_ids, available_ids, name) for name in _TRANSFORMATIONS]
     suggestions = [suggestion for suggestion in single if suggestion is not None]
-    if not suggestions and len(wanted_ids) + len(found_ids) <= _MOST_FOR_PAIRS:
-        pairs = (_suggest(wanted_ids, found_ids, *names) for names in combinations(_TRANSFORMATIONS, 2))
+    if not suggestions and len(wanted_ids) + len(available_ids) <= _MAX_IDS_FOR_PAIRS:
+        pairs = (_suggest(wanted_ids, available_ids, *names) for names in combinations(_TRANSFORMATIONS, 2))
         suggestions = [suggestion for suggestion in pairs if suggestion is not None]
     return max(suggestions, key=lambda suggestion: suggestion.matches, default=None)
 
 
-def _suggest(wanted_ids: Collection[str], found_ids: Collection[str], *names: str) -> Suggestion | None:
-    wanted, found = _changed(wanted_ids, names), _changed(found_ids, names)
-    shared = [form for form in wanted if form in found]
+def _suggest(wanted_ids: Collection[str], available_ids: Collection[str], *names: str) -> Suggestion | None:
+    wanted, available = _changed(wanted_ids, names), _changed(available_ids, names)
+    shared = [form for form in wanted if form in available]
     if not shared:
         return None
-    return Suggestion(" and ".join(names), len(shared), len(wanted_ids), (wanted[shared[0]], found[shared[0]]))
+    return Suggestion(" and ".join(names), len(shared), len(wanted_ids), (wanted[shared[0]], available[shared[0]]))
 
 
 def _changed(ids: Collection[str], names: tuple[str, ...]) -> dict[str, str]:
-    """Ids by the form that the changes give them, without those that become equal."""
+    """Map changed ids to the original ones, without ids that become equal."""
     forms = list(ids)
     for name in names:
         forms = list(map(_TRANSFORMATIONS[name], forms))
@@ -122,35 +135,36 @@ def _changed(ids: Collection[str], names: tuple[str, ...]) -> dict[str, str]:
     return {form: original for form, original in zip(forms, ids, strict=True) if times[form] == 1}
 
 
-def refuse_disjoint(
+def check_not_disjoint(
     ids: Collection[str], other_ids: Collection[str], file: Path | str | None, what: str = "samples"
 ) -> None:
-    """Raise DataError when none of the table's ids is in ``file``.
-
-    The message has three ids of each side and what would make them match.
+    """Check that the table and ``file`` share ids.
 
     Args:
-        ids: of the table.
-        other_ids: of the file.
-        what: what the ids name.
+        ids: ids of the table.
+        other_ids: ids of the file.
+        what: plural noun for the things that the ids name.
+
+    Raises:
+        DataError: no id is shared; the message shows three ids of each side and a change that would make them match.
     """
     if set(ids).isdisjoint(other_ids):
         suggestion = closest_transformation(ids, other_ids)
         raise DataError(
-            f"holds none of the table's {what}; the table has {first_few(list(ids), _EXAMPLES)}; "
-            f"this file has {first_few(list(other_ids), _EXAMPLES)}",
+            f"contains none of the table's {what}; the table has {first_few(list(ids), _N_EXAMPLES)}; "
+            f"this file has {first_few(list(other_ids), _N_EXAMPLES)}",
             file=file,
-            remedy=str(suggestion) if suggestion else "Give the files of one study",
+            remedy=str(suggestion) if suggestion else "Pass files of one study",
         )
 
 
-def check_missing(
+def check_missing_samples(
     sample_ids: Collection[str], other_ids: Collection[str], file: Path, policy: Literal["error", "ignore"]
 ) -> list[str]:
     """Apply ``--missing-samples`` to samples of the table that ``file`` lacks.
 
     Returns:
-        Sentences with counts and examples of the samples that only one side has, and what would make them match.
+        Notes with counts and examples of the samples that only one side has, and a change that would make them match.
 
     Raises:
         DataError: samples are missing and the policy is ``error``.
@@ -160,13 +174,13 @@ def check_missing(
     counts = f"{len(missing):,} of {overlap.n_here:,} samples of the table are not in {file.name}"
     suggestion = overlap.suggestion()
     if missing and policy == "error":
-        remedy = "Add them, or go on without their values: --missing-samples ignore"
+        remedy = "Add them, or continue without their values: --missing-samples ignore"
         raise DataError(
             counts, file=file, offenders=missing, remedy=f"{suggestion}. {remedy}" if suggestion else remedy
         )
-    notes = [f"{counts} ({first_few(missing, _EXAMPLES)})"] if missing else []
+    notes = [f"{counts} ({first_few(missing, _N_EXAMPLES)})"] if missing else []
     if extra:
-        names = first_few(extra, _EXAMPLES)
+        names = first_few(extra, _N_EXAMPLES)
         notes.append(f"{len(extra):,} of {overlap.n_there:,} samples of {file.name} are not in the table ({names})")
     if suggestion:
         notes.append(f"warning: of these, {suggestion}")

@@ -1,7 +1,6 @@
-"""Randomness by name: every draw comes from a generator whose key says what the draw is for.
+"""Keyed random generators: the key identifies the purpose of each draw.
 
-So a draw does not depend on the order of the table, on how many draws came before, on worker processes or on
-ranks.
+A draw therefore does not depend on the order of the table, on earlier draws, on worker processes or on ranks.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _MASK_64 = 2**64 - 1
 
 
 class Purpose(IntEnum):
-    """What a key is for. Numbers are part of saved models: never renumber, only add."""
+    """Purpose of a key. The numbers are part of saved models: never renumber, only add."""
 
     RAREFACTION = 1
     SPLIT = 2
@@ -29,12 +28,12 @@ class Purpose(IntEnum):
 
 
 def sample_key(sample_id: str) -> int:
-    """64-bit BLAKE2b of a sample's id: the same sample has the same key in every table."""
+    """Return the 64-bit BLAKE2b of a sample id: a sample has the same key in every table."""
     return int.from_bytes(blake2b(sample_id.encode(), digest_size=8).digest(), "little")
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """The random generator of ``(seed, *key)``.
+    """Return the random generator of ``(seed, *key)``.
 
     The 128-bit key of a Philox counter generator (Salmon et al. 2011, doi:10.1145/2063384.2063405) is the
     BLAKE2b hash of the numbers, each as 64 bits (negative ones in two's complement), so different keys give

@@ -1,4 +1,4 @@
-"""Sequences of ASVs as codes."""
+"""Sequences of ASVs, encoded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Sequences:
     Attributes:
         codes: uint8 [A, L] bases (see ``alphabet``), padded with PAD at the end; no START.
         lengths: int32 [A] bases.
-        keys: uint64 [A] BLAKE2b of the upper-case letters: the same sequence has the same key in every table.
-        ambiguous: letters of the features that have ambiguity codes, which share one code in ``codes``.
-        merged_ids: ids, sorted, of the features of a file that became one because they have its sequence; features
-            that are not merged have no entry.
+        keys: uint64 [A] BLAKE2b of the upper-case letters: a sequence has the same key in every table.
+        ambiguous: letters of the features with ambiguity codes, which share one code in ``codes``.
+        merged_ids: by feature, the sorted ids of the features in the file that were merged into it because they have
+            its sequence; features that were not merged have no entry.
     """
 
     codes: np.ndarray
@@ -34,14 +34,29 @@ class Sequences:
         return len(self.lengths)
 
     def text(self, feature: int) -> str:
-        """Letters of one sequence, ambiguity codes as they were."""
+        """Return the letters of one sequence, with its ambiguity codes."""
         if feature in self.ambiguous:
             return self.ambiguous[feature].decode("ascii")
         return decode(self.codes[feature, : self.lengths[feature]])
 
 
 def build_sequences(sequences: Sequence[bytes], merged_ids: Mapping[int, tuple[str, ...]] | None = None) -> Sequences:
-    """Sequences from upper-case letters. Raises ValueError for letters that are not IUPAC DNA."""
+    """Encode sequences.
+
+    Args:
+        sequences: upper-case letters of each feature.
+        merged_ids: see ``Sequences``.
+
+    Returns:
+        The sequences, in the same order.
+
+    Raises:
+        ValueError: letters that are not IUPAC DNA.
+
+    Example:
+        >>> build_sequences([b"ACGT", b"ACN"]).text(1)
+        'ACN'
+    """
     lengths = np.fromiter(map(len, sequences), np.int32, len(sequences))
     longest = int(lengths.max(initial=0))
     codes = np.full((len(sequences), longest), PAD, dtype=np.uint8)

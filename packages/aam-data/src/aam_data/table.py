@@ -1,4 +1,4 @@
-"""The table of counts, as compressed rows: one row a sample, never dense, no Python object per sample."""
+"""Table of counts as compressed rows: one row per sample, never dense, no Python object per sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-_AT_ONCE = 1 << 21  # entries worked on together: what numpy makes beside them is 8 bytes each, several times
+_MAX_ENTRIES = 1 << 21  # processed together: numpy's temporaries take several times 8 bytes per entry
 
 
 class SampleCounts(NamedTuple):
@@ -30,54 +30,54 @@ class SampleCounts(NamedTuple):
         return len(self.indptr) - 1
 
     def row(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
-        """Feature numbers and counts of one sample."""
-        part = slice(self.indptr[sample], self.indptr[sample + 1])
-        return self.indices[part], self.counts[part]
+        """Return the feature numbers and counts of one sample."""
+        entries = slice(self.indptr[sample], self.indptr[sample + 1])
+        return self.indices[entries], self.counts[entries]
 
     def take(self, rows: np.ndarray) -> SampleCounts:
-        """The samples ``rows``, in that order."""
+        """Return the samples ``rows``, in that order."""
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
-        if indptr[-1] <= _AT_ONCE:
+        if indptr[-1] <= _MAX_ENTRIES:
             return SampleCounts(indptr, *self._entries(rows, indptr))
         indices, counts = (np.empty(indptr[-1], values.dtype) for values in (self.indices, self.counts))
-        for part in _stretches(indptr):
-            place = slice(indptr[part.start], indptr[part.stop])
-            within = indptr[part.start : part.stop + 1] - place.start
-            indices[place], counts[place] = self._entries(rows[part], within)
+        for part in _row_ranges(indptr):
+            target = slice(indptr[part.start], indptr[part.stop])
+            within = indptr[part.start : part.stop + 1] - target.start
+            indices[target], counts[target] = self._entries(rows[part], within)
         return SampleCounts(indptr, indices, counts)
 
     def _entries(self, rows: np.ndarray, indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        gather = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], np.diff(indptr))
-        return self.indices[gather], self.counts[gather]
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], np.diff(indptr))
+        return self.indices[entries], self.counts[entries]
 
     def parts(self) -> Iterator[tuple[slice, SampleCounts]]:
-        """All samples, some neighbours at a time, without copying their counts: which they are, and their counts."""
-        for rows in _stretches(self.indptr):
+        """Iterate over ranges of consecutive samples and their counts, which are not copied."""
+        for rows in _row_ranges(self.indptr):
             entries = slice(self.indptr[rows.start], self.indptr[rows.stop])
             indptr = self.indptr[rows.start : rows.stop + 1] - entries.start
             yield rows, SampleCounts(indptr, self.indices[entries], self.counts[entries])
 
 
-def _stretches(indptr: np.ndarray) -> Iterator[slice]:
-    """Ranges of samples of at most ``_AT_ONCE`` entries, or of one sample."""
+def _row_ranges(indptr: np.ndarray) -> Iterator[slice]:
+    """Split samples into ranges of at most ``_MAX_ENTRIES`` entries, or of a single sample."""
     start, n_samples = 0, len(indptr) - 1
     while start < n_samples:
-        stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + _AT_ONCE, side="right")) - 1)
+        stop = max(start + 1, int(np.searchsorted(indptr, indptr[start] + _MAX_ENTRIES, side="right")) - 1)
         yield slice(start, stop)
         start = stop
 
 
 @dataclass(frozen=True, eq=False)
 class CountTable:
-    """Samples by features. Rows are sorted by feature number and hold no zeros.
+    """Counts of samples by features. Rows are sorted by feature number and contain no zeros.
 
     Attributes:
         sample_ids: [B] str objects, unique.
         feature_ids: [A] str objects, unique.
         data: counts of all samples; integer dtype for reads, float64 for relative abundances.
-        file_rows: int64 [A] place of each feature in the file (of the first, where several became one); None where
-            features are as in the file.
+        file_rows: int64 [A] position of each feature in the file (of the first, where several were merged); None if
+            the features are as in the file.
     """
 
     sample_ids: np.ndarray
@@ -99,57 +99,57 @@ class CountTable:
         return bool(np.issubdtype(self.data.counts.dtype, np.integer))
 
     def depths(self) -> np.ndarray:
-        """Reads per sample, [B]."""
+        """Return the reads per sample, [B]."""
         return self._per_sample(lambda part: part.counts, self._sum_dtype())
 
     def reads_in(self, features: np.ndarray) -> np.ndarray:
-        """Reads per sample of ``features`` (bool [A]), [B]."""
+        """Return the reads per sample of ``features`` (bool [A]), [B]."""
         return self._per_sample(lambda part: part.counts * features[part.indices], self._sum_dtype())
 
     def number_of(self, features: np.ndarray) -> np.ndarray:
-        """How many of ``features`` (bool [A]) each sample has, int64 [B]."""
+        """Count the ``features`` (bool [A]) that each sample has, int64 [B]."""
         return self._per_sample(lambda part: features[part.indices], np.int64)
 
     def _per_sample(self, values: Callable[[SampleCounts], np.ndarray], dtype: type) -> np.ndarray:
-        found: np.ndarray = np.zeros(self.n_samples, dtype=dtype)
+        sums: np.ndarray = np.zeros(self.n_samples, dtype=dtype)
         for rows, part in self.data.parts():
             filled = np.flatnonzero(np.diff(part.indptr))
             if len(filled):
-                found[rows.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
-        return found
+                sums[rows.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
+        return sums
 
     def reads_per_feature(self) -> np.ndarray:
-        """Reads of all samples, float64 [A]."""
-        found = np.zeros(self.n_features)
+        """Return the reads of each feature in all samples, float64 [A]."""
+        reads = np.zeros(self.n_features)
         for _, part in self.data.parts():
-            found += np.bincount(part.indices, weights=part.counts, minlength=self.n_features)
-        return found
+            reads += np.bincount(part.indices, weights=part.counts, minlength=self.n_features)
+        return reads
 
     def samples_per_feature(self) -> np.ndarray:
-        """Samples that have each feature, int64 [A]."""
-        found = np.zeros(self.n_features, dtype=np.int64)
+        """Count the samples that have each feature, int64 [A]."""
+        n_samples = np.zeros(self.n_features, dtype=np.int64)
         for _, part in self.data.parts():
-            found += np.bincount(part.indices, minlength=self.n_features)
-        return found
+            n_samples += np.bincount(part.indices, minlength=self.n_features)
+        return n_samples
 
     def observed_in(self, rows: np.ndarray) -> np.ndarray:
-        """Features that any of the samples ``rows`` has, int64, ascending."""
-        chosen, found = np.zeros(self.n_samples, dtype=bool), np.zeros(self.n_features, dtype=bool)
+        """Return the features that any of the samples ``rows`` has, int64, ascending."""
+        chosen, observed = np.zeros(self.n_samples, dtype=bool), np.zeros(self.n_features, dtype=bool)
         chosen[rows] = True
         for some, part in self.data.parts():
-            found[part.indices[np.repeat(chosen[some], np.diff(part.indptr))]] = True
-        return np.flatnonzero(found)
+            observed[part.indices[np.repeat(chosen[some], np.diff(part.indptr))]] = True
+        return np.flatnonzero(observed)
 
     def features_per_sample(self) -> np.ndarray:
-        """Observed features per sample, int64 [B]."""
+        """Count the features observed in each sample, int64 [B]."""
         return np.diff(self.data.indptr)
 
     def take_counts(self, rows: np.ndarray) -> SampleCounts:
-        """Counts of the samples ``rows``, in that order."""
+        """Return the counts of the samples ``rows``, in that order."""
         return self.data.take(rows)
 
     def take_samples(self, rows: np.ndarray) -> CountTable:
-        """The table of the samples ``rows``, in that order; features stay as they are."""
+        """Return the table of the samples ``rows``, in that order; features stay as they are."""
         rows = np.asarray(rows, dtype=np.int64)
         return CountTable(self.sample_ids[rows], self.feature_ids, self.take_counts(rows), self.file_rows)
 
@@ -167,7 +167,7 @@ class CountTable:
         return CountTable(self.sample_ids, feature_ids, data, file_rows)
 
     def _regrouped(self, new_index: np.ndarray, n_features: int) -> SampleCounts:
-        """Some samples at a time, so that beside the old counts and the new there is little."""
+        """Regroup some samples at a time, so that little memory is needed besides the old and the new counts."""
         indptr = np.zeros(self.n_samples + 1, dtype=np.int64)
         indices, counts = (np.empty(len(values), values.dtype) for values in (self.data.indices, self.data.counts))
         for samples, part in self.data.parts():
@@ -181,8 +181,8 @@ class CountTable:
             indptr[samples.start + 1 : samples.stop + 1] = start + rows.indptr[1:]
             if _storage_dtype(rows.data) == np.int64 and counts.dtype == np.int32:  # sums of reads beyond 2^31
                 counts = counts.astype(np.int64)
-            place = slice(start, start + len(rows.indices))
-            indices[place], counts[place] = rows.indices, rows.data
+            target = slice(start, start + len(rows.indices))
+            indices[target], counts[target] = rows.indices, rows.data
         n_entries = indptr[-1]
         if n_entries < len(indices):
             indices, counts = indices[:n_entries].copy(), counts[:n_entries].copy()
@@ -193,14 +193,14 @@ class CountTable:
 
 
 def _storage_dtype(counts: np.ndarray) -> type:
-    """int32 where reads fit, int64 where they do not, float64 for relative abundances."""
+    """Return int32 if the reads fit, int64 if they do not, and float64 for relative abundances."""
     if not np.issubdtype(counts.dtype, np.integer):
         return np.float64
     return np.int32 if len(counts) == 0 or counts.max() < 2**31 else np.int64
 
 
 def stored_rows(data: SampleCounts) -> SampleCounts:
-    """Rows that are sorted and hold no zeros, in the dtypes of a table.
+    """Convert rows that are sorted and contain no zeros to the dtypes of a table.
 
     Counts that are whole numbers are stored as integers, exactly; anything else stays float64.
     """
@@ -212,7 +212,7 @@ def stored_rows(data: SampleCounts) -> SampleCounts:
 
 
 def rows_from_triplets(sample: np.ndarray, feature: np.ndarray, counts: np.ndarray, n_samples: int) -> SampleCounts:
-    """Rows from coordinates [Z] in any order; zeros are dropped. Stored as ``stored_rows`` does."""
+    """Build rows from coordinates [Z] in any order, without zeros, in the dtypes of ``stored_rows``."""
     nonzero = counts != 0
     sample, feature, counts = sample[nonzero], feature[nonzero], counts[nonzero]
     order = np.lexsort((feature, sample))
@@ -221,7 +221,7 @@ def rows_from_triplets(sample: np.ndarray, feature: np.ndarray, counts: np.ndarr
 
 
 def table_from_rows(data: SampleCounts, sample_ids: np.ndarray, feature_ids: np.ndarray) -> CountTable:
-    """A table from rows that are sorted and hold no zeros; see ``stored_rows``."""
+    """Build a table from rows that are sorted and contain no zeros; see ``stored_rows``."""
     return CountTable(sample_ids, feature_ids, stored_rows(data))
 
 
@@ -232,5 +232,5 @@ def table_from_triplets(
     sample_ids: np.ndarray,
     feature_ids: np.ndarray,
 ) -> CountTable:
-    """A table from coordinates [Z], which must be unique; see ``rows_from_triplets``."""
+    """Build a table from coordinates [Z], which must be unique; see ``rows_from_triplets``."""
     return CountTable(sample_ids, feature_ids, rows_from_triplets(sample, feature, counts, len(sample_ids)))

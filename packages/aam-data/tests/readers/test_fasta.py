@@ -58,7 +58,7 @@ def test_every_ambiguity_code(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match=r"no.fa: cannot be read: No such file.*Give --sequences an existing file"):
+    with pytest.raises(DataError, match=r"no.fa: cannot be read: No such file.*existing, readable file to --sequences"):
         read_sequences(tmp_path / "no.fa")
     with pytest.raises(DataError, match="is a directory"):
         read_sequences(tmp_path)
@@ -89,7 +89,7 @@ def test_real_sequences(tmp_path: Path, shared_data: Path) -> None:
         (b"", "file is empty"),
         (b"\n \n", "expected FASTA"),
         (b"@a\nACGT\n+\nIIII\n", "found FASTQ"),
-        (b"ACGT\n", "expected FASTA, found a file that begins with b'ACGT'"),
+        (b"ACGT\n", "expected FASTA, found a file that starts with b'ACGT'"),
         (b">a\nACGT\n>a\nACGA\n", r"sequence ids that appear more than once \(a\)"),
         (b">\nACGT\n", "empty sequence ids"),
         (b">a\n>b\n---\n>c\nA\n", r"records without a base \(a, b\)"),

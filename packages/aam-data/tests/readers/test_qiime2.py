@@ -114,7 +114,7 @@ def test_plain_and_gzip_content_are_the_same(tmp_path: Path) -> None:
     ("kind", "message"),
     [
         ("FeatureTable[RelativeFrequency]", "expected FeatureTable.Frequency., got FeatureTable.RelativeFrequency."),
-        ("Visualization", r"visualization \(.qzv\).*expected FeatureTable\[Frequency\]. Give the artifact"),
+        ("Visualization", r"visualization \(.qzv\).*expected FeatureTable\[Frequency\]. Pass the artifact"),
     ],
 )
 def test_wrong_type(tmp_path: Path, write_artifact: Write, kind: str, message: str) -> None:

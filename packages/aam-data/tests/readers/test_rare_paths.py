@@ -39,7 +39,7 @@ def test_a_table_without_attributes_and_without_its_other_half(table: Path) -> N
 def test_a_gzip_file_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "table.biom.gz"
     path.write_bytes(gzip.compress(b""))
-    with pytest.raises(DataError, match=r"table\.biom\.gz: the table in it is empty"):
+    with pytest.raises(DataError, match=r"table\.biom\.gz: the table in this file is empty"):
         read_table(path)
 
 

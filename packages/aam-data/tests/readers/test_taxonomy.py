@@ -70,7 +70,7 @@ def test_take_reorders_and_fills(tmp_path: Path) -> None:
     [
         ("", "file is empty"),
         ("# only a comment\n", "expected the header Feature ID<TAB>Taxon, found nothing"),
-        ("a\tk__Bacteria\n", "found a, k__Bacteria. Put this header"),
+        ("a\tk__Bacteria\n", "found a, k__Bacteria. Add this header"),
         ("Feature ID\tTaxon\n# a\tx\n", "a header without rows"),
         ("Feature ID\tTaxon\na\tx\ty\n", r"more cells than the header \(row 2\)"),
         ("Feature ID\tTaxon\na\tx\nb\nc\t\n", r"rows without a taxon \(row 3, row 4\)"),
@@ -88,6 +88,6 @@ def test_broken_files(tmp_path: Path, content: str | bytes, message: str) -> Non
 def test_a_message_is_one_line_whatever_a_cell_holds(tmp_path: Path) -> None:
     """Found by fuzzing."""
     (tmp_path / "t.tsv").write_bytes(b'"id\nid"\n')
-    with pytest.raises(DataError, match=r"found id\\nid\. Put this header") as refusal:
+    with pytest.raises(DataError, match=r"found id\\nid\. Add this header") as refusal:
         read_taxonomy(tmp_path / "t.tsv")
     assert "\n" not in str(refusal.value)

@@ -52,7 +52,7 @@ def test_sheared_branches_of_random_trees(seed: int) -> None:
     n_tips = int(rng.integers(3, 60))
     parent, length, tips, _ = random_tree(n_tips, 2, rng)
     length[rng.random(len(length)) < 0.2] = 0.0
-    tree = NewickTree(parent, length, TipNames.of(f"t{i}" for i in range(n_tips)), tips)
+    tree = NewickTree(parent, length, TipNames.from_names(f"t{i}" for i in range(n_tips)), tips)
     kept = rng.choice(list(tree.tip_names), int(rng.integers(1, n_tips + 1)), replace=False).tolist()
     phylogeny, ids = shear_to(tree, [*kept, "absent"])
     assert phylogeny.n_tips == len(kept)
@@ -78,7 +78,7 @@ def test_one_tip_left() -> None:
 def test_branches_are_few_and_typed() -> None:
     rng = np.random.default_rng(0)
     parent, length, tips, _ = random_tree(500, 5, rng)
-    tree = NewickTree(parent, length, TipNames.of(f"t{i}" for i in range(500)), tips)
+    tree = NewickTree(parent, length, TipNames.from_names(f"t{i}" for i in range(500)), tips)
     phylogeny, _ = shear_to(tree, [f"t{i}" for i in range(0, 500, 7)])
     assert phylogeny.n_branches == 2 * phylogeny.n_tips - 1
     assert (phylogeny.tip_start.dtype, phylogeny.tip_stop.dtype) == (np.int32, np.int32)

@@ -194,7 +194,7 @@ def test_fractions(tmp_path: Path) -> None:
         read_study(options)
     study = read_study(replace(options, relative_abundance=True))
     assert not study.table.is_integer
-    assert study.notes == ("the table holds fractions, not reads, so it cannot be rarefied",)
+    assert study.notes == ("the table contains fractions, not reads, so it cannot be rarefied",)
 
 
 def hashed(folder: Path, fasta: Sequence[str], **options: object) -> TableOptions:
@@ -219,7 +219,7 @@ def test_missing_features(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=message):
         read_study(hashed(tmp_path, (B, C)))
-    with pytest.raises(DataError, match=r"rep-seqs.fasta: holds none of the table's features"):
+    with pytest.raises(DataError, match=r"rep-seqs.fasta: contains none of the table's features"):
         read_study(hashed(tmp_path, (D,), missing_features="drop"))
     study = read_study(hashed(tmp_path, (B, C), missing_features="drop"))
     assert texts(study) == [B, C]
@@ -269,14 +269,14 @@ def test_missing_samples(tmp_path: Path) -> None:
         (["s1", "s2", "s3"], ["2538.s1", "2538.s2", "x"], "2 of 3 ids would match if Qiita's study prefix"),
         (["1.s1", "1.s2", "1.s3"], ["s1", "s2"], "2 of 3 ids would match if Qiita's study prefix"),
         (["S1", "S2", "S3"], ["s1", "s2", "s3"], "3 of 3 ids would match if upper and lower case"),
-        (["a", "b", "c"], ["s1", "s2"], "Give the files of one study"),
+        (["a", "b", "c"], ["s1", "s2"], "Pass files of one study"),
     ],
 )
 def test_no_overlap(tmp_path: Path, samples: list[str], names: list[str], hint: str) -> None:
     table = write_table(tmp_path, samples=samples)
     shown = rf"the table has {samples[0]}, {samples[1]}, {samples[2]}; this file has {', '.join(names)}"
     for policy in ("error", "ignore"):
-        with pytest.raises(DataError, match=rf"holds none of the table's samples; {shown}.*{hint}"):
+        with pytest.raises(DataError, match=rf"contains none of the table's samples; {shown}.*{hint}"):
             read_study(table, write_metadata(tmp_path, names, missing_samples=policy))
 
 
@@ -347,7 +347,7 @@ def test_samples_that_the_matrix_lacks(tmp_path: Path) -> None:
     assert study.distances is not None
     nan = np.nan
     np.testing.assert_array_equal(study.distances.values, [[0, nan, 0.1], [nan, nan, nan], [0.1, nan, 0]])
-    with pytest.raises(DataError, match="holds none of the table's samples"):
+    with pytest.raises(DataError, match="contains none of the table's samples"):
         read_study(write_table(tmp_path), phylogeny=write_matrix(tmp_path, ["x", "y"], MATRIX[:2, :2]))
 
 

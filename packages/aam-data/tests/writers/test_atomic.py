@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.writers.atomic import check_output, replacing
+from aam_data.writers.atomic import atomic_write, check_output
 
 
 def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
@@ -17,19 +17,19 @@ def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> 
     check_output(tmp_path / "out", inputs, [tmp_path / "out.more"])
     (tmp_path / "out").write_text("2")
     check_output(tmp_path / "out", inputs, [tmp_path / "out.more"], overwrite=True)
-    with pytest.raises(DataError, match=r"/out: --output exists. Name another file, or give --overwrite"):
+    with pytest.raises(DataError, match=r"/out: --output exists. Choose another file, or pass --overwrite"):
         check_output(tmp_path / "out", inputs)
     (tmp_path / "out").rename(tmp_path / "out.more")
-    with pytest.raises(DataError, match=r"/out.more: is written beside --output out and exists. .* give --overwrite"):
+    with pytest.raises(DataError, match=r"/out.more: is written next to --output out and exists. .* pass --overwrite"):
         check_output(tmp_path / "out", inputs, [tmp_path / "out.more"])
     check_output(tmp_path / "out", inputs, [tmp_path / "out.more"], overwrite=True)
-    check_output(tmp_path / "out", inputs, for_a_while=[tmp_path / "out.more"])
+    check_output(tmp_path / "out", inputs, temporary=[tmp_path / "out.more"])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_refuses_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match="the folder of --output may not be written to"):
+    with pytest.raises(DataError, match="the folder of --output is not writable"):
         check_output(tmp_path / "out", {})
     tmp_path.chmod(0o700)
 
@@ -38,14 +38,14 @@ def test_refuses_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
 def test_refuses_inputs_in_any_guise(place: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("1")
     (tmp_path / place).symlink_to("in")
-    with pytest.raises(DataError, match=f"/{place}: .*--output.* is the file given with --table"):
+    with pytest.raises(DataError, match=f"/{place}: .*--output.* is the file passed to --table"):
         check_output(tmp_path / "out", {"--table": tmp_path / "in"}, [tmp_path / "out.more"])
 
 
 @pytest.mark.parametrize("place", ["out", "out.more"])
 def test_refuses_what_is_no_regular_file(place: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / place)
-    with pytest.raises(DataError, match=f"/{place}: .*--output.* is no regular file"):
+    with pytest.raises(DataError, match=f"/{place}: .*--output.* is not a regular file"):
         check_output(tmp_path / "out", {}, [tmp_path / "out.more"])
     assert (tmp_path / place).is_fifo()
 
@@ -60,7 +60,7 @@ def test_refuses_folders(tmp_path: Path) -> None:
 def test_replaces_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("old")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -75,7 +75,7 @@ def test_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -86,12 +86,12 @@ def test_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
 
 
 def test_nobody_else_can_reach_what_is_written(tmp_path: Path) -> None:
-    with replacing(tmp_path / "out") as temporary:
+    with atomic_write(tmp_path / "out") as temporary:
         assert not temporary.exists()
         assert temporary.parent.stat().st_mode & 0o077 == 0
         temporary.write_text("")
     (tmp_path / "link").symlink_to("out")
-    with replacing(tmp_path / "link") as temporary:
+    with atomic_write(tmp_path / "link") as temporary:
         temporary.write_text("its own")
     assert (tmp_path / "out").read_text() == ""
     assert not (tmp_path / "link").is_symlink()

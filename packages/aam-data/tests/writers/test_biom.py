@@ -48,7 +48,7 @@ def test_both_halves_are_the_table(
     entries: int, bounds: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(biom_writer, "PASS_ENTRIES", entries)
-    monkeypatch.setattr(biom_writer, "PIECE", 17)
+    monkeypatch.setattr(biom_writer, "SPOOL_BLOCK", 17)
     matrix, path = counts(entries), tmp_path / "table.biom"
     kept = np.flatnonzero(matrix.sum(axis=0) > 0)
     assert write(path, matrix, bounds) == len(kept) < FEATURES - 1

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from aam_data.errors import DataError
-from aam_data.writers import resumable as unfinished_file
-from aam_data.writers.resumable import unfinished
+from aam_data.writers import resumable
+from aam_data.writers.resumable import resumable_file
 
 
 @pytest.fixture
 def mark_every_block(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(unfinished_file, "SECONDS_BETWEEN_MARKS", 0.0)
+    monkeypatch.setattr(resumable, "SECONDS_BETWEEN_MARKS", 0.0)
     return
 
 
@@ -38,10 +38,10 @@ def names(folder: Path) -> list[str]:
 
 def interrupted_after(path: Path, n_blocks: int, key: str = "a key") -> None:
     def fill() -> None:
-        with unfinished(path, key, create) as file:
+        with resumable_file(path, key, create) as file:
             for number in range(file.n_blocks, n_blocks):
                 append(file.path, str(number))
-                file.filled(number + 1, lambda: None)
+                file.record(number + 1, lambda: None)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -54,7 +54,7 @@ def test_goes_on_after_each_interruption(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out.txt.partial", "out.txt.partial.blocks"]
     interrupted_after(path, 12)
     assert (tmp_path / "out.txt.partial.blocks").read_text().split() == ["a", "key", "12", "14"]
-    with unfinished(path, "a key", create) as file:
+    with resumable_file(path, "a key", create) as file:
         assert file.n_blocks == 12
         file.path.rename(path)
     assert names(tmp_path) == ["out.txt"]
@@ -74,11 +74,11 @@ def test_marks_follow_the_flush(mark_every_block: None, tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     def fill() -> None:
-        with unfinished(tmp_path / "out.txt", "key", create) as file:
-            file.filled(1, lambda: seen.append(marks.read_text()))
+        with resumable_file(tmp_path / "out.txt", "key", create) as file:
+            file.record(1, lambda: seen.append(marks.read_text()))
             assert seen == [""]
             assert marks.read_text().split() == ["key", "1", "0"]
-            file.filled(2, fail)
+            file.record(2, fail)
 
     with pytest.raises(OSError, match="No space"):
         fill()
@@ -102,7 +102,7 @@ def test_begins_again_without_a_whole_mark(marks: str, tmp_path: Path) -> None:
     (tmp_path / "out.txt.partial.blocks").write_text(marks)
     if marks != "\n2 4\n":  # marks without the file they are of
         (tmp_path / "out.txt.partial").write_text("half")
-    with unfinished(tmp_path / "out.txt", "key", create) as file:
+    with resumable_file(tmp_path / "out.txt", "key", create) as file:
         assert file.n_blocks == 0
         assert file.path.read_text() == ""
         file.path.rename(tmp_path / "out.txt")
@@ -111,14 +111,14 @@ def test_begins_again_without_a_whole_mark(marks: str, tmp_path: Path) -> None:
 
 def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
-    with unfinished(path, "key", create) as file:
-        with pytest.raises(DataError, match="another program"), unfinished(path, "key", create):
+    with resumable_file(path, "key", create) as file:
+        with pytest.raises(DataError, match="another program"), resumable_file(path, "key", create):
             pass
         file.path.rename(path)
 
 
 def test_a_blocked_read_is_not_another_program(tmp_path: Path) -> None:
-    with pytest.raises(BlockingIOError), unfinished(tmp_path / "out.txt", "key", create):
+    with pytest.raises(BlockingIOError), resumable_file(tmp_path / "out.txt", "key", create):
         raise BlockingIOError
 
 
@@ -127,7 +127,8 @@ def test_does_not_write_through_links(suffix: str, tmp_path: Path) -> None:
     path, other = tmp_path / "out.txt", tmp_path / "other"
     other.write_text("precious")
     (tmp_path / f"out.txt{suffix}").symlink_to(other)
-    with pytest.raises(DataError, match=rf"out\.txt{suffix}: is no regular file"), unfinished(path, "key", create):
+    message = rf"out\.txt{suffix}: is not a regular file"
+    with pytest.raises(DataError, match=message), resumable_file(path, "key", create):
         pass
     assert other.read_text() == "precious"
     assert names(tmp_path) == ["other", f"out.txt{suffix}"]
@@ -137,7 +138,7 @@ def test_does_not_write_through_links(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_refuses_what_is_no_file(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
     make(tmp_path / f"out.txt{suffix}")
-    with pytest.raises(DataError, match="is no regular file"), unfinished(tmp_path / "out.txt", "key", create):
+    with pytest.raises(DataError, match="is not a regular file"), resumable_file(tmp_path / "out.txt", "key", create):
         pass
     assert names(tmp_path) == [f"out.txt{suffix}"]
 
@@ -146,13 +147,13 @@ def test_refuses_what_is_no_file(make: Callable[[Path], None], suffix: str, tmp_
 def test_refuses_to_continue_a_file_of_another_size(change: int, tmp_path: Path) -> None:
     interrupted_after(tmp_path / "out.txt", 3)
     os.truncate(tmp_path / "out.txt.partial", 3 + change)
-    with pytest.raises(DataError, match=rf"has {3 + change} bytes and had 3 when.*out\.txt\.partial\.blocks"):
+    with pytest.raises(DataError, match=rf"has {3 + change} bytes, but had 3 when.*out\.txt\.partial\.blocks"):
         interrupted_after(tmp_path / "out.txt", 4)
 
 
 def test_a_data_error_leaves_nothing(tmp_path: Path) -> None:
     interrupted_after(tmp_path / "out.txt", 2)
-    with pytest.raises(DataError, match="wrong"), unfinished(tmp_path / "out.txt", "a key", create):
+    with pytest.raises(DataError, match="wrong"), resumable_file(tmp_path / "out.txt", "a key", create):
         raise DataError("wrong")
     assert names(tmp_path) == []
 
@@ -160,7 +161,7 @@ def test_a_data_error_leaves_nothing(tmp_path: Path) -> None:
 def test_the_lock_is_of_the_file_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One program opens the marks, another finishes and removes them, only then does the first get its lock."""
     path, flock = tmp_path / "out.txt", fcntl.flock
-    first = unfinished(path, "key", create)
+    first = resumable_file(path, "key", create)
     first.__enter__().path.rename(path)
 
     def after_the_first(descriptor: int, operation: int) -> None:
@@ -169,10 +170,10 @@ def test_the_lock_is_of_the_file_that_is_there(monkeypatch: pytest.MonkeyPatch, 
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", after_the_first)
-    with unfinished(path, "key", create) as file:
-        with pytest.raises(DataError, match="another program"), unfinished(path, "other", create):
+    with resumable_file(path, "key", create) as file:
+        with pytest.raises(DataError, match="another program"), resumable_file(path, "other", create):
             pass
-        file.become(path)
+        file.rename_to(path)
     assert names(tmp_path) == ["out.txt"]
 
 
@@ -186,11 +187,11 @@ def test_goes_on_where_files_cannot_be_locked(monkeypatch: pytest.MonkeyPatch, t
     notes: list[str] = []
     for number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
         fail_with(number)
-        with unfinished(tmp_path / "out.txt", "key", create, notes.append) as file:
-            file.become(tmp_path / "out.txt")
-    assert notes == ["the file system has no locks: let no other program write out.txt.partial"] * 3
+        with resumable_file(tmp_path / "out.txt", "key", create, notes.append) as file:
+            file.rename_to(tmp_path / "out.txt")
+    assert notes == ["the file system has no locks: make sure that no other program writes out.txt.partial"] * 3
     fail_with(errno.EIO)
-    with pytest.raises(OSError, match="Input/output"), unfinished(tmp_path / "out.txt", "key", create):
+    with pytest.raises(OSError, match="Input/output"), resumable_file(tmp_path / "out.txt", "key", create):
         pass
 
 
@@ -198,15 +199,15 @@ def test_survives_kill_9(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from aam_data.writers import resumable as unfinished_file
-unfinished_file.SECONDS_BETWEEN_MARKS = 0.0
-with unfinished_file.unfinished(Path({str(tmp_path / "out.txt")!r}), "key", lambda path: path.write_text("")) as file:
+from aam_data.writers import resumable
+resumable.SECONDS_BETWEEN_MARKS = 0.0
+with resumable.resumable_file(Path({str(tmp_path / "out.txt")!r}), "key", lambda path: path.write_text("")) as file:
     file.path.write_text("0")
-    file.filled(1, lambda: None)
+    file.record(1, lambda: None)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9
-    with unfinished(tmp_path / "out.txt", "key", create) as file:
+    with resumable_file(tmp_path / "out.txt", "key", create) as file:
         assert file.n_blocks == 1
         assert file.path.read_text() == "0"
         file.path.rename(tmp_path / "out.txt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from aam_data.errors import SHOWN, DataError, first_few
+from aam_data.errors import MAX_SHOWN, DataError, first_few
 
 Level = Literal["error", "warning", "note"]
 _WARNING = "warning: "
@@ -41,7 +41,7 @@ class Finding:
             error.problem,
             None if error.file is None else str(error.file),
             error.place,
-            tuple(str(value) for value in error.offenders[:SHOWN]),
+            tuple(str(value) for value in error.offenders[:MAX_SHOWN]),
             len(error.offenders),
             error.remedy,
         )

@@ -1,1 +1,1 @@
-"""Files to arrays: every format that people bring, checked."""
+"""Readers of every supported file format; they return checked arrays."""

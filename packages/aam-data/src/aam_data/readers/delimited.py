@@ -1,4 +1,4 @@
-"""Text tables as rows of stripped cells: encoding, delimiter, quotes."""
+"""Text tables split into rows of stripped cells: encoding, delimiter, quotes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aam_data.errors import DataError
 
-# What people mix up: beginnings of files that are no text, what they are, and the option that takes them.
+# Files often mixed up with text: first bytes, kind of file, and the option that takes it.
 _OTHER_FILES = {
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file, such as a BIOM table", "--table"),
     b"\x93NUMPY": ("a numpy array", "--unifrac-matrix"),
@@ -27,8 +27,8 @@ class Row(NamedTuple):
 
     Attributes:
         line: number of its first line, counted from 1.
-        cells: without outer blanks.
-        n_lines: how many lines it goes over; more than 1 if there are line breaks in quotes.
+        cells: text of the cells, without outer blanks.
+        n_lines: number of lines it spans; more than 1 if there are line breaks in quotes.
     """
 
     line: int
@@ -37,14 +37,18 @@ class Row(NamedTuple):
 
 
 def decode_text(content: bytes, path: Path) -> str:
-    """UTF-8 text, with or without byte order mark. Raises DataError naming rows and columns of other bytes."""
+    """Decode UTF-8 text, with or without byte order mark.
+
+    Raises:
+        DataError: not UTF-8; the message names the rows and columns of other bytes.
+    """
     for magic, (what, flag) in _OTHER_FILES.items():
         if content.startswith(magic):
             raise DataError(f"{what}, not text", file=path, remedy=f"Was it meant for {flag}?")
     if content.startswith(_UTF16) or 3 * content.count(b"\0") > len(content):
         raise DataError("UTF-16, not UTF-8 text", file=path, remedy=_SAVE)
     if b"\0" in content:
-        raise DataError("not UTF-8 text: it holds NUL bytes", file=path, remedy=_SAVE)
+        raise DataError("not UTF-8 text: it contains NUL bytes", file=path, remedy=_SAVE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -52,28 +56,31 @@ def decode_text(content: bytes, path: Path) -> str:
 
 
 def _undecodable(content: bytes) -> list[str]:
-    """Rows with bytes that are not UTF-8, each with the column and value of the first."""
-    found = []
+    """List rows with bytes that are not UTF-8, each with the column and value of the first."""
+    offenders = []
     for row, line in enumerate(content.splitlines(), 1):
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as error:
             before = line[: error.start]
             column = (before.count(b"\t") or before.count(b",")) + 1
-            found.append(f"row {row}, column {column}: {line[error.start : error.end]!a}")
-    return found
+            offenders.append(f"row {row}, column {column}: {line[error.start : error.end]!a}")
+    return offenders
 
 
 def is_named_csv(path: Path) -> bool:
-    """Whether the file's name ends in .csv, or .csv.gz."""
+    """Return whether the file name ends in .csv or .csv.gz."""
     return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
-    """Tab or comma, from the header line and the file's name, and a sentence when the name says otherwise.
+    """Choose tab or comma from the header line and the file name.
+
+    Returns:
+        The delimiter, and a note if it disagrees with the file name.
 
     Raises:
-        DataError: a .csv whose header holds both, so that either could be meant; semicolons.
+        DataError: a .csv whose header has both, so that either could be meant; semicolons.
     """
     tabs, commas, named_csv = "\t" in header, "," in header, is_named_csv(path)
     if named_csv and tabs and commas:
@@ -89,7 +96,11 @@ def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
 
 
 def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
-    """Rows that have at least one cell with text. Raises DataError naming the row of an unclosed quote."""
+    """Iterate over the rows with at least one non-empty cell.
+
+    Raises:
+        DataError: an unclosed quote; the message names its row.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -98,12 +109,12 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            problem, remedy = f"cannot be split: {error}", "Close or remove the quote that begins a cell"
+            problem, remedy = f"cannot be split: {error}", "Close or remove the quote at the start of a cell"
             raise DataError(problem, file=path, place=f"row {line}", remedy=remedy) from error
         if any(cells):
             yield Row(line, cells, reader.line_num - line + 1)
 
 
 def is_finite_number(cell: str) -> bool:
-    """Whether a cell is a finite decimal number; ``float`` alone would also take ``1_0``, ``nan`` and ``inf``."""
+    """Return whether a cell is a finite decimal number; ``float`` also accepts ``1_0``, ``nan`` and ``inf``."""
     return _NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))

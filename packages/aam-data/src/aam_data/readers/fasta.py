@@ -16,18 +16,25 @@ _TYPES = ("FeatureData[Sequence]", "FeatureData[AlignedSequence]")
 
 
 def read_sequences(path: Path, max_input_gb: float = 8.0) -> dict[str, bytes]:
-    """Sequences by id, in upper case and otherwise as written (``U`` and gaps stay).
+    """Read sequences by id, in upper case and otherwise as written (``U`` and gaps stay).
 
-    The id is the first word after ``>``; a sequence may go over several lines.
+    The id is the first word after ``>``; a sequence may span several lines.
+
+    Args:
+        path: FASTA, plain or gzip, or a FeatureData[Sequence] artifact.
+        max_input_gb: maximum size of the content.
+
+    Returns:
+        Sequences in the order of the file.
 
     Raises:
         DataError: not FASTA, records without id or bases, an id that appears twice, letters that are not IUPAC.
     """
     content = read_content(path, "--sequences", _TYPES, byte_limit(max_input_gb)).removeprefix(b"\xef\xbb\xbf").strip()
     if not content.startswith(b">"):
-        found = "FASTQ" if content.startswith(b"@") else f"a file that begins with {content[:20]!r}"
+        actual = "FASTQ" if content.startswith(b"@") else f"a file that starts with {content[:20]!r}"
         raise DataError(
-            f"expected FASTA, found {found}", file=path, remedy="Give --sequences a FASTA file or rep-seqs.qza"
+            f"expected FASTA, found {actual}", file=path, remedy="Pass a FASTA file or rep-seqs.qza to --sequences"
         )
     names, sequences = [], []
     for record in content[1:].replace(b"\r", b"\n").split(b"\n>"):

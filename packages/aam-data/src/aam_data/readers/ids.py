@@ -1,4 +1,4 @@
-"""Rules that ids of samples and features keep in every format."""
+"""Rules for ids of samples and features, the same in every format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
-    """UTF-8 bytes as an array of str objects. Raises DataError showing the bytes that are not UTF-8."""
+    """Decode UTF-8 bytes as an array of str objects.
+
+    Raises:
+        DataError: ids that are not UTF-8; the message shows their bytes.
+    """
     ids, undecodable = [], []
     for value in raw:
         try:
@@ -29,17 +33,21 @@ def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
 
 
 def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str | None = None) -> None:
-    """Refuse ids that are empty, appear twice, or hold control characters (tab, line feed, NUL) or lone surrogates.
+    """Check the ids of one axis.
 
     Args:
-        what: what the ids name, for messages: ``"sample"``, ``"feature"``.
+        what: noun for the things that the ids name, for messages: ``"sample"``, ``"feature"``.
+
+    Raises:
+        DataError: ids that are empty, appear twice, or contain control characters (tab, line feed, NUL) or lone
+            surrogates.
     """
     empty = [f"number {i + 1}" for i, value in enumerate(ids) if not value.strip()]
     if empty:
         raise DataError(f"empty {what} ids", file=file, place=place, offenders=empty)
     unencodable = [ascii(value) for value in ids if not value.isascii() and _SURROGATE.search(value)]
     if unencodable:
-        raise DataError(f"{what} ids that are no Unicode text", file=file, place=place, offenders=unencodable)
+        raise DataError(f"{what} ids that are not Unicode text", file=file, place=place, offenders=unencodable)
     unprintable = [ascii(value) for value in ids if _CONTROL.search(value)]
     if unprintable:
         raise DataError(f"{what} ids with control characters", file=file, place=place, offenders=unprintable)
@@ -49,7 +57,7 @@ def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str
 
 
 def as_objects(values: Sequence[object] | np.ndarray) -> np.ndarray:
-    """A one-dimensional object array of ``values``."""
+    """Convert ``values`` to a one-dimensional object array."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

@@ -1,7 +1,7 @@
-"""QIIME 2 artifacts: a folder named by a UUID, holding ``metadata.yaml`` and ``data/``, in a zip (.qza) or in a cache.
+"""QIIME 2 artifacts: a folder named by a UUID with ``metadata.yaml`` and ``data/``, in a zip (.qza) or in a cache.
 
-Layout after qiime2/core/archive (archive versions 0 to 6 share what is read here). The readers of text take
-the content of their file through ``read_content``, so that a plain file, a gzip and an artifact are one case.
+Layout after qiime2/core/archive (archive versions 0 to 6 share the parts read here). Readers of text get the
+content of their file from ``read_content``, so that a plain file, a gzip and an artifact are one case.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aam_data.readers.source import (
     too_large,
 )
 
-# Semantic type (without properties) -> the file under data/ that holds the payload.
+# Semantic type (without properties) -> file under data/ with the payload.
 _PAYLOAD_OF_TYPE = {
     "FeatureTable[Frequency]": "feature-table.biom",
     "FeatureTable[RelativeFrequency]": "feature-table.biom",
@@ -46,7 +46,7 @@ _PROPERTIES = re.compile(r"\s*%\s*Properties\([^)]*\)")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an input came from: its path as given, SHA-256, and UUID and type if it is an artifact."""
+    """Origin of an input: path as passed, SHA-256, and for an artifact its UUID and type."""
 
     path: str
     sha256: str
@@ -56,7 +56,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Artifact:
-    """The payload of an artifact, with the artifact's UUID and semantic type (properties included)."""
+    """Payload of an artifact, with its UUID and semantic type (including properties)."""
 
     payload: bytes
     uuid: str
@@ -64,7 +64,7 @@ class Artifact:
 
 
 class _Archive(Protocol):
-    """Files by name, whatever holds them."""
+    """Files by name, in a zip archive or a folder."""
 
     names: tuple[str, ...]
 
@@ -72,7 +72,7 @@ class _Archive(Protocol):
 
 
 class _CacheEntry:
-    """An entry of a QIIME 2 cache, with the names that its files would have in an archive."""
+    """Entry of a QIIME 2 cache; its files have the names that they would have in an archive."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path, self._root = path, path.resolve()
@@ -99,17 +99,17 @@ def open_artifact(
     Args:
         path: a .qza, or an entry of a QIIME 2 cache.
         expected: semantic types without properties.
-        max_bytes: most content to accept.
-        remedies: what to do about other types, where there is something special.
+        max_bytes: maximum size of the content.
+        remedies: specific remedies for other types.
 
     Raises:
-        DataError: not an artifact, one of another type, or an archive that ``open_zip`` refuses.
+        DataError: not an artifact, one of another type, or an archive that ``open_zip`` rejects.
     """
     with _open_archive(path, max_bytes) as archive:
         root, kind = _root_and_type(archive, path)
         if kind == "Visualization":
-            problem = f"a visualization (.qzv), which holds pictures, expected {' or '.join(expected)}"
-            raise DataError(problem, file=path, remedy="Give the artifact (.qza) that it was made from")
+            problem = f"a visualization (.qzv), which contains plots; expected {' or '.join(expected)}"
+            raise DataError(problem, file=path, remedy="Pass the artifact (.qza) that it was made from")
         plain = _without_properties(kind)
         if plain not in expected:
             problem = f"expected {' or '.join(expected)}, got {kind}"
@@ -118,12 +118,12 @@ def open_artifact(
 
 
 def is_artifact(path: Path, start: bytes) -> bool:
-    """Whether this is to be read with ``open_artifact``; ``start`` is from ``first_bytes``."""
+    """Return whether ``open_artifact`` reads this file; ``start`` is from ``first_bytes``."""
     return start.startswith(ZIP_MAGIC) or is_cache_entry(path)
 
 
 def read_content(path: Path, flag: str, expected: tuple[str, ...], max_bytes: int) -> bytes:
-    """The content of the file given to ``flag``: an artifact's payload, a gzip's content, or the file."""
+    """Read the file passed to ``flag``: the payload of an artifact, the content of a gzip, or the file itself."""
     start = first_bytes(path, flag)
     if is_artifact(path, start):
         return open_artifact(path, expected, max_bytes).payload
@@ -131,7 +131,7 @@ def read_content(path: Path, flag: str, expected: tuple[str, ...], max_bytes: in
 
 
 def identify(path: Path) -> Provenance:
-    """Provenance of a file that a reader has accepted."""
+    """Return the provenance of a file that a reader has accepted."""
     if is_artifact(path, first_bytes(path, "the command")):
         with _open_archive(path, max_bytes=1 << 62) as archive:  # the reader has applied its limit
             if _root(archive) is not None:
@@ -149,7 +149,7 @@ def _open_archive(path: Path, max_bytes: int) -> Iterator[_Archive]:
 
 
 def _root(archive: _Archive) -> str | None:
-    """The one folder of an artifact, None when the archive is something else."""
+    """Return the one folder of an artifact, None if the archive is something else."""
     roots = {name.split("/", 1)[0] for name in archive.names if not name.startswith(".")}
     return roots.pop() if len(roots) == 1 and is_uuid4(min(roots)) else None
 
@@ -176,5 +176,5 @@ def _root_and_type(archive: _Archive, path: Path) -> tuple[str, str]:
 
 
 def _without_properties(kind: str) -> str:
-    """The plain semantic type; rarefied tables have them inside: FeatureTable[Frequency % Properties('...')]."""
+    """Strip the properties of a type, as in FeatureTable[Frequency % Properties('...')] of rarefied tables."""
     return _PROPERTIES.sub("", kind).strip()

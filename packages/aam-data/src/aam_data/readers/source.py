@@ -1,4 +1,4 @@
-"""One input: found, bounded in size, hashed, and out of its gzip. A file, or an entry of a QIIME 2 cache."""
+"""Access to one input, a file or an entry of a QIIME 2 cache: existence, size limit, hash and gzip."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BLOCK = 1 << 20
 
 
 def first_bytes(path: Path, flag: str) -> bytes:
-    """The first 16 bytes of the file given to ``flag``, which tell its format; none of a QIIME 2 cache entry.
+    """Read the first 16 bytes of the file passed to ``flag``, which identify its format; none of a QIIME 2 cache entry.
 
     Raises:
-        DataError: there is no such file, it is not a regular file, it cannot be read, or it is empty.
+        DataError: the file does not exist, is not a regular file, cannot be read, or is empty.
     """
-    remedy = f"Give {flag} an existing file that you may read"
+    remedy = f"Pass an existing, readable file to {flag}"
     if is_cache_entry(path):
         return b""
     try:
@@ -41,12 +41,12 @@ def first_bytes(path: Path, flag: str) -> bytes:
 
 
 def is_cache_entry(path: Path) -> bool:
-    """Whether this is a folder named as those of a QIIME 2 cache are: by a UUID. It has the layout of an artifact."""
+    """Return whether this is a folder named by a UUID, as in a QIIME 2 cache; it has the layout of an artifact."""
     return path.is_dir() and is_uuid4(path.resolve().name)
 
 
 def is_uuid4(text: str) -> bool:
-    """Whether this is a random UUID in its usual spelling."""
+    """Return whether this is a random UUID in its usual spelling."""
     try:
         return uuid.UUID(text).version == 4 and str(uuid.UUID(text)) == text
     except ValueError:
@@ -54,10 +54,10 @@ def is_uuid4(text: str) -> bool:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Names of all regular files in a folder, ``/`` between their parts, sorted.
+    """List all regular files in a folder by relative path, with ``/`` between its parts, sorted.
 
     Raises:
-        DataError: something that is neither file nor folder, such as a link.
+        DataError: an entry that is neither a file nor a folder, such as a link.
     """
     names, others = [], []
     for parent, folders, files in os.walk(folder):
@@ -74,12 +74,12 @@ def files_below(folder: Path) -> list[str]:
 
 
 def byte_limit(max_input_gb: float) -> int:
-    """``--max-input-gb`` in bytes."""
+    """Convert ``--max-input-gb`` to bytes."""
     return int(max_input_gb * 1e9)
 
 
 def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None) -> DataError:
-    """The refusal of content that is, or says it is, larger than ``--max-input-gb``."""
+    """Create the error for content that is, or declares to be, larger than ``--max-input-gb``."""
     return DataError(
         f"declares {n_bytes / 1e9:,.3g} GB of content, the limit is {max_bytes / 1e9:,.3g} GB",
         file=path,
@@ -89,7 +89,7 @@ def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None
 
 
 def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
-    """The content of a plain or gzip file, at most ``max_bytes`` of it; ``start`` is from ``first_bytes``."""
+    """Read a plain or gzip file of at most ``max_bytes`` of content; ``start`` is from ``first_bytes``."""
     if start.startswith(GZIP_MAGIC):
         return _gunzip(path, max_bytes)
     size = path.stat().st_size
@@ -99,7 +99,7 @@ def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of the file as it is on disk; of a folder, that of what ``sha256sum`` prints of its files."""
+    """Return the hex SHA-256 of a file on disk; of a folder, that of the output of ``sha256sum`` for its files."""
     if path.is_dir():
         lines = "".join(f"{sha256_of(path / name)}  {name}\n" for name in files_below(path))
         return hashlib.sha256(lines.encode("utf-8", errors="surrogateescape")).hexdigest()

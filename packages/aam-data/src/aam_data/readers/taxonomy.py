@@ -1,7 +1,7 @@
-"""Taxonomy of features: TSV as QIIME 2 writes it, gzip of it, or a FeatureData[Taxonomy] artifact.
+"""Taxonomy of features: QIIME 2's TSV, plain or gzip, or a FeatureData[Taxonomy] artifact.
 
 Format after q2-types' TSVTaxonomyFormat: the first row that is neither blank nor a comment is the header
-``Feature ID<TAB>Taxon``, other columns may follow; classifiers add ``Confidence`` or ``Consensus``.
+``Feature ID<TAB>Taxon``; other columns may follow. Classifiers add ``Confidence`` or ``Consensus``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.id_matching import refuse_disjoint
+from aam_data.id_matching import check_not_disjoint
 from aam_data.readers.delimited import Row, decode_text, is_finite_number, is_named_csv, split_rows
 from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.metadata.id_column import is_id_header
@@ -27,11 +27,11 @@ _SUPPORT = ("confidence", "consensus")
 
 @dataclass(frozen=True, eq=False)
 class Taxonomy:
-    """The classification of A features.
+    """Classification of A features.
 
     Attributes:
         feature_ids: [A] str objects.
-        taxa: [A] str as the file has them, such as ``k__Bacteria; p__Firmicutes``; None where unknown.
+        taxa: [A] str as in the file, such as ``k__Bacteria; p__Firmicutes``; None where unknown.
         support: float64 [A], the classifier's confidence or consensus, NaN where unknown; None if the file has none.
         path: the file, for messages.
     """
@@ -42,12 +42,12 @@ class Taxonomy:
     path: Path
 
     def take(self, feature_ids: Sequence[str] | np.ndarray) -> Taxonomy:
-        """The taxonomy of ``feature_ids``, in that order; features that the file lacks are unknown.
+        """Return the taxonomy of ``feature_ids``, in that order; features that the file lacks are unknown.
 
         Raises:
             DataError: the file has none of them.
         """
-        refuse_disjoint(list(feature_ids), list(self.feature_ids), self.path, "features")
+        check_not_disjoint(list(feature_ids), list(self.feature_ids), self.path, "features")
         wanted = as_objects(feature_ids)
         row_of = {feature: row for row, feature in enumerate(self.feature_ids.tolist())}
         rows = np.array([row_of.get(feature, -1) for feature in wanted.tolist()], dtype=np.int64)
@@ -58,7 +58,14 @@ class Taxonomy:
 
 
 def read_taxonomy(path: Path, max_input_gb: float = 8.0) -> Taxonomy:
-    """Read the taxonomy of features; ids and taxa stay the text that was written.
+    """Read the taxonomy of features; ids and taxa stay text.
+
+    Args:
+        path: TSV, plain or gzip, or a FeatureData[Taxonomy] artifact.
+        max_input_gb: maximum size of the content.
+
+    Returns:
+        The taxonomy, features in the order of the file.
 
     Raises:
         DataError: not UTF-8, another header, no rows, rows longer than the header or without a taxon, ids that are
@@ -81,16 +88,16 @@ def read_taxonomy(path: Path, max_input_gb: float = 8.0) -> Taxonomy:
 
 
 def _header(rows: list[Row], path: Path) -> tuple[list[str], list[Row]]:
-    """The header and the data rows, without comments."""
-    found = "nothing"
+    """Return the header and the data rows, without comments."""
+    actual = "nothing"
     for i, row in enumerate(rows):
         if is_id_header(row.cells[0]) and len(row.cells) > 1 and row.cells[1].lower() in _TAXON:
             return row.cells, [row for row in rows[i + 1 :] if not row.cells[0].startswith("#")]
         if not row.cells[0].startswith("#"):
-            found = ", ".join(row.cells[:3])
+            actual = ", ".join(row.cells[:3])
             break
-    remedy = "Put this header, with a tab, above the rows"
-    raise DataError(f"expected the header {_HEADER}, found {found}", file=path, remedy=remedy)
+    remedy = "Add this header, with a tab, above the rows"
+    raise DataError(f"expected the header {_HEADER}, found {actual}", file=path, remedy=remedy)
 
 
 def _support(header: list[str], rows: list[Row], path: Path) -> np.ndarray | None:

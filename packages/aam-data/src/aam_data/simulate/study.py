@@ -34,7 +34,7 @@ from aam_data.simulate.metadata import SimulatedMetadata
 from aam_data.simulate.tree import evolve_sequences, random_tree
 from aam_data.simulate.truth import study_truth
 from aam_data.table import CountTable, SampleCounts
-from aam_data.writers.atomic import replacing
+from aam_data.writers.atomic import atomic_write
 from aam_data.writers.biom import BiomWriter
 
 _ROWS = 50_000  # rows of metadata held as text at once
@@ -73,7 +73,7 @@ class _Plan:
         self.names = np.array(
             [letters[i : i + options.bases] for i in range(0, codes.size, options.bases)], dtype=object
         )
-        self.tree = NewickTree(parent, length, TipNames.of(self.names), tips)
+        self.tree = NewickTree(parent, length, TipNames.from_names(self.names), tips)
         self.design: StudyDesign = design_study(options, metadata_rng, cell_rng, lab_rng)
         self.metadata = SimulatedMetadata(options, self.design, gap_rng)
         self.effects: CladeEffects = draw_effects(options, n_clades, clade_rng, effect_rng)
@@ -108,7 +108,7 @@ def write_simulated_study(study: SimulatedStudy, directory: Path) -> None:
     """Write table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json into ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
     table = study.table
-    with replacing(directory / "table.biom") as path, BiomWriter(path, table.n_features) as writer:
+    with atomic_write(directory / "table.biom") as path, BiomWriter(path, table.n_features) as writer:
         writer.append(table.data)
         writer.finish([table.sample_ids], table.feature_ids)
     _write_tree(study.tree, directory)
@@ -132,7 +132,7 @@ def run_simulate(
     depth = np.zeros(options.samples, dtype=np.int64)
     stretches = [slice(low, min(low + _ROWS, options.samples)) for low in range(0, options.samples, _ROWS)]
     done = 0
-    with replacing(directory / "table.biom") as path, BiomWriter(path, options.asvs) as writer:
+    with atomic_write(directory / "table.biom") as path, BiomWriter(path, options.asvs) as writer:
         for block in plan.blocks():
             writer.append(block)
             depth[done : done + block.n_samples] = np.add.reduceat(block.counts, block.indptr[:-1], dtype=np.int64)
@@ -147,18 +147,18 @@ def run_simulate(
 
 
 def _write_tree(tree: NewickTree, directory: Path) -> None:
-    with replacing(directory / "tree.nwk") as path:
+    with atomic_write(directory / "tree.nwk") as path:
         path.write_text(format_newick(tree) + "\n", encoding="ascii")
-    with replacing(directory / "rep-seqs.fasta") as path, path.open("w", encoding="ascii") as file:
+    with atomic_write(directory / "rep-seqs.fasta") as path, path.open("w", encoding="ascii") as file:
         file.writelines(f">{name}\n{name}\n" for name in tree.tip_names)
 
 
 def _write_metadata(frames: Iterable[pd.DataFrame], directory: Path) -> None:
-    with replacing(directory / "metadata.tsv") as path, path.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(directory / "metadata.tsv") as path, path.open("w", encoding="utf-8", newline="") as file:
         for number, frame in enumerate(frames):
             frame.to_csv(file, sep="\t", header=number == 0, lineterminator="\n")
 
 
 def _write_truth(truth: dict[str, Any], directory: Path) -> None:
-    with replacing(directory / "truth.json") as path:
+    with atomic_write(directory / "truth.json") as path:
         path.write_text(json.dumps(truth, indent=1) + "\n", encoding="ascii")

@@ -11,8 +11,8 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.unifrac.unifrac import Block
-from aam_data.writers.atomic import replacing
-from aam_data.writers.resumable import unfinished, unfinished_paths
+from aam_data.writers.atomic import atomic_write
+from aam_data.writers.resumable import resumable_file, resumable_paths
 
 DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
 
@@ -55,7 +55,7 @@ def write_distances(
         else:
             _create_npy(partial, n, np.float64 if path.suffix == ".tsv" else np.float32)
 
-    with unfinished(path, key, create, note) as file:
+    with resumable_file(path, key, create, note) as file:
         if file.n_blocks:
             note(f"continuing {file.path.name}, which holds {file.n_blocks:,} blocks")
         matrix = _map_ssu(file.stream) if path.suffix == ".h5" else _map_npy(file.stream)
@@ -63,28 +63,28 @@ def write_distances(
             _check_finite(block, ids, np.finfo(matrix.dtype).max)
             matrix[block.rows, block.columns] = block.values
             matrix[block.columns, block.rows] = block.values.T
-            file.filled(block.number + 1, matrix.flush)
+            file.record(block.number + 1, matrix.flush)
             progress(block.share)
         if path.suffix == ".tsv":
-            with replacing(path) as partial:
+            with atomic_write(path) as partial:
                 _write_text(partial, ids, matrix)
             file.path.unlink()
             return
         if path.suffix == ".npy":
-            with replacing(path.with_suffix(".ids.txt")) as partial:
+            with atomic_write(path.with_suffix(".ids.txt")) as partial:
                 partial.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
-        file.become(path)
+        file.rename_to(path)
 
 
 def written_beside(path: Path) -> tuple[Path, ...]:
     """The other files that ``write_distances`` writes for ``path``, those that vanish in the end too."""
-    return (*unfinished_paths(path), path.with_suffix(".ids.txt")) if path.suffix == ".npy" else unfinished_paths(path)
+    return (*resumable_paths(path), path.with_suffix(".ids.txt")) if path.suffix == ".npy" else resumable_paths(path)
 
 
 def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarray) -> None:
     """Write Faith's PD [n] of samples in the layout of QIIME 2's alpha-diversity.tsv, the only suffix it takes."""
     check_faith_pd_suffix(path)
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write("\tfaith_pd\n")
         stream.writelines(f"{name}\t{value!r}\n" for name, value in zip(ids, values.tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""Outputs are complete or absent: written beside the target, then renamed over it."""
+"""Atomic writes: an output is complete or absent, written next to the target and renamed over it."""
 
 from __future__ import annotations
 
@@ -16,43 +16,51 @@ def check_output(
     inputs: dict[str, Path | None],
     also: Sequence[Path] = (),
     *,
-    for_a_while: Sequence[Path] = (),
+    temporary: Sequence[Path] = (),
     overwrite: bool = False,
 ) -> None:
-    """Raise DataError when ``--output`` cannot be written, exists, or is one of the inputs (by flag).
+    """Check that ``--output`` can be written.
 
     Args:
-        inputs: what the command reads, by the flag it is given with.
-        also: the files beside ``output`` that are written too.
-        for_a_while: files that an interrupted command leaves beside ``output``; they may exist.
+        output: the file to write.
+        inputs: the files that the command reads, by flag.
+        also: other files that are written next to ``output``.
+        temporary: files that an interrupted command leaves next to ``output``; they may exist.
         overwrite: whether ``output`` and ``also`` may exist.
+
+    Raises:
+        DataError: it cannot be written, exists, or is one of the inputs.
     """
     if output.is_dir():
         raise DataError("--output is a folder", file=output, remedy="Name a file in it")
     if not output.parent.is_dir():
-        raise DataError("the folder of --output does not exist", file=output, remedy="Make it first")
+        raise DataError("the folder of --output does not exist", file=output, remedy="Create it first")
     if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise DataError("the folder of --output may not be written to", file=output, remedy="Name another --output")
-    for written in (output, *also, *for_a_while):
-        what = "--output is" if written is output else f"is written beside --output {output.name} and is"
+        raise DataError("the folder of --output is not writable", file=output, remedy="Choose another --output")
+    for written in (output, *also, *temporary):
+        what = "--output is" if written is output else f"is written next to --output {output.name} and is"
         if not written.exists():
             continue
         if not written.is_file():
-            raise DataError(f"{what} no regular file", file=written, remedy="Name another --output")
+            raise DataError(f"{what} not a regular file", file=written, remedy="Choose another --output")
         for flag, given in inputs.items():
             if given is not None and given.exists() and written.samefile(given):
-                raise DataError(f"{what} the file given with {flag}", file=written, remedy="Name another --output")
+                raise DataError(f"{what} the file passed to {flag}", file=written, remedy="Choose another --output")
     for written in () if overwrite else (output, *also):
         if written.exists():
-            what = "--output exists" if written is output else f"is written beside --output {output.name} and exists"
-            raise DataError(what, file=written, remedy="Name another file, or give --overwrite")
+            what = "--output exists" if written is output else f"is written next to --output {output.name} and exists"
+            raise DataError(what, file=written, remedy="Choose another file, or pass --overwrite")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it becomes ``path`` when the block ends, and vanishes when it fails.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Provide a temporary path to write to, which replaces ``path`` when the block ends and is deleted if it fails.
 
-    It is in a folder of its own, which nobody else can put files or links into.
+    It is in a folder of its own next to ``path``, where nobody else can put files or links.
+
+    Example:
+        >>> with atomic_write(Path("out.txt")) as temporary:
+        ...     temporary.write_text("complete")
     """
     with TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder:
         temporary = Path(folder, path.name)

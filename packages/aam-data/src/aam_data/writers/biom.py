@@ -1,8 +1,8 @@
-"""BIOM 2.1 files written while their samples are made: memory does not grow with the number of samples.
+"""Streaming writer of BIOM 2.1 files: memory does not grow with the number of samples.
 
-Format: http://biom-format.org/documentation/format_versions/biom-2.1.html. A file holds the counts twice, by sample
-and by feature. Samples are spooled to a temporary file beside the target; at the end each half is written from it,
-the second one in passes over the spool that take up one stretch of features each.
+Format: http://biom-format.org/documentation/format_versions/biom-2.1.html. A file contains the counts twice, by
+sample and by feature. Samples are spooled to a temporary file next to the target; at the end each half is written from
+it, the second one in passes over the spool, one range of features per pass.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from scipy.sparse import csr_matrix
 
 from aam_data.table import SampleCounts
 
-CHUNK = 8192  # entries; a sample needs one or two chunks, so larger ones make reading single samples slow
-PASS_ENTRIES = 16_000_000  # counts turned at once, about 0.5 GB
-PIECE = 2_000_000  # counts of the spool read at once
-_CREATED = "2000-01-01T00:00:00"  # the same table is the same bytes
+CHUNK = 8192  # entries; a sample spans one or two chunks, so larger ones make reading single samples slow
+PASS_ENTRIES = 16_000_000  # counts transposed at once, about 0.5 GB
+SPOOL_BLOCK = 2_000_000  # counts of the spool read at once
+_CREATED = "2000-01-01T00:00:00"  # constant, so that equal tables are equal files
 _STORED = {"chunks": True, "compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 class BiomWriter:
-    """Writes a table from consecutive blocks of samples.
+    """Writer of a table from consecutive blocks of samples.
 
-    Used as a context; ``finish`` completes the file. The table must hold at least one sample and one read.
+    A context manager; ``finish`` completes the file. The table must have at least one sample and one read.
 
     Args:
-        path: the file to make.
-        n_features: features that blocks may refer to; those without a read are left out of the file.
+        path: the file to write.
+        n_features: number of features that blocks may refer to; those without a read are left out of the file.
     """
 
     def __init__(self, path: Path, n_features: int) -> None:
@@ -57,7 +57,7 @@ class BiomWriter:
         self._by_feature += np.bincount(rows.indices, minlength=len(self._by_feature))
 
     def finish(self, sample_ids: Iterable[np.ndarray], feature_ids: np.ndarray) -> int:
-        """Write the file and return how many features it has.
+        """Write the file and return the number of its features.
 
         Args:
             sample_ids: ids of the samples in order, as str arrays of any length.
@@ -78,34 +78,34 @@ class BiomWriter:
             file.attrs["shape"] = (n_features, n_samples)
             file.attrs["nnz"] = n_entries
             observation, sample = file.create_group("observation"), file.create_group("sample")
-            _write_half(observation, [feature_ids[kept]], by_feature, self._turned(by_sample, by_feature))
-            _write_half(sample, sample_ids, by_sample, ((feature, counts) for _, feature, counts in self._pieces()))
+            _write_half(observation, [feature_ids[kept]], by_feature, self._transposed(by_sample, by_feature))
+            _write_half(sample, sample_ids, by_sample, ((feature, counts) for _, feature, counts in self._blocks()))
         return n_features
 
-    def _pieces(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """The spool from its start: number of the first entry, feature numbers of the file and counts."""
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Read the spool: number of the first entry, feature numbers of the file and counts of each block."""
         first = 0
         self._spool.seek(0)
-        while content := self._spool.read(8 * PIECE):
+        while content := self._spool.read(8 * SPOOL_BLOCK):
             entries = np.frombuffer(content, dtype=np.int32).reshape(-1, 2)
             yield first, self._number[entries[:, 0]], entries[:, 1]
             first += len(entries)
 
-    def _turned(self, by_sample: np.ndarray, by_feature: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Sample numbers and counts in the order of features, then samples, one stretch of features after another."""
+    def _transposed(self, by_sample: np.ndarray, by_feature: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield sample numbers and counts, ordered by feature, then sample, for one range of features at a time."""
         n_features, n_samples = len(by_feature) - 1, len(by_sample) - 1
         low = 0
         while low < n_features:
             fitting = int(np.searchsorted(by_feature, by_feature[low] + PASS_ENTRIES, side="right")) - 1
             high = max(low + 1, fitting)
             parts = []
-            for first, feature, counts in self._pieces():
+            for first, feature, counts in self._blocks():
                 inside = np.flatnonzero((feature >= low) & (feature < high))
                 sample = _owners(by_sample, first, len(feature))[inside]
                 parts.append((feature[inside] - np.int32(low), sample, counts[inside]))
             row, column, value = (np.concatenate(part) for part in zip(*parts, strict=True))
-            stretch = csr_matrix((value, (row, column)), shape=(high - low, n_samples))
-            yield stretch.indices, stretch.data
+            rows = csr_matrix((value, (row, column)), shape=(high - low, n_samples))
+            yield rows.indices, rows.data
             low = high
 
 
@@ -114,7 +114,7 @@ def _pointers(lengths: np.ndarray) -> np.ndarray:
 
 
 def _owners(indptr: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Which row each of the entries ``first`` to ``first + count`` belongs to, int32 [count]."""
+    """Return the row of each of the entries ``first`` to ``first + count``, int32 [count]."""
     start = int(np.searchsorted(indptr, first, side="right")) - 1
     end = int(np.searchsorted(indptr, first + count, side="left"))
     lengths = np.diff(np.clip(indptr[start : end + 1], first, first + count))
@@ -124,7 +124,7 @@ def _owners(indptr: np.ndarray, first: int, count: int) -> np.ndarray:
 def _write_half(
     group: h5py.Group, ids: Iterable[np.ndarray], indptr: np.ndarray, parts: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """One half of the file: ids, and ``parts`` of (indices, counts) one after another."""
+    """Write one half of the file: ids, and ``parts`` of (indices, counts) one after another."""
     group.create_group("metadata")
     group.create_group("group-metadata")
     matrix = group.create_group("matrix")
@@ -134,9 +134,9 @@ def _write_half(
     indices = matrix.create_dataset("indices", shape=(n_entries,), dtype=np.int32, **chunks)
     position = 0
     for numbers, counts in parts:
-        stretch = slice(position, position + len(numbers))
-        data[stretch], indices[stretch] = counts, numbers
-        position = stretch.stop
+        target = slice(position, position + len(numbers))
+        data[target], indices[target] = counts, numbers
+        position = target.stop
     pointer = np.int32 if n_entries < 2**31 else np.int64
     matrix.create_dataset("indptr", data=indptr.astype(pointer), **_STORED)
     names = group.create_dataset("ids", shape=(len(indptr) - 1,), dtype=h5py.string_dtype("utf-8"), **_STORED)

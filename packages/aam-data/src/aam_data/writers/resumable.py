@@ -1,9 +1,9 @@
-"""A file that takes long to fill, block by block, and is continued after any interruption.
+"""Resumable files: written block by block over a long time, and continued after any interruption.
 
-``PATH.partial`` becomes ``PATH`` when it is whole. ``PATH.partial.blocks`` has two lines: a key of what is being
-written, then how many blocks of it are in the file and the bytes of the file. They survive Ctrl-C, a full disk and
-kill -9; who begins the same again goes on from there, and who begins something else is refused. Neither is ever opened
-through a link, so that nothing else is overwritten in a folder that others can write to.
+``PATH.partial`` is renamed to ``PATH`` when it is complete. ``PATH.partial.blocks``, the marks, has two lines: a key of
+the content, then the number of blocks written and the bytes of the file. Both survive Ctrl-C, a full disk and kill -9.
+A later call with the same key continues from there; another key is an error. Neither file is ever opened through a
+link, so that nothing else is overwritten in a folder that others can write to.
 """
 
 from __future__ import annotations
@@ -21,88 +21,90 @@ from typing import BinaryIO
 from aam_data.errors import DataError
 
 SECONDS_BETWEEN_MARKS = 5.0
-_WIDTH = 20  # of the numbers: marks overwrite each other in place, by one small write
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # of some network file systems
+_WIDTH = 20  # digits of each number, so that one small write replaces the marks in place
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # on some network file systems
 
 
-class UnfinishedFile:
-    """What ``unfinished`` gives.
+class ResumableFile:
+    """An open file of ``resumable_file``.
 
     Attributes:
         path: the file to fill.
         stream: the same file, open for reading and writing.
-        n_blocks: how many blocks of it are known to be on the disk.
+        n_blocks: number of blocks that are known to be on the disk.
     """
 
     def __init__(self, path: Path, stream: BinaryIO, key: str, marks: int, n_blocks: int) -> None:
         self.path, self.stream, self.n_blocks = path, stream, n_blocks
         self._key, self._marks = key, marks
-        self._filled = n_blocks
+        self._n_written = n_blocks
         self._flush: Callable[[], None] = lambda: None
         self._last_mark = time.monotonic()
 
-    def filled(self, n_blocks: int, flush: Callable[[], None]) -> None:
-        """``n_blocks`` of it are written, and on the disk after ``flush``, which is called now and then."""
-        self._filled, self._flush = n_blocks, flush
+    def record(self, n_blocks: int, flush: Callable[[], None]) -> None:
+        """Record that ``n_blocks`` are written; they are on the disk after ``flush``, which is called now and then."""
+        self._n_written, self._flush = n_blocks, flush
         if time.monotonic() - self._last_mark >= SECONDS_BETWEEN_MARKS:
             self.mark()
 
     def mark(self) -> None:
-        """Flush what is written, then note how much it is."""
-        if self._filled > self.n_blocks:
+        """Flush the blocks written so far, then save their number."""
+        if self._n_written > self.n_blocks:
             self._flush()
-            self.n_blocks = self._filled
+            self.n_blocks = self._n_written
         size = os.fstat(self.stream.fileno()).st_size
         os.pwrite(self._marks, f"{self._key}\n{self.n_blocks:>{_WIDTH}} {size:>{_WIDTH}}\n".encode(), 0)
         self._last_mark = time.monotonic()
 
-    def become(self, path: Path) -> None:
-        """It is whole: rename it once all of it is on the disk."""
+    def rename_to(self, path: Path) -> None:
+        """Rename the complete file once all of it is on the disk."""
         self._flush()
         os.fsync(self.stream.fileno())
         os.replace(self.path, path)
 
 
-def unfinished_paths(path: Path) -> tuple[Path, Path]:
-    """The files beside ``path`` that ``unfinished`` writes: the file to be, and its marks."""
+def resumable_paths(path: Path) -> tuple[Path, Path]:
+    """Return the files next to ``path`` that ``resumable_file`` writes: the partial file and its marks."""
     return path.with_name(f"{path.name}.partial"), path.with_name(f"{path.name}.partial.blocks")
 
 
 @contextmanager
-def unfinished(
+def resumable_file(
     path: Path, key: str, create: Callable[[Path], None], note: Callable[[str], None] = lambda text: None
-) -> Iterator[UnfinishedFile]:
-    """Open or begin what will become ``path``; the body of the with statement puts it there.
+) -> Iterator[ResumableFile]:
+    """Start or continue the file that will become ``path``; the body of the with statement renames it.
 
     Args:
-        path: the file in the end.
-        key: one line that says what is written; only the same is continued.
-        create: makes the file without any block; not called when one is continued.
-        note: told when the file system cannot keep other programs from writing.
+        path: the complete file.
+        key: one line that identifies the content; only a file with the same key is continued.
+        create: creates the file without any block; not called when one is continued.
+        note: callback for a warning that the file system cannot keep other programs from writing.
 
     Raises:
-        DataError: something else was begun, it was changed since, another program is writing, or a link is in its
-            place. After a DataError of the body nothing is kept: it would come again.
+        DataError: the partial file has another key or was changed since, another program is writing it, or it is a
+            link. After a DataError in the body nothing is kept, since the error would occur again.
     """
-    partial, marks_path = unfinished_paths(path)
+    partial, marks_path = resumable_paths(path)
     if os.path.lexists(partial):
         os.close(_open_regular(partial, os.O_RDWR))
     marks = _lock(marks_path, partial, note)
     try:
-        begun, n_blocks, size = _read_marks(marks)
+        stored_key, n_blocks, size = _read_marks(marks)
         if not partial.exists():
             n_blocks = 0
-        if n_blocks and begun != key:
-            raise _not_continued("holds the beginning of another result: of another table, tree or options", partial)
+        if n_blocks and stored_key != key:
+            raise _not_continued("is the start of another result, with another table, tree or options", partial)
         if n_blocks and partial.stat().st_size != size:
-            raise _not_continued(f"has {partial.stat().st_size:,} bytes and had {size:,} when it was left", partial)
+            raise _not_continued(
+                f"has {partial.stat().st_size:,} bytes, but had {size:,} when it was last written", partial
+            )
         try:
             if n_blocks == 0:
                 os.ftruncate(marks, 0)
                 partial.unlink(missing_ok=True)
                 create(partial)
             with os.fdopen(_open_regular(partial, os.O_RDWR), "r+b") as stream:
-                file = UnfinishedFile(partial, stream, key, marks, n_blocks)
+                file = ResumableFile(partial, stream, key, marks, n_blocks)
                 try:
                     yield file
                 except BaseException:
@@ -119,29 +121,29 @@ def unfinished(
 
 
 def _lock(marks_path: Path, partial: Path, note: Callable[[str], None]) -> int:
-    """A file descriptor that no other program has; the system takes the lock back however this one ends."""
+    """Open and lock the marks; the system releases the lock however this program ends."""
     while True:
         marks = _open_regular(marks_path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(marks, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(marks)
-            raise DataError("another program is writing it", file=partial, remedy="Name another --output") from error
+            raise DataError("another program is writing it", file=partial, remedy="Choose another --output") from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(marks)
                 raise
-            note(f"the file system has no locks: let no other program write {partial.name}")
+            note(f"the file system has no locks: make sure that no other program writes {partial.name}")
         try:
             if os.path.samestat(os.fstat(marks), marks_path.lstat()):
                 return marks
         except FileNotFoundError:
             pass
-        os.close(marks)  # the program that had it finished and removed it before the lock was ours
+        os.close(marks)  # its owner finished and removed the file before this program got the lock
 
 
 def _open_regular(path: Path, flags: int) -> int:
-    """Open a file itself, never what a link in its place points to."""
+    """Open a regular file without following links."""
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
@@ -156,19 +158,19 @@ def _open_regular(path: Path, flags: int) -> int:
 
 def _not_regular(path: Path) -> DataError:
     return DataError(
-        "is no regular file, but would be written", file=path, remedy="Remove it, or name another --output"
+        "is not a regular file, but would be written", file=path, remedy="Remove it, or choose another --output"
     )
 
 
 def _not_continued(problem: str, partial: Path) -> DataError:
-    remedy = f"Delete it together with {partial.name}.blocks, or name another --output"
+    remedy = f"Delete it together with {partial.name}.blocks, or choose another --output"
     return DataError(problem, file=partial, remedy=remedy)
 
 
 def _read_marks(marks: int) -> tuple[str, int, int]:
-    """Key, blocks and bytes; no blocks when the marks are not whole."""
+    """Return key, blocks and bytes; no blocks if the marks are incomplete."""
     content = os.pread(marks, os.fstat(marks).st_size, 0)
     key, _, rest = content.decode(errors="replace").partition("\n")
     numbers = rest.split()
-    whole = len(numbers) == 2 and rest.endswith("\n") and all(number.isdecimal() for number in numbers)
-    return (key, int(numbers[0]), int(numbers[1])) if whole else (key, 0, 0)
+    complete = len(numbers) == 2 and rest.endswith("\n") and all(number.isdecimal() for number in numbers)
+    return (key, int(numbers[0]), int(numbers[1])) if complete else (key, 0, 0)

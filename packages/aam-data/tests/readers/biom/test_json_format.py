@@ -149,10 +149,10 @@ def test_broken_table(tmp_path: Path, name: str) -> None:
     ("text", "message"),
     [
         ('{"id": 1, "id": 2, "rows": [{"x": 1}]}', r"keys that appear more than once \('id'\)"),
-        ('{"rows": [', r"damaged JSON: Expecting value"),
-        ('{"rows": [] ', r"damaged JSON"),
-        ('{"rows": ' + "[" * 100_000, r"damaged JSON: maximum recursion"),
-        ('{"rows": ' + "9" * 5000 + "}", r"damaged JSON: Exceeds the limit"),
+        ('{"rows": [', r"not valid JSON: Expecting value"),
+        ('{"rows": [] ', r"not valid JSON"),
+        ('{"rows": ' + "[" * 100_000, r"not valid JSON: maximum recursion"),
+        ('{"rows": ' + "9" * 5000 + "}", r"not valid JSON: Exceeds the limit"),
         ('{"rows": "\xe9"}', r"not UTF-8 text.*xe9"),
     ],
     ids=["keys twice", "cut", "open", "deep", "long number", "Latin-1"],
@@ -183,5 +183,5 @@ def test_ids_that_no_file_can_hold(tmp_path: Path) -> None:
     }
     path = tmp_path / "table.biom"
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"columns: sample ids that are no Unicode text .*ud800"):
+    with pytest.raises(DataError, match=r"columns: sample ids that are not Unicode text .*ud800"):
         read_table(path)

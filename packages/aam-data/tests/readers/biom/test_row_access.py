@@ -36,8 +36,8 @@ def assert_equal(ours: SampleCounts, theirs: SampleCounts) -> None:
 @pytest.mark.parametrize("gap", [-1, 0, 5, 4096])
 @pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
 def test_any_rows_as_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: int, at_once: int) -> None:
-    monkeypatch.setattr(biom_rows, "_GAP", gap)
-    monkeypatch.setattr(biom_rows, "_AT_ONCE", at_once)
+    monkeypatch.setattr(biom_rows, "_MAX_GAP", gap)
+    monkeypatch.setattr(biom_rows, "_MAX_ENTRIES", at_once)
     random = np.random.default_rng(0)
     counts = random.poisson(0.2, (30, 50)) * random.integers(1, 2**33, (30, 50))
     counts[:, 7] = 0

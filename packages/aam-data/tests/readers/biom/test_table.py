@@ -107,10 +107,10 @@ def test_fractions_only_when_they_are_expected(tmp_path: Path) -> None:
     file = read_table(path, relative_abundance=True)
     assert not file.table.is_integer
     np.testing.assert_array_equal(dense(file.table), COUNTS.T / 10)
-    assert file.notes == ("the table holds fractions, not reads, so it cannot be rarefied",)
+    assert file.notes == ("the table contains fractions, not reads, so it cannot be rarefied",)
     whole = read_table(write_biom(tmp_path / "whole.biom"), relative_abundance=True)
     assert whole.table.is_integer
-    assert whole.notes == ("--relative-abundance: the table holds whole numbers, which are used as they are",)
+    assert whole.notes == ("--relative-abundance: the table contains whole numbers, which are used unchanged",)
 
 
 def test_counts_beyond_int32(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "empty id": (sample_ids("s1", " ", "s3"), r"empty sample ids \(number 2\)"),
     "tab in an id": (sample_ids("s1", "s\t2", "s3"), r"control characters \('s\\t2'\)"),
     "Latin-1 id": (sample_ids("s1", b"s\xe9", "s3"), r"sample/ids: not UTF-8 \(b's\\xe9'\)"),
-    "nnz": (lambda file: file.attrs.modify("nnz", 7), r"nnz: declares 7 counts, but holds 6"),
+    "nnz": (lambda file: file.attrs.modify("nnz", 7), r"nnz: declares 7 counts, but contains 6"),
     "by feature, fewer counts": (replace("observation/matrix/data", [5.0]), r"1 counts by feature for 6 counts"),
     "by feature, fewer samples": (replace("observation/matrix/indices", [0]), r"1 sample numbers for 6 counts"),
     "by feature, out of range": (other("indices", 0, 1, 2, 0, 2, 3), r"observation.*1 of 6 sample numbers are not 0"),
@@ -321,7 +321,7 @@ def test_too_many_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with h5py.File(path, "a") as file:
         for i in range(20):
             file["sample/group-metadata"].create_group(f"g{i}")
-    with pytest.raises(DataError, match="holds more than 20 objects"):
+    with pytest.raises(DataError, match="contains more than 20 objects"):
         read_table(path)
 
 

@@ -35,7 +35,7 @@ def dense(table: CountTable) -> np.ndarray:
 
 
 TAXA = "#OTU ID\ts1\ts2\ts3\ttaxonomy\nf1\t5\t0\t0\tk__B; p__x\nf2\t0\t3\t9\t\nf3\t1\t0\t2\t16\nf4\t0\t0\t7\tk__A\n"
-LAST = "last column of t.tsv, taxonomy, holds text and was not read as a sample"
+LAST = "last column of t.tsv, taxonomy, contains text and was not read as a sample"
 SAME: dict[str, tuple[str, str]] = {
     "plain": (PLAIN, ""),
     "biom convert": (f"# Constructed from biom file\n{PLAIN}", ""),
@@ -52,7 +52,7 @@ SAME: dict[str, tuple[str, str]] = {
     "blank lines": (PLAIN.replace("f2", "\n\nf2") + "\n\n", ""),
     "no last line end": (PLAIN.rstrip("\n"), ""),
     "taxonomy": (TAXA, LAST),
-    "comment among rows": (PLAIN.replace("f2", "# half way\nf2"), "1 rows of t.tsv begin with # and were skipped"),
+    "comment among rows": (PLAIN.replace("f2", "# half way\nf2"), "1 rows of t.tsv start with # and were skipped"),
 }
 
 
@@ -71,7 +71,7 @@ def test_ways_to_write_the_same(tmp_path: Path, name: str) -> None:
 def test_a_last_column_of_text_under_any_name(tmp_path: Path) -> None:
     file = read(tmp_path, TAXA.replace("taxonomy", "my notes").replace("\t16", "\tx"))
     assert file.table.sample_ids.tolist() == ["s1", "s2", "s3"]
-    assert file.notes == ("the last column of t.tsv, my notes, holds text and was not read as a sample",)
+    assert file.notes == ("the last column of t.tsv, my notes, contains text and was not read as a sample",)
 
 
 def test_one_sample(tmp_path: Path) -> None:

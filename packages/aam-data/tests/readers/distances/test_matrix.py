@@ -385,7 +385,7 @@ def test_broken_numpy(tmp_path: Path) -> None:
         npy(VALUES).replace(b"(3, 3), ", b"(-3, -3)"): "damaged",
         npy(VALUES).replace(b"(3, 3), ", b"(3, 3) {("): "damaged",
         npy(VALUES).replace(b"'<f8'", b"'<q9'"): "damaged",
-        npy(np.zeros((0, 3))).replace(b"(0, 3), }      ", b"(0, 1234567), }"): "declares 0 bytes of values, but 0 follow",
+        npy(np.zeros((0, 3))).replace(b"(0, 3), }      ", b"(0, 1234567), }"): "declares 0 bytes of values, but 0",
         npy(np.zeros(0)).replace(b"<f8", b"<U0").replace(b"(0,), }      ", b"(9999999,), }"): "declares 0 bytes",
         npy(VALUES)[:8] + b"\x76\xff" + npy(VALUES)[10:]: "damaged",
         npy(np.zeros((3, 1, 3))): "not a .npy array of numbers or text",

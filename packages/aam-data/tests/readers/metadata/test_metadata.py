@@ -77,7 +77,7 @@ def test_first_column_without_a_name(tmp_path: Path) -> None:
     metadata = read(tmp_path, frame, sample_ids={"s1", "s2", "s3"})
     assert metadata.sample_ids.tolist() == ["s1", "s2"]
     assert metadata.columns == ["ph", "site"]
-    note = "warning: m.tsv: ids are read from the first column (without a name), which holds samples of the table"
+    note = "warning: m.tsv: ids are read from the first column (without a name), which contains ids of the table"
     assert metadata.notes == (note,)
     with pytest.raises(DataError, match=r"no column of sample ids; columns \(\(no name\), ph, site\)"):
         read(tmp_path, frame)
@@ -155,7 +155,7 @@ def test_alpha_diversity_is_metadata(shared_data: Path) -> None:
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "no.tsv", "cannot be read: No such file"), (tmp_path, "is a directory")):
-        with pytest.raises(DataError, match=rf"{path}: {message}.*Give --metadata an existing file"):
+        with pytest.raises(DataError, match=rf"{path}: {message}.*Pass an existing, readable file to --metadata"):
             read_metadata(path, MetadataOptions(path))
     with pytest.raises(DataError, match=r"damaged gzip file.*Copy the file again"):
         read(tmp_path, gzip.compress(b"id\tph\ns1\t7\n" * 99)[:-20])
@@ -168,7 +168,7 @@ def test_directives(tmp_path: Path) -> None:
     assert metadata.sample_ids.tolist() == ["s1"]
     assert metadata.notes == ("warning: m.tsv: row 4, the directive #q2:colour is not known and was skipped",)
     for rows, message in {
-        "#q2:types\nid\tph\ns1\t7\n": r"not stand right under the header \(row 1: #q2:types\)",
+        "#q2:types\nid\tph\ns1\t7\n": r"not directly under the header \(row 1: #q2:types\)",
         "id\tph\ns1\t7\n#q2:types\nx\t1\n#q2:missing\n": r"\(row 3: #q2:types, row 5: #q2:missing\)",
         "id\tph\n#q2:types\n#q2:types\tnumeric\ns1\t7\n": "row 3: the directive #q2:types appears twice",
     }.items():
@@ -205,8 +205,8 @@ def test_comments_and_line_breaks_are_pointed_out(tmp_path: Path) -> None:
     assert metadata.sample_ids.tolist() == ["s2", "s4"]
     assert metadata.text("site")[0] == "gut\nlower"
     assert metadata.notes == (
-        "m.tsv: 2 rows begin with # and were skipped as comments, as in QIIME 2 (row 3, 6)",
-        "warning: m.tsv: 1 rows hold a line break inside quotes; make sure that every quote is closed (row 4)",
+        "m.tsv: 2 rows start with # and were skipped as comments, as in QIIME 2 (row 3, 6)",
+        "warning: m.tsv: 1 rows contain a line break inside quotes; make sure that every quote is closed (row 4)",
     )
 
 
@@ -290,7 +290,7 @@ def test_require(tmp_path: Path) -> None:
         ("id\tph\n# s1\t7\n", "a header without rows"),
         ("id\tph\ns1\t7\ns1\t8\n", r"column id: sample ids that appear more than once \(s1\)"),
         ("id\tph\ns1\t7\n\t8\n", r"rows without a sample id \(row 3\)"),
-        ("ph\tid\n7\t#s1\n", r"begin with # \(#s1\)"),
+        ("ph\tid\n7\t#s1\n", r"start with # \(#s1\)"),
         ("id\tph\ns1\t7\t\ns2\t7\t9\n", r"more cells than the header's 2 \(row 3: 3\). Quote cells"),
         ("id\tph\n\ns1\t7\t9\ns2\t\t\t9\t\n", r"more cells than the header's 2 \(row 3: 3, row 4: 4\)"),
         ("ph\tsite\ns1\t7\tgut\ns2\t8\tgut\n", r"Name the first column too; R's write.table"),
@@ -300,13 +300,13 @@ def test_require(tmp_path: Path) -> None:
         ('id\tph\ns1\t"7"x\ns2\t8\n', "row 2: cannot be split"),
         (b"id\tph\tsite\ns1\t7\tgut\ns2\t8\tcaf\xe9\n", r"not UTF-8 text \(row 3, column 3: b'\\xe9'\).*Save it"),
         (b"id,ph\r\ns\xe9,7\r\ns2,\xb5\r\n", r"\(row 2, column 1: b'\\xe9', row 3, column 2: b'\\xb5'\)"),
-        (b"id\tph\ns1\t7\0\n", "not UTF-8 text: it holds NUL bytes"),
+        (b"id\tph\ns1\t7\0\n", "not UTF-8 text: it contains NUL bytes"),
         ("id\tph\n".encode("utf-16"), "UTF-16, not UTF-8 text. Save it as UTF-8"),
         ("id\tph\n".encode("utf-16-le"), "UTF-16, not UTF-8 text. Save it as UTF-8"),
         ("barcode\tph\ns1\t7\n", r"no column of sample ids; columns \(barcode, ph\)"),
         ("id\tph\n#q2:types\tnumber\ns1\t7\n", r"row 2 \(#q2:types\): unknown values \(number\)"),
         ("id\tph\n#q2:missing\tinsdc:missing\ns1\t7\n", r"unknown values \(insdc:missing\)"),
-        ("id\tph\n#q2:missing\tno-missing\ns1\t7\ns2\t\n", r"column ph has missing values, though .* \(s2\)"),
+        ("id\tph\n#q2:missing\tno-missing\ns1\t7\ns2\t\n", r"column ph has missing values, although .* \(s2\)"),
     ],
 )
 def test_broken_files(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -339,7 +339,7 @@ def test_real_metadata(shared_data: Path) -> None:
 def test_a_column_that_holds_samples_is_suggested(tmp_path: Path) -> None:
     path = tmp_path / "m.tsv"
     path.write_text("plate\tmy ids\tage\np1\ts1\t3\np1\ts2\t4\n")
-    message = r"no column of sample ids.*Column my ids holds samples of the table: give --id-column 'my ids'"
+    message = r"no column of sample ids.*Column my ids contains ids of the table: pass --id-column 'my ids'"
     with pytest.raises(DataError, match=message):
         read_metadata(path, MetadataOptions(), sample_ids={"s1", "s2", "s3"})
     assert read_metadata(path, MetadataOptions(id_column="my ids")).sample_ids.tolist() == ["s1", "s2"]

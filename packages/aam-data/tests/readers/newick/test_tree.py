@@ -175,12 +175,12 @@ def test_reads_every_file_alike(name: str, tmp_path: Path, write_artifact: Calla
 def test_says_when_the_root_is_arbitrary(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
     write_artifact(tmp_path / "u.qza", "Phylogeny[Unrooted]", "tree.nwk", b"((A:1,B:2):3,C:4);")
     assert read_newick(tmp_path / "u.qza").notes == (
-        "u.qza is a Phylogeny[Unrooted]; UniFrac depends on the root (qiime phylogeny midpoint-root makes one)",
+        "u.qza is a Phylogeny[Unrooted]; UniFrac depends on the root (qiime phylogeny midpoint-root adds one)",
     )
     (tmp_path / "t.nwk").write_text("(A:1,B:2,C:3);")
     assert read_newick(tmp_path / "t.nwk").notes == (
         "the root of t.nwk has 3 children, as in unrooted trees; UniFrac depends on the root "
-        "(qiime phylogeny midpoint-root makes one)",
+        "(qiime phylogeny midpoint-root adds one)",
     )
     write_artifact(tmp_path / "m.qza", "DistanceMatrix", "distance-matrix.tsv", b"")
     with pytest.raises(DataError, match=r"expected Phylogeny\[Rooted\] or Phylogeny\[Unrooted\], got DistanceMatrix"):
@@ -234,7 +234,7 @@ def trees(draw: st.DrawFn) -> NewickTree:
     sizes = st.floats(0, allow_nan=False, allow_infinity=False)
     lengths = [0.0, *draw(st.lists(sizes, min_size=n_nodes - 1, max_size=n_nodes - 1))]
     return NewickTree(
-        np.array(parent, dtype=np.int32), np.array(lengths), TipNames.of(names), np.array(tips, dtype=np.int32)
+        np.array(parent, dtype=np.int32), np.array(lengths), TipNames.from_names(names), np.array(tips, dtype=np.int32)
     )
 
 
@@ -263,7 +263,7 @@ def test_any_cut_into_blocks_gives_the_same_tree(tree: NewickTree, size: int) ->
 @settings(max_examples=50, deadline=None)
 @given(trees())
 def test_agrees_with_scikit_bio(tree: NewickTree) -> None:
-    plain = TipNames.of(f"tip_{i}" for i in range(tree.n_tips))
+    plain = TipNames.from_names(f"tip_{i}" for i in range(tree.n_tips))
     text = format_newick(NewickTree(tree.parent, tree.length, plain, tree.tips))
     theirs = skbio.TreeNode.read(io.StringIO(text), convert_underscores=False)
     paths = {tip.name: [node.length for node in [tip, *tip.ancestors()][:-1]] for tip in theirs.tips(include_self=True)}
@@ -283,12 +283,12 @@ def test_any_text_is_read_or_refused(text: str, size: int) -> None:
 
 
 def test_a_name_given_twice_is_found_once() -> None:
-    names = TipNames.of(["a", "", "b\u00e9", "c d"])
+    names = TipNames.from_names(["a", "", "b\u00e9", "c d"])
     assert names.find(["c d", "x", "a", "c d", ""]).tolist() == [3, -1, 0, -1, 1]
     assert names.find([]).tolist() == []
     assert (len(names), names[2], list(names)) == (4, "b\u00e9", ["a", "", "b\u00e9", "c d"])
     assert names.repeated() == []
-    assert TipNames.of(["x", "y", "x", "z", "y"]).repeated() == ["x", "y"]
+    assert TipNames.from_names(["x", "y", "x", "z", "y"]).repeated() == ["x", "y"]
 
 
 def test_insertion_tree(shared_data: Path) -> None:

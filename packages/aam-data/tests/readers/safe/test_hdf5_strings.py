@@ -109,7 +109,7 @@ def places(path: Path) -> tuple[int, int]:
         ("heap", 4, "<B", 9, "no heap at byte"),
         ("heap", 8, "<Q", 2**40, "no heap at byte"),
         ("heap", 8, "<Q", 0, "no heap at byte"),
-        ("heap", 24, "<Q", 2**60, "an object leads out of its heap"),
+        ("heap", 24, "<Q", 2**60, "an object extends beyond its heap"),
         ("heap", 16, "<H", 0, "string 1 is not in its heap"),
     ],
 )
@@ -125,7 +125,7 @@ def test_heap_that_loops_in_the_library(tmp_path: Path) -> None:
     """An object of 2^64 - 16 bytes: adding its size to its place gives its place again."""
     path = write(tmp_path / "t.h5", ["a", "b"])
     damage(path, places(path)[1] + 24, "<Q", 2**64 - 16)
-    with pytest.raises(DataError, match="an object leads out of its heap"):
+    with pytest.raises(DataError, match="an object extends beyond its heap"):
         read(path)
 
 
@@ -168,7 +168,7 @@ def test_chunk_at_an_impossible_place(tmp_path: Path) -> None:
         address = file["ids"].id.get_chunk_info(1).byte_offset
     key = path.read_bytes().index(struct.pack("<QQQ", 2, 0, address))  # in the B-tree: offset of the chunk, 0, address
     damage(path, key, "<Q", 100)
-    with pytest.raises(DataError, match=r"ids: damaged HDF5 file: chunks that are not of this dataset"):
+    with pytest.raises(DataError, match=r"ids: damaged HDF5 file: chunks that do not belong to this dataset"):
         read(path)
 
 
@@ -176,7 +176,7 @@ def test_short_chunk(tmp_path: Path) -> None:
     path = write(tmp_path / "t.h5", WORDS, chunks=(5,), compression="gzip")
     with h5py.File(path, "a") as file:
         file["ids"].id.write_direct_chunk((0,), zlib.compress(bytes(16)))
-    with pytest.raises(DataError, match=r"ids: damaged HDF5 file: a chunk is not as long as declared"):
+    with pytest.raises(DataError, match=r"ids: damaged HDF5 file: a chunk does not have the declared length"):
         read(path)
 
 

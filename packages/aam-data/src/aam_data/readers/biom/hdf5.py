@@ -1,8 +1,8 @@
 """BIOM 2.1 tables: HDF5.
 
-Format: http://biom-format.org/documentation/format_versions/biom-2.1.html. The file holds the counts twice, by sample
-and by feature. Models read the by-sample half (``sample/matrix``: one compressed row a sample), straight into checked
-arrays; where the other half is present it must be of the same table, else one of them is damaged.
+Format: http://biom-format.org/documentation/format_versions/biom-2.1.html. The file has the counts twice, by sample
+and by feature. This module reads the by-sample half (``sample/matrix``: one compressed row per sample). If the other
+half is present, it must belong to the same table; otherwise one of them is damaged.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from aam_data.table import CountTable, SampleCounts, rows_from_triplets, stored_
 SAMPLE_IDS, FEATURE_IDS = "sample/ids", "observation/ids"
 DATA, INDICES, INDPTR = (f"sample/matrix/{name}" for name in ("data", "indices", "indptr"))
 _OTHER_DATA, _OTHER_INDICES, _OTHER_INDPTR = (f"observation/matrix/{name}" for name in ("data", "indices", "indptr"))
-_AT_ONCE = 1 << 20  # entries of the other half that are looked at together
+_BLOCK_ENTRIES = 1 << 20  # entries that are read and checked together
 
 
 def read_hdf5_table(source: Path | BytesIO, path: Path, max_bytes: int) -> CountTable:
-    """Read a table from an HDF5 file, or one held in memory; ``path`` names it in messages."""
+    """Read a table from an HDF5 file, on disk or in memory; ``path`` names it in messages."""
     with open_hdf5(source, path, max_bytes) as file:
         check_layout(file, path)
         rows = SampleCounts(
@@ -45,16 +45,16 @@ def read_hdf5_table(source: Path | BytesIO, path: Path, max_bytes: int) -> Count
 
 
 def check_layout(file: CheckedHdf5, path: Path) -> None:
-    """Refuse a file that is not BIOM 2.1, or that declares sizes which its parts do not have."""
+    """Check that a file is BIOM 2.1, and that its parts have the declared sizes."""
     missing = [name for name in (FEATURE_IDS, SAMPLE_IDS, DATA, INDICES, INDPTR) if name not in file.names]
     if missing:
         raise DataError("HDF5, but not a BIOM 2.1 table; it lacks", file=path, offenders=missing)
-    shape, held = file.attribute("shape"), (file.length(FEATURE_IDS), file.length(SAMPLE_IDS))
-    if shape is not None and shape != held:
-        declared, found = (" x ".join(map(str, sizes)) for sizes in (shape, held))
-        problem = f"declares {declared} features by samples, but holds the ids of {found}"
+    shape, actual_shape = file.attribute("shape"), (file.length(FEATURE_IDS), file.length(SAMPLE_IDS))
+    if shape is not None and shape != actual_shape:
+        declared, actual = (" x ".join(map(str, sizes)) for sizes in (shape, actual_shape))
+        problem = f"declares {declared} features by samples, but contains the ids of {actual}"
         raise DataError(problem, file=path, place="shape", remedy="Write or copy the file again")
-    for what, n_ids, place in (("samples", held[1], SAMPLE_IDS), ("features", held[0], FEATURE_IDS)):
+    for what, n_ids, place in (("samples", actual_shape[1], SAMPLE_IDS), ("features", actual_shape[0], FEATURE_IDS)):
         if n_ids == 0:
             raise DataError(f"no {what}", file=path, place=place)
     n_counts = file.length(DATA)
@@ -65,7 +65,7 @@ def check_layout(file: CheckedHdf5, path: Path) -> None:
 
 
 def read_pointers(file: CheckedHdf5, name: str, n_rows: int, what: str, path: Path) -> np.ndarray:
-    """Row pointers, int64 [n_rows + 1]: those that lead out of their arrays crash the libraries that trust them."""
+    """Read row pointers, int64 [n_rows + 1], and check them: libraries that trust invalid pointers crash."""
     n_counts = file.length(DATA)
     if file.length(name) != n_rows + 1:
         problem = f"{file.length(name):,} row pointers, expected one more than the {n_rows:,} {what}s"
@@ -82,26 +82,26 @@ def read_pointers(file: CheckedHdf5, name: str, n_rows: int, what: str, path: Pa
 
 
 def _small_integers(file: CheckedHdf5, name: str, *, kinds: str) -> np.ndarray:
-    """A dataset as int32 where it fits exactly, read in blocks: counts of reads are stored in twice the bytes.
+    """Read a dataset as int32 if it fits exactly, in blocks: files store counts of reads in twice the bytes.
 
-    Anything else is given as it is stored, for the checks that refuse it or the study that needs it.
+    Anything else is returned as stored; later checks reject it, or the study needs it.
     """
     chunk = file.chunk_rows(name)
-    at_once = max(1, _AT_ONCE // chunk) * chunk
-    file.numbers(name, ndim=1, kinds=kinds, rows=slice(0))  # refused here if the file cannot hold what it declares
+    block_size = max(1, _BLOCK_ENTRIES // chunk) * chunk
+    file.numbers(name, ndim=1, kinds=kinds, rows=slice(0))  # raises if the file cannot contain what it declares
     values = np.empty(file.length(name), dtype=np.int32)
-    for first in range(0, len(values), at_once):
-        block = file.numbers(name, ndim=1, kinds=kinds, rows=slice(first, first + at_once))
-        with np.errstate(invalid="ignore"):  # what is not finite becomes some integer, and so differs
+    for first in range(0, len(values), block_size):
+        block = file.numbers(name, ndim=1, kinds=kinds, rows=slice(first, first + block_size))
+        with np.errstate(invalid="ignore"):  # values that are not finite become some integer, and so differ
             small = block.astype(np.int32)
         if not np.array_equal(small, block):
             return file.numbers(name, ndim=1, kinds=kinds)
-        values[first : first + at_once] = small
+        values[first : first + block_size] = small
     return values
 
 
 def sorted_rows(rows: SampleCounts) -> SampleCounts:
-    """The rows as a table stores them: features ascending in each sample, without zeros."""
+    """Convert rows to the form of a table: features ascending in each sample, without zeros."""
     if rows.counts.all() and not descents(rows).any():
         return stored_rows(rows)
     parts = [_sorted(part) for _, part in rows.parts()]
@@ -116,14 +116,14 @@ def _sorted(rows: SampleCounts) -> SampleCounts:
 
 
 def _check_nnz(declared: tuple[int, ...] | None, counts: np.ndarray, path: Path) -> None:
-    """Writers disagree on whether stored zeros are part of the attribute; anything else is a damaged file."""
+    """Check the attribute ``nnz``; writers disagree on whether it includes stored zeros."""
     if declared is not None and declared not in ((len(counts),), (np.count_nonzero(counts),)):
-        problem = f"declares {', '.join(map(str, declared))} counts, but holds {len(counts):,}"
+        problem = f"declares {', '.join(map(str, declared))} counts, but contains {len(counts):,}"
         raise DataError(problem, file=path, place="nnz", remedy="Write or copy the file again")
 
 
 def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
-    """Refuse a by-feature half that cannot be of the same table: as many entries a feature and a sample, one total."""
+    """Check that the by-feature half belongs to the same table: equal entries per feature and sample, equal total."""
     if not {_OTHER_DATA, _OTHER_INDICES, _OTHER_INDPTR} <= file.names:
         return
     pointers = read_pointers(file, _OTHER_INDPTR, table.n_features, "feature", path)
@@ -131,23 +131,23 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
         problem = f"{file.length(_OTHER_INDICES):,} sample numbers for {file.length(_OTHER_DATA):,} counts"
         raise DataError(problem, file=path, place=_OTHER_INDICES)
     per_sample, total = np.zeros(table.n_samples, dtype=np.int64), 0.0
-    for first in range(0, file.length(_OTHER_DATA), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, file.length(_OTHER_DATA), _BLOCK_ENTRIES):
+        part = slice(first, first + _BLOCK_ENTRIES)
         samples = file.numbers(_OTHER_INDICES, ndim=1, kinds="iu", rows=part)
         check_numbers(samples, table.n_samples, "sample", path, _OTHER_INDICES)
         per_sample += np.bincount(samples, minlength=table.n_samples)
-        with np.errstate(over="ignore"):  # infinite then, and refused below
+        with np.errstate(over="ignore"):  # becomes infinite, which the check below rejects
             total += float(file.numbers(_OTHER_DATA, ndim=1, kinds="iuf", rows=part).sum(dtype=np.float64))
     remedy = "Write the file again from its source"
-    for ids, here, there, what in (
+    for ids, by_sample, by_feature, what in (
         (table.feature_ids, table.samples_per_feature(), np.diff(pointers), "features"),
         (table.sample_ids, table.features_per_sample(), per_sample, "samples"),
     ):
-        differing = ids[here != there]
+        differing = ids[by_sample != by_feature]
         if len(differing):
             problem = f"the by-feature half has other numbers of counts for {what}"
             raise DataError(problem, file=path, place="observation/matrix", offenders=list(differing), remedy=remedy)
-    kept = float(table.data.counts.sum(dtype=np.float64))
-    if not np.isclose(kept, total, rtol=1e-9, atol=0):
-        problem = f"the by-feature half adds up to {total:,.10g}, the by-sample half to {kept:,.10g}"
+    sample_total = float(table.data.counts.sum(dtype=np.float64))
+    if not np.isclose(sample_total, total, rtol=1e-9, atol=0):
+        problem = f"the by-feature half adds up to {total:,.10g}, the by-sample half to {sample_total:,.10g}"
         raise DataError(problem, file=path, place=_OTHER_DATA, remedy=remedy)

@@ -1,8 +1,8 @@
-"""Samples of a BIOM 2.1 file read when they are asked for, so that a table need not fit into memory.
+"""Random access to the samples of a BIOM 2.1 file, for tables that do not fit into memory.
 
-A compressed row of the by-sample half is a stretch of ``data`` and ``indices`` between two row pointers. Opening reads
-the pointers alone; ids are read when they are first used. What is asked for is read in the order of the file, rows
-near each other at once, and checked as in a table that is read whole.
+A compressed row of the by-sample half is a range of ``data`` and ``indices`` between two row pointers. Opening a file
+reads only the pointers; ids are read when they are first used. Requested samples are read in the order of the file,
+neighbouring rows at once, and checked as in a table that is read whole.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from aam_data.readers.safe.hdf5 import CheckedHdf5, open_hdf5
 from aam_data.readers.source import HDF5_MAGIC, byte_limit, first_bytes
 from aam_data.table import CountTable, SampleCounts
 
-_GAP = 4096  # entries between two rows that take less time to read than a further call of the library
-_AT_ONCE = 1 << 20  # entries of one call, unless a single row has more
+_MAX_GAP = 4096  # entries between two rows that take less time to read than another call of the library
+_MAX_ENTRIES = 1 << 20  # read by one call, unless a single row has more
 
 
 class BiomRows:
-    """The samples of an open BIOM 2.1 file; made by ``open_biom_rows``.
+    """Samples of an open BIOM 2.1 file, from ``open_biom_rows``.
 
     Attributes:
-        n_samples, n_features: as ``read_table`` would give.
-        n_counts: stored counts; zeros among them, if any, are left out of what is read.
+        n_samples, n_features: size of the table.
+        n_counts: number of stored counts; stored zeros, if any, are dropped when they are read.
     """
 
     def __init__(self, file: CheckedHdf5, path: Path, *, relative_abundance: bool) -> None:
@@ -70,47 +70,47 @@ class BiomRows:
         return self._ids(FEATURE_IDS, "feature")
 
     def take_samples(self, rows: np.ndarray) -> CountTable:
-        """The table of the samples ``rows`` (int64), in that order; all features."""
+        """Read the table of the samples ``rows`` (int64), in that order, with all features."""
         return CountTable(self.sample_ids[rows], self.feature_ids, self.take_counts(rows))
 
     def take_counts(self, rows: np.ndarray) -> SampleCounts:
-        """Counts of the samples ``rows`` (int64), in that order; memory grows with what is asked for alone.
+        """Read the counts of the samples ``rows`` (int64), in that order; memory grows only with the number requested.
 
         Whole numbers have an integer dtype; with ``relative_abundance`` all counts are float64.
 
         Raises:
-            DataError: counts of these samples that ``read_table`` refuses.
+            DataError: counts of these samples that ``read_table`` rejects.
         """
-        read, place = np.unique(rows, return_inverse=True)
-        found = self._read(read)
+        unique_rows, order = np.unique(rows, return_inverse=True)
+        counts = self._read(unique_rows)
 
         def named(positions: np.ndarray) -> list[str]:
-            return cells_of(CountTable(self.sample_ids[read], self.feature_ids, found), positions)
+            return cells_of(CountTable(self.sample_ids[unique_rows], self.feature_ids, counts), positions)
 
-        check_counts(found.counts, named, self._path, DATA)
-        found = sorted_rows(found)
-        check_repeats(found, named, self._path, INDICES)
+        check_counts(counts.counts, named, self._path, DATA)
+        counts = sorted_rows(counts)
+        check_repeats(counts, named, self._path, INDICES)
         if not self._relative_abundance:
-            check_fractions(found.counts, named, self._path)
-        taken = found.take(place)
+            check_fractions(counts.counts, named, self._path)
+        taken = counts.take(order)
         return taken._replace(counts=taken.counts.astype(np.float64)) if self._relative_abundance else taken
 
     def _read(self, rows: np.ndarray) -> SampleCounts:
-        """Entries of ascending, distinct rows, as they are stored."""
+        """Read the entries of ascending, distinct rows as they are stored."""
         starts, stops = self._indptr[rows], self._indptr[rows + 1]
         indptr = np.concatenate([[0], np.cumsum(stops - starts)])
         indices, counts = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1])
-        for first, last in _stretches(starts, stops):
-            stretch = slice(int(starts[first]), int(stops[last - 1]))
+        for first, last in _row_ranges(starts, stops):
+            entries = slice(int(starts[first]), int(stops[last - 1]))
             lengths = stops[first:last] - starts[first:last]
             target = slice(indptr[first], indptr[last])
             within = np.arange(target.stop - target.start) + np.repeat(
-                starts[first:last] - stretch.start - (indptr[first:last] - target.start), lengths
+                starts[first:last] - entries.start - (indptr[first:last] - target.start), lengths
             )
-            numbers = self._file.numbers(INDICES, ndim=1, kinds="iu", rows=stretch)[within]
+            numbers = self._file.numbers(INDICES, ndim=1, kinds="iu", rows=entries)[within]
             check_numbers(numbers, self.n_features, "feature", self._path, INDICES)
             indices[target] = numbers
-            counts[target] = self._file.numbers(DATA, ndim=1, kinds="iuf", rows=stretch)[within]
+            counts[target] = self._file.numbers(DATA, ndim=1, kinds="iuf", rows=entries)[within]
         return SampleCounts(indptr, indices, counts)
 
     def _ids(self, name: str, what: str) -> np.ndarray:
@@ -121,15 +121,22 @@ class BiomRows:
 
 @contextmanager
 def open_biom_rows(path: Path, *, max_input_gb: float = 8.0, relative_abundance: bool = False) -> Iterator[BiomRows]:
-    """Open a BIOM 2.1 file, to read any of its samples while the context lasts.
+    """Open a BIOM 2.1 file to read any of its samples inside the context.
 
     Args:
         path: the file. An artifact is accepted too, but is inflated in memory, since a zip has no random access.
-        max_input_gb: most content to accept.
+        max_input_gb: maximum size of the content.
         relative_abundance: accept fractions.
 
+    Yields:
+        The samples of the file.
+
     Raises:
-        DataError: not BIOM 2.1, or a file whose links, sizes or row pointers ``read_table`` refuses.
+        DataError: not BIOM 2.1, or a file whose links, sizes or row pointers ``read_table`` rejects.
+
+    Example:
+        >>> with open_biom_rows(Path("table.biom")) as file:
+        ...     first = file.take_samples(np.arange(100))
     """
     start, max_bytes = first_bytes(path, "--table"), byte_limit(max_input_gb)
     source: Path | BytesIO = path
@@ -143,10 +150,10 @@ def open_biom_rows(path: Path, *, max_input_gb: float = 8.0, relative_abundance:
         yield BiomRows(file, path, relative_abundance=relative_abundance)
 
 
-def _stretches(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of rows, ``(first, last + 1)``, to read at once: near each other and not too many together."""
+def _row_ranges(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Split rows into ranges ``(first, last + 1)`` to read at once: close together and not too many."""
     first = 0
     for row in range(1, len(starts) + 1):
-        if row == len(starts) or starts[row] - stops[row - 1] > _GAP or stops[row] - starts[first] > _AT_ONCE:
+        if row == len(starts) or starts[row] - stops[row - 1] > _MAX_GAP or stops[row] - starts[first] > _MAX_ENTRIES:
             yield first, row
             first = row

@@ -1,9 +1,9 @@
-"""Tables as tab-separated text: one row a feature, one column a sample.
+"""Tables as tab-separated text: one row per feature, one column per sample.
 
-The classic form of biom-format (biom/table.py, ``_extract_data_from_tsv``) and of R's write.table: lines that begin
-with ``#`` may come first, the last of them with a tab being the header; without one the first line is. A last column
-that holds no numbers is metadata of features (taxonomy). The header's first cell names the ids; R leaves it empty, or
-leaves it out.
+This is the classic format of biom-format (biom/table.py, ``_extract_data_from_tsv``) and of R's write.table. Lines that
+start with ``#`` may come first; the last of them with a tab is the header, or else the first line is. A last column
+without numbers is metadata of features (taxonomy). The first cell of the header names the ids; R leaves it empty or
+omits it.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aam_data.errors import SHOWN, DataError
+from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
 from aam_data.readers.ids import decode_ids
 from aam_data.table import CountTable, table_from_triplets
 
-_NUMERIC = b"0123456789.eE+- "  # all that numbers and blanks around them are made of
+_NUMERIC = b"0123456789.eE+- "  # characters of numbers and of blanks around them
 _NUMBER = re.compile(rb"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*")
-_COMMAS = re.compile(rb"\s*[-+]?\d[\d.']*,\d+\s*")  # a number with a comma for the decimal point, or between thousands
+_COMMAS = re.compile(rb"\s*[-+]?\d[\d.']*,\d+\s*")  # a number with a decimal comma, or commas between thousands
 _NO_VALUE = {b"", b"na", b"nan", b"inf", b"-inf"}
-# First cells of headers and names of columns of metadata, without case and all but letters.
+# First cells of headers and names of metadata columns, in lower case, letters only.
 _ID_CELLS = {b"", b"id", b"otu", b"otuid", b"asv", b"asvid", b"feature", b"featureid", b"sequence", b"observationid"}
 _METADATA = {b"taxonomy", b"taxon", b"consensuslineage", b"lineage"}
 
 
 class _Line(NamedTuple):
-    """A line that has text: its number, counted from 1, and its bytes without the line's end."""
+    """Line that is not blank: its number, counted from 1, and its bytes without the line ending."""
 
     number: int
     text: bytes
 
 
 def read_tsv_table(content: bytes, path: Path) -> tuple[CountTable, tuple[str, ...]]:
-    """Read a table from text, and sentences about what of the text is not in it; ``path`` names it in messages."""
+    """Read a table from text; return it and notes about skipped parts. ``path`` names the file in messages."""
     lines = _lines(content)
     header, first = _header(lines, path)
     columns = _columns(header, first, path)
@@ -59,7 +59,7 @@ def _lines(content: bytes) -> Iterator[_Line]:
 
 
 def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line]:
-    """The header and the first row, which are taken from ``lines``."""
+    """Take the header and the first row from ``lines``."""
     header = None
     for line in lines:
         if line.text.startswith(b"#"):
@@ -70,13 +70,13 @@ def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line]:
             header = line
         else:
             problem = "separated by commas" if b"," in line.text else "text, but not a table"
-            remedy = "Save it with tabs between the cells: one row a feature, one column a sample"
+            remedy = "Save it with tabs between the cells: one row per feature, one column per sample"
             raise DataError(problem, file=path, place=f"row {line.number}", remedy=remedy)
     raise DataError("no features" if header else "text, but not a table", file=path)
 
 
 def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
-    """Names of the columns behind the ids."""
+    """Return the names of the columns after the ids."""
     cells = [_unquoted(cell) for cell in header.text.split(b"\t")]
     width = first.text.count(b"\t") + 1
     names_ids = header.text.startswith(b"#") or re.sub(rb"[^a-z]", b"", cells[0].lower()) in _ID_CELLS
@@ -89,7 +89,7 @@ def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
 
 
 class _Body:
-    """The rows, one after another: of each its id, its counts that are not 0, and its last cell as text."""
+    """Rows of a table; each is stored as its id, its counts that are not 0, and its last cell as text."""
 
     def __init__(self, columns: list[bytes], path: Path) -> None:
         self._columns, self._path = columns, path
@@ -98,7 +98,7 @@ class _Body:
         self._samples: list[np.ndarray] = []
         self._counts: list[np.ndarray] = []
         self._ragged: list[str] = []
-        self._wrong: list[tuple[int, int, bytes]] = []  # row, column and text of the first cells that are no numbers
+        self._wrong: list[tuple[int, int, bytes]] = []  # row, column and text of the first invalid cells
         self._n_wrong = self._n_comments = 0
 
     def add(self, line: _Line) -> None:
@@ -121,18 +121,18 @@ class _Body:
         self._last.append(last)
 
     def table(self) -> tuple[CountTable, tuple[str, ...]]:
-        """What was added, checked, and sentences about what is not in the table."""
+        """Check the rows; return the table and notes about skipped parts."""
         path, columns = self._path, self._columns
         if self._ragged:
             problem = f"expected {len(columns) + 1:,} cells in every row"
             raise DataError(problem, file=path, offenders=self._ragged)
         notes = []
         if self._n_comments:
-            notes.append(f"{self._n_comments:,} rows of {path.name} begin with # and were skipped")
+            notes.append(f"{self._n_comments:,} rows of {path.name} start with # and were skipped")
         has_metadata = self._last_is_metadata()
         if has_metadata:
             name = columns[-1].decode("utf-8", errors="replace")
-            notes.append(f"the last column of {path.name}, {name}, holds text and was not read as a sample")
+            notes.append(f"the last column of {path.name}, {name}, contains text and was not read as a sample")
         sample_ids = decode_ids(columns[: len(columns) - has_metadata], path, "header")
         feature_ids = decode_ids(self._ids, path, "first column")
         check_axis(sample_ids, "sample", path, "header")
@@ -158,7 +158,7 @@ class _Body:
         return not cells <= _NO_VALUE and not any(_NUMBER.fullmatch(cell) or _COMMAS.fullmatch(cell) for cell in cells)
 
     def _entries(self, has_metadata: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sample numbers, feature numbers and counts of the cells that are not 0."""
+        """Return sample numbers, feature numbers and counts of the cells that are not 0."""
         feature = np.repeat(np.arange(len(self._samples)), [len(part) for part in self._samples])
         sample, counts = np.concatenate(self._samples), np.concatenate(self._counts)
         if not has_metadata:
@@ -173,7 +173,7 @@ class _Body:
     def _note_wrong(self, cells: Iterator[tuple[int, int, bytes]]) -> None:
         for cell in cells:
             self._n_wrong += 1
-            if len(self._wrong) < SHOWN:
+            if len(self._wrong) < MAX_SHOWN:
                 self._wrong.append(cell)
 
 
@@ -184,9 +184,9 @@ def _remedy(wrong: Iterator[bytes]) -> str:
 
 
 def _numbers(cells: list[bytes]) -> tuple[np.ndarray, list[int]]:
-    """The numbers in ``cells``, and the positions of cells that hold none (0 there).
+    """Parse the numbers in ``cells``; return them, with 0 for invalid cells, and the positions of those.
 
-    Python's own idea of numbers includes nan and 1_000.
+    Python's own rules for numbers include nan and 1_000.
     """
     if not b"".join(cells).translate(None, _NUMERIC):
         try:
@@ -194,8 +194,8 @@ def _numbers(cells: list[bytes]) -> tuple[np.ndarray, list[int]]:
         except ValueError:
             pass  # such as 1-2
     is_number = [_NUMBER.fullmatch(cell) is not None for cell in cells]
-    values = np.array([float(cell) if right else 0.0 for cell, right in zip(cells, is_number, strict=True)])
-    return values, [i for i, right in enumerate(is_number) if not right]
+    values = np.array([float(cell) if valid else 0.0 for cell, valid in zip(cells, is_number, strict=True)])
+    return values, [i for i, valid in enumerate(is_number) if not valid]
 
 
 def _unquoted(cell: bytes) -> bytes:

@@ -1,1 +1,1 @@
-"""Distance matrices and Faith's PD from files."""
+"""Readers of distance matrices and Faith's PD."""

@@ -1,6 +1,6 @@
-"""Faith's PD of samples: two columns of text, as faithpd (unifrac-binaries) and QIIME 2 write them.
+"""Faith's PD of samples: two columns of text, as written by faithpd (unifrac-binaries) and QIIME 2.
 
-The header is ``#SampleID<TAB>faith_pd`` (faithpd), begins with an empty cell (alpha-diversity.tsv of an artifact
+The header is ``#SampleID<TAB>faith_pd`` (faithpd), starts with an empty cell (alpha-diversity.tsv of an artifact
 SampleData[AlphaDiversity]), or is absent. Cells are separated by tabs or commas.
 """
 
@@ -17,7 +17,7 @@ from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
-_NO_NAMES = {"", "nan", "na", "n/a", "inf", "-inf"}  # second cells that are values, if bad ones, and no header
+_NO_NAMES = {"", "nan", "na", "n/a", "inf", "-inf"}  # second cells of invalid rows, not of headers
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,22 @@ class FaithPD:
 
 
 def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
-    """Read a table of Faith's PD: text, gzip, or a QIIME 2 artifact SampleData[AlphaDiversity].
+    """Read a table of Faith's PD.
+
+    Args:
+        path: text, plain or gzip, or a QIIME 2 artifact SampleData[AlphaDiversity].
+        max_input_gb: maximum size of the content.
+
+    Returns:
+        The values, samples in the order of the file.
 
     Raises:
-        DataError: not two columns, no samples, ids that are empty or appear twice, or values that are no numbers, not
+        DataError: not two columns, no samples, ids that are empty or appear twice, or values that are not numbers, not
             finite or negative.
     """
-    text = decode_text(read_content(path, "the table", ("SampleData[AlphaDiversity]",), byte_limit(max_input_gb)), path)
+    text = decode_text(
+        read_content(path, "read_faith_pd", ("SampleData[AlphaDiversity]",), byte_limit(max_input_gb)), path
+    )
     lines = iter(text.splitlines())
     delimiter, _ = find_delimiter(next((line for line in lines if line.strip()), ""), path)
     rows = list(split_rows(text, delimiter, path))
@@ -51,14 +60,14 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
         raise DataError("no samples", file=path)
     uneven = [f"row {row.line} has {len(row.cells):,}" for row in rows if len(row.cells) != 2]
     if uneven:
-        remedy = "Keep the column of ids and that of Faith's PD"
+        remedy = "Keep the columns of ids and of Faith's PD"
         raise DataError("expected two columns", file=path, offenders=uneven, remedy=remedy)
     ids = as_objects([row.cells[0] for row in rows])
     check_ids(ids, "sample", path)
-    refused = [f"{row.cells[1]!r} of {row.cells[0]}" for row in rows if not _is_value(row)]
-    if refused:
+    invalid = [f"{row.cells[1]!r} of {row.cells[0]}" for row in rows if not _is_value(row)]
+    if invalid:
         raise DataError(
-            f"{len(refused):,} of {len(rows):,} values are not finite numbers", file=path, offenders=refused
+            f"{len(invalid):,} of {len(rows):,} values are not finite numbers", file=path, offenders=invalid
         )
     values = np.array([float(row.cells[1]) for row in rows])
     negative = [f"{row.cells[1]} of {row.cells[0]}" for row, value in zip(rows, values, strict=True) if value < 0]
@@ -73,6 +82,6 @@ def _is_header(row: Row) -> bool:
 
 
 def _is_value(row: Row) -> bool:
-    """Whether the second cell is a finite number."""
+    """Return whether the second cell is a finite number."""
     cell = row.cells[1] if len(row.cells) > 1 else ""
     return is_finite_number(cell)

@@ -1,7 +1,7 @@
-"""Distances as square text: a header of ids after one cell, then a row for each, in this order.
+"""Distances as square text: a header of ids after one cell, then a row for each id in the same order.
 
-That is ``lsmat`` of scikit-bio and QIIME 2, whose first cell is empty, what ``ssu --format ascii`` writes, and
-DartUniFrac, whose first cell is ``Sample``; with tabs or commas.
+This is ``lsmat`` of scikit-bio and QIIME 2 and the output of ``ssu --format ascii``, whose first cell is empty, and
+the output of DartUniFrac, whose first cell is ``Sample``; with tabs or commas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aam_data.readers.ids import as_objects
 
 
 def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
-    """The ids and the matrix; comment lines (``#``) before the header and blank lines anywhere are skipped."""
+    """Read the ids and the matrix, without comment lines (``#``) before the header and blank lines anywhere."""
     text = decode_text(content, path)
     first = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
     delimiter, _ = find_delimiter(first, path)
@@ -30,7 +30,7 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
     for expected, row in zip(ids, rows, strict=False):
         place = f"row {row.line}"
         if row.cells[0] != expected:
-            problem = f"begins with {row.cells[0]}, expected {expected}: rows have the order of the header"
+            problem = f"starts with {row.cells[0]}, expected {expected}: rows must be in the order of the header"
             raise DataError(problem, file=path, place=place)
         if len(row.cells) != len(header.cells):
             problem = f"{len(row.cells):,} cells, the header has {len(header.cells):,}"
@@ -44,15 +44,15 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
     if wrong:
         raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong)
     if len(values) != len(ids) or next(rows, None) is not None:
-        found = "more" if len(values) == len(ids) else f"{len(values):,}"
-        raise DataError(f"{len(ids):,} samples in the header, {found} rows", file=path)
+        n_rows = "more" if len(values) == len(ids) else f"{len(values):,}"
+        raise DataError(f"{len(ids):,} samples in the header, {n_rows} rows", file=path)
     if not ids:
         raise DataError("no samples", file=path)
     return as_objects(ids), ArrayMatrix(np.stack(values))
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:
-    """The cells as float64, or None if one is no number; Python's ``1_0`` is none."""
+    """Parse cells as float64, or return None if one is not a number; Python's ``1_0`` is not."""
     try:
         return None if "_" in "".join(cells) else np.array(cells, dtype=np.float64)
     except ValueError:

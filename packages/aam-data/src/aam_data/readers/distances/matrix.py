@@ -1,8 +1,8 @@
-"""Precomputed distances between samples, of which only those that are asked for are read and checked.
+"""Precomputed distances between samples; only requested values are read and checked.
 
 Formats: HDF5 as ssu writes it (one matrix or several), the square text of QIIME 2 and scikit-bio (``lsmat``) with tabs
-or commas, a DistanceMatrix artifact, and numpy's .npy (ids in a file beside it) and .npz (``distances`` and ``ids``).
-The format follows from the first bytes of a file, not from its name.
+or commas, a DistanceMatrix artifact, and numpy's .npy (ids in a separate file) and .npz (``distances`` and ``ids``).
+The first bytes of a file determine its format, not its name.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from aam_data.readers.safe.npy import NPY_MAGIC
 from aam_data.readers.source import HDF5_MAGIC, ZIP_MAGIC, byte_limit, first_bytes
 
 _FLAG = "--unifrac-matrix"
-# Beginnings of files that hold distances in a form that is not read, and what to do with them.
-_REFUSED = {
+# First bytes of files with distances in an unsupported form, and the remedy.
+_UNSUPPORTED = {
     b"\x28\xb5\x2f\xfd": ("a zstd file", "Unpack it first: unzstd FILE"),
     b"SSU-PARTIAL-01": ("a partial result of ssu", "Join the parts: ssu --mode merge-partial"),
     b"\x02\xba\x8a\x08": ("a partial result of ssu", "Join the parts: ssu --mode merge-partial"),
@@ -38,26 +38,26 @@ class DistanceMatrix:
 
     Attributes:
         ids: [n] str objects, unique.
-        values: [n, n] float32 or float64, symmetric, zero diagonal. NaN where ``take`` knows no distance.
+        values: [n, n] float32 or float64, symmetric, zero diagonal. NaN where ``take`` has no distance.
     """
 
     ids: np.ndarray
     values: np.ndarray
 
     def take(self, sample_ids: np.ndarray) -> DistanceMatrix:
-        """Distances of ``sample_ids``, in that order; samples that the matrix lacks have NaN everywhere."""
+        """Return the distances of ``sample_ids``, in that order; NaN for samples that the matrix lacks."""
         rows = _positions(self.ids, sample_ids)
         return _with_gaps(sample_ids, rows, gather(self.values, rows[rows >= 0]))
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceFile:
-    """A file of distances that was found to be one; its values are read by ``take``.
+    """Open file of distances; ``take`` reads its values.
 
     Attributes:
-        path: of the file.
+        path: the file.
         ids: [n] str objects, unique.
-        notes: sentences about which matrix it is, where the file holds several.
+        notes: notes about the matrix used, if the file has several.
     """
 
     path: Path
@@ -66,13 +66,13 @@ class DistanceFile:
     notes: tuple[str, ...] = ()
 
     def take(self, sample_ids: np.ndarray) -> DistanceMatrix:
-        """Distances of ``sample_ids``, in that order; samples that the file lacks have NaN everywhere.
+        """Read the distances of ``sample_ids``, in that order; NaN for samples that the file lacks.
 
-        Memory is the distances taken and, for HDF5, a block of rows of 32 MB, however large the file is.
+        Memory is that of the result and, for HDF5, a block of rows of 32 MB, however large the file is.
 
         Raises:
-            DataError: among the values taken are some that are no distances: not finite, negative, not symmetric (to
-                1e-5), not zero from a sample to itself.
+            DataError: values read are not distances: not finite, negative, not symmetric (to 1e-5), or not zero from a
+                sample to itself.
         """
         rows = _positions(self.ids, sample_ids)
         present = rows[rows >= 0]
@@ -88,22 +88,25 @@ def open_distances(
 
     Args:
         path: the matrix.
-        matrix_ids: for .npy only: sample ids, one a line, in the order of the rows.
-        max_input_gb: most content to accept.
+        matrix_ids: for .npy only: file of sample ids, one per line, in the order of the rows.
+        max_input_gb: maximum size of the content.
         matrix_index: for a file of ``ssu --mode multi``: number of the matrix, from 0; None is the mean of all.
+
+    Returns:
+        The open file; ``take`` reads and checks its values.
 
     Raises:
         DataError: an unknown format, ids that are missing or appear twice, not square, not float32 or float64.
     """
     start, max_bytes = first_bytes(path, _FLAG), byte_limit(max_input_gb)
-    for magic, (problem, remedy) in _REFUSED.items():
+    for magic, (problem, remedy) in _UNSUPPORTED.items():
         if start.startswith(magic):
             raise DataError(problem, file=path, remedy=remedy)
     if matrix_ids is not None and not start.startswith(NPY_MAGIC):
         raise DataError("has its own ids", file=path, remedy="Leave out --matrix-ids, which is for .npy files")
     if matrix_index is not None and not start.startswith(HDF5_MAGIC):
         remedy = "Leave out --matrix-index, which is for files of ssu --mode multi"
-        raise DataError("holds one matrix", file=path, remedy=remedy)
+        raise DataError("contains one matrix", file=path, remedy=remedy)
     stored: StoredMatrix
     if start.startswith(HDF5_MAGIC):
         ids, stored = open_ssu(path, max_bytes, matrix_index)
@@ -122,14 +125,14 @@ def open_distances(
     check_ids(ids, "sample", path)
     notes: tuple[str, ...] = ()
     if isinstance(stored, SsuMatrix) and len(stored.names) > 1:
-        notes = (f"{path.name}: the mean of {len(stored.names):,} matrices is used (--matrix-index takes one)",)
+        notes = (f"{path.name}: using the mean of {len(stored.names):,} matrices (--matrix-index selects one)",)
     return DistanceFile(path, ids, stored, notes)
 
 
 def read_distances(
     path: Path, matrix_ids: Path | None = None, max_input_gb: float = 8.0, matrix_index: int | None = None
 ) -> DistanceMatrix:
-    """Read and check a whole matrix. Arguments and errors are those of ``open_distances`` and ``take``."""
+    """Read and check a whole matrix; arguments and errors are those of ``open_distances`` and ``take``."""
     file = open_distances(path, matrix_ids, max_input_gb, matrix_index)
     return file.take(file.ids)
 
@@ -140,7 +143,7 @@ def _positions(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _with_gaps(sample_ids: np.ndarray, rows: np.ndarray, known: np.ndarray) -> DistanceMatrix:
-    """``known`` are the values of the samples whose row is not -1."""
+    """Fill ``known``, the values of the samples whose row is not -1, into a matrix of all samples."""
     if len(known) == len(rows):
         return DistanceMatrix(as_objects(sample_ids), known)
     present = np.flatnonzero(rows >= 0)

@@ -1,4 +1,4 @@
-"""Distances in numpy's formats: .npy, whose ids are in a file beside it, and .npz with ``distances`` and ``ids``."""
+"""Distances in numpy's formats: .npy, with ids in a separate file, and .npz with ``distances`` and ``ids``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aam_data.readers.safe.zip import open_zip
 
 
 def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
-    """The ids, and the matrix mapped to memory. ``matrix_ids`` has one id a line."""
+    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory."""
     if matrix_ids is None:
-        remedy = "Give a file of sample ids, one a line, with --matrix-ids"
+        remedy = "Pass a file of sample ids, one per line, with --matrix-ids"
         raise DataError("a .npy matrix has no ids", file=path, remedy=remedy)
     values = map_npy(path, max_bytes)
     lines = decode_text(read_content(matrix_ids, "--matrix-ids", (), max_bytes), matrix_ids).splitlines()
@@ -30,13 +30,13 @@ def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.nd
 
 
 def is_npz(path: Path, max_bytes: int) -> bool:
-    """Whether a zip archive holds nothing but .npy arrays."""
+    """Return whether a zip archive contains only .npy arrays."""
     with open_zip(path, max_bytes) as archive:
         return all(name.endswith(".npy") for name in archive.names)
 
 
 def read_npz(path: Path, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
-    """The ids and the matrix of an archive with exactly these two."""
+    """Read the ids and the matrix from an archive with exactly these two arrays."""
     with open_zip(path, max_bytes) as archive:
         if set(archive.names) != {"distances.npy", "ids.npy"}:
             names = [name.removesuffix(".npy") for name in archive.names]

@@ -1,6 +1,6 @@
-"""Distances in HDF5 as ssu writes them (unifrac-binaries, src/api.cpp).
+"""Distances in the HDF5 layout of ssu (unifrac-binaries, src/api.cpp).
 
-``order`` holds the sample ids, ``matrix`` the distances, or with ``--mode multi`` (several rarefied tables)
+``order`` has the sample ids, ``matrix`` the distances, or with ``--mode multi`` (several rarefied tables)
 ``matrix:0``, ``matrix:1``, ... Values are float32 (``hdf5_fp32``) or float64 (``hdf5_fp64``).
 """
 
@@ -16,12 +16,12 @@ from aam_data.errors import DataError
 from aam_data.readers.safe.hdf5 import CheckedHdf5, open_hdf5
 
 _BLOCK_BYTES = 32 * 2**20
-_GAP = 8  # rows between two wanted ones that are read along, rather than to seek
+_MAX_GAP = 8  # unused rows between two wanted ones that are read too, instead of a seek
 
 
 @dataclass(frozen=True, eq=False)
 class SsuMatrix:
-    """The distances of one file, or the mean of those in ``names``."""
+    """Stored distances of one file: the matrix, or the mean of the matrices, in ``names``."""
 
     path: Path
     max_bytes: int
@@ -31,7 +31,7 @@ class SsuMatrix:
     chunk_rows: int
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """See ``StoredMatrix``. Wanted rows that are near each other are read in one block."""
+        """Read the values; see ``StoredMatrix``. Nearby rows are read in one block."""
         total = np.zeros((len(rows), len(rows)), dtype=self.dtype if len(self.names) == 1 else np.float64)
         with open_hdf5(self.path, self.path, self.max_bytes) as file:
             for name in self.names:
@@ -43,19 +43,19 @@ class SsuMatrix:
         return total if len(self.names) == 1 else (total / len(self.names)).astype(self.dtype)
 
     def _blocks(self, ordered: np.ndarray) -> Iterator[np.ndarray]:
-        """Ascending rows as groups: in one stripe of chunks, at most 32 MB from first to last, without wide gaps."""
+        """Split ascending rows into blocks: in one stripe of chunks, at most 32 MB in total, without wide gaps."""
         height = max(1, _BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
         height = max(height // self.chunk_rows, 1) * self.chunk_rows
-        apart = np.diff(ordered) > max(_GAP, self.chunk_rows)
+        apart = np.diff(ordered) > max(_MAX_GAP, self.chunk_rows)
         cuts = np.flatnonzero(apart | (np.diff(ordered // height) != 0)) + 1
         yield from (part for part in np.split(ordered, cuts) if len(part))
 
 
 def open_ssu(path: Path, max_bytes: int, index: int | None) -> tuple[np.ndarray, SsuMatrix]:
-    """The sample ids, and the distances to be read.
+    """Read the sample ids and prepare to read the distances.
 
     Args:
-        index: of a file with several matrices, the number of one; None is the mean of all.
+        index: number of the matrix in a file with several; None is the mean of all.
     """
     with open_hdf5(path, path, max_bytes) as file:
         names = _matrices(file, path, index)
@@ -70,19 +70,21 @@ def open_ssu(path: Path, max_bytes: int, index: int | None) -> tuple[np.ndarray,
 
 def _matrices(file: CheckedHdf5, path: Path, index: int | None) -> tuple[str, ...]:
     if "order" not in file.names:
-        remedy = "Give --unifrac-matrix a file with order and matrix"
+        remedy = "Pass a file with order and matrix to --unifrac-matrix"
         raise DataError("HDF5, but not a matrix written by ssu", file=path, offenders=sorted(file.names), remedy=remedy)
     if "matrix" in file.names:
         if index is not None:
-            raise DataError("holds one matrix", file=path, remedy="Leave out --matrix-index")
+            raise DataError("contains one matrix", file=path, remedy="Leave out --matrix-index")
         return ("matrix",)
     n_matrices = sum(name.startswith("matrix:") for name in file.names)
     names = tuple(f"matrix:{number}" for number in range(n_matrices))
     if n_matrices == 0:
         remedy = "Run ssu again with --format hdf5_fp32"
-        raise DataError("holds no matrix (ssu --format hdf5_nodist)", file=path, remedy=remedy)
+        raise DataError("contains no matrix (ssu --format hdf5_nodist)", file=path, remedy=remedy)
     if missing := [name for name in names if name not in file.names]:
-        raise DataError(f"{n_matrices:,} matrices, but not all of them from matrix:0 on", file=path, offenders=missing)
+        raise DataError(
+            f"{n_matrices:,} matrices, but not numbered from matrix:0 without gaps", file=path, offenders=missing
+        )
     if index is None:
         return names
     if index >= n_matrices:

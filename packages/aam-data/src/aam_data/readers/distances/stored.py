@@ -1,4 +1,4 @@
-"""A square matrix of distances as it is stored: in memory, or to be read row by row."""
+"""Backing stores of square matrices of distances: in memory, or read row by row."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ import numpy as np
 
 
 class StoredMatrix(Protocol):
-    """Values of which some rows can be had, with the same columns."""
+    """Matrix from which selected rows and the same columns can be read."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As stored: not yet known to be square."""
+        """Shape as stored, not yet known to be square."""
         ...
 
     @property
     def dtype(self) -> np.dtype:
-        """As stored."""
+        """Dtype as stored."""
         ...
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """The values [k, k] of ``rows`` (int64 [k], any order, none twice), in the machine's byte order."""
+        """Read the values [k, k] of ``rows`` (int64 [k], any order, no duplicates), in native byte order."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayMatrix:
-    """Values in memory, or mapped to it."""
+    """Matrix in memory, or mapped to it."""
 
     values: np.ndarray
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See ``StoredMatrix``."""
+        """Shape; see ``StoredMatrix``."""
         return self.values.shape
 
     @property
     def dtype(self) -> np.dtype:
-        """See ``StoredMatrix``."""
+        """Dtype; see ``StoredMatrix``."""
         return self.values.dtype
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """See ``StoredMatrix``."""
+        """Read the values; see ``StoredMatrix``."""
         return gather(self.values, rows)
 
 
 def gather(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``values`` at ``rows`` and the same columns, in memory and in the machine's byte order; ``values`` themselves if
-    that is all of them."""
+    """Select ``rows`` and the same columns, in memory and in native byte order; no copy if these are all ``values``."""
     dtype = values.dtype.newbyteorder("=")
     if len(rows) == len(values) and np.array_equal(rows, np.arange(len(rows))):
         return np.array(values, dtype) if isinstance(values, np.memmap) else np.asarray(values, dtype)

@@ -1,7 +1,7 @@
 """The rows ``#q2:types`` and ``#q2:missing`` of a metadata file.
 
-Rules after qiime2/metadata/io.py: they stand right under the header, each once. Other directives, which QIIME 2
-refuses, are skipped with a note, so that files of its future versions can be read.
+Rules after qiime2/metadata/io.py: they are directly under the header, each at most once. Other directives, which
+QIIME 2 rejects, are skipped with a note, so that files of its future versions can be read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ACCEPTED = {
 
 @dataclass(frozen=True)
 class Directives:
-    """What a file declares about its columns; lists are as long as the header.
+    """Declarations of a file about its columns; lists are as long as the header.
 
     Attributes:
         types: ``"categorical"``, ``"numeric"`` or ``""`` (not declared).
         missing: ``"blank"``, ``"no-missing"``, ``"INSDC:missing"`` or ``""``.
-        notes: sentences about rows that were skipped.
+        notes: notes about rows that were skipped.
     """
 
     types: list[str]
@@ -35,11 +35,11 @@ class Directives:
 
 
 def parse_directives(rows: list[Row], width: int, path: Path) -> Directives:
-    """What the rows that begin with ``#q2:`` declare.
+    """Parse the rows that start with ``#q2:``.
 
     Args:
-        rows: these rows, their cells as many as the header's.
-        width: cells of the header.
+        rows: these rows, with as many cells as the header.
+        width: number of cells of the header.
 
     Raises:
         DataError: a directive that appears twice, or declares something unknown.
@@ -59,11 +59,11 @@ def parse_directives(rows: list[Row], width: int, path: Path) -> Directives:
     return Directives(declared.get("types", nothing), declared.get("missing", nothing), tuple(notes))
 
 
-def refuse_misplaced(rows: list[Row], path: Path) -> None:
+def raise_if_misplaced(rows: list[Row], path: Path) -> None:
     """Raise DataError for directives above the header or among the data, which would be easy to overlook."""
     if rows:
         raise DataError(
-            "directives that do not stand right under the header",
+            "directives that are not directly under the header",
             file=path,
             offenders=[f"row {row.line}: {PREFIX}{_name(row)}" for row in rows],
             remedy="Move them under the header",
@@ -71,7 +71,7 @@ def refuse_misplaced(rows: list[Row], path: Path) -> None:
 
 
 def _name(row: Row) -> str:
-    """Of ``#q2:types for QIIME 2`` as of ``#q2:types``: types."""
+    """Return the name of a directive: ``types`` for ``#q2:types`` and ``#q2:types for QIIME 2``."""
     return row.cells[0].removeprefix(PREFIX).partition(" ")[0]
 
 

@@ -1,4 +1,4 @@
-"""Which column of a metadata file holds the ids."""
+"""Search for the column of sample ids in a metadata file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aam_data.errors import DataError
 ACCEPTED = "id, sampleid, sample-id, sample_name, #SampleID, ..."  # for messages
 _NAMES = {"id", "sampleid", "samplename", "featureid", "otuid"}
 _IGNORED = re.compile(r"[#\s_-]")
-_MIN_OVERLAP = 0.5  # share of a first column's values that must be sample ids, when its header is not one
+_MIN_OVERLAP = 0.5  # share of sample ids that identifies the first column if its header does not
 
 
 def is_id_header(name: str) -> bool:
-    """Whether QIIME 2 reserves the name for ids (qiime2/metadata/base.py), in any spelling: ``sample_id``."""
+    """Return whether QIIME 2 reserves the name for ids (qiime2/metadata/base.py), in any spelling: ``sample_id``."""
     return _IGNORED.sub("", name).lower() in _NAMES
 
 
@@ -27,19 +27,22 @@ def find_id_column(
     id_column: str | None,
     sample_ids: Collection[str],
 ) -> tuple[int, list[str]]:
-    """The position of the ids, and sentences when that is not evident.
+    """Find the column of sample ids.
 
-    In this order: the column ``--id-column``; the first, if it is named as ids are; the only other one that is; the
-    first, if half of its values are samples of the table, or if it has no name and there is one other column, as in
-    the alpha diversity that QIIME 2 writes.
+    In this order: the column ``--id-column``; the first column, if it has a name for ids; the only other column with
+    such a name; the first column, if half of its values are samples of the table, or if it has no name and there is
+    one other column, as in QIIME 2's files of alpha diversity.
 
     Args:
-        values: those of a column, by its position.
-        id_column: the name given by the user.
+        values: returns the values of a column, by position.
+        id_column: the name passed by the user.
         sample_ids: ids of the table, empty if they are not to be used.
 
+    Returns:
+        The position, and notes if it is not obvious.
+
     Raises:
-        DataError: no column is one of these.
+        DataError: no column meets any of these conditions.
     """
     position = _chosen(header, path, id_column)
     notes = []
@@ -55,15 +58,15 @@ def find_id_column(
             position = 0
             what = header[0] or "without a name"
             notes.append(
-                f"warning: {path.name}: ids are read from the first column ({what}), which holds samples of the table"
+                f"warning: {path.name}: ids are read from the first column ({what}), which contains ids of the table"
             )
         elif not header[0] and len(header) == 2:
             position = 0
     if position is None:
-        remedy = f"Name it with --id-column, or call it one of: {ACCEPTED}"
+        remedy = f"Name it with --id-column, or rename it to one of: {ACCEPTED}"
         like = [name for i, name in enumerate(header) if _holds_samples(values(i), sample_ids)]
         if len(like) == 1 and like[0]:
-            remedy = f"Column {like[0]} holds samples of the table: give --id-column {shlex.quote(like[0])}"
+            remedy = f"Column {like[0]} contains ids of the table: pass --id-column {shlex.quote(like[0])}"
         names = [name or "(no name)" for name in header]
         raise DataError("no column of sample ids; columns", file=path, offenders=names, remedy=remedy)
     reserved = [name for i, name in enumerate(header) if i != position and is_id_header(name)]
@@ -77,7 +80,7 @@ def _chosen(header: list[str], path: Path, id_column: str | None) -> int | None:
         return None
     if header.count(id_column) != 1:
         problem = f"no column {id_column}" if id_column not in header else f"several columns {id_column}"
-        raise DataError(problem, file=path, offenders=header, remedy="Give one of its columns to --id-column")
+        raise DataError(problem, file=path, offenders=header, remedy="Pass one of its columns to --id-column")
     return header.index(id_column)
 
 

@@ -1,7 +1,7 @@
-"""How a metadata file is laid out: its header, its directives, its rows.
+"""Layout of a metadata file: header, directives and rows.
 
-Rules after https://docs.qiime2.org (metadata file format) and qiime2/metadata/io.py, with further spellings of the
-id header, and columns that QIIME 2 would refuse as long as nothing needs them.
+Rules after https://docs.qiime2.org (metadata file format) and qiime2/metadata/io.py, with more spellings of the id
+header. Columns that QIIME 2 would reject are accepted as long as nothing needs them.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 
 from aam_data.errors import DataError, first_few
 from aam_data.readers.delimited import Row, find_delimiter, split_rows
-from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, refuse_misplaced
+from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, raise_if_misplaced
 from aam_data.readers.metadata.id_column import ACCEPTED, find_id_column, is_id_header
 
-_POINTER = 8  # bytes that a cell costs at least
+_MIN_CELL_BYTES = 8  # the pointer to its text
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A metadata file, split.
+    """Parts of a metadata file.
 
     Attributes:
         header: names of all columns.
         id_column: position of the ids.
-        directives: what the file declares about its columns.
+        directives: declarations about the columns.
         rows: data rows, each as long as the header.
-        notes: sentences about what was unusual.
+        notes: notes about anything unusual.
     """
 
     header: list[str]
@@ -44,9 +44,9 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
 
     Args:
         text: the file's content.
-        path: names it in messages, and says by its suffix whether commas separate its cells.
+        path: names the file in messages; its suffix indicates whether commas separate the cells.
         id_column: the column of ids, None to find it by its name.
-        sample_ids: ids of the table, to recognise a column of ids that has another name.
+        sample_ids: ids of the table, to recognise a column of ids with another name.
 
     Raises:
         DataError: no header or no rows, rows longer than the header, unnamed columns, directives that are misplaced
@@ -71,26 +71,26 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
 
 
 def _rows(text: str, path: Path, id_column: str | None) -> tuple[Iterator[Row], list[str]]:
-    """The file's rows, and a sentence when its delimiter is not what its name says."""
+    """Split the file into rows; return them and a note if the delimiter disagrees with the file name."""
     lines = io.StringIO(text)
     header = next((line for line in lines if _may_be_header(line, id_column)), "")
     delimiter, note = find_delimiter(header, path)
     following = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     if delimiter == "," and "\t" in following and "," not in following:
-        remedy = "Separate all rows by tabs, or all by commas"
+        remedy = "Use tabs in all rows, or commas in all rows"
         raise DataError("the header has commas and the row under it has tabs", file=path, remedy=remedy)
     return split_rows(text, delimiter, path), [note] if note else []
 
 
 def _find_header(rows: Iterator[Row], path: Path, id_column: str | None) -> tuple[Row, list[Row]]:
-    """The first row that is no comment, and the comments above it."""
+    """Return the first row that is not a comment, and the comments above it."""
     skipped: list[Row] = []
     for row in rows:
         if not _is_comment(row, id_column):
-            refuse_misplaced([row for row in skipped if row.cells[0].startswith(PREFIX)], path)
+            raise_if_misplaced([row for row in skipped if row.cells[0].startswith(PREFIX)], path)
             return row, skipped
         skipped.append(row)
-    raise DataError("no header", file=path, remedy=f"Begin the file with a header: {ACCEPTED}")
+    raise DataError("no header", file=path, remedy=f"Start the file with a header: {ACCEPTED}")
 
 
 def _is_comment(row: Row, id_column: str | None) -> bool:
@@ -105,7 +105,7 @@ def _may_be_header(line: str, id_column: str | None) -> bool:
 
 def _header(row: Row, path: Path) -> list[str]:
     header = list(row.cells)
-    while not header[-1]:  # what spreadsheets leave at the right
+    while not header[-1]:  # empty cells that spreadsheets leave at the right
         header.pop()
     return header
 
@@ -113,9 +113,9 @@ def _header(row: Row, path: Path) -> list[str]:
 def _sort_rows(
     rows: Iterator[Row], header: list[str], path: Path, notes: list[str], max_bytes: int
 ) -> tuple[Directives, list[Row]]:
-    """Directives, and data rows at the header's length; what is left out is said."""
+    """Return the directives, and the data rows at the header's length; ``notes`` gets what is left out."""
     directives, misplaced, data, longer = list[Row](), list[Row](), list[Row](), list[Row]()
-    comments, spread = list[int](), list[int]()
+    comments, multiline = list[int](), list[int]()
     width, seen = len(header), dict[str, str]()  # equal cells become one object, for memory
     for row in rows:
         first = row.cells[0]
@@ -129,40 +129,40 @@ def _sort_rows(
         if any(row.cells[width:]):
             longer.append(row)
         if row.n_lines > 1:
-            spread.append(row.line)
-        # Short rows are filled up, so that a small file may become a large table.
-        if _POINTER * width * len(data) > max_bytes:
+            multiline.append(row.line)
+        # Short rows are padded, so a small file may become a large table.
+        if _MIN_CELL_BYTES * width * len(data) > max_bytes:
             problem = f"more than {len(data):,} rows of {width:,} columns need more than {max_bytes / 1e9:g} GB"
             raise DataError(problem, file=path, remedy="Leave out columns, or raise --max-input-gb")
         data.append(Row(row.line, [seen.setdefault(cell, cell) for cell in _fit(row.cells, width)]))
-    refuse_misplaced(misplaced, path)
-    _refuse_longer(longer, len(data), width, path)
+    raise_if_misplaced(misplaced, path)
+    _raise_if_longer(longer, len(data), width, path)
     if not data:
         raise DataError("a header without rows", file=path)
     again = [f"row {row.line}" for row in data if row.cells == header]
     if again:
         raise DataError("the header appears again", file=path, offenders=again, remedy="Were files joined? Remove it")
     if comments:
-        what = f"{len(comments):,} rows begin with # and were skipped as comments, as in QIIME 2"
+        what = f"{len(comments):,} rows start with # and were skipped as comments, as in QIIME 2"
         notes.append(f"{path.name}: {what} (row {first_few(comments)})")
-    if spread:
-        what = f"{len(spread):,} rows hold a line break inside quotes; make sure that every quote is closed"
-        notes.append(f"warning: {path.name}: {what} (row {first_few(spread)})")
+    if multiline:
+        what = f"{len(multiline):,} rows contain a line break inside quotes; make sure that every quote is closed"
+        notes.append(f"warning: {path.name}: {what} (row {first_few(multiline)})")
     fitted = [Row(row.line, _fit(row.cells, width)) for row in directives]
     return parse_directives(fitted, width, path), data
 
 
 def _fit(cells: list[str], width: int) -> list[str]:
-    """Cells at the header's length: missing ones empty, empty ones beyond it dropped."""
+    """Fit cells to the header's length: add empty cells, or drop empty cells beyond it."""
     return (cells + [""] * (width - len(cells)))[:width]
 
 
-def _refuse_longer(rows: list[Row], n_rows: int, width: int, path: Path) -> None:
+def _raise_if_longer(rows: list[Row], n_rows: int, width: int, path: Path) -> None:
     if not rows:
         return
     lengths = [max(i for i, cell in enumerate(row.cells, 1) if cell) for row in rows]
-    remedy = "Quote cells that hold the delimiter"
+    remedy = "Quote cells that contain the delimiter"
     if len(rows) == n_rows and set(lengths) == {width + 1}:
-        remedy = "Name the first column too; R's write.table leaves its name out (col.names = NA keeps its place)"
+        remedy = "Name the first column too; R's write.table omits its name (col.names = NA writes an empty one)"
     offenders = [f"row {row.line}: {length}" for row, length in zip(rows, lengths, strict=True)]
     raise DataError(f"rows with more cells than the header's {width}", file=path, offenders=offenders, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Metadata of samples: every value is the text that was written; numbers are made on request."""
+"""Metadata of samples: every value is kept as text; numbers are parsed on request."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORE
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """Values of samples, as text.
+    """Metadata of samples, as text.
 
     Attributes:
         frame: rows are samples (index: their ids), cells are str, or None where missing.
         types: ``"categorical"`` or ``"numeric"`` for the columns that a ``#q2:types`` row declares.
         path: the file, for messages.
-        rule: what counts as missing.
-        repeated: names that several columns have; these columns are not in ``frame``.
-        notes: sentences about what was unusual in the file.
+        rule: the values that count as missing.
+        repeated: names shared by several columns; these columns are not in ``frame``.
+        notes: notes about anything unusual in the file.
     """
 
     frame: pd.DataFrame
@@ -56,11 +56,11 @@ class Metadata:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, without that of the ids."""
+        """Names of the columns, except that of the ids."""
         return list(self.frame.columns)
 
     def require(self, column: str) -> None:
-        """Raise DataError, with the nearest names, unless there is exactly one such column."""
+        """Check that there is exactly one such column; the DataError shows the nearest names."""
         if column in self.repeated:
             raise DataError(f"several columns are named {column}", file=self.path, remedy="Rename them")
         if column not in self.frame.columns:
@@ -69,17 +69,17 @@ class Metadata:
             raise DataError(f"no column {column}", file=self.path, remedy=remedy)
 
     def text(self, column: str) -> np.ndarray:
-        """Values of a column, [B] str objects, None where missing."""
+        """Return the values of a column, [B] str objects, None where missing."""
         self.require(column)
         return self.frame[column].to_numpy(dtype=object)
 
     def doubtful(self, column: str) -> dict[str, int]:
-        """Values kept as text that would be missing among numbers ("NA", "unknown"), with their counts."""
+        """Count values kept as text that would be missing in a numeric column ("NA", "unknown")."""
         counts = Counter(value for value in self.text(column) if value is not None)
         return {value: times for value, times in counts.items() if self.rule.in_numbers(value)}
 
     def kind(self, column: str) -> Literal["categorical", "numeric"]:
-        """What a column holds: as ``#q2:types`` declares, else numeric if every value that is there is a number.
+        """Return the type that ``#q2:types`` declares, else numeric if every value that is not missing is a number.
 
         This is QIIME 2's rule: one value such as ``<5``, ``1,5`` or ``nan`` makes a column categorical, and a column
         without values is numeric.
@@ -90,10 +90,10 @@ class Metadata:
         return "numeric" if all(map(_is_number, values)) else "categorical"
 
     def numeric(self, column: str) -> np.ndarray:
-        """Values of a column as float64 [B], NaN where missing.
+        """Return the values of a column as float64 [B], NaN where missing.
 
         Raises:
-            DataError: values that are neither finite numbers nor known words for missing, with their counts.
+            DataError: values that are neither finite numbers nor known words for missing; shown with their counts.
         """
         text = self.text(column)
         counts = Counter(value for value in text if value is not None)
@@ -111,7 +111,7 @@ class Metadata:
         return np.array([np.nan if value is None else number[value] for value in text], dtype=np.float64)
 
     def take(self, sample_ids: Sequence[str] | np.ndarray) -> Metadata:
-        """Metadata of ``sample_ids``, in that order; samples that the file lacks miss every value."""
+        """Return the metadata of ``sample_ids``, in that order; samples that the file lacks have no values."""
         positions = self.frame.index.get_indexer(_index(sample_ids))
         values = self.frame.to_numpy(dtype=object)[positions]
         values[positions < 0] = None
@@ -129,14 +129,14 @@ def _frame(
 def _index(names: Sequence[str] | np.ndarray) -> pd.Index:
     import pandas as pd
 
-    return pd.Index(as_objects(names)).astype(object)  # pandas 3 would make its own strings of them
+    return pd.Index(as_objects(names)).astype(object)  # pandas 3 would convert them to its own strings
 
 
 def _remedy(wrong: list[str], nothing_is_a_number: bool) -> str:
     if all(map(_DECIMAL_COMMA.fullmatch, wrong)):
-        return "Write decimal points: 12.5 in place of 12,5"
+        return "Write decimal points: 12.5 instead of 12,5"
     correct = "Correct them, or declare a value as missing with --na-value"
-    return f"Give --classifier if these are classes. {correct}" if nothing_is_a_number else correct
+    return f"Pass --classifier if these are classes. {correct}" if nothing_is_a_number else correct
 
 
 def _is_number(value: str) -> bool:
@@ -150,13 +150,16 @@ def read_metadata(
     sample_ids: Collection[str] = (),
     max_input_gb: float = 8.0,
 ) -> Metadata:
-    """Read sample metadata: TSV or CSV, gzip of them, or an artifact with metadata or alpha diversity.
+    """Read sample metadata.
 
     Args:
-        path: the file.
-        options: which column holds the ids, and what counts as missing.
-        sample_ids: ids of the table; they tell a column of ids whose name does not.
-        max_input_gb: most content to accept.
+        path: TSV or CSV, plain or gzip, or an artifact with metadata or alpha diversity.
+        options: the column of ids, and the values that count as missing.
+        sample_ids: ids of the table; they identify a column of ids whose name does not.
+        max_input_gb: maximum size of the content.
+
+    Returns:
+        The metadata, samples in the order of the file.
 
     Raises:
         DataError: not UTF-8, no header or no rows (see ``read_layout``), ids that are empty or appear twice, a
@@ -165,7 +168,7 @@ def read_metadata(
     content = read_content(path, "--metadata", _TYPES, byte_limit(max_input_gb))
     layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids, byte_limit(max_input_gb))
     ids = _ids(layout, path)
-    rule = MissingRule.of(options)
+    rule = MissingRule.from_options(options)
     repeated = sorted(name for name, times in Counter(layout.header).items() if times > 1)
     notes = list(layout.notes)
     if repeated:
@@ -173,7 +176,7 @@ def read_metadata(
     columns = _columns(layout, rule, {*repeated, layout.header[layout.id_column]})
     for name, scheme in zip(layout.header, layout.directives.missing, strict=True):
         if name in columns and scheme == "no-missing":
-            _refuse_missing(columns[name], ids, name, path)
+            _check_none_missing(columns[name], ids, name, path)
     frame = _frame(columns, ids, list(columns))
     types: dict[str, Literal["categorical", "numeric"]] = {}
     for name, kind in zip(layout.header, layout.directives.types, strict=True):
@@ -183,14 +186,14 @@ def read_metadata(
 
 
 def _columns(layout: Layout, rule: MissingRule, left_out: Collection[str]) -> dict[str, np.ndarray]:
-    """Values of the columns, [B] str objects, None where missing. Equal cells share one object."""
-    judged: dict[MissingRule, dict[str, str | None]] = defaultdict(dict)
+    """Return the values of the columns, [B] str objects, None where missing. Equal cells share one object."""
+    values_by_rule: dict[MissingRule, dict[str, str | None]] = defaultdict(dict)
     columns = {}
     for i, (name, scheme) in enumerate(zip(layout.header, layout.directives.missing, strict=True)):
         if name in left_out:
             continue
         rule_here = replace(rule, default_na=True) if scheme == "INSDC:missing" else rule
-        values = judged[rule_here]
+        values = values_by_rule[rule_here]
         cells = [row.cells[i] for row in layout.rows]
         for cell in set(cells) - values.keys():
             values[cell] = None if rule_here.always(cell) else cell
@@ -204,7 +207,7 @@ def _ids(layout: Layout, path: Path) -> np.ndarray:
     ids = as_objects([row.cells[layout.id_column] for row in layout.rows])
     for problem, wrong in {
         "rows without a sample id": [f"row {row.line}" for row, name in zip(layout.rows, ids, strict=True) if not name],
-        "sample ids that begin with #": [name for name in ids if name.startswith("#")],
+        "sample ids that start with #": [name for name in ids if name.startswith("#")],
     }.items():
         if wrong:
             raise DataError(problem, file=path, place=place, offenders=wrong)
@@ -212,8 +215,8 @@ def _ids(layout: Layout, path: Path) -> np.ndarray:
     return ids
 
 
-def _refuse_missing(values: np.ndarray, ids: np.ndarray, column: str, path: Path) -> None:
+def _check_none_missing(values: np.ndarray, ids: np.ndarray, column: str, path: Path) -> None:
     missing = [name for name, value in zip(ids, values, strict=True) if value is None]
     if missing:
-        problem = f"column {column} has missing values, though #q2:missing says no-missing"
+        problem = f"column {column} has missing values, although #q2:missing declares no-missing"
         raise DataError(problem, file=path, offenders=missing, remedy="Correct the values or the directive")

@@ -1,7 +1,8 @@
-"""Which cells of metadata mean "missing".
+"""Rules for cells of metadata that mean "missing".
 
 The words are those of QIIME 2 (``INSDC:missing``), of Qiita and of INSDC's missing-value terms of 2023, with any
-explanation after a colon (``Missing: Not provided``). The further words for numbers may be classes elsewhere.
+explanation after a colon (``Missing: Not provided``). The additional words in columns of numbers may be classes
+elsewhere.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ def _normal(cell: str) -> str:
 
 @dataclass(frozen=True)
 class MissingRule:
-    """What counts as missing.
+    """Rule for values that count as missing.
 
     Attributes:
-        default_na: whether the usual words do; an empty cell always does.
-        na_values: further words, in lower case and with single blanks.
+        default_na: whether the usual words count as missing; an empty cell always does.
+        na_values: additional words, in lower case and with single blanks.
     """
 
     default_na: bool
     na_values: frozenset[str]
 
     @classmethod
-    def of(cls, options: MetadataOptions) -> Self:
-        """The rule of ``--na-value`` and ``--no-default-na``."""
+    def from_options(cls, options: MetadataOptions) -> Self:
+        """Create the rule from ``--na-value`` and ``--no-default-na``."""
         return cls(options.default_na, frozenset(map(_normal, options.na_value)))
 
     def always(self, cell: str) -> bool:
-        """Whether the cell is missing in every column."""
+        """Return whether the cell is missing in every column."""
         text = _normal(cell)
         return not text or text in self.na_values or (self.default_na and _ALWAYS.fullmatch(text) is not None)
 
     def in_numbers(self, cell: str) -> bool:
-        """Whether a cell that is not always missing is missing in a column of numbers."""
+        """Return whether a cell that is not always missing is missing in a column of numbers."""
         return self.default_na and _normal(cell) in _IN_NUMBERS

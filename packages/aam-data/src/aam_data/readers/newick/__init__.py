@@ -1,1 +1,1 @@
-"""Trees in Newick format."""
+"""Reader of trees in Newick format."""

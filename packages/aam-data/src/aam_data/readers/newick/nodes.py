@@ -1,4 +1,4 @@
-"""From the pieces of newick text to nodes, block by block: parents, names of tips, branch lengths."""
+"""Parser of Newick tokens into nodes, block by block: parents, names of tips, branch lengths."""
 
 from __future__ import annotations
 
@@ -6,50 +6,54 @@ import re
 
 import numpy as np
 
-from aam_data.errors import SHOWN, DataError
+from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.newick.tip_names import TipNames
 from aam_data.readers.newick.tokens import CLOSE, COLON, COMMA, OPEN, NewickText, Pieces
 
 _MAX_NODES = np.iinfo(np.int32).max
 _QUOTED = re.compile(rb"'(?:[^']|'')*'")
 _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_OF_NUMBERS = np.isin(np.arange(256), list(b"0123456789.+-eE"))
+_NUMBER_BYTES = np.isin(np.arange(256), list(b"0123456789.+-eE"))
 _BLANK = np.isin(np.arange(256), list(b" \t\r\n\v\f"))
 _QUOTE = ord("'")
 
 
 class NewickNodes:
-    """The nodes of one tree, numbered in depth-first order as their text passes: first all ``add``, then the rest."""
+    """Nodes of one tree, numbered in depth-first order; call ``add`` for all pieces first, then the other methods."""
 
     def __init__(self, source: NewickText) -> None:
-        """Raises DataError: more nodes than int32 numbers."""
+        """Allocate the branch lengths.
+
+        Raises:
+            DataError: more nodes than int32 can number.
+        """
         self._source = source
         self._codes = np.frombuffer(source.text, dtype=np.uint8)
-        most = source.text.count(b"(") + source.text.count(b",") + 1  # fewer, if there are such signs in quotes
-        if most > _MAX_NODES:
+        max_nodes = source.text.count(b"(") + source.text.count(b",") + 1  # fewer if quotes contain such bytes
+        if max_nodes > _MAX_NODES:
             raise DataError(f"more than {_MAX_NODES:,} nodes", file=source.file)
-        self._length = np.full(most, np.nan)
+        self._length = np.full(max_nodes, np.nan)
         self._parents = [np.array([-1], dtype=np.int32)]
         self._tips: list[np.ndarray] = []
         self._name_start: list[np.ndarray] = []
         self._name_stop: list[np.ndarray] = []
         self._misquoted: list[str] = []
-        self._unread: list[tuple[int, str]] = []
-        self._n_unread = 0
-        # What a block hands on: the newest node, the nodes whose brackets are open by depth, and for the last piece
-        # the node that it describes and the node whose brackets its closing byte belongs to.
+        self._invalid: list[tuple[int, str]] = []
+        self._n_invalid = 0
+        # State between blocks: the newest node, the nodes with open brackets by depth, and for the last piece the node
+        # that it describes and the node whose brackets its closing byte belongs to.
         self._newest = -1
         self._open = np.empty(0, dtype=np.int32)
         self._owner = self._holder = np.zeros(1, dtype=np.int32)
 
     def add(self, pieces: Pieces) -> None:
-        """Take up the next pieces of the text."""
+        """Add the next pieces of the text."""
         kind, before = pieces.kind, pieces.before
         is_open = kind == OPEN
         is_tip = ((before == OPEN) | (before == COMMA)) & ~is_open
         node = self._newest + np.cumsum(is_open | is_tip, dtype=np.int32)  # the newest at the end of each piece
         holder = self._holders(pieces, node)
-        self._parents.append(holder[is_open | (kind == COMMA)])  # each of these signs begins the next node
+        self._parents.append(holder[is_open | (kind == COMMA)])  # each of these bytes starts the next node
 
         owner = node.copy()  # the node that each piece describes: a tip, or the brackets just closed
         closed = before == CLOSE
@@ -64,10 +68,10 @@ class NewickNodes:
         self._add_lengths(pieces.start[is_length], pieces.stop[is_length], owner[is_length])
 
     def _holders(self, pieces: Pieces, node: np.ndarray) -> np.ndarray:
-        """The node whose brackets each '(', ',' and ')' belongs to, int32 [k]; other pieces have 0.
+        """Return the node whose brackets each '(', ',' and ')' belongs to, int32 [k]; other pieces have 0.
 
         Sorted by nesting, every '(' is followed by the commas and the ')' of its own brackets. Brackets that earlier
-        blocks left open are put before all, as far out as this block closes them.
+        blocks left open are put first, as far out as this block closes them.
         """
         is_open, is_close = pieces.kind == OPEN, pieces.kind == CLOSE
         event = np.flatnonzero(is_open | is_close | (pieces.kind == COMMA))
@@ -88,14 +92,14 @@ class NewickNodes:
         self._open = np.concatenate([self._open[: lowest - 1], np.empty(max(depth - lowest + 1, 0), dtype=np.int32)])
         self._open = self._open[:depth]
         stays = opens & (level <= depth)
-        self._open[level[stays] - 1] = nodes[stays]  # of several at one depth the last one stays
+        self._open[level[stays] - 1] = nodes[stays]  # the last of several at one depth wins
 
-        of_piece = np.zeros(len(node), dtype=np.int32)
-        of_piece[event] = holder[len(earlier) :]
-        return of_piece
+        piece_holder = np.zeros(len(node), dtype=np.int32)
+        piece_holder[event] = holder[len(earlier) :]
+        return piece_holder
 
     def _add_names(self, start: np.ndarray, stop: np.ndarray) -> None:
-        """Keep the places of names, without the blanks and quotes around them."""
+        """Record the positions of names, without the blanks and quotes around them."""
         filled = np.flatnonzero(start < stop)
         unclean = np.zeros(len(start), dtype=bool)
         unclean[filled] = _BLANK[self._codes[start[filled]]] | _BLANK[self._codes[stop[filled] - 1]]
@@ -131,13 +135,13 @@ class NewickNodes:
             text = bytes(self._source.text[first:last]).strip()
             value = float(text) if _NUMBER.fullmatch(text) else np.nan
             if not np.isfinite(value):
-                self._n_unread += 1
-                if len(self._unread) < SHOWN:
-                    self._unread.append((node, text.decode(errors="replace")))
+                self._n_invalid += 1
+                if len(self._invalid) < MAX_SHOWN:
+                    self._invalid.append((node, text.decode(errors="replace")))
             self._length[node] = value
 
     def _plain_numbers(self, start: np.ndarray, stop: np.ndarray) -> np.ndarray | None:
-        """The numbers in many places at once, or None if any is not a plain finite number without blanks."""
+        """Parse many numbers at once; return None if any is not a plain finite number without blanks."""
         if len(start) == 0:
             return np.empty(0)
         first, last = start[0], stop[-1] + 1
@@ -147,7 +151,7 @@ class NewickNodes:
         letters = self._codes[first:last][np.cumsum(edge[:-1], dtype=np.int8).view(bool)]
         ends = np.cumsum(stop + 1 - start) - 1
         letters[ends] = ord("0")
-        if not _OF_NUMBERS[letters].all():
+        if not _NUMBER_BYTES[letters].all():
             return None
         letters[ends] = ord(" ")
         words = letters.tobytes().split()
@@ -160,15 +164,19 @@ class NewickNodes:
         return values if np.isfinite(values).all() else None
 
     def parent(self) -> np.ndarray:
-        """int32 [n], -1 for the root."""
+        """Return the parent of each node, int32 [n], -1 for the root."""
         return np.concatenate(self._parents)
 
     def tips(self) -> np.ndarray:
-        """int32 [n_tips], ascending."""
+        """Return the node numbers of the tips, int32 [n_tips], ascending."""
         return np.concatenate(self._tips)
 
     def tip_names(self) -> TipNames:
-        """Raises DataError: tips without a name or with one that others have, misplaced quotes, not UTF-8."""
+        """Return the names of the tips.
+
+        Raises:
+            DataError: missing or duplicate names, misplaced quotes, not UTF-8.
+        """
         names = TipNames(self._source.text, np.concatenate(self._name_start), np.concatenate(self._name_stop))
         file = self._source.file
         if self._misquoted:
@@ -186,31 +194,31 @@ class NewickNodes:
         return names
 
     def length(self, tips: np.ndarray, names: TipNames) -> np.ndarray:
-        """float64 [n], 0 for the root; can be negative.
+        """Return the branch lengths, float64 [n], 0 for the root; they may be negative.
 
         Raises:
-            DataError: branches without a length, or with one that is no finite number.
+            DataError: branches without a length, or with one that is not a finite number.
         """
         n_nodes = sum(map(len, self._parents))
         length = self._length[:n_nodes]
         length[0] = 0.0
-        if self._unread:
-            labels = label_nodes(np.array([node for node, _ in self._unread]), tips, names)
-            offenders = [f"{text!r} of {label}" for (_, text), label in zip(self._unread, labels, strict=True)]
-            problem = f"{self._n_unread:,} of {n_nodes - 1:,} branch lengths are not finite numbers"
+        if self._invalid:
+            labels = label_nodes(np.array([node for node, _ in self._invalid]), tips, names)
+            offenders = [f"{text!r} of {label}" for (_, text), label in zip(self._invalid, labels, strict=True)]
+            problem = f"{self._n_invalid:,} of {n_nodes - 1:,} branch lengths are not finite numbers"
             raise DataError(problem, file=self._source.file, offenders=offenders)
         missing = np.flatnonzero(np.isnan(length))
         if len(missing):
             none = len(missing) == n_nodes - 1
             count = "no branch has" if none else f"{len(missing):,} of {n_nodes - 1:,} branches do not have"
-            offenders = label_nodes(missing[:SHOWN], tips, names)
-            remedy = "UniFrac needs every branch length but the root's: give a tree with branch lengths"
+            offenders = label_nodes(missing[:MAX_SHOWN], tips, names)
+            remedy = "UniFrac needs every branch length except that of the root: pass a tree with branch lengths"
             raise DataError(f"{count} a length", file=self._source.file, offenders=offenders, remedy=remedy)
         return length
 
 
 def label_nodes(nodes: np.ndarray, tips: np.ndarray, names: TipNames) -> list[str]:
-    """Words for nodes: a tip's name, or the clade that begins with a tip."""
+    """Describe nodes: the name of a tip, or the clade that starts with a tip."""
     first = np.searchsorted(tips, nodes)
     is_tip = tips[first] == nodes
     labels = [names[tip] for tip in first.tolist()]
@@ -218,5 +226,5 @@ def label_nodes(nodes: np.ndarray, tips: np.ndarray, names: TipNames) -> list[st
 
 
 def _narrow(level: np.ndarray) -> np.ndarray:
-    """Levels as uint16 where they fit: numpy sorts those by radix, 4 x faster on a tree of 217,407 tips."""
+    """Convert levels to uint16 if they fit: numpy radix-sorts those, 4 x faster on a tree of 217,407 tips."""
     return level.astype(np.uint16) if level.max() < 2**16 else level

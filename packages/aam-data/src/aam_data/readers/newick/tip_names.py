@@ -1,4 +1,4 @@
-"""The names of a tree's tips as places in one text: no Python object exists for a name until somebody asks for it."""
+"""Names of tips as positions in one text: no Python object exists for a name until it is requested."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-_AT_ONCE = 1 << 16  # names for which Python objects exist at the same time
+_BLOCK_NAMES = 1 << 16  # names for which Python objects exist at the same time
 
 
 @dataclass(frozen=True, eq=False)
 class TipNames:
-    """Names of the tips, in the order of the tips. ``names[i]`` and iteration give str.
+    """Names of the tips, in the order of the tips; ``names[i]`` and iteration return str.
 
     Attributes:
-        text: UTF-8.
+        text: UTF-8 text that contains the names.
         start, stop: int64 [n_tips]; name i is ``text[start[i]:stop[i]]``.
     """
 
@@ -26,8 +26,8 @@ class TipNames:
     stop: np.ndarray
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> TipNames:
-        """The given names."""
+    def from_names(cls, names: Iterable[str]) -> TipNames:
+        """Create the object from names."""
         encoded = [name.encode() for name in names]
         bounds = np.fromiter(accumulate(map(len, encoded), initial=0), np.int64, len(encoded) + 1)
         return cls(b"".join(encoded), bounds[:-1], bounds[1:])
@@ -42,14 +42,16 @@ class TipNames:
         return map(bytes.decode, self.encoded())
 
     def encoded(self) -> Iterator[bytes]:
-        """The names as UTF-8."""
-        return chain.from_iterable(self._some(self._block(first)) for first in range(0, len(self), _AT_ONCE))
+        """Iterate over the names as UTF-8."""
+        return chain.from_iterable(
+            self._encoded_names(self._block(first)) for first in range(0, len(self), _BLOCK_NAMES)
+        )
 
     def _block(self, first: int) -> np.ndarray:
-        return np.arange(first, min(first + _AT_ONCE, len(self)))
+        return np.arange(first, min(first + _BLOCK_NAMES, len(self)))
 
-    def _some(self, tips: np.ndarray) -> Iterator[bytes]:
-        """The names of tips of one block, int64 [n]; what is copied of the text is the block's at most."""
+    def _encoded_names(self, tips: np.ndarray) -> Iterator[bytes]:
+        """Iterate over the names of tips of one block, int64 [n]; this copies at most the text of the block."""
         if not len(tips):
             return iter(())
         start, stop = self.start[tips], self.stop[tips]
@@ -58,23 +60,26 @@ class TipNames:
         return map(text.__getitem__, map(slice, (start - low).tolist(), (stop - low).tolist()))
 
     def find(self, names: Sequence[str]) -> np.ndarray:
-        """The tip of each name, int64 [n], or -1; of a name given twice, the first has it. Memory follows ``names``."""
+        """Find the tip of each name, int64 [n], or -1.
+
+        Only the first of duplicates in ``names`` is found. Memory grows with ``names``, not with the tree.
+        """
         number = {name.encode(): i for i, name in reversed(list(enumerate(names)))}
         tip = np.full(len(names), -1, dtype=np.int64)
         if not number:
             return tip
         lengths = list({len(name) for name in number})
-        for first in range(0, len(self), _AT_ONCE):
+        for first in range(0, len(self), _BLOCK_NAMES):
             block = self._block(first)
-            # of a reference tree's names most have another length, and need no Python object
+            # most names of a reference tree have another length, and need no Python object
             tips = block[np.isin(self.stop[block] - self.start[block], lengths)]
-            which = np.fromiter((number.get(name, -1) for name in self._some(tips)), np.int64, len(tips))
-            found = which >= 0
-            tip[which[found]] = tips[found]
+            positions = np.fromiter((number.get(name, -1) for name in self._encoded_names(tips)), np.int64, len(tips))
+            is_wanted = positions >= 0
+            tip[positions[is_wanted]] = tips[is_wanted]
         return tip
 
     def repeated(self) -> list[str]:
-        """The names that several tips have."""
+        """List the names shared by several tips."""
         hashes = np.fromiter(map(hash, self.encoded()), np.int64, len(self))
         ordered = np.sort(hashes)
         suspects = np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]])
@@ -84,7 +89,7 @@ class TipNames:
         return [name for name, times in counts.items() if times > 1]
 
     def not_utf8(self) -> list[str]:
-        """The names that are not UTF-8, with escapes."""
+        """List the names that are not UTF-8, with escapes."""
         if self.text.isascii():
             return []
         return [ascii(name) for name in self.encoded() if not _is_utf8(name)]

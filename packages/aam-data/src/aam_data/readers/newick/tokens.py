@@ -1,6 +1,6 @@
-"""Newick text cut at its structural bytes ``( ) , : ;``, a block of bytes at a time.
+"""Tokenizer of Newick text: pieces between structural bytes ``( ) , : ;``, a block of bytes at a time.
 
-What is no newick is refused here: empty files, other formats, unclosed quotes and brackets, signs in a wrong order.
+It rejects anything but Newick: empty files, other formats, unclosed quotes and brackets, bytes in a wrong order.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from aam_data.errors import DataError
 
 OPEN, CLOSE, COMMA, COLON, END = b"(),:;"
-_BLOCK = 1 << 20  # bytes cut at once; four times as many save 5 % of the time and take 36 MB more
+_BLOCK = 1 << 20  # bytes split at once; four times as many save 5 % of the time and take 36 MB more
 _STRUCTURAL = np.isin(np.arange(256), [OPEN, CLOSE, COMMA, COLON, END])
-_QUOTED_OR_COMMENT = re.compile(rb"'[^']*'|\[[^\]]*\]|['\[\]]")  # the last kind stands alone: unbalanced
+_QUOTED_OR_COMMENT = re.compile(rb"'[^']*'|\[[^\]]*\]|['\[\]]")  # the last alternative matches unbalanced ones
 _NOT_BLANK = re.compile(rb"\S")
 _BOM = b"\xef\xbb\xbf"
 _OTHER_FORMATS = {
@@ -35,9 +35,9 @@ class Pieces(NamedTuple):
     """Consecutive pieces of the text. Piece i ends before a structural byte; arrays are [k].
 
     Attributes:
-        start, stop: int64, where each piece is in the text.
-        before, kind: uint8, the structural byte before and after each piece (before the first as if a bracket opened).
-        depth: int64, brackets open after the piece's closing byte.
+        start, stop: int64, position of each piece in the text.
+        before, kind: uint8, the structural byte before and after each piece (an opening bracket before the first).
+        depth: int64, number of open brackets after the closing byte of the piece.
     """
 
     start: np.ndarray
@@ -48,31 +48,35 @@ class Pieces(NamedTuple):
 
 
 class NewickText:
-    """The text of one tree.
+    """Text of one tree.
 
     Attributes:
-        text: the content as it is; if it holds quotes or comments, a copy in which comments are blanks.
-        has_quotes: whether there is a single quote in it.
+        text: the content; if it has quotes or comments, a copy in which comments are blanks.
+        has_quotes: whether it contains a single quote.
         file: names the text in messages.
     """
 
     def __init__(self, content: bytes, file: Path | str) -> None:
-        """Raises DataError: no text, another format, or quotes and comments that are not closed."""
+        """Check the content for quotes and comments.
+
+        Raises:
+            DataError: no text, another format, or quotes and comments that are not closed.
+        """
         if not _NOT_BLANK.search(content):
             raise DataError("file is empty", file=file)
-        for beginning, (problem, remedy) in _OTHER_FORMATS.items():
-            if beginning.match(content):
+        for start, (problem, remedy) in _OTHER_FORMATS.items():
+            if start.match(content):
                 raise DataError(problem, file=file, remedy=remedy)
         if b"\0" in content:
-            raise DataError("not UTF-8 text, so not a newick tree", file=file, remedy="Give the tree in newick format")
+            raise DataError("not UTF-8 text, so not a newick tree", file=file, remedy="Pass the tree in newick format")
         self.file, self.has_quotes = file, b"'" in content
         self.text: bytes | bytearray = content
         self._quoted = np.empty((0, 2), dtype=np.int64)
         if self.has_quotes or b"[" in content or b"]" in content:
-            self._set_apart(content)
+            self._mark_quotes(content)
 
-    def _set_apart(self, content: bytes) -> None:
-        """Note where quotes and comments are; blank the comments."""
+    def _mark_quotes(self, content: bytes) -> None:
+        """Record the positions of quotes and comments, and replace comments by blanks."""
         self.text = bytearray(content)
         bounds = array("q")
         for match in _QUOTED_OR_COMMENT.finditer(content):
@@ -86,7 +90,7 @@ class NewickText:
         self._quoted = np.frombuffer(bounds, dtype=np.int64).reshape(-1, 2)
 
     def pieces(self) -> Iterator[Pieces]:
-        """All pieces up to the semicolon, in order, a bounded number at a time.
+        """Iterate over all pieces up to the semicolon, in order, a bounded number at a time.
 
         Raises:
             DataError: the text is not exactly one tree.
@@ -110,15 +114,15 @@ class NewickText:
             if len(ends):
                 break
         if last != END:
-            raise DataError("not a newick tree: no semicolon ends it", file=self.file, remedy=_COPY_AGAIN)
+            raise DataError("not a newick tree: no semicolon at the end", file=self.file, remedy=_COPY_AGAIN)
         if depth:
             raise DataError(f"unbalanced brackets: {depth:,} are not closed", file=self.file, remedy=_COPY_AGAIN)
         if _NOT_BLANK.search(self.text, begin):
             problem = "text after the semicolon that ends the tree"
-            raise DataError(problem, file=self.file, remedy="Give a file with one tree")
+            raise DataError(problem, file=self.file, remedy="Pass a file with one tree")
 
     def _unquoted(self, positions: np.ndarray) -> np.ndarray:
-        """``positions`` without those in quotes or comments."""
+        """Remove positions in quotes or comments."""
         if len(self._quoted) == 0:
             return positions
         nearest = np.searchsorted(self._quoted[:, 0], positions, side="right") - 1

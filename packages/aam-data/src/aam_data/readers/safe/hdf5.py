@@ -1,7 +1,7 @@
-"""HDF5 files opened only as far as they are harmless.
+"""Safe reader of untrusted HDF5 files.
 
-The library follows links to other files, loads filter plug-ins and allocates whatever a file declares. So the
-file is walked by its links first, without following any; a dataset is checked before one value of it is read.
+The library follows links to other files, loads filter plug-ins and allocates whatever a file declares. The links of a
+file are therefore checked first, without following any, and each dataset before any of its values is read.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _EVERYTHING = slice(None)
 
 
 class CheckedHdf5:
-    """An open HDF5 file whose links and declared sizes passed the checks of ``open_hdf5``.
+    """Open HDF5 file whose links and declared sizes passed the checks of ``open_hdf5``.
 
-    A dataset that is read is refused when its values lie in another file, behind filters other than gzip,
-    lzf, shuffle and fletcher32, or when its stored bytes cannot expand to the declared ones.
+    Reading a dataset is an error if its values are in another file or behind filters other than gzip, lzf, shuffle
+    and fletcher32, or if its stored bytes cannot expand to the declared ones.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CheckedHdf5:
         self._checked: set[str] = set()
 
     def attribute(self, name: str) -> tuple[int, ...] | None:
-        """A whole number, or a short list of them, among the file's own attributes; None when it is absent."""
+        """Return an integer, or a short list of them, among the file's own attributes; None if it is absent."""
         with _reading(self._path, name):
             if name not in self._file.attrs:
                 return None
@@ -55,40 +55,40 @@ class CheckedHdf5:
             return tuple(int(value) for value in np.atleast_1d(self._file.attrs[name]).flat)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Declared size of a dataset along each dimension."""
+        """Return the declared size of a dataset along each dimension."""
         return tuple(self._datasets[name].shape or ())
 
     def chunk_rows(self, name: str) -> int:
-        """Rows that are stored together and read in one go; 1 when the rows lie one after the other."""
+        """Return the number of rows that are stored and read together; 1 if the dataset is contiguous."""
         chunks = self._datasets[name].chunks
         return int(chunks[0]) if chunks else 1
 
     def length(self, name: str) -> int:
-        """Declared number of values of a one-dimensional dataset."""
+        """Return the declared number of values of a one-dimensional dataset."""
         shape = self._datasets[name].shape
         if shape is None or len(shape) != 1:
-            found = "an empty dataspace" if shape is None else f"{len(shape)}"
-            raise DataError(f"expected 1 dimension, found {found}", file=self._path, place=name)
+            actual = "an empty dataspace" if shape is None else f"{len(shape)}"
+            raise DataError(f"expected 1 dimension, found {actual}", file=self._path, place=name)
         return int(shape[0])
 
     def numbers(self, name: str, *, ndim: int, kinds: str, rows: slice = _EVERYTHING) -> np.ndarray:
-        """A numeric dataset whose dtype kind is one of ``kinds`` (``"iu"`` whole, ``"iuf"`` any number).
+        """Read a numeric dataset whose dtype kind is one of ``kinds`` (``"iu"`` integers, ``"iuf"`` any number).
 
         Args:
-            rows: which part to read along the first dimension.
+            rows: part to read along the first dimension.
         """
         dataset = self._datasets[name]
         with _reading(self._path, name):
             self._check_once(name)
             if dataset.dtype.kind not in kinds or dataset.ndim != ndim:
                 wanted = "numbers" if "f" in kinds else "whole numbers"
-                found = f"{dataset.dtype} of {dataset.ndim}"
-                problem = f"expected {wanted} of {ndim} dimension{'s' * (ndim > 1)}, found {found}"
+                actual = f"{dataset.dtype} of {dataset.ndim}"
+                problem = f"expected {wanted} of {ndim} dimension{'s' * (ndim > 1)}, found {actual}"
                 raise DataError(problem, file=self._path, place=name)
             return np.asarray(dataset[rows], dtype=dataset.dtype.newbyteorder("="))
 
     def strings(self, name: str) -> np.ndarray:
-        """A one-dimensional dataset of UTF-8 text, as an array of str objects."""
+        """Read a one-dimensional dataset of UTF-8 text as an array of str objects."""
         dataset = self._datasets[name]
         with _reading(self._path, name):
             self._check_once(name)
@@ -102,7 +102,7 @@ class CheckedHdf5:
         return decode_ids(raw, self._path, name)
 
     def _check_once(self, name: str) -> None:
-        """Look at all chunks of a dataset before its first rows are read, not before each of thousands of blocks."""
+        """Check all chunks of a dataset before its first rows are read, not before each of thousands of blocks."""
         if name not in self._checked:
             _check_storage(self._datasets[name], self._path, name, self._max_bytes)
             self._checked.add(name)
@@ -110,7 +110,7 @@ class CheckedHdf5:
 
 @contextmanager
 def open_hdf5(source: Path | BytesIO, path: Path, max_bytes: int) -> Iterator[CheckedHdf5]:
-    """Open an HDF5 file, or one held in memory, for reading; ``path`` names it in messages.
+    """Open an HDF5 file, on disk or in memory, for reading; ``path`` names it in messages.
 
     Raises:
         DataError: damaged or truncated; soft, external or user-defined links; datasets that declare more than
@@ -133,7 +133,7 @@ def _check_file(file: h5py.File, stream: BinaryIO, path: Path, max_bytes: int) -
 
 
 def _walk(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
-    """Every dataset by its path, through hard links only; each group is entered once (links may cycle)."""
+    """List every dataset by its path, through hard links only; each group is entered once (links may cycle)."""
     datasets: dict[str, h5py.Dataset] = {}
     seen = set()
     groups: list[tuple[str, h5py.Group]] = [("", file)]
@@ -150,7 +150,7 @@ def _walk(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
                 groups.append((f"{place}/", item))
             seen.add(address)
             if len(seen) + len(datasets) > _MAX_OBJECTS:
-                raise DataError(f"holds more than {_MAX_OBJECTS:,} objects", file=path)
+                raise DataError(f"contains more than {_MAX_OBJECTS:,} objects", file=path)
     return datasets
 
 
@@ -185,14 +185,14 @@ def _check_storage(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int)
     declared, stored = _declared_bytes(dataset), dataset.id.get_storage_size()
     if used and stored * _MAX_DEFLATE_RATIO > max_bytes:
         _check_chunks(dataset, path, name, max_bytes)
-    # in one piece, as many bytes as values; the library would give others when a part is read than when all is
+    # Contiguous storage must have every byte: the library reads other values for a part than for the whole otherwise.
     if declared > _MAX_DEFLATE_RATIO * stored or (dataset.chunks is None and stored < declared):
         problem = f"declares {declared:,} bytes, but the {stored:,} bytes in the file cannot hold them"
         raise DataError(problem, file=path, place=name, remedy="Copy the file again")
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) -> None:
-    """The library inflates a chunk to its end, however long that is."""
+    """Limit the size of chunks, which the library inflates to their end, however long that is."""
     largest = 0
 
     def note(chunk: h5py.h5d.StoreInfo) -> None:
@@ -209,7 +209,7 @@ def _check_chunks(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) 
 
 @contextmanager
 def _reading(path: Path, place: str | None) -> Iterator[None]:
-    """What the library raises on damaged bytes, as one kind of error."""
+    """Convert the exceptions that the library raises on damaged bytes to DataError."""
     try:
         yield
     except DataError:

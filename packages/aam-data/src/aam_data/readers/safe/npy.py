@@ -1,4 +1,4 @@
-"""Arrays in numpy's .npy format (numpy.lib.format), checked before memory is taken for them; never unpickled.
+"""Safe reader of numpy's .npy format (numpy.lib.format): checks before it allocates memory, and never unpickles.
 
 The header is matched, not evaluated: numpy's own reader of damaged headers raises a dozen kinds of errors.
 """
@@ -17,9 +17,9 @@ from aam_data.errors import DataError
 from aam_data.readers.source import too_large
 
 NPY_MAGIC = np.lib.format.MAGIC_PREFIX
-_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # of the header's length, by version of the format
-_MAX_HEADER = 10_000  # as numpy
-# What numpy.save writes for arrays of one or two dimensions without named fields.
+_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}  # size of the header length, by format version
+_MAX_HEADER = 10_000  # as in numpy
+# The header that numpy.save writes for arrays of one or two dimensions without named fields.
 _HEADER = re.compile(
     rb"\{'descr': '([<>|=][a-zA-Z]\d{0,9})', 'fortran_order': (True|False), "
     rb"'shape': \((?:(\d{1,18}), ?(\d{1,18})?)?\), \}\s*"
@@ -34,19 +34,22 @@ class _Header(NamedTuple):
 
 
 def load_npy(content: bytes, path: Path, place: str | None) -> np.ndarray:
-    """The array in ``content``, not to be written to; ``path`` and ``place`` name it in messages.
+    """Return the array in ``content``, read-only; ``path`` and ``place`` name it in messages.
 
     Raises:
-        DataError: not .npy, an array of Python objects or of more than two dimensions, or a shape that does not go
-            with the number of bytes.
+        DataError: not .npy, an array of Python objects or of more than two dimensions, or a shape that does not match
+            the number of bytes.
     """
     header = _read_header(BytesIO(content), len(content), path, place)
     return np.ndarray(header.shape, header.dtype, content, header.offset, order=header.order)
 
 
 def map_npy(path: Path, max_bytes: int) -> np.ndarray:
-    """The array in a .npy file, mapped to memory and not to be written to. Raises as ``load_npy``, and if it is larger
-    than ``max_bytes``."""
+    """Map the array in a .npy file to memory, read-only.
+
+    Raises:
+        DataError: as ``load_npy``, or a file larger than ``max_bytes``.
+    """
     size = path.stat().st_size
     if size > max_bytes:
         raise too_large(path, size, max_bytes)
@@ -79,8 +82,8 @@ def _read_header(stream: BinaryIO, size: int, path: Path, place: str | None) -> 
             place=place,
             remedy="Save it with a plain dtype: array.astype(float) for distances, array.astype(str) for ids",
         )
-    declared, found = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    if declared != found or max(shape, default=0) > size:  # the latter in arrays of no bytes
-        problem = f"declares {declared:,} bytes of values, {found:,} follow"
+    declared, available = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if declared != available or max(shape, default=0) > size:  # the latter in arrays of no bytes
+        problem = f"declares {declared:,} bytes of values, but {available:,} follow"
         raise DataError(problem, file=path, place=place, remedy="Copy the file again")
     return _Header(shape, "F" if is_fortran == b"True" else "C", dtype, stream.tell())

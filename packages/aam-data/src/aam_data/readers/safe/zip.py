@@ -1,6 +1,6 @@
-"""Zip archives read in memory, never extracted.
+"""Safe reader of zip archives: in memory, never extracted.
 
-Names, flags and declared sizes are checked before any member is inflated, sizes and checksums after.
+Names, flags and declared sizes are checked before any member is inflated, actual sizes and checksums afterwards.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from aam_data.errors import DataError
 from aam_data.readers.source import too_large
 
 _ENCRYPTED = 0x1
-_MAX_RATIO = 300  # of members that are not small; distances, trees and sequences stay below 20
+_MAX_RATIO = 300  # for members that are not small; distances, trees and sequences stay below 20
 _SMALL = 10_000_000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class CheckedZip:
-    """An open archive whose members all passed the checks of ``open_zip``."""
+    """Open archive whose members all passed the checks of ``open_zip``."""
 
     def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
         self._archive, self._path = archive, path
         self.names = tuple(member.filename for member in archive.infolist() if not member.is_dir())
 
     def read(self, name: str) -> bytes:
-        """Content of a member. Raises DataError when it is absent, damaged or not as long as declared."""
+        """Read a member.
+
+        Raises:
+            DataError: it is absent or damaged, or does not have the declared size.
+        """
         if name not in self.names:
             raise DataError("missing from the archive", file=self._path, place=name)
         declared = self._archive.getinfo(name).file_size
@@ -50,9 +54,9 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[CheckedZip]:
     """Open an archive for reading in memory.
 
     Raises:
-        DataError: not a zip file or a damaged one; a member name that is absolute, goes up (``..``) or
+        DataError: not a zip file or a damaged one; a member name that is absolute, contains ``..`` or
             appears twice; a symbolic link; an encrypted member; an unusual compression; members that would expand
-            more than any data do; declared sizes above ``max_bytes``.
+            more than real data do; declared sizes above ``max_bytes``.
     """
     try:
         archive = zipfile.ZipFile(path)
