@@ -96,7 +96,7 @@ def test_unifrac_equals_scikit_bio(way: Path, tmp_path: Path) -> None:
         (["unifrac", "--tree", "{way}/study/tree.nwk", "--output", "{out}/d.csv"], ".h5, .tsv, .npy"),
         (
             ["unifrac", "--tree", "{way}/study/tree.nwk", "--output", "{way}/study/tree.nwk"],
-            "the file given with --tree",
+            "the file passed to --tree",
         ),
         (["unifrac", "--tree", "{way}/study/absent.nwk", "--output", "{out}/d.tsv"], "absent.nwk"),
         (["pretrain"], "--tree"),
