@@ -12,8 +12,7 @@ import click
 import pytest
 
 from aam_cli.categorical_help import HELP
-from aam_cli.command import ConfigCommand
-from aam_cli.config_file import read_config
+from aam_cli.command import ConfigCommand, parse_config
 from aam_cli.errors import Program
 from aam_cli.main import cli
 from aam_rocm_tools.main import main as rocm
@@ -63,7 +62,7 @@ def test_documented_commands_parse_and_their_values_are_accepted(line: str) -> N
         return
     parsed = command.make_context(name, rest, parent=context)
     if isinstance(command, ConfigCommand) and parsed.params["config"] is None:
-        read_config(command.root_class, parsed, None)
+        parse_config(command.root_class, parsed)
 
 
 def rocm_commands() -> list[str]:
@@ -96,7 +95,7 @@ def test_the_steps_of_the_quickstart_are_those_of_the_demo() -> None:
     for name, config in expected.items():
         command = cli.get_command(click.Context(cli), name)
         assert isinstance(command, ConfigCommand)
-        assert read_config(command.root_class, command.make_context(name, lines[name], obj=Program()), None) == config
+        assert parse_config(command.root_class, command.make_context(name, lines[name], obj=Program())) == config
 
 
 def test_documented_nox_sessions_exist() -> None:

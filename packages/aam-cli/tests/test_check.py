@@ -36,7 +36,7 @@ def test_a_good_study(study: Path, capsys: Capture) -> None:
     assert re.match(r"table +24 samples x \d+ features, [\d,]+ reads\n", out)
     assert "\nWARNING " in out  # hosts repeat
     assert "--group-column host" in out
-    assert out.endswith("0 errors, 3 warnings: look at the warnings before you train\n")
+    assert out.endswith("0 errors, 3 warnings: check the warnings before you train\n")
     assert sorted(study.iterdir()) == before
 
 
@@ -48,7 +48,7 @@ def test_a_bad_study(study: Path, capsys: Capture) -> None:
     assert "colour" in out
     assert "house" in out
     assert "        -> " in out
-    assert "2 errors, 0 warnings: the files would be refused" in out
+    assert "2 errors, 0 warnings: AAM cannot use these files" in out
 
 
 def test_quiet_prints_errors_only(study: Path, capsys: Capture) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click import Context, Group
 
 from aam_cli.categorical_help import HELP
+from aam_cli.command import ConfigCommand, parse_config
 from aam_cli.commands import COMMANDS
+from aam_cli.errors import Program
 from aam_cli.main import cli
 
 HEAVY = ("torch", "numpy", "pandas", "scipy", "h5py", "biom", "sklearn", "matplotlib", "rich", "tensorboard")
@@ -68,6 +72,25 @@ def test_every_command_has_its_module_and_the_common_switches(name: str) -> None
     assert command.help.splitlines()[0] == COMMANDS[name]
 
 
+def config_commands() -> Iterator[ConfigCommand]:
+    for name in COMMANDS:
+        command = cli.get_command(Context(cli), name)
+        for each in command.commands.values() if isinstance(command, Group) else [command]:
+            if isinstance(each, ConfigCommand):
+                yield each
+
+
+@pytest.mark.parametrize("command", list(config_commands()), ids=lambda command: command.help)
+def test_the_example_of_the_help_is_a_valid_command(command: ConfigCommand) -> None:
+    program, *words = shlex.split(command.example.replace("\\\n", " "))
+    assert program == "aam"
+    assert command.name in words[:2]
+    context = command.make_context(command.name, words[words.index(command.name) + 1 :], obj=Program())
+    parse_config(command.root_class, context)
+    assert max(map(len, command.example.splitlines())) <= 84
+    assert command.example.splitlines()[0] in aam(*words[: words.index(command.name) + 1], "--help").stdout
+
+
 def test_no_argument_prints_the_help() -> None:
     done = aam()
     assert (done.returncode, done.stderr) == (0, "")
@@ -113,7 +136,7 @@ def test_simulate_writes_into_new_or_empty_folders_only(tmp_path: Path) -> None:
     for target in (tmp_path, tmp_path / "mine.txt"):
         done = aam("simulate", "--output-dir", str(target), *SMALL_STUDY)
         assert done.returncode == 2
-        assert "exists already. Give --output-dir a new or an empty folder" in done.stderr
+        assert "exists already. Use a new or an empty folder for --output-dir" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

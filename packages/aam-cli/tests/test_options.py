@@ -57,10 +57,9 @@ def built() -> list[EveryTypeConfig]:
 def command(built: list[EveryTypeConfig]) -> ConfigCommand:
 
     def function(config: EveryTypeConfig, program: Program) -> None:
-        """More words."""
         built.append(config)
 
-    return ConfigCommand("every", EveryTypeConfig, function, "A command with every type.")
+    return ConfigCommand("every", EveryTypeConfig, function, "A command with every type.", "More words.")
 
 
 def invoke(command: click.Command, *arguments: str) -> Result:

@@ -1,4 +1,4 @@
-"""Progress on standard error, and what ``aam unifrac`` says when it is interrupted."""
+"""Progress on standard error, and the messages of an interrupted ``aam unifrac``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from aam_cli import progress
 from aam_cli.errors import Program
-from aam_cli.progress import Progress
+from aam_cli.progress import ProgressLine
 from aam_data.options.simulate import SimulateOptions
 from aam_data.readers.distances.matrix import read_distances
 from aam_data.simulate.study import simulate_study, write_simulated_study
@@ -34,7 +34,7 @@ class Clock:
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock(monkeypatch)
-    show = Progress(Program(), "weighted")
+    show = ProgressLine(Program(), "weighted")
     for second in range(41):
         clock.now = float(second)
         show(0.2 + second * 0.001)
@@ -48,7 +48,7 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_the_rest_in_seconds_or_hours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock(monkeypatch)
-    show = Progress(Program(), "unifrac")
+    show = ProgressLine(Program(), "unifrac")
     for clock.now, share in ((0.0, 0.5), (20.0, 0.5), (40.0, 0.501), (60.0, 0.98)):
         show(share)
     assert capsys.readouterr().err.splitlines() == [
@@ -61,7 +61,7 @@ def test_the_rest_in_seconds_or_hours(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_terminal_gets_one_line_that_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, terminal = Clock(monkeypatch), Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    show = Progress(Program(), "unifrac")
+    show = ProgressLine(Program(), "unifrac")
     for clock.now, share in ((0.1, 0.1), (0.3, 0.5), (0.4, 0.6), (0.6, 0.9)):
         show(share)
     show.close()
@@ -72,7 +72,7 @@ def test_a_terminal_gets_one_line_that_vanishes(monkeypatch: pytest.MonkeyPatch)
 def test_quiet(stream: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
     clock, stderr = Clock(monkeypatch), stream()
     monkeypatch.setattr("sys.stderr", stderr)
-    show = Progress(Program(quiet=True), "unifrac")
+    show = ProgressLine(Program(quiet=True), "unifrac")
     for clock.now in (1.0, 100.0):
         show(0.5)
     show.close()
@@ -82,13 +82,13 @@ def test_quiet(stream: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> No
 INTERRUPTED = """
 import os, signal, sys
 from aam_cli.main import main
-from aam_cli.progress import Progress
-show = Progress.__call__
+from aam_cli.progress import ProgressLine
+show = ProgressLine.__call__
 def interrupted(self, share):
     show(self, share)
     if share > 0.4:
         os.kill(os.getpid(), getattr(signal, os.environ["STOP"]))
-Progress.__call__ = interrupted
+ProgressLine.__call__ = interrupted
 main()
 """
 
@@ -106,7 +106,7 @@ def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path, 
     command, environment = [sys.executable, "-c", INTERRUPTED, *arguments], os.environ | {"STOP": name}
     stopped = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=_hear_interrupts)
     assert stopped.returncode == status
-    assert stopped.stderr.splitlines()[-1] == "stopped: 47% are done; the same command continues from there"
+    assert stopped.stderr.splitlines()[-1] == "stopped: 47% done; the same command continues from there"
     assert stopped.stdout == ""
     done = subprocess.run([sys.executable, "-m", "aam_cli", *arguments], capture_output=True, text=True)
     assert done.returncode == 0

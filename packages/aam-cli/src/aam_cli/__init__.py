@@ -1,1 +1,1 @@
-"""The aam command."""
+"""The ``aam`` command."""

@@ -1,4 +1,4 @@
-"""``python -m aam_cli`` is ``aam``."""
+"""Entry point of ``python -m aam_cli``, the same program as ``aam``."""
 
 from aam_cli.main import main
 

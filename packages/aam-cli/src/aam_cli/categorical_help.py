@@ -1,51 +1,51 @@
-"""``aam train --categorical-help``: how to choose. The same text stands in docs/conditioning.md (tested)."""
+"""Text of ``aam train --categorical-help``; docs/conditioning.md contains it too (tested)."""
 
 from __future__ import annotations
 
 import click
 
 HELP = """\
-When to give the model metadata
-  Give it what shifts the target or the community and is known for every sample to come: sampling site, season,
-  sequencing protocol, age. Do not give it what follows from the target, what is measured after it, or what names
-  single subjects, plates or studies: the model would learn the label in place of the microbes.
-  Compare with the same run without: what the metadata alone tell is no merit of the microbes.
+When to pass metadata to the model
+  Pass what shifts the target or the community and is known for every future sample: sampling site, season, sequencing
+  protocol, age. Do not pass what follows from the target, what is measured after it, or what identifies single
+  subjects, plates or studies: the model would learn the label instead of the microbes.
+  Compare with a run without metadata: signal in the metadata alone says nothing about the microbes.
 
-Which columns
-  --categorical-columns location,season   words; a value that no training sample had counts as unknown
-  --numeric-columns age,ph                numbers, standardized; a missing one is the mean, and marked
+Columns
+  --categorical-columns location,season   words; a value that does not occur in training counts as unknown
+  --numeric-columns age,ph                numbers, standardized; a missing one is set to the mean and flagged
   --categorical-hierarchy '{"city": "state", "state": "country"}'
-                                          many rare categories within fewer common ones: they share what they have in
-                                          common, and an unseen city is taken as its state
+                                          many rare categories nested in fewer common ones: they share what they have
+                                          in common, and an unseen city is treated like its state
 
-Which --categorical-fusion
-  concat (default)   metadata shift the sample's embedding, which gets a linear map as well. Start here
+Choosing --categorical-fusion
+  concat (default)   metadata shift the sample's embedding, which also gets a linear map. Start here
   add                the same without that map: fewest parameters, for few samples
-  gmu                a gate decides, in every dimension, between sample and metadata: when either may mislead
-  cross-attention    the sample chooses among its metadata: many columns of which few matter; its weights can be read
+  gmu                a gate weighs sample against metadata in every dimension: when either may mislead
+  cross-attention    the sample attends to its metadata: many columns of which few matter; its weights can be inspected
                      (aam predict --category-attention)
-  perceiver          latent vectors read sample and metadata in turn, so that they may interact: the most parameters,
+  perceiver          latent vectors read sample and metadata in turn, so that they can interact: the most parameters,
                      for thousands of samples
-  All of them begin as the model without metadata, and cost next to nothing beside the encoder.
+  All of them start as the model without metadata, and cost next to nothing compared with the encoder.
 
-Where a category changes what the microbes mean, beside shifting the target
-  --film-conditioning location             hidden layers are scaled and shifted by category: an effect may turn round
+When a category changes what the microbes mean, not only the level of the target
+  --film-conditioning location             hidden layers are scaled and shifted per category: an effect may change sign
   --moe-experts 4 --moe-routing location   several heads, shared among categories: a few kinds of samples that differ
-                                           altogether
-  --conditional-output-scaling location    level and spread of the target differ, what the microbes mean does not
+                                           completely
+  --conditional-output-scaling location    level and spread of the target differ, the meaning of the microbes does not
   --normalize-by location                  the same before learning, with the scale of each category's training samples
 
-Learning
-  --categorical-lr 1e-3            embeddings of categories begin at random: a rate above --lr lets them catch up,
-                                   above all beside --pretrained-encoder
-  --freeze-base                    a pretrained encoder stays as it is; metadata and head learn on cached embeddings
-  --categorical-loss-weights auto  every category weighs the same in the loss, however many samples it has;
+Training
+  --categorical-lr 1e-3            embeddings of categories start from random values: a rate above --lr lets them catch
+                                   up, especially with --pretrained-encoder
+  --freeze-base                    a pretrained encoder stays fixed; metadata and head train on cached embeddings
+  --categorical-loss-weights auto  every category has the same weight in the loss, whatever its number of samples;
                                    effective is less steep, and JSON sets the weights: '{"oral": 2, "gut": 1}'
 """
 
 
 def categorical_help() -> click.Option:
-    """The flag that prints the text and exits."""
+    """Return the flag that prints the text and exits."""
     return click.Option(
         ["--categorical-help"],
         is_flag=True,

@@ -1,4 +1,4 @@
-"""A subcommand: its options are the fields of a root config, its help has two tiers."""
+"""Subcommands whose options are the fields of a root config and whose help has two tiers."""
 
 from __future__ import annotations
 
@@ -9,60 +9,83 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aam_cli.commands import COMMANDS
-from aam_cli.config_file import read_config
 from aam_cli.errors import Program
 from aam_cli.options import ConfigOption, config_options
+from aam_train.options.toml import (
+    ConfigError,
+    build_config,
+    config_fields,
+    fields_by_spelling,
+    flag,
+    merge_spellings,
+    values_from_toml,
+)
 
 RootT = TypeVar("RootT")
 
 
 def config_command(
-    name: str, root_class: type[RootT], short_help: str | None = None, *further: click.Option
+    name: str, root_class: type[RootT], *, example: str
 ) -> Callable[[Callable[[RootT, Program], int | None]], ConfigCommand]:
-    """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the one-line help, which is
-    that of ``COMMANDS`` unless it is given, and ``further`` are options beyond the config's."""
-    return lambda function: ConfigCommand(name, root_class, function, short_help or COMMANDS[name], further)
+    """Make ``function(config, program)`` the subcommand ``name``; its docstring follows the summary in the help."""
+    return lambda function: ConfigCommand(
+        name, root_class, function, COMMANDS[name], inspect.getdoc(function) or "", example=example
+    )
 
 
 class ConfigCommand(click.Command):
-    """A command that builds its root config from the options and ``--config`` and hands it to a function."""
+    """A command that builds its root config from the options and ``--config`` and passes it to a function.
+
+    Args:
+        name: the subcommand's name.
+        root_class: its root config; each field of its sections is an option.
+        function: called as ``function(config, program)``; an integer that it returns becomes the exit status.
+        summary: one line, for the list of commands and the start of the help.
+        details: what follows the summary in the help.
+        options: options besides those of the config.
+        example: a command line, for the end of the help.
+    """
 
     def __init__(
         self,
         name: str,
         root_class: type,
         function: Callable[[Any, Program], int | None],
-        short_help: str,
-        further: Sequence[click.Option] = (),
+        summary: str,
+        details: str,
+        options: Sequence[click.Option] = (),
+        example: str = "",
     ) -> None:
         self.root_class: type[Any] = root_class
+        self.example = example
         super().__init__(
             name,
-            params=[*config_options(root_class), *further, *program_options(), *deprecated_options(name)],
+            params=[*config_options(root_class), *options, *program_options(), *deprecated_options(name)],
             callback=function,
-            help=f"{short_help}\n\n{inspect.getdoc(function)}",
-            short_help=short_help,
+            help=f"{summary}\n\n{details}",
+            short_help=summary,
         )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the function; an integer that it returns becomes the exit status."""
-        config = read_config(self.root_class, ctx, ctx.params["config"])
+        config = parse_config(self.root_class, ctx)
         assert self.callback is not None
         return self.callback(config, ctx.find_object(Program))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options under their sections: the common ones, or all of them after ``--help-all``."""
-        everything = ctx.meta.get(_HELP_ALL, False)
+        """Write the options under their sections: the common ones, or all of them after ``--help-all``."""
+        show_all = ctx.meta.get(_HELP_ALL, False)
         sections: dict[str, list[tuple[str, str]]] = {}
-        left_out = 0
+        n_omitted = 0
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None:
                 continue
-            if isinstance(param, ConfigOption) and not (param.common or param.required or everything):
-                left_out += 1
+            if isinstance(param, ConfigOption) and not (param.common or param.required or show_all):
+                n_omitted += 1
             else:
                 name, text = record
                 text = _FLAG.sub(lambda flag: flag[0].replace("-", _UNBROKEN), text)
@@ -70,22 +93,62 @@ class ConfigCommand(click.Command):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
-        if left_out:
+        if n_omitted:
             formatter.write_paragraph()
-            formatter.write_text(f"{left_out} more: {ctx.command_path} --help-all")
+            formatter.write_text(f"{n_omitted} more: {ctx.command_path} --help-all")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example as it is, without wrapping its lines."""
+        if self.example:
+            with formatter.section("Example"):
+                formatter.write_text(f"\b\n{self.example}")
 
     def get_help(self, ctx: click.Context) -> str:
-        """The help text; flags in it are not broken at their hyphens."""
+        """Return the help text; flags in it are not broken at their hyphens."""
         return super().get_help(ctx).replace(_UNBROKEN, "-")
 
 
+def parse_config(root_class: type[RootT], ctx: click.Context) -> RootT:
+    """Build the root config of a command: values come from the command line, then ``--config``, then the defaults.
+
+    Args:
+        root_class: the command's root config.
+        ctx: the context into which the command line was parsed.
+
+    Raises:
+        click.UsageError: unknown keys in the file, missing values or values out of range.
+    """
+    fields = config_fields(root_class)
+    given = {
+        name: ctx.params[name]
+        for name in fields_by_spelling(fields)
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    try:
+        values = merge_spellings(given, fields, flag)
+        return build_config(root_class, _values_from_file(root_class, ctx.params["config"]) | values)
+    except ConfigError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return values_from_toml(file.read_text(encoding="utf-8"), root_class)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {file}: not a text file in UTF-8") from error
+    except ConfigError as error:
+        raise ConfigError(f"--config {file}: {error}") from error
+
+
 def program_options() -> list[click.Option]:
-    """What every command has besides its config: ``--config, --quiet, --debug, --help-all``."""
+    """Return the options of every command besides its config: ``--config, --quiet, --debug, --help-all``."""
     return [
         click.Option(
             ["--config"],
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="TOML file that sets these options, like a run's config.toml; the command line wins.",
+            help="TOML file that sets these options, like a run's config.toml; the command line takes precedence.",
         ),
         *message_options(),
         click.Option(
@@ -100,7 +163,7 @@ def program_options() -> list[click.Option]:
 
 
 def message_options() -> list[click.Option]:
-    """``--quiet`` and ``--debug``, which are eager so that they hold for errors of the other options too."""
+    """Return ``--quiet`` and ``--debug``; they are eager, so that errors in other options respect them too."""
     return [
         click.Option(
             ["--quiet"],
@@ -121,26 +184,26 @@ def message_options() -> list[click.Option]:
     ]
 
 
-# Options of the earlier AAM that scripts may still give: what became of them.
+# Options of the earlier AAM that scripts may still pass, and why they are gone.
 _DEPRECATED = {
     "--no-sequence-cache": "distinct sequences are always encoded once, so there is no cache to switch off",
     "--sync-batchnorm": "there is no batch normalization",
 }
-_TAKEN_BY = {"pretrain": tuple(_DEPRECATED), "train": tuple(_DEPRECATED), "predict": ("--no-sequence-cache",)}
+_ACCEPTED_BY = {"pretrain": tuple(_DEPRECATED), "train": tuple(_DEPRECATED), "predict": ("--no-sequence-cache",)}
 
 
 def deprecated_options(command: str) -> list[click.Option]:
-    """Hidden flags that print one line and do nothing."""
+    """Return the hidden flags of a command that print one line and do nothing."""
     return [
-        click.Option([flag], is_flag=True, hidden=True, expose_value=False, callback=_tell_deprecated)
-        for flag in _TAKEN_BY.get(command, ())
+        click.Option([flag], is_flag=True, hidden=True, expose_value=False, callback=_warn_deprecated)
+        for flag in _ACCEPTED_BY.get(command, ())
     ]
 
 
-def _tell_deprecated(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _warn_deprecated(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     flag = param.opts[0]
     if value and not ctx.resilient_parsing:
-        ctx.ensure_object(Program).note(f"warning: {flag} is deprecated and does nothing: {_DEPRECATED[flag]}")
+        ctx.ensure_object(Program).log(f"warning: {flag} is deprecated and does nothing: {_DEPRECATED[flag]}")
 
 
 _HELP_ALL = "aam_cli.help_all"

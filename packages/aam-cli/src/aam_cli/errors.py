@@ -1,59 +1,61 @@
-"""How a run of the program ends: one line for a user's error, a traceback for a bug, and the exit status.
+"""How the program ends: one line for a user's error, a traceback for a bug, and the exit status.
 
-0: done. 1: a bug of AAM, with its traceback and how to report it. 2: the input, an option or the machine
-(disk, permissions) does not allow it, with one line that says what to do. 130, 143, 85: stopped by a signal.
+0: done. 1: a bug in AAM, with its traceback and how to report it. 2: an error in an input, an option or the environment
+(disk, permissions), with one line that names the remedy. 130, 143, 85: stopped by a signal.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import click
 
-from aam_cli.stopping import stoppable
 from aam_data.errors import DataError, each_error
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.toml import ConfigError
-from aam_train.signals import exit_code_of
+from aam_train.signals import Interrupted, exit_code_of
 
 USER_ERRORS = (ConfigError, ModelError, TrainError)
 
 
 @dataclass
 class Program:
-    """What ``--debug`` and ``--quiet`` said, for everything that prints."""
+    """State of ``--debug`` and ``--quiet``, for everything that prints."""
 
     debug: bool = False
     quiet: bool = False
 
-    def say(self, line: str) -> None:
-        """A line of the result on standard output, unless ``--quiet``."""
+    def print(self, line: str) -> None:
+        """Print a line of the result on standard output, unless ``--quiet``."""
         if not self.quiet:
             click.echo(one_line(line))
 
-    def note(self, line: str) -> None:
-        """A line about the input or the progress on standard error, unless ``--quiet``."""
+    def log(self, line: str) -> None:
+        """Print a line about the input or the progress on standard error, unless ``--quiet``."""
         if not self.quiet:
             click.echo(one_line(line), err=True)
 
 
 def run_program(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run a click command to its end and return the exit status; every error becomes a message."""
+    """Run a click command and return the exit status; every error becomes a message."""
     program = Program()
-    _escape_what_the_terminal_lacks()
-    with warnings.catch_warnings(), stoppable():
-        _leave_warnings_to_developers(program)
+    _escape_unencodable_output()
+    with warnings.catch_warnings(), _stoppable():
+        _hide_library_warnings(program)
         try:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
             return status if isinstance(status, int) else 0
         except click.ClickException as error:
-            return _refuse([_with_help_hint(error)], program)
+            return _print_errors([_with_help_hint(error)], program)
         except click.Abort as abort:  # click's form of KeyboardInterrupt
             click.echo("interrupted", err=True)
             return exit_code_of(abort.__cause__) if isinstance(abort.__cause__, KeyboardInterrupt) else 130
@@ -61,12 +63,12 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             click.echo(f"stopped: {one_line(str(stop))}", err=True)
             return stop.exit_code
         except DataError as error:
-            return _refuse([str(problem) for problem in each_error(error)], program)
+            return _print_errors([str(problem) for problem in each_error(error)], program)
         except USER_ERRORS as error:
-            return _refuse([str(error)], program)
+            return _print_errors([str(error)], program)
         except Exception as error:
             if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-                return _refuse([f"{_text(error.filename)}: {error.strerror}"], program)
+                return _print_errors([f"{_text(error.filename)}: {error.strerror}"], program)
             traceback.print_exc()
             click.echo(
                 "This is a bug in AAM, not in your input. Please report it with the lines above, the command"
@@ -76,7 +78,12 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             return 1
 
 
-def _refuse(messages: Sequence[str], program: Program) -> int:
+def one_line(text: str) -> str:
+    """Escape everything unprintable in ``text``: ids of input files may contain terminal codes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _print_errors(messages: Sequence[str], program: Program) -> int:
     if program.debug:
         traceback.print_exc()
     for message in messages:
@@ -91,23 +98,36 @@ def _with_help_hint(error: click.ClickException) -> str:
     return message
 
 
-def one_line(text: str) -> str:
-    """``text`` with everything unprintable escaped: ids of input files may hold terminal codes."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
 def _text(filename: Any) -> str:
     return filename.decode(errors="backslashreplace") if isinstance(filename, bytes) else str(filename)
 
 
-def _escape_what_the_terminal_lacks() -> None:
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Raise `Interrupted` on SIGTERM and SIGUSR1, as Python raises KeyboardInterrupt on SIGINT.
+
+    Outside of training the program stops at once, but in order: open files are closed or removed.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(signal.Signals(number).name)
+
+    before = {name: signal.signal(getattr(signal, name), stop) for name in ("SIGTERM", "SIGUSR1")}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _escape_unencodable_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _leave_warnings_to_developers(program: Program) -> None:
-    """Warnings are what libraries tell developers: shown with ``--debug``. AAM itself speaks in notes and errors."""
+def _hide_library_warnings(program: Program) -> None:
+    """Show warnings, which libraries address to developers, only with ``--debug``; AAM itself logs and raises."""
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object

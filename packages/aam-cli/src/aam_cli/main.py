@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import platform
 import sys
 
 import click
 
-from aam_cli.commands import COMMANDS
+from aam_cli.commands import COMMANDS, load_command
 from aam_cli.errors import run_program
 
 
 class LazyGroup(click.Group):
-    """The commands of ``COMMANDS``; ``aam --help`` imports none of them."""
+    """Group of the commands in ``COMMANDS``; ``aam --help`` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"aam_cli.commands.{cmd_name.replace('-', '_')}").command
-        assert isinstance(command, click.Command)
-        return command
+        """Import and return a command; None if there is no such command."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first word; an unknown one is an error that names the nearest command."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             nearest = difflib.get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail(f"no command {args[0]!r}" + (f", did you mean {nearest[0]!r}?" if nearest else ""))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names and summaries without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -44,8 +43,8 @@ def _print_versions(ctx: click.Context, param: click.Parameter, value: bool) -> 
         return
     from importlib.metadata import version
 
-    below = ", ".join(f"{name} {version(name)}" for name in ("aam-data", "aam-models", "aam-train", "torch"))
-    click.echo(f"aam {version('aam-cli')} ({below}, Python {platform.python_version()})")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("aam-data", "aam-models", "aam-train", "torch"))
+    click.echo(f"aam {version('aam-cli')} ({packages}, Python {platform.python_version()})")
     ctx.exit()
 
 
@@ -71,5 +70,5 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """Entry point of ``aam`` and ``python -m aam_cli``."""
+    """Run ``aam`` or ``python -m aam_cli`` and exit."""
     sys.exit(run_program(cli, sys.argv[1:]))

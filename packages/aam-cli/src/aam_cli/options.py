@@ -1,4 +1,4 @@
-"""Config fields as click options: name, type and default from the field, help from the docstring under it."""
+"""Config fields as click options: name, type and default from the field, help text from the docstring under it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aam_train.options.toml import ConfigField, config_fields, flag
 
 
 class ConfigOption(click.Option):
-    """The command line option of one config field.
+    """Command line option of one config field.
 
     Attributes:
-        common: shown by ``--help``; the others are shown by ``--help-all`` alone.
-        heading: the section it is listed under.
+        common: whether ``--help`` shows it; ``--help-all`` shows all options.
+        heading: title of its section in the help.
     """
 
     def __init__(self, field: ConfigField, alias: str | None = None) -> None:
@@ -43,7 +43,7 @@ class ConfigOption(click.Option):
         )
 
     def value_is_missing(self, value: Any) -> bool:
-        """Never: a required value may come from ``--config``; ``build_config`` names all that are missing."""
+        """Return False: a required value may come from ``--config``; ``build_config`` names all missing ones."""
         return False
 
 
@@ -55,7 +55,7 @@ def config_options(root_class: type) -> list[ConfigOption]:
 
 
 def click_type(kind: Any) -> click.ParamType:
-    """The click type of a field's type (without ``| None``)."""
+    """Return the click type of a field's type (without ``| None``)."""
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
@@ -66,11 +66,12 @@ def click_type(kind: Any) -> click.ParamType:
 
 
 class FiniteFloat(click.ParamType):
-    """A number; ``nan`` and ``inf`` parse as Python floats but are never a meaningful setting."""
+    """Finite number; ``nan`` and ``inf`` parse as Python floats but are never a meaningful setting."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse a number."""
         number: float = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
@@ -78,26 +79,27 @@ class FiniteFloat(click.ParamType):
 
 
 class CommaList(click.ParamType):
-    """Values of one type with commas between them: ``64,32``."""
+    """Comma-separated values of one type: ``64,32``."""
 
     def __init__(self, item: click.ParamType) -> None:
         self.item = item
         self.name = f"{item.name},..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Parse the values."""
         if isinstance(value, tuple):
             return value
         return tuple(self.item.convert(part.strip(), param, ctx) for part in value.split(","))
 
 
 def heading(owner: type) -> str:
-    """What a section is about: the first line of its docstring, up to a colon or the full stop."""
+    """Return the title of a section: the first line of its docstring up to a colon or the full stop."""
     return (inspect.getdoc(owner) or owner.__name__).splitlines()[0].split(":")[0].rstrip(".")
 
 
 @cache
 def field_help(owner: type) -> dict[str, str]:
-    """The string literal under each field of a config dataclass, as one paragraph, by field name."""
+    """Return the string literal under each field of a config dataclass as one paragraph, by field name."""
     body = _classes(sys.modules[owner.__module__])[owner.__qualname__].body
     return {
         field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")

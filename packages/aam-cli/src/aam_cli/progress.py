@@ -1,4 +1,4 @@
-"""How far a long computation is: a line that is rewritten on a terminal, plain lines now and then elsewhere."""
+"""Progress of a long computation: a line that is rewritten on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ SECONDS_BETWEEN_LINES = 15.0  # in a log file
 _SECONDS_BETWEEN_REWRITES = 0.2
 
 
-class Progress:
-    """Shows shares of ``what`` on standard error, unless ``--quiet``.
+class ProgressLine:
+    """Progress of the task ``label`` on standard error, unless ``--quiet``.
 
     Attributes:
-        share: what was told last, 0 to 1.
+        share: the last share reported, 0 to 1.
     """
 
-    def __init__(self, program: Program, what: str) -> None:
-        self.program, self.what, self.share = program, what, 0.0
+    def __init__(self, program: Program, label: str) -> None:
+        self.program, self.label, self.share = program, label, 0.0
         self._terminal = sys.stderr.isatty() and not program.quiet
         self._interval = _SECONDS_BETWEEN_REWRITES if self._terminal else SECONDS_BETWEEN_LINES
-        self._began: tuple[float, float] | None = None
+        self._started: tuple[float, float] | None = None
         self._shown = time.monotonic()
 
     def __call__(self, share: float) -> None:
+        """Report that ``share`` of the task, 0 to 1, is done."""
         now = time.monotonic()
-        if self._began is None:
-            self._began = now, share
+        if self._started is None:
+            self._started = now, share
         self.share = share
         if now - self._shown >= self._interval:
             self._shown = now
-            self._show(f"{self.what}: {share:.0%}{self._left(now)}")
+            self._show(f"{self.label}: {share:.0%}{self._time_left(now)}")
 
     def close(self) -> None:
         """Remove the line from the terminal."""
@@ -45,15 +46,15 @@ class Progress:
         if self._terminal:
             click.echo(f"\r\033[K{text}", nl=False, err=True)
         else:
-            self.program.note(text)
+            self.program.log(text)
 
-    def _left(self, now: float) -> str:
-        """How long the rest takes at the pace since the first call, which may have found a part done."""
-        assert self._began is not None
-        began, first = self._began
+    def _time_left(self, now: float) -> str:
+        """Format the remaining time at the pace since the first call, at which a part may have been done already."""
+        assert self._started is not None
+        started, first = self._started
         if self.share <= first:
             return ""
-        seconds = (now - began) / (self.share - first) * (1 - self.share)
+        seconds = (now - started) / (self.share - first) * (1 - self.share)
         if seconds < 2 * 60:
             return f", about {seconds:.0f} s left" if seconds >= 1 else ""
         if seconds < 2 * 3600:

@@ -1,18 +1,38 @@
-"""The subcommands in the order of ``aam --help``: each is ``command`` in the module of its name."""
+"""The subcommands in the order of ``aam --help``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 COMMANDS = {
-    "demo": "Run everything once on a simulated study.",
-    "check": "Say what a study's files hold and all that is wrong with them.",
+    "demo": "Run the whole pipeline on a simulated study.",
+    "check": "Check a study's input files and report every problem.",
     "pretrain": "Learn an encoder from a table and its tree, without labels.",
     "train": "Learn to predict metadata, with or without a pretrained encoder.",
     "lr-find": "Search for a learning rate.",
     "predict": "Predict the samples of a table with a trained model.",
-    "evaluate": "Judge a model on samples whose truth is known.",
+    "evaluate": "Evaluate a model on labelled samples.",
     "embed": "Write the embeddings of samples or ASVs.",
-    "rf-baseline": "Predict metadata with a random forest, to compare with.",
-    "show": "Say what a model, a run or a file is.",
+    "rf-baseline": "Train a random-forest baseline.",
+    "show": "Describe a model, a run or a data file.",
     "unifrac": "Write UniFrac distances or Faith's PD of a whole table.",
     "simulate": "Simulate a study with known truth.",
     "slurm": "Write a job script for Slurm.",
-    "doctor": "Say what this machine and its PyTorch are, and what is wrong with them.",
+    "doctor": "Report hardware and PyTorch setup, and flag known problems.",
 }
+# These are rows of the table in `aam_cli.commands.recipes`; each other one is ``command`` in the module of its name.
+_RECIPES = {"demo", "pretrain", "train", "predict", "evaluate", "embed"}
+
+
+def load_command(name: str) -> click.Command:
+    """Import and return a subcommand."""
+    if name in _RECIPES:
+        from aam_cli.commands.recipes import recipe_command
+
+        return recipe_command(name)
+    command: click.Command = import_module(f"aam_cli.commands.{name.replace('-', '_')}").command
+    return command

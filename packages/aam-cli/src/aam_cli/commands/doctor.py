@@ -10,19 +10,19 @@ from aam_cli.command import message_options
 from aam_cli.commands import COMMANDS
 
 PACKAGES = ("aam-cli", "aam-train", "aam-models", "aam-data", "aam-rocm-tools")
-_HELP = "What does not fit together is said as a warning. `aam-rocm attention` looks at the numbers."
+_DETAILS = "Parts that do not fit together are reported as warnings. `aam-rocm attention` checks numerical results."
 
 
-@click.command("doctor", help=f"{COMMANDS['doctor']}\n\n{_HELP}", params=message_options())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+@click.command("doctor", help=f"{COMMANDS['doctor']}\n\n{_DETAILS}", params=message_options())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(as_json: bool) -> None:
     from importlib.metadata import version
 
     from aam_rocm_tools.environment import environment_report, look_around
 
-    found, packages = look_around(), {name: version(name) for name in PACKAGES}
+    environment, packages = look_around(), {name: version(name) for name in PACKAGES}
     if as_json:
-        click.echo(json.dumps({"packages": packages, **found.to_dict()}, indent=1))
+        click.echo(json.dumps({"packages": packages, **environment.to_dict()}, indent=1))
         return
     click.echo(f"AAM: {', '.join(f'{name} {number}' for name, number in packages.items())}")
-    click.echo(environment_report(found))
+    click.echo(environment_report(environment))

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
-from aam_cli.command import config_command
+from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
-from aam_cli.errors import Program
-from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
+from aam_cli.commands.recipes import RECIPES, run_recipe
+
+_DETAILS = """Writes the curve as a table and a plot into --output-dir. --lr, --scheduler and --memory-profile have no
+effect."""
 
 
-@config_command("pretrain", PretrainConfig, "Search with the settings of `aam pretrain`.")
-def pretrain(config: PretrainConfig, program: Program) -> None:
-    """Writes the curve as a table and a picture into --output-dir. --lr, --scheduler, --memory-profile are not used."""
-    _search(config, program)
-
-
-@config_command("train", TrainConfig, "Search with the settings of `aam train`.")
-def train(config: TrainConfig, program: Program) -> None:
-    """Writes the curve as a table and a picture into --output-dir. --lr, --scheduler, --memory-profile are not used."""
-    _search(config, program)
+def _search(name: str) -> ConfigCommand:
+    recipe = RECIPES[name]
+    return ConfigCommand(
+        name,
+        recipe.config,
+        partial(run_recipe, "lr_find:lr_find", "read_search_inputs"),
+        f"Search with the settings of `aam {name}`.",
+        _DETAILS,
+        example=recipe.example.replace(f"aam {name}", f"aam lr-find {name}").replace("runs/", "lr-find/"),
+    )
 
 
 command = click.Group(
     "lr-find",
-    help=f"{COMMANDS['lr-find']}\n\nA hundred steps with rates from 1e-6 to 1, or until the loss goes up. Nothing of "
-    "the model is kept.",
+    help=f"{COMMANDS['lr-find']}\n\nTakes a hundred steps with rates from 1e-6 to 1, or stops when the loss diverges. "
+    "The trained weights are discarded.",
     short_help=COMMANDS["lr-find"],
-    commands=[pretrain, train],
+    commands=[_search("pretrain"), _search("train")],
 )
-
-
-def _search(config: PretrainConfig | TrainConfig, program: Program) -> None:
-    from aam_train.recipes.inputs import read_search_inputs
-
-    study = read_search_inputs(config)
-    from aam_train.recipes.lr_find import run_lr_find  # imports torch
-
-    program.say(f"wrote {run_lr_find(config, study, quiet=program.quiet)}")

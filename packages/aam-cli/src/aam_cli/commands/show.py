@@ -11,11 +11,11 @@ from aam_cli.command import message_options
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
 
-_HELP = """PATH is a model or run folder, or any file that AAM reads or writes: table, metadata, tree, sequences,
-taxonomy, distances, Faith's PD, splits, predictions, embeddings, importance, metrics, settings."""
+_DETAILS = """PATH is a model folder, a run folder, or any file that AAM reads or writes: table, metadata, tree,
+sequences, taxonomy, distances, Faith's PD, splits, predictions, embeddings, importance, metrics, settings."""
 
 
-@click.command("show", help=f"{COMMANDS['show']}\n\n{_HELP}", params=message_options())
+@click.command("show", help=f"{COMMANDS['show']}\n\n{_DETAILS}", params=message_options())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output instead of text.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
@@ -28,4 +28,4 @@ def command(program: Program, as_json: bool, path: Path) -> None:
         return
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        program.say(f"{name:{width}}  {value}")
+        program.print(f"{name:{width}}  {value}")

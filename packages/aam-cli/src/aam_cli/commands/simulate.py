@@ -13,22 +13,22 @@ from aam_data.errors import DataError
 SECONDS_BETWEEN_LINES = 10.0
 
 
-@config_command("simulate", SimulateConfig)
+@config_command("simulate", SimulateConfig, example="aam simulate --samples 200 --output-dir study")
 def command(config: SimulateConfig, program: Program) -> None:
-    """Clades of the tree rise and fall with an environment that the metadata describe; truth.json says how.
-    The same options give the same study. A million samples take minutes.
+    """Clades of the tree rise and fall with an environment that the metadata describe; truth.json records how.
+    The same options produce the same study. A million samples take minutes.
     """
     from aam_data.simulate.study import run_simulate
 
     directory = config.output.output_dir
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise DataError("exists already", file=directory, remedy="Give --output-dir a new or an empty folder")
+        raise DataError("exists already", file=directory, remedy="Use a new or an empty folder for --output-dir")
     samples, features = run_simulate(config.study, directory, _progress(program, config.study.samples))
-    program.say(f"{directory}: {samples:,} samples, {features:,} ASVs")
+    program.print(f"{directory}: {samples:,} samples, {features:,} ASVs")
 
 
 def _progress(program: Program, samples: int) -> Callable[[int], None]:
-    """Notes how many samples are drawn: every few seconds, and at the end where it took that long."""
+    """Return a callback that logs the number of simulated samples every few seconds, and at the end of a long run."""
     started = last = time.monotonic()
 
     def show(done: int) -> None:
@@ -37,8 +37,8 @@ def _progress(program: Program, samples: int) -> Callable[[int], None]:
         late = now - last >= SECONDS_BETWEEN_LINES
         if late or (done == samples and last > started):
             last = now
-            program.note(f"{done:,} of {samples:,} samples drawn, {now - started:.0f} s")
+            program.log(f"{done:,} of {samples:,} samples simulated, {now - started:.0f} s")
         if done == samples and last > started:
-            program.note("writing table, tree, sequences and metadata")
+            program.log("writing table, tree, sequences and metadata")
 
     return show

@@ -5,24 +5,26 @@ from __future__ import annotations
 from aam_cli.command import config_command
 from aam_cli.config import UnifracConfig
 from aam_cli.errors import Program
-from aam_cli.progress import Progress
+from aam_cli.progress import ProgressLine
 from aam_train.errors import RunStopped
 from aam_train.signals import exit_code_of
 
 
-@config_command("unifrac", UnifracConfig)
+@config_command(
+    "unifrac", UnifracConfig, example="aam unifrac --table table.biom --tree tree.nwk --output distances.h5"
+)
 def command(config: UnifracConfig, program: Program) -> None:
-    """Unweighted UniFrac is what pretraining learns. Samples without a read on the tree are left out. The same command
-    continues an interrupted matrix.
+    """Pretraining learns unweighted UniFrac by default. Samples without reads on the tree are left out. The same
+    command continues an interrupted matrix.
     """
     from aam_data.unifrac.command import run_unifrac
 
-    progress = Progress(program, config.unifrac.unifrac_metric)
+    progress = ProgressLine(program, config.unifrac.unifrac_metric)
     try:
-        output = run_unifrac(config.table, config.unifrac, program.note, progress)
+        output = run_unifrac(config.table, config.unifrac, program.log, progress)
     except KeyboardInterrupt as interrupt:
-        done = f"{progress.share:.0%} are done; the same command continues from there"
+        done = f"{progress.share:.0%} done; the same command continues from there"
         raise RunStopped(done if progress.share else "nothing was written", exit_code_of(interrupt)) from interrupt
     finally:
         progress.close()
-    program.say(f"wrote {output}")
+    program.print(f"wrote {output}")
