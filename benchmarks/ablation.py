@@ -1,8 +1,8 @@
-"""What each optimization of a training step on ibd is worth: every one off in turn, in time, memory and loss.
+"""Effect of each optimization of a training step on ibd, disabled one at a time, on time, memory and loss.
 
-Each row runs in a process of its own, because peak memory is a process's; the rows take turns, forwards and backwards,
-and figures are medians over the rounds. "loss" is the difference to everything on: 0 (to rounding) where a row computes
-the same. Rows below the line are not optimizations that are on by default.
+Each row runs in a separate process, because peak memory is per process. The rows take turns, forwards and backwards,
+and values are medians over the rounds. "loss" is the difference from the step with all optimizations: 0 (to rounding)
+if a row computes the same. Rows below the line are not optimizations that are on by default.
 
     python benchmarks/ablation.py                      # base: 128 wide, 4 + 4 layers, 32 samples
     python benchmarks/ablation.py --preset tiny --rounds 5 --json ablation.json
@@ -42,7 +42,7 @@ Change = Callable[[Case, Step], None]
 
 
 class LogitsEverywhere(TransformerAsvEncoder):
-    """Logits of every base, of which the loss takes the masked ones."""
+    """Head that computes logits of every base, although the loss uses only the masked ones."""
 
     def forward(self, batch: Batch, outputs: RequestedOutputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
@@ -59,7 +59,7 @@ class LogitsEverywhere(TransformerAsvEncoder):
 
 
 class DroppingBlock(Block):
-    """Dropout 0.1 where nn.TransformerEncoderLayer has it: attention weights, attention, GELU, MLP."""
+    """Block with dropout 0.1 where nn.TransformerEncoderLayer has it: attention weights, attention, GELU, MLP."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         rows, positions, width = x.shape
@@ -112,7 +112,7 @@ def dropout(case: Case, step: Step) -> None:
 
 
 def nothing(case: Case, step: Step) -> None:
-    """As it is."""
+    """Change nothing."""
 
 
 def checkpointing(case: Case, step: Step) -> None:
@@ -152,7 +152,7 @@ ROWS = OFF | BESIDE
 
 
 def measure(row: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
-    """One row, in this process; the first step, which is not timed, finds memory."""
+    """Measure one row in this process; the first step, which is not timed, measures memory."""
     if row != "malloc gives memory back":
         keep_freed_memory()
     case = prepare(preset, batch_size, CHUNK)
@@ -176,8 +176,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="base", choices=["tiny", "base"])
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=3, help="timed steps of a process")
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each row")
+    parser.add_argument("--repeats", type=int, default=3, help="timed steps per process")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per row")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="rows whose name has one of these words")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)

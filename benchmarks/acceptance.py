@@ -1,11 +1,12 @@
-"""The figures that the first version promises, each from real files through the program's own commands.
+"""Acceptance metrics of the first version, measured on real files through the program's own commands.
 
     python benchmarks/acceptance.py                     # everything, about an hour on two cores
     python benchmarks/acceptance.py demo unifrac        # some parts
     python benchmarks/acceptance.py ibd --seeds 42      # one seed
 
-Parts: demo, ibd, folds, tadpole, unifrac, same, marks. Needs the studies in ../shared/data for all but demo and same.
-What is no figure (resumption bit for bit, wheels that bring their layer only) stands in the tests and nox sessions.
+Parts: demo, ibd, folds, tadpole, unifrac, same, marks. All except demo and same need the studies in ../shared/data.
+Criteria without a number (resuming bit for bit, wheels that pull in only their own layer) are covered by tests and nox
+sessions.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ FOLDS = 5
 
 
 def aam(*arguments: object) -> float:
-    """Run a command of the program; seconds it took."""
+    """Run a command of the program and return the seconds it took."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "aam_cli", *map(str, arguments)], check=True, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -50,12 +51,12 @@ def read_json(path: Path) -> Any:
 
 
 def demo(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 1: the demo's R2 beside the forest's, and its time."""
+    """Line 1: R2 of the demo compared with the random forest, and its time."""
     runs = []
     for seed in seeds:
         seconds = aam("demo", "--output-dir", folder / f"demo-{seed}", "--seed", seed)
         models = read_json(folder / f"demo-{seed}" / "train" / "report" / "results.json")["targets"]["degree_days"]
-        runs.append({"seed": seed, "seconds": seconds} | {name: figures["r2"] for name, figures in models.items()})
+        runs.append({"seed": seed, "seconds": seconds} | {name: metrics["r2"] for name, metrics in models.items()})
         print(f"demo, seed {seed}: {runs[-1]}")
     middle = {name: median(run[name] for run in runs) for name in ("aam", "random_forest", "constant", "seconds")}
     print(f"demo, median: {middle}")
@@ -90,7 +91,7 @@ def ibd(folder: Path, seeds: list[int]) -> dict[str, Any]:
 
 
 def folds(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 3: ibd from the first seed's encoder, frozen and not, grouped folds; predictions repeated."""
+    """Line 3: ibd with the first seed's encoder, frozen and not, in grouped folds; repeated predictions."""
     encoder = folder / f"ibd-{seeds[0]}"
     if not encoder.is_dir():
         ibd(folder, seeds[:1])
@@ -116,7 +117,7 @@ def folds(folder: Path, seeds: list[int]) -> dict[str, Any]:
         found[name] = {
             "seconds": seconds,
             "fold_auc": {model: [fold[model]["auc"] for fold in each] for model in ("aam", "random_forest")},
-            "pooled_auc": {model: figures["auc"] for model, figures in pooled.items()},
+            "pooled_auc": {model: metrics["auc"] for model, metrics in pooled.items()},
         }
         print(f"ibd, {FOLDS} grouped folds, {name}: {found[name]}")
     found["repeated"] = repeated(folder / "folds-frozen" / "fold-1", folder)
@@ -125,7 +126,7 @@ def folds(folder: Path, seeds: list[int]) -> dict[str, Any]:
 
 
 def repeated(run: Path, folder: Path) -> dict[str, float]:
-    """Largest difference between a run's own test predictions and those of `aam predict`, by batch size."""
+    """Return the largest difference between a run's own test predictions and those of `aam predict`, by batch size."""
     own = read_table(run / "predictions_probabilities.tsv")
     differences = {}
     for size in (1, 7, 64):
@@ -144,7 +145,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
 
 
 def tadpole(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 4: QIIME 2's files as they are, all three commands; the table also by another study's model."""
+    """Line 4: unmodified QIIME 2 files with all three commands; the table also with another study's model."""
     files = ["--table", TADPOLE / "table.qza", "--sequences", TADPOLE / "rep-seqs.qza"]
     tree = ["--tree", TADPOLE / "rooted-tree.qza", "--missing-tips", "ignore"]
     encoder, run, output = folder / "tadpole-encoder", folder / "tadpole", folder / "tadpole.tsv"
@@ -160,7 +161,7 @@ def tadpole(folder: Path, seeds: list[int]) -> dict[str, Any]:
 
 
 def unifrac(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 5: against QIIME 2's files, and ssu where installed (scikit-bio and simulated trees are in the tests)."""
+    """Line 5: comparison with QIIME 2, and with ssu if installed (scikit-bio and simulated trees are in the tests)."""
     study = read_study(
         TableOptions(TADPOLE / "rarefied_table.qza", TADPOLE / "rep-seqs.qza"),
         None,
@@ -186,7 +187,7 @@ def unifrac(folder: Path, seeds: list[int]) -> dict[str, Any]:
 
 
 def same(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 6: rows and columns permuted, and a study that shares no ASV."""
+    """Line 6: permuted rows and columns, and a study without shared ASVs."""
     run = folder / f"demo-{seeds[0]}"
     if not run.is_dir():
         demo(folder, seeds[:1])
@@ -218,7 +219,7 @@ def same(folder: Path, seeds: list[int]) -> dict[str, Any]:
 
 
 def marks(folder: Path, seeds: list[int]) -> dict[str, Any]:
-    """Line 8: the benchmarks beside this file."""
+    """Line 8: the other benchmarks in this folder."""
     scripts = {
         "training_step": [],
         "unifrac": [],

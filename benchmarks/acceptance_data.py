@@ -1,10 +1,10 @@
-"""What aam-data promises, each figure from real or simulated files.
+"""Acceptance metrics of aam-data, measured on real or simulated files.
 
     python benchmarks/acceptance_data.py                  # everything, about ten minutes on two cores
     python benchmarks/acceptance_data.py check corpus     # some parts
 
-Parts: check, corpus, newick, unifrac, table, simulate, depth. Needs the studies in ../shared/data for check, newick,
-unifrac and depth. Values against QIIME 2, scikit-bio and ssu stand in the tests.
+Parts: check, corpus, newick, unifrac, table, simulate, depth. check, newick, unifrac and depth need the studies in
+../shared/data. The tests compare values with QIIME 2, scikit-bio and ssu.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCRIPTS = {
 
 
 def check() -> dict[str, Any]:
-    """Seconds of `aam check` on ibd with its full tree, target and groups; and whether torch was imported."""
+    """Time `aam check` on ibd with its full tree, target and groups, and check whether torch was imported."""
     files = ["--table", IBD / "table.biom", "--metadata", IBD / "metadata.tsv", "--tree", IBD / "insertion-tree.qza"]
     target = ["--metadata-column", "ibd", "--classifier", "--group-column", "host_subject_id"]
     arguments = [str(value) for value in ["check", *files, *target, "--json"]]
@@ -53,7 +53,7 @@ def check() -> dict[str, Any]:
 
 
 def corpus() -> dict[str, Any]:
-    """The cases of the corpus of broken files in one process: how many, refused how, most memory."""
+    """Run the corpus of broken files in one process; return their number, how they are rejected, and peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "broken_files", folder, "4"]
         done = subprocess.run(command, cwd=ROOT / "tests", check=True, capture_output=True, text=True)
@@ -71,7 +71,7 @@ def corpus() -> dict[str, Any]:
 
 
 def script(name: str) -> dict[str, Any]:
-    """One of the benchmarks beside this file."""
+    """Run another benchmark in this folder."""
     file, options = SCRIPTS[name]
     print(f"--- {file}")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""--auto-batch-size in a process that may have 4 GB, beside the largest size that really trains an epoch there.
+"""--auto-batch-size in a process limited to 4 GB, compared with the largest size that trains an epoch there.
 
-The largest size is found by brute force: a bisection over batch sizes, each a run of one epoch in a process under the
-same cap (a control group of memory), which either ends well or is killed.
+The largest size is found by brute force: a bisection over batch sizes. Each trial is a run of one epoch in a process
+under the same cap (a memory control group), which either finishes or is killed.
 
     python benchmarks/auto_batch_size.py --json auto_batch_size.json
 """
@@ -32,7 +32,7 @@ TRAINED = 900  # samples: the others are held out
 
 
 def train(group: Path, study: Path, output: Path, batch_size: int, fraction: float) -> int:
-    """One epoch, in this process, within the group; the batch size, found where it is given as 0."""
+    """Train one epoch in this process, within the group; a batch size of 0 means --auto-batch-size."""
     enter(group)
     auto = MemoryOptions(auto_batch_size=True, max_memory_fraction=fraction)
     pretrain(
@@ -66,7 +66,7 @@ def main() -> None:
         write_study(study, SAMPLES, smallest=20, largest=80, pool=30_000, bases=150)
 
         def run(batch_size: int) -> int | None:
-            """The batch size of a run; None where it ran out of memory."""
+            """Return the batch size of a run, or None if it ran out of memory."""
             arguments = [
                 str(group),
                 str(study),

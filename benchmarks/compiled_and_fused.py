@@ -1,4 +1,4 @@
-"""What --compile-model and fused optimizers gain: both ways take turns on the same batches, in one process.
+"""Speed-up from --compile-model and fused optimizers: both variants take turns on the same batches in one process.
 
 python benchmarks/compiled_and_fused.py --presets tiny base --json compiled.json
 python benchmarks/compiled_and_fused.py --presets base --device cuda --precision bf16 --epoch
@@ -29,14 +29,14 @@ from aam_train.setup.compile_check import keep_compiled_if_right
 
 
 def now(device: torch.device) -> tuple[float, float]:
-    """Wall and CPU seconds."""
+    """Return wall and CPU seconds."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter(), time.process_time()
 
 
 def compiled(steps: Steps, preset: str, device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
-    """Forward and backward passes with compiled blocks and without, on the same batches."""
+    """Time forward and backward passes with and without compiled blocks, on the same batches."""
     reporter, maker = ConsoleReporter(), steps.maker(256)
     batches = [requests[0] for requests in TrainingPlan(steps.rows, options.batch_size, SEED, MASKING).epoch(0)]
     ways = {}
@@ -76,7 +76,7 @@ def compiled(steps: Steps, preset: str, device: torch.device, options: argparse.
 
 
 def fused(preset: str, device: torch.device, repeats: int) -> dict[str, Any]:
-    """Milliseconds of an update, with one kernel and without."""
+    """Return the milliseconds of an update with and without the fused kernel."""
     model = new_encoder(preset).to(device)
     for p in model.parameters():
         p.grad = torch.full_like(p, 1e-3)
@@ -102,8 +102,8 @@ def main() -> None:
     parser.add_argument("--precision", default="none", choices=["none", "bf16", "fp16"])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--epoch", action="store_true", help="all batches of an epoch: how many graphs are made")
-    parser.add_argument("--simulated", action="store_true", help="not ibd, even where it is there")
+    parser.add_argument("--epoch", action="store_true", help="use all batches of an epoch and count the graphs")
+    parser.add_argument("--simulated", action="store_true", help="use a simulated study even if ibd is present")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device, steps = resolve_device(options.device), read_steps(simulated=options.simulated)

@@ -1,7 +1,7 @@
-"""What conditioning on metadata is worth on simulated studies with known effects, against the same model without it.
+"""Effect of conditioning on metadata, compared with the same model without metadata, on studies with known effects.
 
-Prints medians over seeds of the cases in packages/aam-train/tests/effect_cases.py, which say what each study is. About
-two minutes a seed on two idle cores.
+Prints medians over seeds of the cases in packages/aam-train/tests/effects/effect_cases.py, which describes the studies.
+About two minutes per seed on two idle cores.
 
     python benchmarks/conditioning_effects.py --seeds 1 2 3 --json effects.json
 """
@@ -26,10 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of studies")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
 
-    forest.TREES = 100  # of the forests beside each model, which these few ASVs do not need more of
+    forest.TREES = 100  # of the baseline forests; more are not needed for these few ASVs
     report: dict[str, object] = {"seeds": options.seeds}
     for name in options.cases:
         runs = []

@@ -1,7 +1,7 @@
-"""Ten steps of pretraining on 1, 2 and 4 processes with the same micro-batches: the same losses.
+"""Ten steps of pretraining on 1, 2 and 4 processes with the same micro-batches: the losses must be equal.
 
-``python benchmarks/data_parallel_equivalence.py [--json FILE]`` runs one epoch on the ibd study where it is present,
-else on a simulated one, with a tiny model on CPUs, and prints the losses of all steps side by side.
+``python benchmarks/data_parallel_equivalence.py [--json FILE]`` runs one epoch of a tiny model on CPUs, on the ibd
+study if it is present, otherwise on a simulated one, and prints the losses of all steps side by side.
 """
 
 from __future__ import annotations

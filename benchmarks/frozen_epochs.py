@@ -1,7 +1,7 @@
-"""How much faster an epoch of `aam train` is with a frozen encoder, on ibd, validation excluded.
+"""Speed-up of an epoch of `aam train` with a frozen encoder, on ibd, excluding validation.
 
-Three runs from one (untrained) encoder: learning as a whole; frozen with rarefaction redrawn every epoch (ASV
-embeddings from the cache); frozen without rarefaction (sample embeddings from the cache).
+Three runs start from one (untrained) encoder: training the whole model; frozen with rarefaction redrawn every epoch
+(cached ASV embeddings); frozen without rarefaction (cached sample embeddings).
 
     python benchmarks/frozen_epochs.py --preset tiny --json frozen.json
 """
@@ -32,7 +32,7 @@ SPLIT = SplitOptions(group_column="host_subject_id")
 
 
 def epoch_seconds(folder: Path, encoder: Path, *, freeze: bool, depth: int, epochs: int) -> float:
-    """Median seconds of an epoch's training steps."""
+    """Return the median seconds of an epoch's training steps."""
     train(
         TrainConfig(
             table=TABLE,
@@ -80,7 +80,7 @@ def main() -> None:
         "frozen, as is": seconds["whole model learns, as is"] / seconds["frozen, as is"],
     }
     for name, value in ratios.items():
-        print(f"{name}: {value:.1f} times faster than learning as a whole")
+        print(f"{name}: {value:.1f} times faster than training the whole model")
     finish({"preset": options.preset, "seconds": seconds, "ratios": ratios}, options.json)
 
 

@@ -1,13 +1,13 @@
 """Training steps on a GPU: speed, share of peak FLOPs, memory and data wait by size, precision and batch size.
 
-Correctness comes first: the loss of a small batch has to be that of the CPU in float32, or nothing is measured. Steps
-go through the real loader with its processes, and are whole: forward, backward, clipping, optimizer.
+Correctness comes first: the loss of a small batch must equal that of the CPU in float32, otherwise nothing is measured.
+Steps use the real loader with its workers and are complete: forward, backward, clipping, optimizer.
 
     python benchmarks/gpu_step.py --json gpu.json               # base and large, bf16, tf32 and fp32, 8 to 256 samples
     python benchmarks/gpu_step.py --presets large --precisions bf16 --batch-sizes 64 --full
     python benchmarks/gpu_step.py --device cpu --presets tiny --precisions fp32 --batch-sizes 4 --steps 2 --simulated
 
-By default compilation and --asv-chunk-size 0 are tried at one batch size; --full tries everything with everything.
+By default, compilation and --asv-chunk-size 0 are measured at one batch size; --full measures all combinations.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Case:
 
 
 def cases(options: argparse.Namespace) -> list[Case]:
-    """All of the grid, or one thing at a time."""
+    """Return all combinations, or vary one setting at a time."""
     middle = MIDDLE if MIDDLE in options.batch_sizes else options.batch_sizes[len(options.batch_sizes) // 2]
     grid = itertools.product(
         options.presets, options.precisions, options.batch_sizes, sorted(set(options.compiled)), options.chunk_sizes
@@ -85,7 +85,7 @@ def build(case: Case, device: torch.device, reporter: ConsoleReporter) -> Step:
 
 
 def parity(steps: Steps, options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
-    """The loss of a few samples on the device beside the CPU's.
+    """Compare the loss of a few samples on the device with that on the CPU.
 
     Raises:
         SystemExit: they differ.
@@ -116,7 +116,7 @@ def parity(steps: Steps, options: argparse.Namespace, device: torch.device) -> l
 
 
 def measure(case: Case, steps: Steps, device: torch.device, n_steps: int, workers: int) -> dict[str, Any]:
-    """Steps of one case, through the loader."""
+    """Measure the steps of one case, with the loader."""
     reporter, maker = ConsoleReporter(), steps.maker(case.chunk_size)
     plan = TrainingPlan(steps.rows, case.batch_size, SEED, MASKING)
     epochs = -(-(n_steps + WARM_UP) // plan.steps_per_epoch)
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--workers", type=int, help="default: as in a run")
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--simulated", action="store_true", help="not ibd, even where it is there")
+    parser.add_argument("--simulated", action="store_true", help="use a simulated study even if ibd is present")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device = resolve_device(options.device)
@@ -199,7 +199,7 @@ def main() -> None:
         )
         try:
             run = measure(case, steps, device, options.steps, workers)
-        except Exception as error:  # the rest of the table is worth having
+        except Exception as error:  # the other rows of the table are still useful
             print(f"{title:28} {type(error).__name__}: {str(error)[:90]}", flush=True)
             report["runs"].append({**asdict(case), "failed": str(error)})
             continue

@@ -1,9 +1,9 @@
 """Metadata as input on a real study: `ibd` of the ibd study, with and without sex and body mass index.
 
 Pretrains a small encoder on unweighted UniFrac without labels, freezes it, and trains classifiers of Crohns against
-Control over five folds of whole hosts, of the samples of at least 1,000 reads: of the microbes alone, with `sex` as
-category and `body_mass_index` as covariate, and the same with each fusion that is asked for. Beside them, on the same
-folds: a random forest that sees the same, and one on the metadata alone. About five minutes on two idle cores.
+Control over five folds of whole hosts, on the samples with at least 1,000 reads: from the microbes alone, and with
+`sex` as category and `body_mass_index` as covariate, for each requested fusion. Baselines on the same folds are a
+random forest with the same input and one on the metadata alone. About five minutes on two idle cores.
 
 There are 24 hosts, so differences below 0.05 AUC mean nothing.
 
@@ -40,7 +40,7 @@ READS = CategoryOptions(("sex",), ("body_mass_index",))
 
 
 def pretrain(folder: Path, epochs: int) -> Path:
-    """A small encoder of all samples that are deep enough, without labels."""
+    """Pretrain a small encoder on all sufficiently deep samples, without labels."""
     config = PretrainConfig(
         table=TABLE,
         run=RunOptions(folder, epochs=epochs, device="cpu", num_workers=0),
@@ -55,14 +55,14 @@ def pretrain(folder: Path, epochs: int) -> Path:
 
 
 def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str, dict[str, float]]:
-    """Figures of the held-out samples of all folds, of the model and of what stands beside it."""
+    """Return metrics of the held-out samples of all folds, for the model and its baselines."""
     config = TrainConfig(
         table=TABLE,
         metadata=METADATA,
         target=TargetOptions(("ibd",), classifier=True),
         run=RunOptions(folder, epochs=epochs, patience=0, device="cpu", num_workers=0),
         transfer=TransferOptions(encoder, freeze_base=True, cv=FOLDS),
-        split=SplitOptions(group_column=HOSTS, val_size=0.0),  # two hosts could not say which epoch is best
+        split=SplitOptions(group_column=HOSTS, val_size=0.0),  # two hosts are too few to choose the best epoch
         optimizer=OptimizerOptions(lr=5e-3),
         **sections,
     )
@@ -74,10 +74,10 @@ def train(folder: Path, encoder: Path, epochs: int, **sections: Any) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fusions", nargs="+", default=["concat"], help="see --categorical-fusion")
-    parser.add_argument("--encoder", type=Path, help="a run of this script's pretraining, made before")
+    parser.add_argument("--encoder", type=Path, help="run folder of an earlier pretraining by this script")
     parser.add_argument("--pretrain-epochs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30, help="of each fold")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
 
     report: dict[str, object] = {}
@@ -95,8 +95,8 @@ def main() -> None:
             found = train(folder / str(number), encoder, options.epochs, **sections)
             report[name] = found
             print(name)
-            for model, figures in found.items():
-                print(f"  {model:<16}AUC {figures['auc']:.3f}, balanced accuracy {figures['balanced_accuracy']:.3f}")
+            for model, metrics in found.items():
+                print(f"  {model:<16}AUC {metrics['auc']:.3f}, balanced accuracy {metrics['balanced_accuracy']:.3f}")
     finish(report, options.json)
 
 

@@ -1,6 +1,6 @@
-"""How much of a diagnosis is sequencing depth: on ibd, the number of reads alone, and a forest with and without it.
+"""Sequencing depth and diagnosis on ibd: the number of reads alone, and a random forest with and without it.
 
-Prints AUCs of `ibd` (Crohns against Control) over five folds of whole hosts, of the samples of at least 5,000 reads:
+Prints AUCs of `ibd` (Crohns against Control) over five folds of whole hosts, on the samples with at least 5,000 reads:
 of the number of reads, of a forest on relative abundances of all reads, and of the same forest on 5,000 reads of each
 sample. About a minute.
 
@@ -33,7 +33,7 @@ DEPTH, HOSTS, FOLDS, TREES = 5000, "host_subject_id", 5, 300
 
 
 def shares(counts: SampleCounts, n_features: int) -> csr_array:
-    """Relative abundances [B, A]."""
+    """Return relative abundances [B, A]."""
     indices, indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int32)
     matrix = csr_array((counts.counts.astype(float), indices, indptr), shape=(counts.n_samples, n_features))
     matrix.data /= np.repeat(np.asarray(matrix.sum(axis=1)).ravel(), np.diff(counts.indptr))
@@ -41,7 +41,7 @@ def shares(counts: SampleCounts, n_features: int) -> csr_array:
 
 
 def held_out_auc(x: csr_array, ill: np.ndarray, folds: list[Splits], row_of: dict[str, int], seed: int) -> float:
-    """AUC over the held-out samples of all folds together."""
+    """Return the AUC over the held-out samples of all folds together."""
     predicted = np.full(len(ill), np.nan)
     for fold in folds:
         learn = np.array([row_of[i] for i in fold.train + fold.validation])
@@ -54,7 +54,7 @@ def held_out_auc(x: csr_array, ill: np.ndarray, folds: list[Splits], row_of: dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44], help="of folds, draws and forests")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
 
     study = read_study(TableOptions(DATA / "ibd" / "table.biom"), MetadataOptions(DATA / "ibd" / "metadata.tsv"))

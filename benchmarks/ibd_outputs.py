@@ -1,10 +1,10 @@
-"""Classes and intervals on ibd, hosts kept whole: a frozen encoder's head beside the random forest on the same folds.
+"""Classes and intervals on ibd with whole hosts held out: heads on a frozen encoder, compared with the random forest.
 
-`surgery_and_ibd` (three classes), without and with class weights; the 0.1, 0.5 and 0.9 quantile of `age`, without and
-with --conformal. Predictions are out of fold, so no host is predicted by a model that saw it (the encoder saw all
-tables, without metadata). The number of reads alone tells much of the diagnosis, so every sample is one draw of 1,000
-reads, for the model and for the forest. Coverage is printed for every host with its binomial interval. A tiny encoder
-is pretrained for an epoch unless one is given. Some minutes.
+`surgery_and_ibd` (three classes), with and without class weights; the 0.1, 0.5 and 0.9 quantile of `age`, with and
+without --conformal. Predictions are out of fold, so no host is predicted by a model trained on it (the encoder was
+trained on all tables, without metadata). The number of reads alone predicts much of the diagnosis, so every sample is
+one draw of 1,000 reads, for the model and for the forest. Coverage is printed for every host with its binomial
+interval. A tiny encoder is pretrained for one epoch unless one is passed. A few minutes.
 
     python benchmarks/ibd_outputs.py --json outputs.json
 """
@@ -48,7 +48,7 @@ SHARED: dict[str, Any] = {
 
 
 def draw(path: Path, seed: int) -> TableOptions:
-    """A table of one draw of the samples that are deep enough."""
+    """Return a table with one draw of the sufficiently deep samples."""
     table = read_study(TableOptions(IBD / "table.biom")).table
     rows = np.flatnonzero(deep_enough(table, DEPTH))
     with BiomWriter(path, table.n_features) as writer:
@@ -58,7 +58,7 @@ def draw(path: Path, seed: int) -> TableOptions:
 
 
 def pretrain(folder: Path, table: TableOptions, epochs: int, seed: int) -> Path:
-    """A tiny encoder of unweighted UniFrac and masked bases."""
+    """Pretrain a tiny encoder on unweighted UniFrac and masked bases."""
     return run_pretrain(
         PretrainConfig(
             run=RunOptions(folder, epochs=epochs, batch_size=16, seed=seed, device="cpu"),
@@ -81,7 +81,7 @@ def train(
     folds: int,
     seed: int,
 ) -> Path:
-    """One model a fold on embeddings that are computed once."""
+    """Train one model per fold on embeddings that are computed once."""
     return run_train(
         TrainConfig(
             run=RunOptions(folder, epochs=60, batch_size=64, seed=seed, device="cpu"),
@@ -98,7 +98,7 @@ def train(
 
 
 def coverage_of(run: Path) -> list[Coverage]:
-    """Out of fold, in all and by host."""
+    """Return out-of-fold coverage, overall and by host."""
     with (run / "report" / "coverage.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, dialect="excel-tab"))
     kinds = {"nominal": float, "samples": int, "inside": int}
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--pretrain-epochs", type=int, default=1)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     report: dict[str, Any] = vars(options) | {"json": None, "encoder": str(options.encoder or "new")}
@@ -143,8 +143,8 @@ def _print_metrics(name: str, run: Path, report: dict[str, Any]) -> None:
     report[name] = models
     print(f"{name}: {results['samples']} samples out of fold")
     for model, metrics in models.items():
-        figures = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics.items() if value is not None)
-        print(f"  {model:<14}{figures}", flush=True)
+        text = ", ".join(f"{metric} {value:.3f}" for metric, value in metrics.items() if value is not None)
+        print(f"  {model:<14}{text}", flush=True)
 
 
 def _print_coverage(name: str, found: list[Coverage], report: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Heads, links and losses on targets with a known effect: what each is worth, against the same model without it.
+"""Heads, links and losses on targets with a known effect, compared with the same model without them.
 
-Sample embeddings are drawn (16 wide); everything behind the encoder is that of `aam train`. Prints the mean and range
+Sample embeddings are random (16 wide); all parts after the encoder are those of `aam train`. Prints the mean and range
 over seeds. About three minutes.
 
     python benchmarks/known_effects.py --seeds 0 1 2 --json effects.json
@@ -90,13 +90,13 @@ def accuracies(weights: str | None, seed: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     report: dict[str, Any] = {"seeds": options.seeds}
 
-    def show(task: str, name: str, figures: Callable[[int], float | dict[str, float]]) -> None:
-        found = [figures(seed) for seed in options.seeds]
+    def show(task: str, name: str, score: Callable[[int], float | dict[str, float]]) -> None:
+        found = [score(seed) for seed in options.seeds]
         columns = [one if isinstance(one, dict) else {"": one} for one in found]
         texts = []
         for key in columns[0]:

@@ -1,4 +1,4 @@
-"""How long a batch of 32 ibd samples takes to make, by part, beside dense slices of the same table.
+"""Time to prepare a batch of 32 ibd samples, by part, compared with dense slices of the same table.
 
 python benchmarks/loader.py --json loader.json
 """
@@ -26,7 +26,7 @@ BATCH, DEPTH, SEED = 32, 5000, 0
 
 
 def milliseconds(run: Callable[[int], object], repeats: int) -> float:
-    """Median over different batches."""
+    """Return the median over different batches."""
     times = []
     for i in range(repeats):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What every benchmark's report says of where it ran."""
+"""The part of every benchmark report that describes the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def machine() -> dict[str, Any]:
-    """Versions and hardware."""
+    """Return versions and hardware."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
@@ -28,6 +28,6 @@ def machine() -> dict[str, Any]:
 
 
 def finish(report: dict[str, Any], path: Path | None) -> None:
-    """Add the machine and write the report as JSON, if a path was given."""
+    """Add the machine and write the report as JSON if a path was passed."""
     if path is not None:
         path.write_text(json.dumps({**report, "machine": machine()}, indent=1) + "\n", encoding="utf-8")

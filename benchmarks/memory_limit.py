@@ -1,9 +1,9 @@
-"""--max-memory-gb on a table whose samples have from 2 to 5,000 ASVs: what training takes, and how fast it is.
+"""--max-memory-gb on a table whose samples have 2 to 5,000 ASVs: memory and speed of training.
 
-Each run is a process of its own whose resident memory is watched from outside. The limit is about what is taken beyond
-the memory that is resident before the first batch. Speed (the median of some epochs) is compared with fixed batch sizes
-without a limit, with and without --gradient-checkpointing: with the best of all, and with the best of those that
-themselves stay within the limit, which is what one would pick by hand.
+Each run is a separate process whose resident memory is watched from outside. The limit applies to memory in addition to
+that which is resident before the first batch. Speed (the median of several epochs) is compared with fixed batch sizes
+without a limit, with and without --gradient-checkpointing: with the best of all sizes, and with the best of those that
+stay within the limit, which is what a user would choose by hand.
 
     python benchmarks/memory_limit.py --json memory_limit.json
     python benchmarks/memory_limit.py --runs 4 --no-speed
@@ -41,12 +41,12 @@ SAMPLES, FIXED, LIMITS = 64, (2, 4, 8, 16, 32), (1.0, 2.0, 4.0)
 
 @dataclass(frozen=True)
 class Case:
-    """One run: in a process of its own.
+    """One run in a separate process.
 
     Attributes:
         limit: GB; 0 = none.
         recompute: --gradient-checkpointing.
-        one_group: all samples of a batch are padded to its longest.
+        one_group: whether all samples of a batch are padded to its longest.
     """
 
     limit: float = 0.0
@@ -58,7 +58,7 @@ class Case:
 
 
 def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
-    """One run, in this process; tells what was resident before the first batch, and how fast it trained."""
+    """Run training in this process; print the resident memory before the first batch and the speed."""
     before = 0
     original = fitting.fit_batch_size
 
@@ -92,7 +92,7 @@ def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
 
 
 def speeds(run: Any, sizes: list[int]) -> list[dict[str, Any]]:
-    """Limits beside fixed batch sizes."""
+    """Compare memory limits with fixed batch sizes."""
     cases = {f"batches of {size}": Case(batch_size=size) for size in sizes}
     cases |= {f"{size}, recomputed": Case(batch_size=size, recompute=True) for size in sizes}
     cases |= {"32, padded to the longest": Case(one_group=True)}
@@ -109,7 +109,7 @@ def speeds(run: Any, sizes: list[int]) -> list[dict[str, Any]]:
             each["best_within"] = None if best is None else best["name"]
             if best is not None:
                 each["share_of_best_within"] = each["samples_per_second"] / best["samples_per_second"]
-                text += f", {each['share_of_best_within']:.2f} of the best that stays within it ({best['name']})"
+                text += f", {each['share_of_best_within']:.2f} of the best fixed size within it ({best['name']})"
         print(text, flush=True)
     return found
 
@@ -117,7 +117,7 @@ def speeds(run: Any, sizes: list[int]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--no-speed", action="store_true", help="memory alone")
+    parser.add_argument("--no-speed", action="store_true", help="measure only memory")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(FIXED), help="fixed batch sizes")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)

@@ -1,11 +1,11 @@
-"""How long a newick tree takes to read and to shear, and how much memory: a real one and a simulated large one.
+"""Time and memory to read and shear a newick tree: a real one and a large simulated one.
 
     python benchmarks/newick.py                        # the tree of the ibd study in ../shared/data, and 5,000,000 tips
     python benchmarks/newick.py --tips 1000000 --json newick.json
 
-Each tree is read in a process of its own. The simulated tree is written to a temporary folder first (half a minute for
-5,000,000 tips). Memory is the most that the process held while it read the tree, and until it had sheared it too; per
-tip without the text of the tree and what the process held before.
+Each tree is read in a separate process. The simulated tree is first written to a temporary folder (half a minute for
+5,000,000 tips). Memory is the peak of the process while it reads the tree, and until it has sheared it too; the value
+per tip excludes the text of the tree and the memory in use before.
 """
 
 from __future__ import annotations
@@ -58,26 +58,26 @@ def parse_arguments() -> argparse.Namespace:
     tree = DATA / "ibd" / "insertion-tree.qza"
     parser.add_argument("--tree", type=Path, default=tree if tree.exists() else None, help="a tree to read")
     parser.add_argument("--tips", type=int, default=5_000_000, help="of the simulated tree; 0 = none")
-    parser.add_argument("--repeats", type=int, default=3, help="the best time of so many is reported")
+    parser.add_argument("--repeats", type=int, default=3, help="report the best time of this many")
     parser.add_argument("--json", type=Path, help="write the report here")
     return parser.parse_args()
 
 
 def alone(run: Callable[..., Any], *arguments: Any) -> Any:
-    """``run(*arguments)`` in a new process, so that its memory is its own."""
+    """Run ``run(*arguments)`` in a new process, so that its memory is separate."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(run, *arguments).result()
 
 
 def write_simulated(path: Path, n_tips: int) -> None:
-    """A random binary tree with lengths of six decimals and names of ten letters."""
+    """Write a random binary tree with lengths of six decimals and names of ten letters."""
     parent, length, tips, _ = random_tree(n_tips, 10, np.random.default_rng(0))
     names = TipNames.from_names(f"G{tip:09d}" for tip in range(n_tips))
     path.write_text(format_newick(NewickTree(parent, np.round(length, 6), names, tips)), encoding="ascii")
 
 
 def measure(path: Path, repeats: int) -> dict[str, Any]:
-    """Seconds to read a tree and to shear it, and the memory of reading it for the first time."""
+    """Return the seconds to read and to shear a tree, and the memory of reading it for the first time."""
     before = peak_bytes()
     reading, tree = best(lambda: read_newick(path), 1)
     peak, n_tips = peak_bytes(), tree.n_tips
@@ -101,7 +101,7 @@ def measure(path: Path, repeats: int) -> dict[str, Any]:
 
 
 def best(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """The shortest time in seconds, and the last result."""
+    """Return the shortest time in seconds and the last result."""
     seconds, result = [], None
     for _ in range(repeats):
         result = None  # so that two results never exist together
@@ -112,7 +112,7 @@ def best(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 
 
 def peak_bytes() -> int:
-    """Most memory that this process had so far (on Linux, in units of 1,024 bytes)."""
+    """Return the peak memory of this process so far (on Linux, in units of 1,024 bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -1,15 +1,16 @@
-"""Whether each objective of pretraining learns what it is for, on simulated studies with known truth, over seeds.
+"""Whether each pretraining objective learns its task, on simulated studies with known truth, over seeds.
 
-Every figure is of samples of other hosts (or of a random fifth, in the study of shifts), beside what a constant gives:
+Every metric is for samples of other hosts (or for a random fifth, in the study of shifts), compared with a constant:
 
-- Faith's PD, of the simulated hosts (1,000 reads a sample) and of a study of gatherings, whose samples hold 10 to 60
-  ASVs of more or less related kinds: Pearson r with the true values, beside that of the number of ASVs;
+- Faith's PD, of the simulated hosts (1,000 reads per sample) and of a study of gatherings, whose samples have 10 to 60
+  more or less related ASVs: Pearson r with the true values, compared with that of the number of ASVs;
 - unweighted and generalized UniFrac: Pearson r with the true distances;
-- masked bases of ASVs that training never saw, beside the commonest base of each position;
-- hidden abundances: mean squared error, beside the training mean's;
-- taxonomy (the simulated clades) of ASVs that training never saw, beside the commonest clade;
-- shifts: two groups of samples hold the same ASVs in other proportions. Predicted distances of an encoder of weighted
-  and of one of unweighted UniFrac tell pairs within a group from pairs between them: area under the ROC curve.
+- masked bases of ASVs that are not in training, compared with the most common base of each position;
+- hidden abundances: mean squared error, compared with that of the training mean;
+- taxonomy (the simulated clades) of ASVs that are not in training, compared with the most common clade;
+- shifts: two groups of samples have the same ASVs in different proportions. Predicted distances of an encoder of
+  weighted and of one of unweighted UniFrac distinguish pairs within a group from pairs between groups: area under the
+  ROC curve.
 
     python benchmarks/objectives.py --seeds 1 2 3 --json objectives.json
 """
@@ -45,10 +46,11 @@ from aam_models.encoder.abundance import standardized_log_abundance
 from aam_train.data.collate import Masking
 from aam_train.data.loading import fixed_requests
 from aam_train.data.run_data import build_maker
+from aam_train.options.commands import EmbedOptions
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig, PretrainConfig
-from aam_train.options.run import EmbedOptions, RunOptions
+from aam_train.options.run import RunOptions
 from aam_train.recipes.embed import embed as run_embed
 from aam_train.recipes.pretrain import pretrain as run_pretrain
 from aam_train.runs.records import read_preprocessor
@@ -57,7 +59,7 @@ DEPTH = 1000
 
 
 def pretrain(study: Path, output: Path, seed: int, epochs: int, **sections: Any) -> dict[str, Any]:
-    """Pretrain a tiny encoder; the figures of its held-out samples."""
+    """Pretrain a tiny encoder and return the metrics of its held-out samples."""
     options: dict[str, Any] = {
         "table": TableOptions(study / "table.biom"),
         "run": RunOptions(output, epochs=epochs, batch_size=16, seed=seed, patience=0),
@@ -73,7 +75,7 @@ def pretrain(study: Path, output: Path, seed: int, epochs: int, **sections: Any)
 
 
 def count_error_of_the_mean(study: Path, run: Path) -> float:
-    """Mean squared error of predicting the training samples' mean for hidden abundances of held-out samples."""
+    """Return the mean squared error on hidden abundances of held-out samples if the training mean is predicted."""
     preprocessor = read_preprocessor(run / "checkpoints" / "best")
     read = read_study(TableOptions(study / "table.biom"))
     maker = build_maker(read, Rarefier(read.table, DEPTH, preprocessor.seed), preprocessor, 0)
@@ -91,7 +93,7 @@ def count_error_of_the_mean(study: Path, run: Path) -> float:
 
 
 def write_taxonomy(study: Path, file: Path) -> None:
-    """The simulated clades as genera."""
+    """Write the simulated clades as genera."""
     clades = json.loads((study / "truth.json").read_text())["clades"]
     names = {asv: number for number, clade in enumerate(clades) for asv in clade["asvs"]}
     lines = ["Feature ID\tTaxon", *(f"{asv}\tk__Bacteria; g__{number}" for asv, number in names.items())]
@@ -99,9 +101,9 @@ def write_taxonomy(study: Path, file: Path) -> None:
 
 
 def shifted_study(folder: Path, seed: int) -> np.ndarray:
-    """Two groups with the same ASVs in other proportions; gives the group of each sample.
+    """Write a study of two groups with the same ASVs in different proportions; return the group of each sample.
 
-    Each sample lacks a random fifth of the ASVs, whatever its group, so that unweighted distances vary too.
+    Each sample lacks a random fifth of the ASVs, independent of its group, so that unweighted distances vary too.
     """
     simulated = simulate_study(SimulateOptions(samples=40, asvs=80, hosts=10, depth=2000, seed=seed))
     write_simulated_study(simulated, folder)
@@ -112,7 +114,7 @@ def shifted_study(folder: Path, seed: int) -> np.ndarray:
     shares = weight * random.lognormal(0, 1, (1, len(names))) * random.lognormal(0, 0.3, (120, len(names)))
     shares *= random.random(shares.shape) < 0.8
     counts = np.stack([random.multinomial(3000, row / row.sum()) for row in shares])
-    counts += (shares > 0) * 1  # the rarest are there too
+    counts += (shares > 0) * 1  # the rarest are present too
     ids = [f"S{number:03d}" for number in range(120)]
     with h5py.File(folder / "table.biom", "w") as file:
         Table(counts.T.astype(float), names, ids).to_hdf5(file, "aam benchmarks")
@@ -120,7 +122,7 @@ def shifted_study(folder: Path, seed: int) -> np.ndarray:
 
 
 def gathered_study(folder: Path, seed: int) -> None:
-    """Samples of 10 to 60 ASVs, each from a stretch of the tree's tips that is as long as that or longer, up to all."""
+    """Write samples of 10 to 60 ASVs, each from a range of the tree's tips that is as long or longer, up to all."""
     simulated = simulate_study(SimulateOptions(samples=40, asvs=400, hosts=10, depth=2000, seed=seed))
     write_simulated_study(simulated, folder)
     random = np.random.default_rng(seed)
@@ -137,7 +139,7 @@ def gathered_study(folder: Path, seed: int) -> None:
 
 
 def richness_r(study: Path, run: Path, depth: int) -> float:
-    """Pearson r of Faith's PD of the held-out samples with the logarithm of their number of ASVs."""
+    """Return Pearson r of Faith's PD of the held-out samples with the logarithm of their number of ASVs."""
     read = read_study(TableOptions(study / "table.biom"), phylogeny=PhylogenyOptions(tree=study / "tree.nwk"))
     assert read.phylogeny is not None
     row_of = {sample_id: row for row, sample_id in enumerate(read.table.sample_ids)}
@@ -148,7 +150,7 @@ def richness_r(study: Path, run: Path, depth: int) -> float:
 
 
 def separation(study: Path, output: Path, seed: int, epochs: int, group: np.ndarray, metric: str) -> float:
-    """AUC of predicted distances of held-out samples: pairs between the groups against pairs within."""
+    """Return the AUC of predicted distances of held-out samples: pairs between the groups against pairs within."""
     pretrain(
         study, output, seed, epochs,
         phylogeny=PhylogenyOptions(tree=study / "tree.nwk", unifrac_metric=metric),  # type: ignore[arg-type]
@@ -165,15 +167,15 @@ def separation(study: Path, output: Path, seed: int, epochs: int, group: np.ndar
     return float(roc_auc_score(groups[i] != groups[j], found.values[np.ix_(chosen, chosen)][i, j]))
 
 
-def figures(seed: int, epochs: int, work: Path) -> dict[str, float]:
-    """All figures of one seed."""
+def metrics_of(seed: int, epochs: int, work: Path) -> dict[str, float]:
+    """Return all metrics of one seed."""
     study = work / "study"
     write_simulated_study(simulate_study(SimulateOptions(samples=160, asvs=400, seed=seed)), study)
     write_taxonomy(study, study / "taxonomy.tsv")
     tree = study / "tree.nwk"
 
     def alone(name: str, objective: PretrainObjective, metric: str = "unifrac", **sections: Any) -> dict[str, Any]:
-        """One objective by itself."""
+        """Pretrain on one objective only."""
         phylogeny = PhylogenyOptions(
             tree=tree,
             unifrac_metric=metric,  # type: ignore[arg-type]
@@ -225,7 +227,7 @@ def main() -> None:
     for seed in options.seeds:
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            rows[seed] = figures(seed, options.epochs, Path(folder))
+            rows[seed] = metrics_of(seed, options.epochs, Path(folder))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
     print(f"{'':28}" + "".join(f"seed {seed:>4} " for seed in rows) + "  median")
     for name in next(iter(rows.values())):

@@ -1,4 +1,4 @@
-"""Digests of what fixed runs write, to show that a change of the code changes no result.
+"""Digests of the output files of fixed runs, to show that a code change alters no result.
 
 Run it before and after a change on one machine, then compare:
 
@@ -7,8 +7,8 @@ Run it before and after a change on one machine, then compare:
 
 The runs: `aam demo`; `aam train` on a simulated study with categories and quantiles, with classes and experts, and
 with a pretraining loss; pretraining with every objective; a run that stops half-way and resumes; `aam predict`,
-`aam evaluate` and `aam embed`.
-Weights are hashed as bytes. Tables and reports are hashed as bytes. Of the metrics log, times and memory are left out.
+`aam evaluate` and `aam embed`. Weights, tables and reports are hashed as bytes; times and memory are removed from the
+metrics log before hashing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ RUNS = (
     f"train {QUANTILES} --pretrained-encoder pretrain --seed 3 --batch-size 16 --epochs 3 --output-dir quantiles",
     f"train {CLASSES} --moe-experts 2 --moe-routing location --class-weights auto {SMALL} --epochs 3 "
     "--output-dir classes",
-    f"train {QUANTILES} {TREE} --masked-base-weight 0.5 --masked-count-weight 0.5 {SMALL} --epochs 2 --output-dir joint",
+    f"train {QUANTILES} {TREE} --masked-base-weight 0.5 --masked-count-weight 0.5 {SMALL} --epochs 2 "
+    "--output-dir joint",
     f"train {QUANTILES} --pretrained-encoder pretrain --freeze-base --seed 3 --epochs 3 --output-dir frozen",
     f"train {QUANTILES} {SMALL} --epochs 2 --output-dir resumed",
     f"train {QUANTILES} {SMALL} --epochs 4 --resume-from auto --output-dir resumed",
@@ -49,7 +50,7 @@ TIMES = ("seconds", "per_second", "wait", "peak", "memory", "flops", "share", "t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, required=True, help="where the digests go")
+    parser.add_argument("--json", type=Path, required=True, help="output file of the digests")
     parser.add_argument("--compare", type=Path, help="digests of another state of the code")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -84,14 +85,14 @@ def digests_of(folder: Path) -> dict[str, str]:
 
 
 def without_times(record: object) -> object:
-    """Leave out of a record what differs between two runs of the same code."""
+    """Remove from a record the values that differ between two runs of the same code."""
     if not isinstance(record, dict):
         return record
     return {key: without_times(value) for key, value in record.items() if not any(word in key for word in TIMES)}
 
 
 def compare(now: dict[str, str], before: dict[str, str]) -> None:
-    """Print what differs; exit with 1 if anything does."""
+    """Print the differences; exit with 1 if there are any."""
     different = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
     print(f"{len(now.keys() & before.keys()) - len(set(different) & now.keys() & before.keys())} equal")
     for name in different:

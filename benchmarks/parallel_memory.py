@@ -1,9 +1,9 @@
-"""Memory of a process with DDP and with FSDP: on paper, and what processes on this machine's CPUs hold.
+"""Memory per process with DDP and with FSDP: by formula, and measured on processes on this machine's CPUs.
 
 ``python benchmarks/parallel_memory.py [--preset large] [--processes 1 2 4] [--json FILE]``
 
-Measured is what a process holds more after a training step than before its model was made, and the most it held in
-that step; two samples a process, so that weights outweigh activations.
+The measured values are the memory after a training step minus that before the model was created, and the peak within
+that step; with two samples per process, so that weights outweigh activations.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ WEIGHTS, EACH = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}, 2
 
 
 def resident(name: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most."""
+    """Return the bytes of this process: VmRSS now, VmHWM at most."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return 1024 * int(found[1])
 
 
 def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
-    """In each process: two steps with one strategy; the first process writes what it held."""
+    """Run two steps with one strategy in each process; the first process writes its memory."""
     torch.set_num_threads(1)
     folder = Path(settings["folder"])
     files = TableOptions(folder / "table.biom"), PhylogenyOptions(tree=folder / "tree.nwk")
@@ -80,7 +80,7 @@ def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
             step.train_mode()
             update.optimizer.zero_grad(set_to_none=True)
             if number == 1:
-                Path("/proc/self/clear_refs").write_text("5")  # the most counts from here
+                Path("/proc/self/clear_refs").write_text("5")  # reset the peak
             batch = data.maker[BatchRequest(rows, 0, objective.masking)]
             gradients(step, objective, update, [batch])
             update.apply()
@@ -90,7 +90,7 @@ def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
 
 
 def on_paper(preset: str, processes: int, *, fsdp: bool) -> float:
-    """Bytes of weights, gradients and optimizer."""
+    """Return the bytes of weights, gradients and optimizer state by formula."""
     with torch.device("meta"):
         model = build_encoder(new_encoder_config(ModelOptions(preset=preset), 150, WEIGHTS))
     everything = sum(p.numel() for p in model.parameters())
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
-    print("| strategy | processes | on paper GB | after a step GB | most in a step GB |")
+    print("| strategy | processes | by formula GB | after a step GB | peak in a step GB |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         write_simulated_study(simulate_study(SimulateOptions(samples=12, asvs=40, bases=40, depth=300)), Path(folder))
@@ -119,8 +119,8 @@ def main() -> None:
                 row = {"strategy": "FSDP" if fsdp else "DDP", "processes": processes}
                 row |= {"paper": on_paper(args.preset, processes, fsdp=fsdp), **found}
                 rows.append(row)
-                figures = " | ".join(f"{row[name] / 1e9:.2f}" for name in ("paper", "after", "most"))
-                print(f"| {row['strategy']} | {processes} | {figures} |", flush=True)
+                cells = " | ".join(f"{row[name] / 1e9:.2f}" for name in ("paper", "after", "most"))
+                print(f"| {row['strategy']} | {processes} | {cells} |", flush=True)
     finish({"preset": args.preset, "rows": rows}, args.json)
 
 

@@ -1,11 +1,11 @@
-"""What `aam predict` costs for growing parts of the ibd study: seconds per distinct ASV, and how often one is encoded.
+"""Cost of `aam predict` for increasing subsets of the ibd study: seconds per distinct ASV, and encodings per ASV.
 
     python benchmarks/predict.py --json predict.json
     python benchmarks/predict.py --preset tiny --passes 3 --repeats 3
 
-The model is trained for one epoch on 40 of the samples. Each part is predicted with the whole program in this process,
-reading of files included; parts take turns. ASVs are counted by a hook on the ASV encoder; "distinct" are those that
-any of the passes draws, or with --rarefy-depth 0 all.
+The model is trained for one epoch on 40 of the samples. Each subset is predicted with the whole program in this
+process, including reading the files; subsets take turns. A hook on the ASV encoder counts ASVs; "distinct" are those in
+any of the passes' draws, or with --rarefy-depth 0 all.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from aam_data.table import CountTable
 from aam_data.writers.biom import BiomWriter
 from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.asv.base import AsvEncoder
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
-from aam_train.options.run import PredictOptions, RunOptions
+from aam_train.options.run import RunOptions
 from aam_train.recipes.predict import predict as run_predict
 from aam_train.recipes.train import train as run_train
 from aam_train.runs.records import read_preprocessor
@@ -43,7 +44,7 @@ MODEL_SAMPLES = 40
 
 
 def write_part(table: CountTable, samples: int, path: Path) -> Path:
-    """A table of so many samples, the same ones for the same number, those of fewer among them."""
+    """Write a table of this many samples: the same ones for the same number, and nested for different numbers."""
     rows = np.random.default_rng(0).permutation(table.n_samples)[:samples]
     part = table.take_samples(rows)
     with BiomWriter(path, part.n_features) as writer:
@@ -67,7 +68,7 @@ def train(table: Path, folder: Path, preset: Any, depth: int) -> Path:
 
 
 def distinct(table: Path, model: Path, passes: int) -> int:
-    """ASVs that any pass over the table has to encode."""
+    """Return the number of ASVs that any pass over the table has to encode."""
     preprocessor, study = read_preprocessor(model / "checkpoints" / "best"), read_study(TableOptions(table))
     rows = np.flatnonzero(deep_enough(study.table, preprocessor.rarefy_depth))
     samples = SampleDataset(study, Rarefier(study.table, preprocessor.rarefy_depth, preprocessor.seed), preprocessor)
@@ -114,7 +115,7 @@ def main() -> None:
             row["distinct"] = distinct(path, model, options.passes)
             row["seconds"], row["cpu_seconds"] = (median(values) for values in zip(*row.pop("times"), strict=True))
     print(
-        f"{'samples':>9}{'distinct':>10}{'encoded / distinct':>20}{'seconds':>10}{'ms an ASV':>11}{'CPU ms an ASV':>15}"
+        f"{'samples':>9}{'distinct':>10}{'encoded / distinct':>20}{'seconds':>10}{'ms / ASV':>11}{'CPU ms / ASV':>15}"
     )
     for samples, row in found.items():
         print(

@@ -1,13 +1,12 @@
-"""How time and memory grow with a study: 1,000 to 1,000,000 samples of about 115 ASVs each.
+"""Growth of time and memory with the size of a study: 1,000 to 1,000,000 samples of about 115 ASVs each.
 
     python benchmarks/scaling.py --json scaling.json
     python benchmarks/scaling.py --samples 1000 10000
 
-Each study (a BIOM table with its by-sample half, metadata, a tree) is written by numpy into a temporary folder. A
-process of its own reads it and makes all batches of an epoch, or --batches of them; another one is `aam train` (tiny
-preset), for one epoch of the smaller studies; of the larger ones it is ended after --steps steps, and the epoch is
-their mean times the number of steps ("sampled"). Memory is what the process holds beside its libraries: after each
-stage, and at most within it.
+numpy writes each study (a BIOM table with its by-sample half, metadata, a tree) to a temporary folder. One process
+reads it and prepares all batches of an epoch, or --batches of them. Another runs `aam train` (tiny preset): for one
+epoch of the smaller studies; for the larger ones it is stopped after --steps steps, and the epoch is their mean times
+the number of steps ("sampled"). Memory is that of the process minus its libraries, after each stage and at its peak.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ SEED, BLOCK = 0, 20_000
 
 
 def write_study(folder: Path, samples: int) -> int:
-    """A study of samples of about 115 ASVs each; returns the nonzeros."""
+    """Write a study with about 115 ASVs per sample; return the number of non-zero counts."""
     random = np.random.default_rng(SEED)
     names = [row.tobytes() for row in random.choice(np.frombuffer(b"ACGT", np.uint8), (FEATURES, BASES))]
     ids = [f"study.{i:07d}" for i in range(samples)]
@@ -80,15 +79,17 @@ def write_study(folder: Path, samples: int) -> int:
 
 
 def draw(random: np.random.Generator, samples: int) -> np.ndarray:
-    """Features of samples [samples, DRAWN]: nine of ten are of the 500 common ones, so that a batch of 32 samples
-    has a quarter as many distinct ASVs as occurrences (in the ibd study a third)."""
+    """Draw features of samples [samples, DRAWN]; nine of ten are among the 500 common ones.
+
+    A batch of 32 samples then has a quarter as many distinct ASVs as occurrences (a third in the ibd study).
+    """
     shape = samples, DRAWN
     most = np.where(random.random(shape) < 0.9, COMMON, FEATURES)
     return (random.random(shape) * most).astype(np.int32)
 
 
 def config_of(folder: Path) -> TrainConfig:
-    """The run that is measured."""
+    """Return the config of the measured run."""
     return TrainConfig(
         table=TableOptions(folder / "table.biom"),
         metadata=MetadataOptions(folder / "metadata.tsv"),
@@ -101,7 +102,7 @@ def config_of(folder: Path) -> TrainConfig:
 
 
 class Memory:
-    """What this process holds, in MB, beside what it held at first."""
+    """Memory of this process in MB, minus its memory at the start."""
 
     def __init__(self) -> None:
         self.base = 0.0
@@ -109,12 +110,12 @@ class Memory:
 
     def resident(self) -> float:
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps for later is not data
+        ctypes.CDLL(None).malloc_trim(0)  # memory kept by the allocator is not data
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 - self.base
 
     def peak(self) -> float:
-        """At most since `restart`."""
+        """Return the peak since `restart`."""
         found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         assert found is not None
         return int(found[1]) * 1024 / 1e6 - self.base
@@ -124,7 +125,7 @@ class Memory:
 
 
 def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
-    """Each stage of what `aam train` does to its data before and beside the model; in this process."""
+    """Measure each stage of the data handling of `aam train`, in this process."""
     import torch
 
     from aam_data.checks.leaks import leak_notes
@@ -172,13 +173,13 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
 
 
 def measure_training(folder: Path, steps: int) -> dict[str, float]:
-    """`aam train`: an epoch, or so many steps of it (0 = all)."""
+    """Measure `aam train`: an epoch, or this many steps of it (0 = all)."""
     arguments = [sys.executable, __file__, "--train", str(folder)]
     started = time.perf_counter()
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log)
     stopped, cpu_a_step = watch(process.pid, folder / "run" / "metrics.jsonl", steps)
-    _, status, usage = os.wait4(process.pid, 0)  # this process's own memory and time
+    _, status, usage = os.wait4(process.pid, 0)  # memory and time of this process only
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
     if process.returncode not in ((143,) if stopped else (0,)):
@@ -202,7 +203,7 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
 
 
 def train(folder: Path) -> int:
-    """The run, in this process."""
+    """Run training in this process."""
     from aam_train.recipes.train import train
 
     try:
@@ -213,10 +214,10 @@ def train(folder: Path) -> int:
 
 
 def watch(pid: int, metrics: Path, steps: int) -> tuple[bool, float]:
-    """Until the process has ended, by itself or after ``steps`` steps (0: all) by our signal.
+    """Wait until the process has ended, on its own or by our signal after ``steps`` steps (0: all).
 
     Returns:
-        Whether it was our signal, and the processor time of a step (of all steps but those of the first look).
+        Whether it was our signal, and the CPU time of a step (of all steps except those before the first observation).
     """
     asked, looks = False, list[tuple[int, float]]()
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -232,7 +233,7 @@ def watch(pid: int, metrics: Path, steps: int) -> tuple[bool, float]:
 
 
 def processor_time(pid: int) -> float:
-    """Seconds of user time of a process so far."""
+    """Return the seconds of user time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
@@ -247,23 +248,23 @@ def measure(samples: int, options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(name)
         nonzeros = write_study(folder, samples)
         report: dict[str, Any] = {"samples": samples, "nonzeros": nonzeros}
-        print(f"{samples:,} samples, {nonzeros:,} nonzeros")
+        print(f"{samples:,} samples, {nonzeros:,} non-zero counts")
         ask = [sys.executable, __file__, "--one", name, "--batches", str(options.batches)]
         found = subprocess.run(ask, check=True, stdout=subprocess.PIPE, text=True)
         report["data"] = json.loads(found.stdout.splitlines()[-1])
         for stage, row in report["data"].items():
             print(
                 f"  {stage:40}{row['seconds']:9.2f} s{row['cpu_seconds']:9.2f} s CPU"
-                f"{row['peak_mb']:9.0f} MB at most{row['resident_mb']:9.0f} MB after",
+                f"{row['peak_mb']:9.0f} MB peak{row['resident_mb']:9.0f} MB after",
                 flush=True,
             )
         if options.steps >= 0:
             sampled = samples > options.whole
             report["training"] = row = measure_training(folder, options.steps if sampled else 0)
             print(
-                f"  aam train: {row['epoch_seconds']:.1f} s an epoch ({'sampled, ' if sampled else ''}"
-                f"{row['steps_run']:,} of {row['steps_of_epoch']:,} steps), {row['peak_mb']:.0f} MB at most, "
-                f"{1e6 * row['epoch_seconds'] / nonzeros:.0f} us a nonzero, of processor time "
+                f"  aam train: {row['epoch_seconds']:.1f} s per epoch ({'sampled, ' if sampled else ''}"
+                f"{row['steps_run']:,} of {row['steps_of_epoch']:,} steps), {row['peak_mb']:.0f} MB peak, "
+                f"{1e6 * row['epoch_seconds'] / nonzeros:.0f} us per non-zero count, CPU time "
                 f"{1e6 * row['epoch_cpu_seconds'] / nonzeros:.0f}, "
                 f"{row['wait_share']:.1%} of the time waiting for data",
                 flush=True,
@@ -274,9 +275,9 @@ def measure(samples: int, options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
-    parser.add_argument("--whole", type=int, default=10_000, help="largest study of which a whole epoch is trained")
+    parser.add_argument("--whole", type=int, default=10_000, help="largest study that is trained for a whole epoch")
     parser.add_argument("--steps", type=int, default=100, help="of a sampled epoch; -1: do not train at all")
-    parser.add_argument("--batches", type=int, default=0, help="made in the data stage; 0: those of an epoch")
+    parser.add_argument("--batches", type=int, default=0, help="of the data stage; 0: those of an epoch")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)

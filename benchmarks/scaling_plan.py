@@ -1,9 +1,9 @@
-"""Step time and memory of `aam pretrain` on many GPUs, on paper: from rates of one device and speeds of links.
+"""Step time and memory of `aam pretrain` on many GPUs by formula, from rates of one device and speeds of links.
 
 ``python benchmarks/scaling_plan.py [--flops 1.5e14] [--inside 4.5e11] [--between 5e10] [--json FILE]``
 
-Nothing here is measured but the time that the host needs for the targets, on a simulated study; the rates are
-arguments, and the table says what follows from them.
+Only the time that the host needs for the targets is measured, on a simulated study. The rates are arguments, and the
+table shows their consequences.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from aam_data.study.study import read_study
 from aam_data.unifrac.pair_targets import TreeTargets
 from aam_models.build import build_encoder
 from aam_models.config.encoder import PRESETS, ModelOptions
-from aam_train.losses.objective import Weights
 from aam_train.setup.architecture import new_encoder_config
 
 BATCH = 32  # samples of a process
@@ -34,8 +33,8 @@ GPUS_IN_NODE = 8
 
 
 def sizes(preset: str) -> tuple[int, int, int]:
-    """Parameters: all, of the two encoders, of the larger of them."""
-    weights = Weights(unifrac=1, nucleotides=1, counts=1)
+    """Return the numbers of parameters: all, of the two encoders, of the larger encoder."""
+    weights = {"unifrac": 1, "nucleotides": 1, "counts": 1}
     with torch.device("meta"):
         model = build_encoder(new_encoder_config(ModelOptions(preset=preset), 150, weights))
     units = [sum(p.numel() for p in unit.parameters()) for unit in (model.asv_encoder, model.sample_encoder)]
@@ -43,7 +42,7 @@ def sizes(preset: str) -> tuple[int, int, int]:
 
 
 def flops(preset: str) -> float:
-    """Of one training step of a process (three times those of the forward pass)."""
+    """Return the operations of one training step of a process (three times those of the forward pass)."""
     size = PRESETS[preset]
     d, layers, each = size.width, size.layers, OCCURRENCES / BATCH
     asvs = ASVS * LENGTH * layers * (24 * d**2 + 4 * LENGTH * d)
@@ -51,7 +50,7 @@ def flops(preset: str) -> float:
 
 
 def host_seconds() -> float:
-    """Seconds that the targets of a process's batch need for one more sample of the global batch."""
+    """Return the seconds that the targets of a process's batch need per additional sample of the global batch."""
     with tempfile.TemporaryDirectory() as folder:
         write_simulated_study(simulate_study(SimulateOptions(samples=256, asvs=2000, depth=5000)), Path(folder))
         study = read_study(
@@ -72,14 +71,14 @@ def host_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--flops", type=float, default=1.5e14, help="a second, of one GPU, reached")
-    parser.add_argument("--inside", type=float, default=4.5e11, help="bytes a second between the GPUs of a node")
-    parser.add_argument("--between", type=float, default=5e10, help="bytes a second of one GPU between nodes")
+    parser.add_argument("--flops", type=float, default=1.5e14, help="FLOP/s reached by one GPU")
+    parser.add_argument("--inside", type=float, default=4.5e11, help="bytes per second between the GPUs of a node")
+    parser.add_argument("--between", type=float, default=5e10, help="bytes per second of one GPU between nodes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     per_sample = host_seconds()
-    print(f"{args.flops:.3g} FLOP/s, {args.inside:.3g} and {args.between:.3g} bytes/s, batch {BATCH} a process")
-    print(f"targets of one more sample of the global batch: {1e3 * per_sample:.2f} ms on this host (measured)")
+    print(f"{args.flops:.3g} FLOP/s, {args.inside:.3g} and {args.between:.3g} bytes/s, batch {BATCH} per process")
+    print(f"targets of one additional sample of the global batch: {1e3 * per_sample:.2f} ms on this host (measured)")
     print(
         "| preset | GPUs | samples a step | compute ms | targets ms | DDP link ms | FSDP link ms | DDP GB | FSDP GB |"
     )

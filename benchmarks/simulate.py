@@ -1,9 +1,9 @@
-"""What simulating studies of growing size costs: seconds, peak memory, bytes; and what reading one sample of it costs.
+"""Cost of simulating studies of increasing size: seconds, peak memory, bytes, and the time to read one sample.
 
     python benchmarks/simulate.py                                   # 10,000, 100,000 and 1,000,000 samples
     python benchmarks/simulate.py --samples 20000 --asvs 5000 --json simulate.json
 
-Every size runs in a process of its own, so that its peak is its own.
+Every size runs in a separate process, because peak memory is per process.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def simulate(samples: int, asvs: int, folder: Path) -> dict[str, Any]:
 
 
 def read_samples(file: h5py.File) -> float:
-    """Mean time of reading a random sample by its pointers, milliseconds."""
+    """Return the mean time to read a random sample by its pointers, in milliseconds."""
     indptr = file["sample/matrix/indptr"][:]
     data, indices = file["sample/matrix/data"], file["sample/matrix/indices"]
     rows = np.random.default_rng(0).integers(0, len(indptr) - 1, READ)
@@ -68,7 +68,7 @@ def read_samples(file: h5py.File) -> float:
 
 
 def measure(samples: int, asvs: int) -> dict[str, Any]:
-    """``simulate`` in a process of its own."""
+    """Run ``simulate`` in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--one", folder, "--samples", str(samples), "--asvs", str(asvs)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""A study whose samples have from 2 to 5,000 ASVs, and processes whose memory is watched from outside."""
+"""A study whose samples have 2 to 5,000 ASVs, and processes whose memory is watched from outside."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_study(
     bases: int = 60,
     seed: int = 0,
 ) -> None:
-    """``table.biom`` and ``tree.nwk``: numbers of ASVs evenly spread on a logarithmic scale, out of a pool of ASVs."""
+    """Write ``table.biom`` and ``tree.nwk``: log-uniform numbers of ASVs per sample, drawn from a pool of ASVs."""
     random = np.random.default_rng(seed)
     letters = np.array(list("ACGT"))
     ids = sorted({"".join(row) for row in letters[random.integers(0, 4, (pool, bases))]})
@@ -50,10 +50,10 @@ def write_study(
 
 @contextlib.contextmanager
 def control_group(limit: int) -> Iterator[Path]:
-    """A control group (version 1 or 2) whose processes may have so many bytes; a process enters with `enter`.
+    """Create a control group (version 1 or 2) with a memory limit in bytes; a process joins it with `enter`.
 
     Raises:
-        SystemExit: no such group can be made here.
+        SystemExit: no such group can be created here.
     """
     ways = (("memory", "memory.limit_in_bytes"), ("unified", "memory.max"), ("", "memory.max"))
     for folder, file in ways:
@@ -67,24 +67,24 @@ def control_group(limit: int) -> Iterator[Path]:
                 break
             group.rmdir()
     else:
-        raise SystemExit("needs a control group of memory that may be made: run as root on Linux")
+        raise SystemExit("cannot create a memory control group: run as root on Linux")
     try:
         yield group
     finally:
-        time.sleep(0.5)  # until the last process is gone
+        time.sleep(0.5)  # until the last process has exited
         group.rmdir()
 
 
 def enter(group: Path) -> None:
-    """This process and its children belong to a group from now on."""
+    """Move this process and its future children to a control group."""
     (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def watched(script: Path, arguments: list[str]) -> tuple[int, dict[str, Any], int]:
-    """Run a script, which prints a line of JSON at last, and look at its resident memory every few milliseconds.
+    """Run a script, which prints a line of JSON at the end, and sample its resident memory every few milliseconds.
 
     Returns:
-        Exit status, the JSON (the end of the error after a failure), and the highest resident memory, in bytes.
+        Exit status, the JSON (the end of the error after a failure), and the peak of resident memory, in bytes.
     """
     child = subprocess.Popen([sys.executable, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     status, highest = Path(f"/proc/{child.pid}/status"), 0

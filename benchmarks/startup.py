@@ -1,4 +1,4 @@
-"""How long `aam --help` and `aam check` (on the ibd study) take, beside an empty Python program and `import torch`.
+"""Time of `aam --help` and `aam check` (on the ibd study), compared with an empty Python program and `import torch`.
 
 python benchmarks/startup.py --json startup.json
 """
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    # a person's Python keeps compiled modules
+    # an installed Python keeps compiled modules
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     seconds, user = {}, {}
     for name, arguments in COMMANDS.items():

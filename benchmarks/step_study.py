@@ -1,4 +1,4 @@
-"""The study that benchmarks of training steps use: ibd where it is there, else a simulated one; and its models."""
+"""The study used by benchmarks of training steps (ibd if present, otherwise a simulated one), and its models."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from aam_models.encoder.encoder import Encoder
 from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchMaker
 from aam_train.data.run_data import build_maker, build_pairs
-from aam_train.losses.objective import Objective, Weights
+from aam_train.losses.objective import Objective
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.setup.architecture import new_encoder_config
 
 MAX_BP, SEED = 150, 0
-WEIGHTS = Weights(unifrac=1.0, nucleotides=1.0, counts=1.0)
+WEIGHTS = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
 MASKING = Masking(0.15, 0.15)
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What training steps are made of."""
+    """The parts of training steps."""
 
     name: str
     study: Study
@@ -46,7 +48,7 @@ class Steps:
 
 
 def read_steps(*, simulated: bool = False) -> Steps:
-    """ibd at 5,000 reads with its tree; else (or when asked for) 300 simulated samples of 3,000 ASVs."""
+    """Read ibd at 5,000 reads with its tree; if absent (or on request), simulate 300 samples of 3,000 ASVs."""
     ibd = DATA / "ibd"
     if ibd.is_dir() and not simulated:
         tree = PhylogenyOptions(tree=ibd / "insertion-tree.qza", missing_tips="ignore")
@@ -61,10 +63,10 @@ def read_steps(*, simulated: bool = False) -> Steps:
 def _steps(name: str, study: Study, depth: int) -> Steps:
     rows, rarefier = np.flatnonzero(deep_enough(study.table, depth)), Rarefier(study.table, depth, SEED)
     pairs = build_pairs(study, rarefier, PhylogenyOptions())
-    return Steps(name, study, rarefier, rows, depth, Objective(WEIGHTS, MASKING, pairs))
+    return Steps(name, study, rarefier, rows, depth, build_objective(WEIGHTS, Sources(pairs)))
 
 
 def new_encoder(preset: str) -> Encoder:
-    """The same weights every time."""
+    """Build an encoder with the same weights every time."""
     torch.manual_seed(SEED)
     return build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, WEIGHTS))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
-"""How long a table of a million simulated samples takes to open and to read samples of, and what memory that takes.
+"""Time and memory to open a table of a million simulated samples and to read samples from it.
 
-python benchmarks/table_access.py --json table_access.json
+    python benchmarks/table_access.py --json table_access.json
 
-The table (0.4 GB, and as much for a moment beside it) is written next to the report and removed afterwards; --table
-measures one that exists.
+The table (0.4 GB, temporarily twice as much) is written next to the report and removed afterwards; --table measures an
+existing one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BLOCK, SEED = 20_000, 0
 
 
 def write_table(path: Path) -> None:
-    """Samples of 20 to 45 ASVs each, few of them common and most of them rare."""
+    """Write samples of 20 to 45 ASVs each, few of them common and most of them rare."""
     random = np.random.default_rng(SEED)
     sequences = random.choice(np.frombuffer(b"ACGT", dtype=np.uint8), (FEATURES, BASES))
     features = np.array([row.tobytes().decode() for row in sequences], dtype=object)
@@ -54,12 +54,12 @@ def names() -> Iterator[np.ndarray]:
 
 
 def peak_mb() -> float:
-    """Most memory that this process has held so far."""
+    """Return the peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def measure(path: Path, repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds of each step and the peak of memory after it; steps follow one another in one process."""
+    """Measure the seconds of each step and the peak of memory after it; steps follow one another in one process."""
     steps: dict[str, dict[str, float]] = {"start (libraries)": {"seconds": 0.0, "peak_mb": peak_mb()}}
 
     def step(name: str, run: Callable[[int], object], times: int = 1) -> None:
@@ -92,7 +92,7 @@ def read_all(rows: BiomRows) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, help="BIOM 2.1; made when not given")
+    parser.add_argument("--table", type=Path, help="BIOM 2.1; default: a new one")
     parser.add_argument("--write", type=Path, help="only write the table")
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--json", type=Path)
@@ -102,7 +102,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.json.parent if options.json else None) as folder:
         table = options.table or Path(folder) / "table.biom"
-        if options.table is None:  # in a process of its own, whose memory does not count
+        if options.table is None:  # in a separate process, whose memory does not count
             subprocess.run([sys.executable, __file__, "--write", table], check=True)
         with open_biom_rows(table) as rows:
             size = {"samples": rows.n_samples, "features": rows.n_features, "counts": rows.n_counts}

@@ -1,7 +1,8 @@
-"""One training step on ibd against the same model written the plain way, in time, memory and loss.
+"""One training step on ibd, compared with a plain implementation of the same model: time, memory and loss.
 
-The plain way: nn.TransformerEncoder, every occurrence of an ASV encoded, samples padded to the batch's longest.
-Same weights, same masks, same loss. Each variant runs in a process of its own, because peak memory is a process's.
+The plain implementation uses nn.TransformerEncoder, encodes every occurrence of an ASV, and pads samples to the longest
+in the batch. Weights, masks and loss are the same. Each variant runs in a separate process, because peak memory is per
+process.
 
     python benchmarks/training_step.py                      # base: 128 wide, 4 + 4 layers, 32 samples
     python benchmarks/training_step.py --preset tiny --json step.json
@@ -48,7 +49,7 @@ DEPTH, MAX_BP, SEED = 5000, 150, 0
 
 
 class PlainTransformer(nn.Module):
-    """nn.TransformerEncoder with the weights of ours."""
+    """nn.TransformerEncoder with the weights of AAM's blocks."""
 
     def __init__(self, ours: Transformer, dropout: float) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class PlainTransformer(nn.Module):
 
 
 def plain_batch(batch: Batch, slots_per_sample: int) -> Batch:
-    """The same samples with every occurrence as an ASV of its own, padded to at least so many slots."""
+    """Return the same samples with every occurrence as a separate ASV, padded to at least this many slots."""
     index, n = batch.asv_index, batch.n_occurrences
     # masked bases of each ASV, repeated for each of its occurrences
     per_asv = torch.bincount(batch.masked_rows, minlength=batch.n_asvs)
@@ -102,7 +103,7 @@ def plain_batch(batch: Batch, slots_per_sample: int) -> Batch:
 
 
 def pad_slots(batch: Batch, slots_per_sample: int) -> Batch:
-    """The same samples, all padded to the longest, or to at least so many slots."""
+    """Pad all samples to the longest, or to at least this many slots."""
     one = (PaddedGroup(batch.n_samples, max(batch.longest, slots_per_sample)),)
     return replace(batch, **pad(batch.sample_ptr.diff().numpy(), one).fields())
 
@@ -114,7 +115,7 @@ def make_plain(encoder: Encoder, dropout: float) -> None:
 
 @dataclass
 class Case:
-    """What a step is made of: the model, one batch of ibd, its loss."""
+    """The inputs of a step: the model, one batch of ibd, its loss."""
 
     encoder: Encoder
     batch: Batch
@@ -125,7 +126,7 @@ class Case:
 
 
 def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
-    """The first training batch of ibd and a new model; the same in every process."""
+    """Prepare the first training batch of ibd and a new model, the same in every process."""
     study = read_study(
         TableOptions(DATA / "ibd" / "table.biom"),
         None,
@@ -145,7 +146,7 @@ def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
 
 
 def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
-    """One variant, in this process."""
+    """Measure one variant in this process."""
     case = prepare(preset, batch_size)
     occurrences, distinct = case.batch.n_occurrences, case.batch.n_asvs
     if variant == "aam":
@@ -158,7 +159,7 @@ def measure(variant: str, preset: str, batch_size: int, repeats: int) -> dict[st
 
 
 def run_steps(step: Step, case: Case, repeats: int) -> dict[str, float]:
-    """Forward and backward passes without an update: medians, and how much more memory they needed at most."""
+    """Run forward and backward passes without an update; return medians and the peak of additional memory."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     seconds, cpu_seconds, loss = [], [], 0.0
     for _ in range(repeats):
@@ -169,7 +170,7 @@ def run_steps(step: Step, case: Case, repeats: int) -> dict[str, float]:
         seconds.append(time.perf_counter() - started)
         cpu_seconds.append(time.process_time() - cpu_started)
         loss = float(total.detach())
-        del total  # as in a run: what is left of the graph lies between the next step's blocks
+        del total  # as in a run: the remains of the graph would lie between the next step's blocks
     usage = resource.getrusage(resource.RUSAGE_SELF)
     user, system = usage.ru_utime - before.ru_utime, usage.ru_stime - before.ru_stime
     return {

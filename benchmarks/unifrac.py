@@ -1,12 +1,12 @@
-"""How long the tree and UniFrac take, beside ssu (where installed) and scikit-bio (on request).
+"""Time to read the tree and compute UniFrac, compared with ssu (if installed) and scikit-bio (on request).
 
     python benchmarks/unifrac.py                          # the ibd study in ../shared/data
     python benchmarks/unifrac.py --samples 5000 --repeats 1 --metrics unifrac     # its samples, drawn again and thinned
     python benchmarks/unifrac.py --scikit-bio --json unifrac.json
 
-Prints medians of the time that passes and of the processor time, and the ratios to them within this run; runs of aam
-and of the others take turns, so that a busy machine is busy for all. Set OMP_NUM_THREADS to compare at the same number
-of threads. At the end, the marks: `aam unifrac` from files to a file, beside ssu.
+Prints medians of wall time and CPU time, and their ratios within this run; aam and the other programs take turns, so
+that other work on the machine affects all of them. Set OMP_NUM_THREADS to compare at the same number of threads. At the
+end, it prints the targets: `aam unifrac` from input files to output file, compared with ssu.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ SCIKIT_BIO: dict[str, dict[str, Any]] = {
     "weighted": {"metric": "weighted_unifrac", "normalized": True},
     "weighted_unnormalized": {"metric": "weighted_unifrac"},
 }
-# From how many samples on (ibd has 470), and at most how many times slower than ssu `aam unifrac` may be.
+# Minimum number of samples (ibd has 470), and the maximum time of `aam unifrac` relative to ssu.
 MARKS = {"unifrac": ((470, 3.0), (5000, 1.0)), "weighted": ((470, 1.0),)}
 
 
 class Seconds(NamedTuple):
-    """Medians of some runs."""
+    """Medians over several runs."""
 
     passed: float
     processor: float
@@ -115,7 +115,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def timed(run: Callable[[], Any], repeats: int) -> tuple[Seconds, Any]:
-    """Median seconds, and what the last run returned."""
+    """Return the median seconds and the last result."""
     times = []
     for _ in range(repeats):
         start, start_processor = time.perf_counter(), time.process_time()
@@ -130,7 +130,7 @@ def medians(times: list[tuple[float, float]]) -> Seconds:
 
 
 def grow(table: CountTable, n_samples: int) -> CountTable:
-    """Samples drawn with replacement, each with about half of its reads."""
+    """Draw samples with replacement, each with about half of its reads."""
     rng = np.random.default_rng(0)
     counts = table.take_counts(rng.integers(0, table.n_samples, n_samples))
     thinned = rng.binomial(counts.counts, 0.5)
@@ -178,7 +178,7 @@ def time_arrays(
 
 
 def write_inputs(folder: Path, tree: NewickTree, table: CountTable, phylogeny: Phylogeny) -> dict[str, Path]:
-    """The study as every program reads it: only ASVs of the tree, the whole tree."""
+    """Write the study as input of every program: only ASVs of the tree, and the whole tree."""
     files = {"table": folder / "table.biom", "tree": folder / "tree.nwk", "output": folder / "out.h5"}
     features = np.flatnonzero(phylogeny.feature_tip >= 0)
     with h5py.File(files["table"], "w") as file:
@@ -195,9 +195,9 @@ def by_feature(table: CountTable, features: np.ndarray) -> csc_matrix:
 
 
 def time_commands(results: dict[str, dict[str, Seconds]], files: dict[str, Path], options: argparse.Namespace) -> None:
-    """From files to a file of distances, start of the program included."""
+    """Time the commands from input files to a file of distances, including start-up."""
     names = {key: str(path) for key, path in files.items()}
-    # Installed packages have byte code; where this environment has none, the untimed first run writes it.
+    # Installed packages have byte code; if this environment has none, the untimed first run writes it.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(files["table"].parent / "bytecode")
     for metric in options.metrics:
@@ -253,7 +253,7 @@ def time_scikit_bio(
 
 
 def marks(results: dict[str, dict[str, Seconds]], n_samples: int) -> dict[str, bool]:
-    """Which marks are met, by the time that passes."""
+    """Return which targets are met, by wall time."""
     met = {}
     for metric, limits in MARKS.items():
         row = results.get(command_row(metric), {})
@@ -280,7 +280,7 @@ def machine() -> dict[str, Any]:
 def print_report(report: dict[str, Any]) -> None:
     study = report["study"]
     print(f"{study['samples']:,} samples, {study['tips_of_study']:,} of {study['tips']:,} tips")
-    print("seconds that passed (of processor time); x = times that of aam")
+    print("wall seconds (CPU seconds); x = relative to aam")
     for what, row in report["seconds"].items():
         own = row["aam"]
         cells = [f"aam {own['passed']:.4f} ({own['processor']:.4f})"]

@@ -1,7 +1,7 @@
-"""`aam pretrain` on ibd as a user runs it, from files to report: time, share of the system, and what workers cost.
+"""`aam pretrain` on ibd as a user runs it, from files to report: time, share of system time, and the cost of workers.
 
-The share of system time is that of the whole process, start and validation included: pages that are faulted in anew at
-every step would show there. Workers (--num-workers) make batches beside a CPU that does the model's work.
+The share of system time is for the whole process, including start-up and validation: pages that are faulted in again at
+every step would show there. Workers (--num-workers) prepare batches while the CPU also runs the model.
 
     python benchmarks/whole_run.py --json whole_run.json
     python benchmarks/whole_run.py --preset base --epochs 1 --workers 0
@@ -27,7 +27,7 @@ IBD = DATA / "ibd"
 
 
 def run(folder: Path, preset: str, epochs: int, workers: int) -> dict[str, Any]:
-    """One run in a process of its own; speed is that of the median epoch."""
+    """Run once in a separate process; speed is that of the median epoch."""
     files = ["--table", str(IBD / "table.biom"), "--tree", str(IBD / "insertion-tree.qza"), "--missing-tips", "ignore"]
     command = [sys.executable, "-m", "aam_cli", "pretrain", *files, "--preset", preset, "--output-dir", str(folder)]
     command += ["--epochs", str(epochs), "--num-workers", str(workers), "--rarefy-depth", "5000", "--patience", "0"]
