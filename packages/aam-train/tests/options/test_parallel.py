@@ -37,17 +37,17 @@ def test_slurm_says_it_without_torchrun() -> None:
     del given["MASTER_PORT"]
     assert rank_info_from_env(given).port == 28765
     assert rank_info_from_env(SLURM | {"SLURM_NNODES": "1"}).address == "127.0.0.1"
-    with pytest.raises(TrainError, match=r"MASTER_ADDR: not set\. .*export MASTER_ADDR as the first host"):
+    with pytest.raises(TrainError, match=r"MASTER_ADDR: not set, .*Export MASTER_ADDR as the first host"):
         rank_info_from_env(SLURM | {"SLURM_NNODES": "2"})
 
 
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({}, "are for processes that torchrun or srun has started"),
+        ({}, "need processes started by torchrun or srun"),
         (TORCHRUN | {"MASTER_PORT": ""}, "MASTER_PORT: not set"),
         (TORCHRUN | {"WORLD_SIZE": "many"}, "WORLD_SIZE='many': not a number"),
-        (TORCHRUN | {"RANK": "8"}, "process 8 of 8: they are numbered from 0"),
+        (TORCHRUN | {"RANK": "8"}, "process 8 of 8: ranks count from 0"),
     ],
 )
 def test_what_the_environment_lacks_is_named(environ: dict[str, str], message: str) -> None:
@@ -65,7 +65,7 @@ def test_the_first_process_speaks() -> None:
 
 def test_torchrun_without_an_option_is_refused() -> None:
     environ = TORCHRUN | {"TORCHELASTIC_RUN_ID": "none"}
-    with pytest.raises(TrainError, match=r"torchrun has started 8 processes.*give --distributed or --fsdp"):
+    with pytest.raises(TrainError, match=r"torchrun has started 8 processes.*Use --distributed or --fsdp"):
         check_launcher(ParallelOptions(), environ)
     with pytest.raises(TrainError, match=r"--data-parallel starts its own"):
         check_launcher(ParallelOptions(data_parallel=True), environ)
@@ -122,12 +122,14 @@ def test_fewer_than_two_gpus_are_said_and_run_on_one(capsys: pytest.CaptureFixtu
     options = ParallelOptions(data_parallel=True)
     if torch.cuda.device_count() < 2:
         assert number_of_processes(options, "auto", quiet=False) == 1
-        assert f"PyTorch sees {torch.cuda.device_count()} GPUs here, so one process runs" in capsys.readouterr().err
-    with pytest.raises(TrainError, match="--data-parallel with --device cpu: give --processes"):
+        assert (
+            f"PyTorch sees {torch.cuda.device_count()} GPUs here, so a single process runs" in capsys.readouterr().err
+        )
+    with pytest.raises(TrainError, match="--data-parallel with --device cpu needs --processes"):
         number_of_processes(options, "cpu", quiet=True)
     assert number_of_processes(ParallelOptions(data_parallel=True, processes=3), "cpu", quiet=True) == 3
     assert number_of_processes(ParallelOptions(), "cpu", quiet=True) == 1
-    with pytest.raises(TrainError, match="--device cuda:1 is one GPU, and --data-parallel takes all"):
+    with pytest.raises(TrainError, match="--device cuda:1 is one GPU, but --data-parallel uses all"):
         number_of_processes(options, "cuda:1", quiet=True)
     with pytest.raises(TrainError, match=r"--processes 999: PyTorch sees \d+ GPUs here"):
         number_of_processes(ParallelOptions(data_parallel=True, processes=999), "auto", quiet=True)

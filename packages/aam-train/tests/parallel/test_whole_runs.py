@@ -19,8 +19,8 @@ from aam_data.options.metadata_inputs import CategoryOptions
 from aam_models.config.predictor import HeadOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.toml import config_to_toml
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
 
 Configs = Callable[..., Any]
@@ -64,9 +64,9 @@ def test_one_command_trains_as_one_process_on_all_samples(
     head = HeadOptions((8,), film_conditioning=("season",), moe_experts=2, moe_routing="location")
     category = CategoryOptions(categorical_columns=("location", "season"))
     config = train_config(tmp_path / "one", run={"batch_size": 6, "epochs": 1}, head=head, category=category)
-    run_train(config, quiet=True)
+    train(config, quiet=True)
     config = changed(changed(config, "run", output_dir=tmp_path / "two", batch_size=3), "parallel", data_parallel=True)
-    run_train(changed(config, "parallel", processes=2), quiet=True)
+    train(changed(config, "parallel", processes=2), quiet=True)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     tables = [(tmp_path / name / "predictions_full.tsv").read_text().splitlines() for name in ("one", "two")]
     rows = [[line.split("\t") for line in table] for table in tables]
@@ -113,7 +113,7 @@ def test_a_run_goes_on_bit_for_bit_on_as_many_processes_and_says_so_on_others(
     # and on one process, which can read parts too
     one = changed(changed(config, "run", epochs=3), "parallel", **dict.fromkeys(
         ("fsdp", "fsdp_sharded_checkpoint", "distributed"), False))  # fmt: skip
-    run_pretrain(one, quiet=True)
+    pretrain(one, quiet=True)
     assert len(losses(tmp_path / "run")) == 9
 
 
@@ -139,7 +139,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(
     ends = [process.communicate(timeout=SECONDS)[1] for process in processes]
     assert processes[rank].returncode == -signal.SIGKILL
     assert processes[1 - rank].returncode == 2
-    assert "error: another process of this run ended" in ends[1 - rank]
+    assert "error: another process of this run exited" in ends[1 - rank]
     assert "nothing more was saved" in ends[1 - rank]
     names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir() if path.name.startswith("step")]
     assert names == ["step-3"]
@@ -159,7 +159,7 @@ def test_a_stopped_process_ends_the_others_after_the_timeout(
     end = processes[1 - rank].communicate(timeout=SECONDS)[1]
     assert processes[1 - rank].returncode == 2
     assert processes[rank].poll() is None
-    assert f"process {rank} has not answered for 15 s" in end
+    assert f"process {rank} has not responded for 15 s" in end
     assert "in _train_step" in end  # where it waited
     assert not (tmp_path / "run" / "checkpoints").exists()
 
@@ -178,7 +178,7 @@ def test_other_settings_on_one_process_are_refused_on_all(
     with subprocess.Popen(command, env=own, stderr=subprocess.PIPE, text=True) as second:
         ends = [processes[0][0].communicate(timeout=SECONDS)[1], second.communicate(timeout=SECONDS)[1]]
     for end in ends:
-        assert "error: process 1 has other settings than process 0: all processes of a run have to be" in end
+        assert "error: process 1 differs from process 0 in its settings. Start all processes of a run" in end
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,7 @@
-"""Rows of all processes in one tensor, with a gradient. Axes: b rows of this process, N of all of them."""
+"""Gathering tensor rows over processes, with and without a gradient.
+
+Axes: b rows of this process, N rows of all processes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor
 
 
 class _Gather(torch.autograd.Function):
-    """Forward: everybody gets everybody's rows. Backward: what all of them owe to the rows of this process."""
+    """All-gather of rows; the backward pass sums the gradients of all processes for this process's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, sizes: tuple[int, ...], group: dist.ProcessGroup) -> Tensor:
@@ -28,21 +31,22 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(rows: Tensor, sizes: Sequence[int], group: dist.ProcessGroup) -> Tensor:
-    """Rows of all processes, in their order, [b, ...] -> [N, ...]; differentiable.
+    """Gather the rows of all processes in rank order, [b, ...] -> [N, ...]; differentiable.
+
+    A collective: all processes of the group must call it, and run its backward pass.
 
     Args:
-        rows: as many as ``sizes`` says for this process, which may be none.
-        sizes: rows of each process, the same on all of them.
-        group: entered by all its processes, forward and backward.
+        rows: as many as ``sizes`` lists for this process; may be empty.
+        sizes: number of rows of each process, the same on all of them.
+        group: processes to gather from.
     """
     gathered: Tensor = _Gather.apply(rows, tuple(sizes), group)
     return gathered
 
 
 def collect(rows: Tensor, sizes: Sequence[int], group: dist.ProcessGroup) -> Tensor:
-    """The same without a gradient: padded to the most rows, since collectives take equal shapes."""
-    most = max(sizes)
-    padded = rows.new_zeros((most, *rows.shape[1:]))
+    """Gather rows as `gather` does, without a gradient; pads to equal shapes, which collectives need."""
+    padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
     padded[: rows.shape[0]] = rows
     parts = [torch.empty_like(padded) for _ in sizes]
     dist.all_gather(parts, padded, group=group)

@@ -1,4 +1,4 @@
-"""Processes that are about to do different things are refused before the first step."""
+"""Check before the first step that all processes of a run are set up alike."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from aam_train.parallel.ranks import Ranks
 from aam_train.versions import versions
 
 _DIGITS = 12  # hexadecimal: 48 bits, exact in a float64
-# What may differ between processes without changing what they compute.
-_OWN = {"num_workers"}
+# Options that may differ between processes: they do not change results.
+_MAY_DIFFER = {"num_workers"}
 
 
 def check_same_on_all_ranks(
     ranks: Ranks, config: Any, inputs: list[dict[str, Any]], checkpoints: list[Path | None]
 ) -> None:
-    """Compare settings, files, versions and the checkpoint to continue from.
+    """Compare settings, input files, versions and the checkpoint to resume from.
 
     Raises:
-        TrainError: on all processes, naming those that differ from the first one and in what.
+        TrainError: on all processes, naming those that differ from process 0 and how.
     """
     flat = {name: value for section in config_to_dict(config).values() for name, value in section.items()}
     mine = {
-        "settings": {name: value for name, value in flat.items() if name not in _OWN},
+        "settings": {name: value for name, value in flat.items() if name not in _MAY_DIFFER},
         "input files": [record.get("sha256") for record in inputs],
         "versions of AAM, torch or Python": versions(),
-        "checkpoint to continue from": [str(path) for path in checkpoints],
+        "checkpoint to resume from": [str(path) for path in checkpoints],
     }
-    found = ranks.all_gather([_digest(value) for value in mine.values()])
-    wrong = [
-        f"process {rank} has other {name} than process 0"
+    digests = ranks.all_gather([_digest(value) for value in mine.values()])
+    differing = [
+        f"process {rank} differs from process 0 in its {name}"
         for column, name in enumerate(mine)
         for rank in range(1, ranks.size)
-        if found[rank, column] != found[0, column]
+        if digests[rank, column] != digests[0, column]
     ]
-    if wrong:
-        raise TrainError(f"{'; '.join(wrong[:5])}: all processes of a run have to be started alike")
+    if differing:
+        raise TrainError(f"{'; '.join(differing[:5])}. Start all processes of a run in the same way")
 
 
 def _digest(value: Any) -> float:

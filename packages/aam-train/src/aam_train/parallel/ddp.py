@@ -1,4 +1,4 @@
-"""Every process holds the whole model; gradients are averaged during the backward pass (DistributedDataParallel)."""
+"""Data parallelism: a full copy of the model per process, gradients averaged in the backward pass (DDP)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aam_train.parallel.torch_compat import ddp
 
 
 class DataParallel(Single):
-    """DDP around the model; its first process's weights are sent to the others when training begins."""
+    """DistributedDataParallel around the model; wrapping it broadcasts the weights of rank 0."""
 
     name = "ddp"
 

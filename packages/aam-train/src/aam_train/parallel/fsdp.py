@@ -1,8 +1,8 @@
-"""Weights, gradients and optimizer of the encoders divided among processes (FSDP2, `fully_shard`).
+"""Sharding of encoder weights, gradients and optimizer state over processes (FSDP2, `fully_shard`).
 
-The levels of the encoder are a unit each, gathered for their forward and backward pass; both are entered
-once a batch, whatever the batch holds. Everything else (heads, which are small) is held by every process: the distance
-head is called outside the forward pass, where a divided weight would not be whole.
+Each level of the encoder is one FSDP unit, gathered for its forward and backward pass; every batch enters each of them
+exactly once. All other parameters (the small heads) are replicated, because the distance head is called outside the
+forward pass, where a sharded weight would not be gathered.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from aam_train.parallel.ranks import Ranks
 
 
 class FullyShard:
-    """FSDP2 of the encoders.
+    """FSDP2 of the encoder levels.
 
     Args:
-        precision: "bf16" gathers weights and computes in bf16 (gradients are summed in float32); else "none".
-        cpu_offload: keep what is divided in the host's memory.
+        precision: "bf16" gathers weights and computes in bf16 (gradients are reduced in float32); otherwise "none".
+        cpu_offload: keep shards in host memory.
+        sharded_checkpoint: write checkpoints as one file per process.
     """
 
     name = "fsdp"
@@ -38,7 +39,7 @@ class FullyShard:
         sharded_checkpoint: bool = False,
     ) -> None:
         self.device, self.ranks, self.sharded_checkpoint = device, ranks, sharded_checkpoint
-        self._surplus = compat.surplus(device, ranks.size)
+        self._gradient_excess = compat.gradient_excess(device, ranks.size)
         self._settings = compat.fsdp_settings(device, ranks.size, precision=precision, cpu_offload=cpu_offload)
 
     def apply(self, model: nn.Module) -> None:
@@ -54,17 +55,17 @@ class FullyShard:
         return model
 
     def micro_step(self, *, last: bool) -> AbstractContextManager[object]:
-        return nullcontext()  # gradients are divided after every micro-batch: whole ones would need their memory
+        return nullcontext()  # reduce-scatter after every micro-batch: unsharded gradients would need more memory
 
     def sync_gradients(self, model: nn.Module) -> None:
-        """Average the gradients of what every process holds, in one collective for each type of number."""
-        if self._surplus > 1:
+        """Average the gradients of replicated parameters, with one all-reduce per dtype."""
+        if self._gradient_excess > 1:
             for p in model.parameters():
                 if p.grad is not None and compat.is_sharded(p) and p.dtype == torch.float32:
-                    compat.local_shard(p.grad).div_(self._surplus)
-        held = [p.grad for p in model.parameters() if p.grad is not None and not compat.is_sharded(p)]
-        for kind in dict.fromkeys(grad.dtype for grad in held):
-            grads = [grad for grad in held if grad.dtype == kind]
+                    compat.local_shard(p.grad).div_(self._gradient_excess)
+        replicated = [p.grad for p in model.parameters() if p.grad is not None and not compat.is_sharded(p)]
+        for dtype in dict.fromkeys(grad.dtype for grad in replicated):
+            grads = [grad for grad in replicated if grad.dtype == dtype]
             flat = torch.cat([grad.flatten() for grad in grads])
             dist.all_reduce(flat)
             flat /= self.ranks.size
@@ -73,18 +74,18 @@ class FullyShard:
 
     def clip(self, parameters: Iterable[Tensor], limit: float) -> Tensor:
         grads = [p.grad for p in parameters if p.grad is not None]
-        divided = [compat.local_shard(grad) for grad in grads if compat.is_sharded(grad)]
-        held = [grad for grad in grads if not compat.is_sharded(grad)]
-        square = torch.stack([self._square(divided), self._square(held)])
+        sharded = [compat.local_shard(grad) for grad in grads if compat.is_sharded(grad)]
+        replicated = [grad for grad in grads if not compat.is_sharded(grad)]
+        square = torch.stack([self._square(sharded), self._square(replicated)])
         dist.all_reduce(square[0])
         norm = square.sum().sqrt()
         scale = (limit / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
-        for grad in [*divided, *held]:
+        for grad in [*sharded, *replicated]:
             grad.mul_(scale.to(grad.device))
         return norm
 
     def _square(self, grads: list[Tensor]) -> Tensor:
-        """Sum of the squares of all elements, on the device."""
+        """Sum the squares of all elements, on the device."""
         squares = [grad.square().sum().to(self.device) for grad in grads]
         return torch.stack(squares).sum() if squares else torch.zeros((), device=self.device)
 
@@ -92,11 +93,11 @@ class FullyShard:
         full = compat.full_tensor(tensor.detach())
         return full.cpu() if self.ranks.is_rank_zero else None
 
-    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
-        mine = compat.local_shard(tensor)
-        mine.copy_(compat.shard_of(whole, self.ranks.rank, self.ranks.size) if compat.is_sharded(tensor) else whole)
+    def load_shard(self, tensor: Tensor, full: Tensor) -> None:
+        shard = compat.local_shard(tensor)
+        shard.copy_(compat.shard_of(full, self.ranks.rank, self.ranks.size) if compat.is_sharded(tensor) else full)
 
-    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
+    def shard_like(self, parameter: Tensor, full: Tensor) -> Tensor:
         state = torch.zeros_like(parameter)
-        self.load_shard(state, whole)
+        self.load_shard(state, full)
         return state

@@ -1,4 +1,4 @@
-"""`--data-parallel`: one command, a process for every GPU of this machine, through PyTorch's own start of processes."""
+"""`--data-parallel`: one command that starts a process for every GPU of this machine."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from aam_train.parallel.process_group import LostProcess
 from aam_train.reporting.console import WARNING, ConsoleReporter
 from aam_train.signals import EXIT_CODES, exit_code_of
 
-Run = Callable[[Any, bool, RankInfo], object]  # a module's function: settings, quiet, which process this is
-_SECONDS_TO_END = 20.0  # that the others have after one has failed
-_SECONDS_BETWEEN_LOOKS = 0.2
+Run = Callable[[Any, bool, RankInfo], object]  # a module-level function: config, quiet, rank of the process
+_SECONDS_TO_END = 20.0  # for the other processes after one has failed
+_SECONDS_BETWEEN_CHECKS = 0.2
 
 
 def number_of_processes(options: ParallelOptions, device: str, quiet: bool) -> int:
-    """How many processes `--data-parallel` starts; fewer than two GPUs are said, and one process runs.
+    """Return how many processes to start; with fewer than two GPUs, warn and return 1.
 
     Raises:
-        TrainError: more are asked for than there are GPUs.
+        TrainError: the options ask for more processes than there are GPUs, or contradict each other.
     """
     if not options.data_parallel:
         return 1
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and device != "cpu" else 0
     if device.startswith("cuda:"):
-        raise TrainError(f"--device {device} is one GPU, and --data-parallel takes all: leave one of them out")
+        raise TrainError(f"--device {device} is one GPU, but --data-parallel uses all; leave out one of the two")
     if device == "cpu" and options.processes is None:
-        raise TrainError("--data-parallel with --device cpu: give --processes, how many to start")
+        raise TrainError("--data-parallel with --device cpu needs --processes, the number to start")
     if options.processes is not None and (device == "cpu" or options.processes <= gpus):
         return options.processes
     if options.processes is not None:
         raise TrainError(
-            f"--processes {options.processes}: PyTorch sees {gpus} GPUs here. Start as many, or give --device cpu"
+            f"--processes {options.processes}: PyTorch sees {gpus} GPUs here. Lower it, or use --device cpu"
         )
     if gpus < 2:
-        text = f"{WARNING}--data-parallel: PyTorch sees {gpus} GPUs here, so one process runs"
+        text = f"{WARNING}--data-parallel: PyTorch sees {gpus} GPUs here, so a single process runs"
         ConsoleReporter(quiet=quiet).note(text)
     return max(1, gpus)
 
 
 def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
-    """Run a function in several new processes and wait for them; signals go on to all of them.
+    """Run a function in several new processes and wait for them, forwarding signals to all of them.
 
     Raises:
         RunStopped: they stopped after a signal.
-        TrainError: the first thing that went wrong in one of them.
+        TrainError: the first error of any of them.
     """
     with tempfile.TemporaryDirectory(prefix="aam-") as folder, _forward_signals() as forwarder:
         port = _free_port()
@@ -72,7 +72,7 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
         done = False
         while not done and failed is None:
             try:
-                done = context.join(timeout=_SECONDS_BETWEEN_LOOKS, grace_period=_SECONDS_TO_END)
+                done = context.join(timeout=_SECONDS_BETWEEN_CHECKS, grace_period=_SECONDS_TO_END)
             except ProcessException as error:
                 failed = error
         forwarder.pids = []
@@ -80,13 +80,13 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
 
 
 def _child(local_rank: int, run: Run, config: Any, quiet: bool, processes: int, port: int, folder: str) -> None:
-    """What a new process does. How it ended is written down: exceptions of ours go to the parent as JSON."""
-    os.setpgid(0, 0)  # a signal to the command's whole group comes through the command alone, and so once
+    """Run a new process, and report to the parent how it ended: our own exceptions are passed on as JSON."""
+    os.setpgid(0, 0)  # signals to the command's process group then arrive once, through the parent
     rank_info = RankInfo(local_rank, processes, local_rank, processes, "127.0.0.1", port)
     try:
         run(config, quiet, rank_info)
         _write_exit_report(folder, local_rank, {"done": True})
-    except KeyboardInterrupt as interrupt:  # PyTorch's start of processes would take it for a good end
+    except KeyboardInterrupt as interrupt:  # PyTorch would take it for a normal exit
         code = exit_code_of(interrupt)
         _write_exit_report(folder, local_rank, {"interrupted": "stopped at once; nothing more was saved", "code": code})
         os._exit(code)
@@ -94,23 +94,24 @@ def _child(local_rank: int, run: Run, config: Any, quiet: bool, processes: int, 
         _write_exit_report(folder, local_rank, {"stopped": str(stop), "code": stop.exit_code})
     except (ValueError, OSError) as error:
         consequence = isinstance(error, LostProcess)
-        _write_exit_report(folder, local_rank, {"refused": str(error), "consequence": consequence})
-        os._exit(2)  # the parent has the message; a traceback would only be in its way
+        _write_exit_report(folder, local_rank, {"error": str(error), "consequence": consequence})
+        os._exit(2)  # the parent shows the message; a traceback would only clutter it
 
 
-def _write_exit_report(folder: str, rank: int, ending: dict[str, Any]) -> None:
-    (Path(folder) / f"{rank}.json").write_text(json.dumps({**ending, "time": time.time()}), encoding="utf-8")
+def _write_exit_report(folder: str, rank: int, report: dict[str, Any]) -> None:
+    (Path(folder) / f"{rank}.json").write_text(json.dumps({**report, "time": time.time()}), encoding="utf-8")
 
 
 def _raise_first(folder: Path, failed: ProcessException | None, signalled: str | None, processes: int) -> None:
-    endings = {int(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
-    causes = [ending for ending in endings.values() if "refused" in ending and not ending["consequence"]]
+    """Raise for how the processes ended; the first error that is not a consequence of another one counts."""
+    reports = {int(file.stem): json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
+    causes = [report for report in reports.values() if "error" in report and not report["consequence"]]
     if causes:
-        raise TrainError(min(causes, key=lambda ending: ending["time"])["refused"])
-    for ending in endings.values():
-        if "interrupted" in ending:
-            raise RunStopped(ending["interrupted"], ending["code"])
-    stopped = [ending for ending in endings.values() if "stopped" in ending]
+        raise TrainError(min(causes, key=lambda report: report["time"])["error"])
+    for report in reports.values():
+        if "interrupted" in report:
+            raise RunStopped(report["interrupted"], report["code"])
+    stopped = [report for report in reports.values() if "stopped" in report]
     if stopped and failed is None:
         raise RunStopped(stopped[0]["stopped"], stopped[0]["code"])
     if failed is not None and signalled is not None:
@@ -118,23 +119,23 @@ def _raise_first(folder: Path, failed: ProcessException | None, signalled: str |
     if failed is not None:
         rank = failed.error_index
         raise TrainError(
-            f"process {rank} ended ({_words(failed)}); if it said why, that stands above. Continue with "
+            f"process {rank} exited ({_describe(failed)}); its error message, if any, is above. Resume with "
             "--resume-from auto"
         ) from failed
-    if silent := sorted(set(range(processes)) - set(endings)):
-        raise TrainError(f"process {silent[0]} ended without a word. Continue with --resume-from auto")
+    if silent := sorted(set(range(processes)) - set(reports)):
+        raise TrainError(f"process {silent[0]} exited without an error message. Resume with --resume-from auto")
 
 
-def _words(failed: ProcessException) -> str:
+def _describe(failed: ProcessException) -> str:
     name = getattr(failed, "signal_name", None)
     if name:
-        return f"{name}; if nobody sent it, memory ran out"
+        return f"{name}; probably the out-of-memory killer"
     lines = str(failed).strip().splitlines()
-    return lines[-1] if lines else "without a word"
+    return lines[-1] if lines else "without an error message"
 
 
 class _SignalForwarder:
-    """Signals to the parent go on to its children."""
+    """Signal handler of the parent that passes signals on to its children."""
 
     def __init__(self) -> None:
         self.pids: list[int] = []
@@ -149,7 +150,7 @@ class _SignalForwarder:
 
 @contextlib.contextmanager
 def _forward_signals() -> Iterator[_SignalForwarder]:
-    """The children are groups of their own, so that signals reach them through the parent alone."""
+    """Forward signals to the children, which are in process groups of their own and only get them from the parent."""
     forwarder = _SignalForwarder()
     before = {name: signal.signal(getattr(signal, name), forwarder) for name in EXIT_CODES}
     try:

@@ -1,4 +1,4 @@
-"""From the options to the strategy: the process group is joined for the time of a run."""
+"""The process group of a run, as a context that yields its strategy."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from aam_train.parallel.heartbeat import Heartbeat
 from aam_train.parallel.ranks import ProcessGroup, Ranks
 from aam_train.parallel.strategy import Single, Strategy
 
-_SECONDS_TO_MEET = 300  # until all processes have come; machines read their files at different speeds
+_RENDEZVOUS_SECONDS = 300  # until all processes have joined; machines read their files at different speeds
 
 
 @contextlib.contextmanager
 def process_group(
     options: ParallelOptions, compute: ComputeOptions, device: str, rank_info: RankInfo | None = None
 ) -> Iterator[Strategy]:
-    """The strategy of a run; with several processes, between the moment when all have come and when this one leaves.
+    """Join the process group of a run and yield its strategy; leave the group on exit.
 
     Args:
         options, compute: of the run.
         device: as ``--device``.
-        rank_info: of a process that `launch` has started; else looked up in the environment.
+        rank_info: of a process that `launch` has started; read from the environment by default.
 
     Raises:
-        TrainError: what was asked for is not there, or another process ended or does not answer.
+        TrainError: a device or backend is missing, or another process exited or does not respond.
     """
     if rank_info is None and not options.is_joined:
         yield Single(resolve_device(device))
@@ -50,84 +50,85 @@ def process_group(
     if where.type == "cuda":
         torch.cuda.set_device(where)
     elif backend == "nccl":
-        raise TrainError("--distributed-backend nccl is for GPUs: leave it out on the CPU")
+        raise TrainError("--distributed-backend nccl only applies to GPUs (got the CPU). Leave it out")
     kept_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store = _rendezvous(rank_info, options, keeps=rank_info.rank == 0 and not kept_by_agent)
     keeper = "torchrun" if kept_by_agent else "process 0"
     heartbeat = Heartbeat(_rendezvous(rank_info, options, keeps=False), rank_info, keeper, options.distributed_timeout)
-    with heartbeat, _lost_processes_told(options):
-        # later than the watch, which knows whom a collective waits for
+    with heartbeat, _explain_lost_processes(options):
+        # longer than the heartbeat's, which knows whom a collective waits for
         timeout = timedelta(seconds=1.5 * options.distributed_timeout + 10)
-        kinds = f"cpu:gloo,cuda:{backend}" if where.type == "cuda" else "gloo"
+        backends = f"cpu:gloo,cuda:{backend}" if where.type == "cuda" else "gloo"
         shared = PrefixStore("group", store)
-        dist.init_process_group(kinds, store=shared, rank=rank_info.rank, world_size=rank_info.size, timeout=timeout)
+        dist.init_process_group(backends, store=shared, rank=rank_info.rank, world_size=rank_info.size, timeout=timeout)
         try:
             ranks = ProcessGroup(
                 dist.new_group(timeout=timeout), dist.new_group(timeout=timeout, backend="gloo"), rank_info.local_size
             )
             yield _strategy(options, compute, where, ranks)
         finally:
-            # NCCL waits for the others here, who may be gone: the system takes back what a failed run held
+            # NCCL would wait here for processes that may have died; after a failure the system cleans up
             if backend == "gloo" or sys.exc_info()[0] is None:
                 dist.destroy_process_group()
 
 
 def rank_device(name: str, rank_info: RankInfo) -> torch.device:
-    """The device of a process: a GPU of its own, by its number on this machine."""
+    """Return the device of a process: a GPU of its own, chosen by its local rank."""
     if name.startswith("cuda:"):
-        raise TrainError(f"--device {name}: each process takes a GPU of its own. Give --device cuda or auto")
+        raise TrainError(f"--device {name}: each process takes a GPU of its own. Use --device cuda or auto")
     device = resolve_device(name)
     if device.type != "cuda":
         return device
     visible = torch.cuda.device_count()
     if visible > 1 and rank_info.local_rank >= visible:
         raise TrainError(
-            f"process {rank_info.local_rank + 1} of this machine has no GPU: {visible} are visible. Start as many processes"
+            f"process {rank_info.local_rank + 1} of this machine has no GPU: {visible} are visible. Start at most "
+            f"{visible} processes per machine"
         )
-    return torch.device("cuda", rank_info.local_rank % visible)  # Slurm may show each task its own one only
+    return torch.device("cuda", rank_info.local_rank % visible)  # Slurm may show each task only its own GPU
 
 
 def _rendezvous(rank_info: RankInfo, options: ParallelOptions, *, keeps: bool) -> Store:
-    """A connection to the store through which processes find each other; the first one keeps it, or torchrun."""
-    patience = timedelta(seconds=max(_SECONDS_TO_MEET, options.distributed_timeout))
+    """Connect to the store through which processes find each other; rank 0 or torchrun hosts it."""
+    timeout = timedelta(seconds=max(_RENDEZVOUS_SECONDS, options.distributed_timeout))
     try:
         store: Store = dist.TCPStore(  # type: ignore[attr-defined]
             rank_info.address,
             rank_info.port,
             rank_info.size,
             is_master=keeps,
-            timeout=patience,
+            timeout=timeout,
             wait_for_workers=False,
         )
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise TrainError(
-            f"{rank_info.address} port {rank_info.port}, where the processes of the run meet: {_first_line(error)}. "
-            "Is another job on it? Set MASTER_PORT to another one"
+            f"{rank_info.address} port {rank_info.port}, the rendezvous of the processes: {_first_line(error)}. "
+            "Another job may be using this port; set MASTER_PORT to another one"
         ) from error
-    # torchrun's store outlives processes that it starts again: what the lost ones wrote is not for the new ones
+    # torchrun's store survives a restart of its processes: keep the keys of earlier attempts apart
     return PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 @contextlib.contextmanager
-def _lost_processes_told(options: ParallelOptions) -> Iterator[None]:
+def _explain_lost_processes(options: ParallelOptions) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
         if not is_communication_error(error):
             raise
         raise LostProcess(
-            "another process of this run ended or did not answer for --distributed-timeout "
-            f"{options.distributed_timeout} s; nothing more was saved. What it said first is the cause. "
-            f"Continue with --resume-from auto ({_first_line(error)})"
+            "another process of this run exited or did not respond for --distributed-timeout "
+            f"{options.distributed_timeout} s; nothing more was saved. Its first error message is the cause. "
+            f"Resume with --resume-from auto ({_first_line(error)})"
         ) from error
 
 
 class LostProcess(TrainError):
-    """A consequence: another process has the cause."""
+    """Error caused by another process, which reports the cause."""
 
 
 def is_communication_error(error: RuntimeError) -> bool:
-    """Whether a collective failed, rather than this process."""
+    """Return whether a collective failed, rather than this process itself."""
     text = str(error)
     return isinstance(error, dist.DistError) or any(
         word in text for word in ("gloo", "Gloo", "NCCL", "Connection closed")

@@ -1,4 +1,4 @@
-"""What processes tell each other on the host: decisions, counts, rows of samples. One process alone tells nobody."""
+"""Host-side collectives: broadcast, all-gather, max. No-ops for a single process."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 class Ranks(Protocol):
-    """The processes of a run, seen from one of them. Every method is entered by all of them, in the same order.
+    """The processes of a run, seen from one of them. All processes must call every method, in the same order.
 
     Attributes:
         rank: of this process, from 0.
         size: number of processes.
-        local_size: of those on this machine.
+        local_size: number of processes on this machine.
     """
 
     rank: int
@@ -34,27 +34,27 @@ class Ranks(Protocol):
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this is the process that decides and writes."""
+        """Whether this process decides and writes."""
         ...
 
     def on_rank_zero(self, act: Callable[[], T]) -> T:
-        """Let the first process do something and tell the others what came of it (of JSON's types), or went wrong."""
+        """Call ``act`` on rank 0 and return its result (of JSON types) on all processes; a user error raises on all."""
         ...
 
     def broadcast(self, value: T) -> T:
-        """The first process's value, of JSON's types."""
+        """Return rank 0's value (of JSON types) on all processes."""
         ...
 
     def all_reduce_max(self, numbers: Sequence[int]) -> list[int]:
-        """The largest of all processes' numbers, one by one."""
+        """Return the elementwise maximum over all processes."""
         ...
 
     def all_gather(self, numbers: Sequence[float]) -> np.ndarray:
-        """The numbers of all processes, float64 [size, n]."""
+        """Return the numbers of all processes, float64 [size, n]."""
         ...
 
     def all_gather_indices(self, rows: np.ndarray) -> list[np.ndarray]:
-        """The int64 rows of each process, which may be of different lengths."""
+        """Return the int64 row indices of each process, whose number may differ."""
         ...
 
     def gather(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -67,7 +67,7 @@ class Ranks(Protocol):
 
 
 class SingleProcess:
-    """One process."""
+    """The ranks of a run with one process."""
 
     rank, size, local_size, is_rank_zero = 0, 1, 1, True
 
@@ -94,12 +94,13 @@ class SingleProcess:
 
 
 class ProcessGroup:
-    """One of the processes of PyTorch's default process group.
+    """One process of PyTorch's default process group.
 
     Args:
-        device_group: for tensors on the devices; none of PyTorch's own strategies uses it, so that their collectives
-            and ours need no common order.
-        host_group: for the host's numbers.
+        device_group: for tensors on the devices; separate from the group of PyTorch's own strategies, so that their
+            collectives and ours need no common order.
+        host_group: for numbers on the host.
+        local_size: number of processes on this machine.
     """
 
     def __init__(self, device_group: dist.ProcessGroup, host_group: dist.ProcessGroup, local_size: int) -> None:
@@ -112,22 +113,22 @@ class ProcessGroup:
 
     def on_rank_zero(self, act: Callable[[], T]) -> T:
         if not self.is_rank_zero:
-            told = self._broadcast_json(None)
-            if "refused" in told:
-                raise TrainError(told["refused"])
-            done: T = told["done"]
-            return done
+            message = self._broadcast_json(None)
+            if "error" in message:
+                raise TrainError(message["error"])
+            received: T = message["result"]
+            return received
         try:
-            done = act()
-        except (ValueError, OSError) as error:  # what a user can change; everything else ends this process
-            self._broadcast_json({"refused": str(error)})
+            result = act()
+        except (ValueError, OSError) as error:  # errors that a user can fix; any other ends this process
+            self._broadcast_json({"error": str(error)})
             raise
-        self._broadcast_json({"done": done})
-        return done
+        self._broadcast_json({"result": result})
+        return result
 
     def broadcast(self, value: T) -> T:
-        agreed: T = self._broadcast_json({"done": value} if self.is_rank_zero else None)["done"]
-        return agreed
+        received: T = self._broadcast_json({"result": value} if self.is_rank_zero else None)["result"]
+        return received
 
     def all_reduce_max(self, numbers: Sequence[int]) -> list[int]:
         largest = torch.tensor(numbers, dtype=torch.int64)
@@ -135,15 +136,15 @@ class ProcessGroup:
         return largest.tolist()
 
     def all_gather(self, numbers: Sequence[float]) -> np.ndarray:
-        mine = torch.tensor(numbers, dtype=torch.float64)
-        parts = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(parts, mine, group=self._hosts)
+        own = torch.tensor(numbers, dtype=torch.float64)
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own, group=self._hosts)
         return torch.stack(parts).numpy()
 
     def all_gather_indices(self, rows: np.ndarray) -> list[np.ndarray]:
         sizes = self.all_gather([len(rows)])[:, 0].astype(int).tolist()
-        everything = collect(torch.from_numpy(rows), sizes, self._hosts).numpy()
-        return np.split(everything, np.cumsum(sizes)[:-1])
+        all_rows = collect(torch.from_numpy(rows), sizes, self._hosts).numpy()
+        return np.split(all_rows, np.cumsum(sizes)[:-1])
 
     def gather(self, rows: Tensor, sizes: Sequence[int]) -> Tensor:
         return gather(rows, sizes, self._devices)
@@ -152,7 +153,7 @@ class ProcessGroup:
         return collect(rows, sizes, self._devices)
 
     def _broadcast_json(self, message: dict[str, Any] | None) -> dict[str, Any]:
-        """The first process's message: JSON, so that nothing is unpickled."""
+        """Broadcast rank 0's message, as JSON so that nothing is unpickled."""
         text = json.dumps(message).encode() if self.is_rank_zero else b""
         size = torch.tensor([len(text)])
         dist.broadcast(size, 0, group=self._hosts)
@@ -160,13 +161,13 @@ class ProcessGroup:
         if self.is_rank_zero:
             content.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
         dist.broadcast(content, 0, group=self._hosts)
-        told: dict[str, Any] = json.loads(content.numpy().tobytes())
-        return told
+        received: dict[str, Any] = json.loads(content.numpy().tobytes())
+        return received
 
 
 @contextlib.contextmanager
 def entered_on_rank_zero(ranks: Ranks, context: AbstractContextManager[object]) -> Iterator[None]:
-    """A context that the first process is in while all processes are in this one; where it is refused, all are."""
+    """Enter a context on rank 0 for as long as all processes are in this one; if entering it fails, all raise."""
     with contextlib.ExitStack() as stack:
 
         def enter() -> None:

@@ -1,4 +1,4 @@
-"""How a model is trained on several devices, applied from outside: the model itself knows nothing of it."""
+"""Parallel training strategies, applied to a model from outside: models contain no code for them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from aam_train.parallel.ranks import Ranks, SingleProcess
 
 
 class Strategy(Protocol):
-    """Where a model's weights live and how its gradients become those of all processes.
+    """Placement of a model's weights, and synchronisation of its gradients over processes.
 
-    Gradients after `sync_gradients` are the mean over processes of each one's own; the caller multiplies losses by their
-    number, so that the sum is left.
+    Gradients after `sync_gradients` are the mean over processes; the caller multiplies losses by the number of
+    processes to get the sum.
 
     Attributes:
         name: "single", "ddp" or "fsdp".
         device: of this process.
         ranks: all processes.
-        sharded_checkpoint: whether checkpoints for continuing are written in parts.
+        sharded_checkpoint: whether checkpoints are written as one file per process.
     """
 
     name: str
@@ -31,41 +31,41 @@ class Strategy(Protocol):
     sharded_checkpoint: bool
 
     def apply(self, model: nn.Module) -> None:
-        """Divide the weights of a model that is on its device; names of parameters stay."""
+        """Shard the weights of a model that is on its device; parameter names do not change."""
         ...
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Before the first step: the same values everywhere. Gives what is called in training; the model itself stays
-        what is called in evaluation."""
+        """Synchronise the weights before the first step and return the module to call in training; evaluation calls the
+        model itself."""
         ...
 
     def micro_step(self, *, last: bool) -> AbstractContextManager[object]:
-        """Around forward and backward pass of a micro-batch."""
+        """Return the context of the forward and backward pass of a micro-batch."""
         ...
 
     def sync_gradients(self, model: nn.Module) -> None:
-        """After the last backward pass of a step."""
+        """Finish the gradients after the last backward pass of a step."""
         ...
 
     def clip(self, parameters: Iterable[Tensor], limit: float) -> Tensor:
-        """Scale gradients down to ``limit``; gives the norm of all of them before that, on the device."""
+        """Clip gradients to the norm ``limit``; return their norm before clipping, on the device."""
         ...
 
     def gather_full(self, tensor: Tensor) -> Tensor | None:
-        """The whole of a weight or of its optimizer's state, on the host of the first process; None elsewhere."""
+        """Gather a full weight or optimizer state on the host of rank 0; return None on other processes."""
         ...
 
-    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
-        """Put this process's part of ``whole`` into a weight."""
+    def load_shard(self, tensor: Tensor, full: Tensor) -> None:
+        """Copy this process's shard of ``full`` into a weight."""
         ...
 
-    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
-        """This process's part of a state ``whole`` of a parameter, divided and placed as that is."""
+    def shard_like(self, parameter: Tensor, full: Tensor) -> Tensor:
+        """Return this process's shard of a parameter's state, sharded and placed like the parameter."""
         ...
 
 
 class Single:
-    """One process, or several that hold the whole model and train nothing."""
+    """Strategy of one process, or of several that each hold the full model and train nothing."""
 
     name, sharded_checkpoint = "single", False
 
@@ -73,7 +73,7 @@ class Single:
         self.device, self.ranks = device, ranks or SingleProcess()
 
     def apply(self, model: nn.Module) -> None:
-        """Nothing is divided."""
+        """Do nothing: weights are not sharded."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return model
@@ -82,7 +82,7 @@ class Single:
         return nullcontext()
 
     def sync_gradients(self, model: nn.Module) -> None:
-        """Gradients are there."""
+        """Do nothing: there are no other gradients."""
 
     def clip(self, parameters: Iterable[Tensor], limit: float) -> Tensor:
         return nn.utils.clip_grad_norm_(parameters, limit)
@@ -90,14 +90,14 @@ class Single:
     def gather_full(self, tensor: Tensor) -> Tensor | None:
         return tensor.detach() if self.ranks.is_rank_zero else None
 
-    def load_shard(self, tensor: Tensor, whole: Tensor) -> None:
-        tensor.copy_(whole)
+    def load_shard(self, tensor: Tensor, full: Tensor) -> None:
+        tensor.copy_(full)
 
-    def shard_like(self, parameter: Tensor, whole: Tensor) -> Tensor:
-        return whole.to(parameter.device)
+    def shard_like(self, parameter: Tensor, full: Tensor) -> Tensor:
+        return full.to(parameter.device)
 
 
 def gather_full_tensors(strategy: Strategy, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All of these weights or states, whole, on the first process; nothing elsewhere. Entered by all processes."""
-    found = {name: strategy.gather_full(tensor) for name, tensor in tensors.items()}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    """Gather full weights or optimizer states on rank 0; other processes get an empty dict. A collective."""
+    gathered = {name: strategy.gather_full(tensor) for name, tensor in tensors.items()}
+    return {name: tensor for name, tensor in gathered.items() if tensor is not None}

@@ -1,4 +1,4 @@
-"""What differs between versions of torch about DDP and FSDP2, and the one module that names the latter's tensors."""
+"""Version-dependent parts of DDP and FSDP2; the only module that handles DTensors."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from torch.nn.parallel import DistributedDataParallel
 
 from aam_train.errors import TrainError
 
-# Found by running this package's comparison of gradients on CPUs: 2.6 fails (its streams record no events), 2.7 passes.
+# Determined by this package's gradient comparison on CPUs: 2.6 fails (its streams record no events), 2.7 passes.
 MIN_FSDP_VERSION = (2, 7)
 
 
 def check_version(version: str = torch.__version__) -> None:
-    """Raises TrainError where this torch has no FSDP2 that works here."""
+    """Raise TrainError if this version of torch has no working FSDP2."""
     numbers = tuple(int(number) for number in version.split("+")[0].split(".")[:2])
     if numbers < MIN_FSDP_VERSION:
         needed = ".".join(map(str, MIN_FSDP_VERSION))
-        raise TrainError(f"--fsdp needs torch {needed} or newer, this is {version}. Update it, or give --distributed")
+        raise TrainError(f"--fsdp needs torch {needed} or newer, this is {version}. Update it, or use --distributed")
 
 
 def ddp(module: nn.Module) -> DistributedDataParallel:
-    """DDP whose buffers, constants of the training samples, are sent once, now, and not at every step."""
+    """Wrap a module in DDP. Buffers, which are constants, are broadcast once here instead of at every step."""
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
     buffers: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
-    # gradients lie in the memory that is sent: otherwise it would be there twice
+    # gradients are views of the communication buckets: separate ones would double their memory
     return DistributedDataParallel(module, gradient_as_bucket_view=True, **buffers)
 
 
 def fsdp_settings(device: torch.device, size: int, *, precision: str, cpu_offload: bool) -> dict[str, Any]:
-    """Arguments of `fully_shard` for one dimension of processes."""
+    """Return the arguments of `fully_shard` for a one-dimensional mesh of processes."""
     check_version()
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
@@ -47,47 +47,47 @@ def fsdp_settings(device: torch.device, size: int, *, precision: str, cpu_offloa
 
 
 def fully_shard(module: nn.Module, **settings: Any) -> None:
-    """Divide a module's parameters."""
-    from torch.distributed.fsdp import fully_shard as of_torch
+    """Shard a module's parameters in place."""
+    from torch.distributed.fsdp import fully_shard as torch_fully_shard
 
-    of_torch(module, **settings)
+    torch_fully_shard(module, **settings)
 
 
-def surplus(device: torch.device, size: int) -> int:
-    """How many times too large FSDP2's gradients in float32 are: it asks for an average, and gloo gave the sum for it
-    up to torch 2.7. Entered by all processes."""
+def gradient_excess(device: torch.device, size: int) -> int:
+    """Return the factor by which FSDP2's float32 gradients are too large: gloo up to torch 2.7 sums where FSDP2 asks
+    for the average. A collective."""
     mean = torch.zeros(1, device=device)
     renamed = "reduce_scatter_single"
     reduce = getattr(dist, renamed if hasattr(dist, renamed) else "reduce_scatter_tensor")
     try:
         reduce(mean, torch.ones(size, device=device), op=dist.ReduceOp.AVG)
-    except RuntimeError as error:  # a backend that refuses refuses FSDP2's own call too, and says what it lacks
+    except RuntimeError as error:  # such a backend fails in FSDP2's own call too; its message names what it lacks
         raise TrainError(f"--fsdp: processes cannot average gradients on {device}: {error}") from error
     return round(mean.item())
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether each process holds a part of it."""
+    """Return whether each process holds a shard of the tensor."""
     return hasattr(tensor, "full_tensor")
 
 
 def local_shard(tensor: Tensor) -> Tensor:
-    """The part of this process; the tensor itself where it is not divided."""
+    """Return this process's shard, or the tensor itself if it is not sharded."""
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """All of it, on every process; entered by all of them."""
+    """Gather the full tensor on every process. A collective."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def shard_bounds(length: int, rank: int, size: int) -> tuple[int, int]:
-    """First and last row (exclusive) of a process's part of ``length`` rows: equal parts as of `torch.chunk`."""
+    """Return the first and last row (exclusive) of a process's shard of ``length`` rows, as `torch.chunk` splits."""
     each = -(-length // size)
     return min(rank * each, length), min((rank + 1) * each, length)
 
 
-def shard_of(whole: Tensor, rank: int, size: int) -> Tensor:
-    """The rows of a whole tensor that a process holds."""
-    first, last = shard_bounds(whole.shape[0], rank, size)
-    return whole[first:last]
+def shard_of(full: Tensor, rank: int, size: int) -> Tensor:
+    """Return the rows of a full tensor that a process holds."""
+    first, last = shard_bounds(full.shape[0], rank, size)
+    return full[first:last]
