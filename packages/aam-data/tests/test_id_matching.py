@@ -1,4 +1,4 @@
-"""Overlaps of ids and what would make them match: always suggested, never applied."""
+"""Shared ids, and changes that would make ids match: suggested, never applied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = st.lists(st.text("aB1.- 0_", min_size=1, max_size=5), max_size=8, unique
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found", "name"),
+    ("wanted", "available", "name"),
     [
         (["s1 ", "s2"], ["s1", "s2x"], "blanks around the ids were removed"),
         (["S1", "s2"], ["s1", "x"], "upper and lower case were the same"),
@@ -43,11 +43,11 @@ NAMES = st.lists(st.text("aB1.- 0_", min_size=1, max_size=5), max_size=8, unique
         (["10317.000012", "s2"], ["12", "x"], "Qiita's study prefix (such as 2538.) were removed and leading zeros"),
     ],
 )
-def test_each_transformation(wanted: list[str], found: list[str], name: str) -> None:
-    suggestion = closest_transformation(wanted, found)
+def test_each_transformation(wanted: list[str], available: list[str], name: str) -> None:
+    suggestion = closest_transformation(wanted, available)
     assert suggestion is not None
     assert suggestion.name.startswith(name)
-    assert (suggestion.matches, suggestion.wanted, suggestion.example) == (1, 2, (wanted[0], found[0]))
+    assert (suggestion.matches, suggestion.wanted, suggestion.example) == (1, 2, (wanted[0], available[0]))
 
 
 def test_the_closest_is_the_one_with_most_matches() -> None:
@@ -68,12 +68,12 @@ def test_what_would_confuse_ids_is_not_suggested() -> None:
 
 
 @given(NAMES, NAMES)
-def test_matches_are_one_to_one(wanted: list[str], found: list[str]) -> None:
-    suggestion = closest_transformation(wanted, [name for name in found if name not in wanted])
+def test_matches_are_one_to_one(wanted: list[str], available: list[str]) -> None:
+    suggestion = closest_transformation(wanted, [name for name in available if name not in wanted])
     if suggestion is not None:
-        assert 1 <= suggestion.matches <= min(len(wanted), len(found))
+        assert 1 <= suggestion.matches <= min(len(wanted), len(available))
         assert suggestion.example[0] in wanted
-        assert suggestion.example[1] in found
+        assert suggestion.example[1] in available
 
 
 def test_overlap() -> None:
@@ -84,7 +84,7 @@ def test_overlap() -> None:
     assert overlap_of(["a"], ["a"]).suggestion() is None
 
 
-def test_disjoint_files_are_refused() -> None:
+def test_disjoint_files_are_rejected() -> None:
     check_not_disjoint(["a", "b"], ["b", "c"], FILE)
     message = (
         r"metadata.tsv: contains none of the table's samples; the table has 1.a, 1.b, 1.c and 1 more; this file has "

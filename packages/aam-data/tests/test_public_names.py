@@ -1,4 +1,4 @@
-"""What ``aam_data`` offers, and what importing it costs."""
+"""Public names of ``aam_data``, and the cost of importing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyed randomness: equal keys equal streams, different keys unrelated ones."""
+"""Keyed random generators: equal keys have equal streams, different keys unrelated ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from aam_data.random_keys import generator, sample_key
 
 
-def test_a_key_gives_the_same_numbers_again() -> None:
+def test_a_key_repeats_its_numbers() -> None:
     assert (generator(42, 1, 2).random(5) == generator(42, 1, 2).random(5)).all()
 
 
-def test_keys_are_told_apart_where_words_could_run_together() -> None:
+def test_keys_differ_in_every_word() -> None:
     keys = [(1,), (1, 0), (0, 1), (1, 2), (2, 1), (1 + 2**32, 0), (1, 2**32), (-1,), (-2,), (2**63,)]
     streams = [generator(*key).random(4) for key in keys]
     assert all((a != b).all() for a, b in combinations(streams, 2))
@@ -27,7 +27,7 @@ def test_streams_of_neighbouring_keys_are_uncorrelated() -> None:
 
 
 def test_generator_is_philox_keyed_by_blake2b() -> None:
-    """The key is written out here by hand: saved models depend on it."""
+    """The key is computed by hand here, since saved models depend on it."""
     digest = blake2b(b"\x2a" + b"\0" * 7 + b"\xff" * 8, digest_size=16).digest()
     by_hand = np.random.Philox(key=np.frombuffer(digest, np.uint64))
     assert (generator(42, -1).bit_generator.random_raw(4) == by_hand.random_raw(4)).all()

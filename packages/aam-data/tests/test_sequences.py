@@ -1,4 +1,4 @@
-"""Sequences: codes, keys, and how those of features are found."""
+"""Sequences: codes, keys, and the search for sequences of features."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_hashes_that_do_not_fit() -> None:
 
 
 def test_hashes_of_ambiguous_and_rna_sequences() -> None:
-    """Ids are hashes of the upper-case DNA: of IUPAC codes as they are, of T in place of U."""
+    """Ids are hashes of the upper-case DNA, with IUPAC codes, and T instead of U."""
     letters = [LONG[0].replace("G", "R", 1), LONG[0].replace("C", "Y", 1)]
     fasta = {md5(letters[0]): letters[0].encode(), "x": letters[1].replace("T", "U").encode()}
     found = sequences_of_features(ids(*map(md5, letters)), fasta)

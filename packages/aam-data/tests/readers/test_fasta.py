@@ -1,4 +1,4 @@
-"""FASTA: what scikit-bio reads, in the bytes that people bring, and what is refused."""
+"""FASTA: the same sequences as scikit-bio, encodings found in practice, and files that are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artifacts, zip and gzip: what is read, and what is refused before it is inflated."""
+"""Artifacts, zip and gzip: files that are read, and files that are rejected before they are inflated."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ UUID = "0d9a2f4e-6b1c-4c3d-9e5f-7a8b9c0d1e2f"
 
 
 def cache_entry(folder: Path, write_artifact: Write) -> Path:
-    """An artifact as ``qiime tools cache-store`` keeps it: unpacked."""
+    """Write an unpacked artifact, as ``qiime tools cache-store`` does."""
     path = write_artifact(folder / "t.qza", "Phylogeny[Rooted]", "tree.nwk", b"(a:1,b:1);")
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder / "data")
@@ -199,7 +199,7 @@ def test_unusual_compression_and_repeated_names(tmp_path: Path) -> None:
         pass
 
 
-def test_declared_size_is_refused_before_inflating(tmp_path: Path) -> None:
+def test_declared_size_is_rejected_before_inflating(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/zeros", bytes(10 * LIMIT))
     assert (tmp_path / "bomb.zip").stat().st_size < LIMIT / 10

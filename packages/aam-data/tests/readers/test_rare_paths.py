@@ -1,4 +1,4 @@
-"""Files that readers meet once in years: what the tests of each format do not reach."""
+"""Rare files that the tests of each format do not cover."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNTS = np.array([[5, 0, 1], [0, 3, 9]])  # samples by features
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A table without the attributes that BIOM 2.1 asks for, as a careless program may write it."""
+    """A table without the attributes that BIOM 2.1 requires, as some programs write it."""
     path = tmp_path / "table.biom"
     sample, feature = np.nonzero(COUNTS)
     with h5py.File(path, "w") as file:

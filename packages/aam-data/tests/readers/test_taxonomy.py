@@ -1,4 +1,4 @@
-"""Taxonomy of features: QIIME 2's own files, other spellings, and what is refused."""
+"""Taxonomy of features: QIIME 2's own files, other spellings, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def test_broken_files(tmp_path: Path, content: str | bytes, message: str) -> Non
 def test_a_message_is_one_line_whatever_a_cell_holds(tmp_path: Path) -> None:
     """Found by fuzzing."""
     (tmp_path / "t.tsv").write_bytes(b'"id\nid"\n')
-    with pytest.raises(DataError, match=r"found id\\nid\. Add this header") as refusal:
+    with pytest.raises(DataError, match=r"found id\\nid\. Add this header") as caught:
         read_taxonomy(tmp_path / "t.tsv")
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(caught.value)

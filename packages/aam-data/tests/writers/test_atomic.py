@@ -1,4 +1,4 @@
-"""What may be written, and how a file comes to its place."""
+"""Checks of output paths, and atomic writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aam_data.errors import DataError
 from aam_data.writers.atomic import atomic_write, check_output
 
 
-def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
+def test_overwrites_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "in").write_text("1")
     inputs = {"--table": tmp_path / "in", "--tree": None}
     check_output(tmp_path / "out", inputs, [tmp_path / "out.more"])
@@ -27,7 +27,7 @@ def test_older_output_may_be_replaced_when_that_is_asked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_refuses_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+def test_rejects_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(DataError, match="the folder of --output is not writable"):
         check_output(tmp_path / "out", {})
@@ -35,7 +35,7 @@ def test_refuses_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["out", "out.more"])
-def test_refuses_inputs_in_any_guise(place: str, tmp_path: Path) -> None:
+def test_rejects_links_to_inputs(place: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("1")
     (tmp_path / place).symlink_to("in")
     with pytest.raises(DataError, match=f"/{place}: .*--output.* is the file passed to --table"):
@@ -43,14 +43,14 @@ def test_refuses_inputs_in_any_guise(place: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["out", "out.more"])
-def test_refuses_what_is_no_regular_file(place: str, tmp_path: Path) -> None:
+def test_rejects_other_than_regular_files(place: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / place)
     with pytest.raises(DataError, match=f"/{place}: .*--output.* is not a regular file"):
         check_output(tmp_path / "out", {}, [tmp_path / "out.more"])
     assert (tmp_path / place).is_fifo()
 
 
-def test_refuses_folders(tmp_path: Path) -> None:
+def test_rejects_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--output is a folder"):
         check_output(tmp_path, {})
     with pytest.raises(DataError, match="the folder of --output does not exist"):

@@ -1,4 +1,4 @@
-"""A table written in blocks is the table that biom-format reads and would write, in both of its halves."""
+"""Tables written in blocks: both halves equal those that biom-format reads and writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLES, FEATURES = 57, 23
 
 
 def counts(seed: int) -> csr_matrix:
-    """Samples by features; some features have no read, the last sample and one in the middle are empty."""
+    """Create samples by features; some features have no read, and the last sample and one in the middle are empty."""
     rng = np.random.default_rng(seed)
     matrix = random_array(
         (SAMPLES, FEATURES), density=0.3, format="lil", rng=rng, data_sampler=lambda size: rng.integers(1, 2**31, size)

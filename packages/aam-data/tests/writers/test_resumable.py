@@ -1,4 +1,4 @@
-"""Files that are filled block by block, through interruptions, kill -9 and mistaken commands."""
+"""Files written block by block, through interruptions, kill -9 and wrong commands."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def interrupted_after(path: Path, n_blocks: int, key: str = "a key") -> None:
         fill()
 
 
-def test_goes_on_after_each_interruption(tmp_path: Path) -> None:
+def test_continues_after_each_interruption(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     interrupted_after(path, 2)
     assert names(tmp_path) == ["out.txt.partial", "out.txt.partial.blocks"]
@@ -67,7 +67,7 @@ def test_nothing_is_left_when_nothing_was_done(tmp_path: Path) -> None:
 
 
 def test_marks_follow_the_flush(mark_every_block: None, tmp_path: Path) -> None:
-    """What the marks promise is on the disk: they are written after the flush, or not at all."""
+    """Marks are written after the flush or not at all, so the blocks they count are on the disk."""
     marks, seen = tmp_path / "out.txt.partial.blocks", []
 
     def fail() -> None:
@@ -85,7 +85,7 @@ def test_marks_follow_the_flush(mark_every_block: None, tmp_path: Path) -> None:
     assert marks.read_text().split() == ["key", "1", "0"]
 
 
-def test_refuses_to_continue_something_else(tmp_path: Path) -> None:
+def test_rejects_another_key(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     interrupted_after(path, 2, "one thing")
     before = (tmp_path / "out.txt.partial").read_text()
@@ -97,8 +97,8 @@ def test_refuses_to_continue_something_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("marks", ["", "key", "key\n", "key\n 2", "key\n 2 4", "key\nx2 4\n", "\n2 4\n"])
-def test_begins_again_without_a_whole_mark(marks: str, tmp_path: Path) -> None:
-    """Killed while it was created, or before the first mark: a zero is not marked."""
+def test_starts_again_without_complete_marks(marks: str, tmp_path: Path) -> None:
+    """Without complete marks, after a kill during creation or before the first mark, writing starts again."""
     (tmp_path / "out.txt.partial.blocks").write_text(marks)
     if marks != "\n2 4\n":  # marks without the file they are of
         (tmp_path / "out.txt.partial").write_text("half")
@@ -136,7 +136,7 @@ def test_does_not_write_through_links(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".partial", ".partial.blocks"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_refuses_what_is_no_file(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
+def test_rejects_other_than_regular_files(make: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
     make(tmp_path / f"out.txt{suffix}")
     with pytest.raises(DataError, match="is not a regular file"), resumable_file(tmp_path / "out.txt", "key", create):
         pass
@@ -144,7 +144,7 @@ def test_refuses_what_is_no_file(make: Callable[[Path], None], suffix: str, tmp_
 
 
 @pytest.mark.parametrize("change", [-1, 1])
-def test_refuses_to_continue_a_file_of_another_size(change: int, tmp_path: Path) -> None:
+def test_rejects_a_file_of_another_size(change: int, tmp_path: Path) -> None:
     interrupted_after(tmp_path / "out.txt", 3)
     os.truncate(tmp_path / "out.txt.partial", 3 + change)
     with pytest.raises(DataError, match=rf"has {3 + change} bytes, but had 3 when.*out\.txt\.partial\.blocks"):
@@ -177,7 +177,7 @@ def test_the_lock_is_of_the_file_that_is_there(monkeypatch: pytest.MonkeyPatch, 
     assert names(tmp_path) == ["out.txt"]
 
 
-def test_goes_on_where_files_cannot_be_locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_works_without_file_locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail_with(number: int) -> None:
         def flock(descriptor: int, operation: int) -> None:
             raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""BIOM 1.0: the same numbers as biom-format reads, what R writes, and what is refused."""
+"""BIOM 1.0: the same numbers as biom-format reads, the output of R, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_any_table_as_biom_format_writes_it(tmp_path: Path, counts: np.ndarray) 
     assert (table.sample_ids.tolist(), table.feature_ids.tolist()) == (samples, features)
 
 
-def test_large_counts_are_exact_or_refused(tmp_path: Path) -> None:
+def test_large_counts_are_exact_or_rejected(tmp_path: Path) -> None:
     largest = 2**53 - 1
     table = read_table(write(tmp_path / "t.biom", data=[[0, 0, largest]])).table
     assert table.data.counts.tolist() == [largest]

@@ -1,4 +1,4 @@
-"""Samples read one by one: what ``read_table`` gives for the same rows, and the same refusals."""
+"""Samples read one by one: the same rows and the same errors as ``read_table``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def write_biom(path: Path, counts: np.ndarray = COUNTS) -> Path:
     return path
 
 
-def assert_equal(ours: SampleCounts, theirs: SampleCounts) -> None:
-    for one, other in zip(ours, theirs, strict=True):
+def assert_equal(actual: SampleCounts, expected: SampleCounts) -> None:
+    for one, other in zip(actual, expected, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
 
@@ -47,12 +47,12 @@ def test_any_rows_as_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert (rows.n_samples, rows.n_features, rows.n_counts) == (50, 30, np.count_nonzero(counts))
         for some in ([], [7], [49, 0], range(50), random.permutation(50)[:9], [3, 3, 2, 7, 3]):
             chosen = np.array(some, dtype=np.int64)
-            ours, theirs = rows.take_samples(chosen), whole.take_samples(chosen)
-            np.testing.assert_array_equal(ours.data.counts, theirs.data.counts)
-            np.testing.assert_array_equal(ours.data.indices, theirs.data.indices)
-            np.testing.assert_array_equal(ours.data.indptr, theirs.data.indptr)
-            assert ours.sample_ids.tolist() == theirs.sample_ids.tolist()
-            assert ours.feature_ids.tolist() == theirs.feature_ids.tolist()
+            actual, expected = rows.take_samples(chosen), whole.take_samples(chosen)
+            np.testing.assert_array_equal(actual.data.counts, expected.data.counts)
+            np.testing.assert_array_equal(actual.data.indices, expected.data.indices)
+            np.testing.assert_array_equal(actual.data.indptr, expected.data.indptr)
+            assert actual.sample_ids.tolist() == expected.sample_ids.tolist()
+            assert actual.feature_ids.tolist() == expected.feature_ids.tolist()
 
 
 def test_real_table_and_artifact(shared_data: Path) -> None:
@@ -112,7 +112,7 @@ BROKEN_ROWS: dict[str, tuple[Edit, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN_ON_OPENING)
-def test_refused_on_opening(tmp_path: Path, name: str) -> None:
+def test_rejected_on_opening(tmp_path: Path, name: str) -> None:
     edit, message = BROKEN_ON_OPENING[name]
     path = write_biom(tmp_path / "t.biom")
     with h5py.File(path, "a") as file:
@@ -122,8 +122,8 @@ def test_refused_on_opening(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN_ROWS)
-def test_refused_when_it_is_read(tmp_path: Path, name: str) -> None:
-    """Rows that are sound can be read beside one that is not."""
+def test_rejected_when_it_is_read(tmp_path: Path, name: str) -> None:
+    """Valid rows can be read even if another row is invalid."""
     edit, message = BROKEN_ROWS[name]
     path = write_biom(tmp_path / "t.biom")
     with h5py.File(path, "a") as file:
@@ -151,8 +151,8 @@ def test_other_formats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["indices", "data"])
-def test_a_dataset_with_fewer_bytes_than_values_is_refused(tmp_path: Path, name: str) -> None:
-    """Found by fuzzing: the library reads past the bytes when all is read, and zeros when a part is."""
+def test_a_dataset_with_fewer_bytes_than_values_is_rejected(tmp_path: Path, name: str) -> None:
+    """Found by fuzzing: the library reads past the stored bytes for a whole dataset, and zeros for a part."""
     path = tmp_path / "t.biom"
     with h5py.File(write_biom(tmp_path / "old.biom")) as old, h5py.File(path, "w") as file:
         for key, value in old.attrs.items():

@@ -41,7 +41,7 @@ def dense(table: CountTable) -> np.ndarray:
 
 
 def replace(name: str, values: Any, **options: Any) -> Edit:
-    """An edit that writes a dataset anew."""
+    """Return an edit that rewrites a dataset."""
 
     def edit(file: h5py.File) -> None:
         if name in file:
@@ -82,8 +82,8 @@ def test_real_table_and_artifact(shared_data: Path) -> None:
         observed = table.features_per_sample()
         assert (observed.min(), np.median(observed), observed.max()) == (2, 172, 508)
         assert (table.depths().min(), table.depths().max()) == (4, 272_029)
-    for ours, theirs in zip(files[0].table.data, files[1].table.data, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for actual, expected in zip(files[0].table.data, files[1].table.data, strict=True):
+        np.testing.assert_array_equal(actual, expected)
     assert (files[0].provenance.uuid, files[0].provenance.type) == (None, None)
     assert files[1].provenance.uuid == "039f76b6-33a7-4d60-b29e-8bac4bed9c77"
     reference = biom.load_table(str(shared_data / "ibd/table.biom"))
@@ -137,15 +137,15 @@ def test_a_sample_without_reads_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "of_counts", "of_rows"),
+    ("storage", "counts_dtype", "index_dtype"),
     [("fixed", ">i8", ">i8"), ("variable", ">f4", "<u2")],
     ids=["fixed", "variable"],
 )
-def test_other_ways_to_store_the_same(tmp_path: Path, storage: str, of_counts: str, of_rows: str) -> None:
+def test_other_ways_to_store_the_same(tmp_path: Path, storage: str, counts_dtype: str, index_dtype: str) -> None:
     """Fixed-length strings and big-endian or narrow numbers, as other HDF5 writers make them."""
     path = write_biom(tmp_path / "t.biom")
     with h5py.File(path, "a") as file:
-        for name, dtype in (("data", of_counts), ("indices", of_rows), ("indptr", of_rows)):
+        for name, dtype in (("data", counts_dtype), ("indices", index_dtype), ("indptr", index_dtype)):
             values = file[f"sample/matrix/{name}"][:].astype(dtype)
             replace(f"sample/matrix/{name}", values, compression="lzf", shuffle=True)(file)
         if storage == "fixed":
@@ -228,7 +228,7 @@ def counts(*values: float) -> Edit:
 
 
 def other(name: str, *values: int) -> Edit:
-    """An edit of the half that is not read, but compared."""
+    """Return an edit of the half that is only compared."""
     return replace(f"observation/matrix/{name}", np.array(values, dtype="f8" if name == "data" else "i4"))
 
 

@@ -1,4 +1,4 @@
-"""Tables as text: the same numbers as biom-format reads, what R and spreadsheets write, and what is refused."""
+"""Tables as text: the same numbers as biom-format, the output of R and spreadsheets, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_real_table_as_text(shared_data: Path, tmp_path: Path) -> None:
     whole = read_table(shared_data / "tadpole/table.qza").table
     table = biom.Table(dense(whole).T.astype(float), whole.feature_ids, whole.sample_ids)
     text = read(tmp_path, table.to_tsv()).table
-    for ours, theirs in zip(text.data, whole.data, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for actual, expected in zip(text.data, whole.data, strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_fractions_and_large_counts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables of Faith's PD: every layout gives the same values, and what is no such table is refused."""
+"""Tables of Faith's PD: every layout yields the same values, and other files are rejected."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_qiime2_and_our_own(shared_data: Path) -> None:
     )
     assert study.phylogeny is not None
     table = read_faith_pd(folder / "faith_pd_vector.qza")
-    ours = dict(zip(study.table.sample_ids, faith_pd(study.phylogeny, study.table.data), strict=True))
-    assert set(table.ids) == set(ours)
-    np.testing.assert_allclose(table.values, [ours[name] for name in table.ids], rtol=1e-5)
+    actual = dict(zip(study.table.sample_ids, faith_pd(study.phylogeny, study.table.data), strict=True))
+    assert set(table.ids) == set(actual)
+    np.testing.assert_allclose(table.values, [actual[name] for name in table.ids], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_qiime2_and_our_own(shared_data: Path) -> None:
         ("s1\t-1\ns2\t-0.5\n", r"2 of 2 values are negative.*\(-1 of s1, -0.5 of s2\)"),
     ],
 )
-def test_refuses(tmp_path: Path, content: str, message: str) -> None:
+def test_rejects(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "pd.tsv").write_text(content)
     with pytest.raises(DataError, match=message):
         read_faith_pd(tmp_path / "pd.tsv")

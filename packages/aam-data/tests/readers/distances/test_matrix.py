@@ -1,4 +1,4 @@
-"""Distance matrices: every format gives the same matrix, and what is no matrix of distances is refused."""
+"""Distance matrices: every format yields the same matrix, and other files are rejected."""
 
 from __future__ import annotations
 
@@ -296,9 +296,9 @@ def test_files_that_ssu_writes(tmp_path: Path, shared_data: Path) -> None:
         (ssu("64.h5", "--format", "hdf5_fp64", "--pcoa", "0"), np.float64),
         (ssu("ascii.tsv"), np.float64),
     ):
-        ours = read_distances(path).take(theirs.ids)
-        assert ours.values.dtype == dtype
-        np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
+        actual = read_distances(path).take(theirs.ids)
+        assert actual.values.dtype == dtype
+        np.testing.assert_allclose(actual.values, theirs.values, atol=1e-6)
     with pytest.raises(DataError, match=r"a partial result of ssu.*merge-partial"):
         read_distances(ssu("part.bin", "--mode", "partial", "--start", "0", "--stop", "2"))
 

@@ -1,4 +1,4 @@
-"""This side of the process that reads damaged files."""
+"""Parent side of the process that reads damaged files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reading:
     """Readers in a process that is started again when it hangs or dies.
 
     Attributes:
-        ends: how many files were accepted and refused, by reader.
+        ends: number of files by reader and outcome.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +90,7 @@ class Reading:
 
 @contextmanager
 def reading_in(folder: Path) -> Iterator[Reading]:
-    """Readers for the tests of a module; says in the session's folder how many files they read."""
+    """Provide the readers for the tests of a module, and append the number of files read to the session's folder."""
     reading = Reading(folder)
     try:
         yield reading

@@ -11,9 +11,9 @@ _WORDS = [0, 1, 2, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2*
 
 
 def damaged(*files: bytes) -> st.SearchStrategy[bytes]:
-    """One of the files with a few injuries: bytes and words changed, parts cut out, repeated, moved, lost.
+    """Draw one of the files with some damage: bytes and words changed, parts cut out, repeated, moved or lost.
 
-    The injuries follow from one drawn number: hundreds of draws for bytes would only be slower.
+    One drawn number seeds all damage; hundreds of draws for bytes would only be slower.
     """
     return st.builds(_injure, st.sampled_from(files), st.integers(0, 2**64 - 1))
 
@@ -29,7 +29,7 @@ def _injure(file: bytes, seed: int) -> bytes:
 
 
 def _place(content: bytearray, random: np.random.Generator) -> int:
-    """Mostly where something stands: binary files are largely zeros."""
+    """Choose a position, mostly of a byte that is not 0: binary files are largely zeros."""
     for _ in range(8):
         place = int(random.integers(len(content)))
         if content[place]:
@@ -79,7 +79,7 @@ _SHARES = [0.3, 0.25, 0.25, 0.05, 0.05, 0.08, 0.02]
 
 
 def texts_of(words: Sequence[str], longest: int = 80) -> st.SearchStrategy[bytes]:
-    """Texts of a format's words in any order, now and then with something else between them."""
+    """Draw texts of a format's words in any order, with occasional other characters."""
     odd = st.text(max_size=3)
     word = st.one_of(*[st.sampled_from(words)] * 9, odd)
     return st.lists(word, max_size=longest).map(lambda parts: "".join(parts).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Changes of a BIOM file that keep it a sound HDF5 file: other types, shapes, values, storage, links, attributes."""
+"""Changes to a BIOM file that keep it a valid HDF5 file: other types, shapes, values, storage, links, attributes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _IDS = ["s1", "s2", "f1", "", " ", "a\tb", "\u00e9", "ACGT" * 10, "#x", "NA", "s
 
 
 def changed(files: list[bytes]) -> st.SearchStrategy[bytes]:
-    """One of the files after one to four changes; those that HDF5 itself refuses to make are left out."""
+    """Apply one to four changes to one of the files, without changes that HDF5 itself rejects."""
     return st.builds(_apply, st.sampled_from(files), st.lists(_changes, min_size=1, max_size=4))
 
 
@@ -48,7 +48,7 @@ def _apply(file: bytes, changes: list[Change]) -> bytes:
 
 
 def _values(name: str, values: list[Any]) -> Change:
-    """Some entries become other values."""
+    """Change some entries."""
 
     def change(file: h5py.File) -> None:
         dataset = file[name]
@@ -59,7 +59,7 @@ def _values(name: str, values: list[Any]) -> Change:
 
 
 def _anew(name: str, dtype: Any, shape: tuple[int, ...] | None, storage: dict[str, Any], written: bool) -> Change:
-    """The dataset is made again; without its values if not ``written``."""
+    """Create the dataset again; without its values if not ``written``."""
 
     def change(file: h5py.File) -> None:
         old = file[name][:100]  # an earlier change may have declared gigabytes

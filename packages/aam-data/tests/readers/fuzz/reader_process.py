@@ -1,4 +1,4 @@
-"""The other process: reads the files it is told to and says how that ended. Run as a script.
+"""Child process that reads files and reports the outcome. Run as a script.
 
 One line of JSON in (reader, path, options), one out (end, text). What a reader returns is held to its invariants.
 """
@@ -57,7 +57,7 @@ def table(path: Path, **options: Any) -> None:
 
 
 def rows(path: Path) -> None:
-    """Samples one by one, in another order than that of the file: the same as in the table read whole."""
+    """Check that samples read one by one, in another order than in the file, equal those of the whole table."""
     with open_biom_rows(path, max_input_gb=MAX_INPUT_GB) as file:
         order = np.arange(file.n_samples)[::-1]
         parts = [file.take_counts(order[i : i + 1]) for i in range(len(order))]
@@ -65,7 +65,7 @@ def rows(path: Path) -> None:
     for i, part in enumerate(parts):
         assert all(map(np.array_equal, part.row(0), together.data.row(i)))
         assert (part.counts > 0).all()
-    with contextlib.suppress(DataError):  # it looks at the other half too
+    with contextlib.suppress(DataError):  # it checks the other half too
         whole = read_table(path, max_input_gb=MAX_INPUT_GB).table.take_samples(order)
         assert np.array_equal(whole.sample_ids, together.sample_ids)
         assert all(map(np.array_equal, whole.data, together.data))
@@ -143,7 +143,7 @@ READERS: dict[str, Callable[..., None]] = {
 
 
 def answer(reader: str, path: str, options: dict[str, Any]) -> tuple[str, str]:
-    """``accepted``, ``refused`` with the message, or ``bug`` with the traceback."""
+    """Return ``accepted``, ``refused`` with the message, or ``bug`` with the traceback."""
     try:
         READERS[reader](Path(path), **options)
     except DataError as error:

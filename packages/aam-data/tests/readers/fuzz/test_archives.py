@@ -1,4 +1,4 @@
-"""Artifacts and archives that are damaged, or made to harm, are read or refused."""
+"""Damaged or malicious artifacts and archives are read or rejected."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def members(kind: str, name: str, payload: bytes) -> list[tuple[str, bytes, dict
 
 @st.composite
 def made_to_harm(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A reader and an archive with members renamed, retyped, repeated, left out or added."""
+    """Draw a reader and an archive with members renamed, retyped, repeated, left out or added."""
     reader = draw(st.sampled_from(sorted(PAYLOADS)))
     parts = members(*PAYLOADS[reader])
     for _ in range(draw(st.integers(0, 2))):

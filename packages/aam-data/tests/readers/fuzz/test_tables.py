@@ -1,4 +1,4 @@
-"""Tables that are damaged in any way are read or refused: no other exception, no crash, no hang."""
+"""Damaged tables are read or rejected: no other exception, no crash, no hang."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reading]:
 
 @st.composite
 def edited_json(draw: st.DrawFn) -> bytes:
-    """The document with one to three of its values, wherever they are, replaced."""
+    """Replace one to three values anywhere in the document."""
     document = json.loads(JSON)
     for _ in range(draw(st.integers(1, 3))):
         inside: Any = document

@@ -1,4 +1,4 @@
-"""Metadata: the conventions of QIIME 2 and Qiita, missing values, and what is refused."""
+"""Metadata: the conventions of QIIME 2 and Qiita, missing values, and files that are rejected."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_directives(tmp_path: Path) -> None:
 
 
 def test_missing_directive(tmp_path: Path) -> None:
-    """INSDC:missing holds for its column even where --no-default-na switches the usual words off."""
+    """INSDC:missing applies to its column even if --no-default-na disables the usual words."""
     rows = "id\ta\tb\tc\n#q2:missing\tINSDC:missing\tblank\n"
     words = ["not applicable", "missing", "not collected", "not provided", "restricted access"]  # of QIIME 2
     rows += "".join(f"s{i}\t{word}\t{word}\tx\n" for i, word in enumerate([*words, "x"]))
@@ -188,7 +188,7 @@ def test_missing_directive(tmp_path: Path) -> None:
 
 
 def test_kind_of_a_column(tmp_path: Path) -> None:
-    """QIIME 2's rule: numeric if all that is there are numbers, also if nothing is there; directives win."""
+    """QIIME 2's rule: numeric if all values are numbers, even if there are none; directives take precedence."""
     metadata = read(
         tmp_path,
         "id\tage\tsite\tcode\tnothing\tplain\n#q2:types\t\t\tcategorical\tcategorical\n"

@@ -1,4 +1,4 @@
-"""A small file that would become a large table is refused before it does."""
+"""Small files that would become large tables are rejected before they do."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from aam_data.readers.qiime2 import open_artifact
 
 
 def by_hand(tree: NewickTree) -> dict[str, list[float]]:
-    """Branch lengths from each tip up to the root."""
+    """Return the branch lengths from each tip up to the root."""
     paths = {}
     for name, tip in zip(tree.tip_names, tree.tips, strict=True):
         lengths, node = [], int(tip)
@@ -52,7 +52,7 @@ def by_hand(tree: NewickTree) -> dict[str, list[float]]:
         ("((A:1,B:2)0.98:3,C:4)'k__Bacteria; p__':0.0;", {"A": [1, 3], "B": [2, 3], "C": [4]}),
     ],
 )
-def test_reads_what_the_text_says(text: str, paths: dict[str, list[float]]) -> None:
+def test_hand_written_trees(text: str, paths: dict[str, list[float]]) -> None:
     assert by_hand(parse_newick(text.encode())) == paths
 
 
@@ -107,14 +107,14 @@ def test_order_of_nodes_is_depth_first() -> None:
         ("(A'b':1,'c'd:2,'e'[x]:3);", r"2 tip names have quotes inside \(A'b', 'c'd\)"),
     ],
 )
-def test_refuses(text: str, message: str, tmp_path: Path) -> None:
+def test_rejects(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "tree.nwk"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_newick(path)
 
 
-def test_refuses_names_that_are_not_utf8() -> None:
+def test_rejects_names_that_are_not_utf8() -> None:
     with pytest.raises(DataError, match="not UTF-8"):
         parse_newick(b"(A:1,\xff\xfe:2);")
 
@@ -148,7 +148,7 @@ def test_negative_lengths_are_clipped_on_request(tmp_path: Path) -> None:
 
 
 def test_underscores_and_quotes_as_in_scikit_bio() -> None:
-    """Underscores stay (convert_underscores=False), quotes go, and what is quoted is taken as it is."""
+    """Underscores stay (convert_underscores=False), quotes are removed, and quoted text is kept."""
     text = "(A_b:1,'C_d':2,'e f':3,'it''s':4,\"G\":5);"
     names = ["A_b", "C_d", "e f", "it's", '"G"']
     assert list(parse_newick(text.encode()).tip_names) == names
@@ -172,7 +172,7 @@ def test_reads_every_file_alike(name: str, tmp_path: Path, write_artifact: Calla
         read_newick(path, max_input_gb=1e-9)
 
 
-def test_says_when_the_root_is_arbitrary(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+def test_a_note_if_the_root_is_arbitrary(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
     write_artifact(tmp_path / "u.qza", "Phylogeny[Unrooted]", "tree.nwk", b"((A:1,B:2):3,C:4);")
     assert read_newick(tmp_path / "u.qza").notes == (
         "u.qza is a Phylogeny[Unrooted]; UniFrac depends on the root (qiime phylogeny midpoint-root adds one)",
@@ -219,7 +219,7 @@ def test_more_levels_than_sixteen_bits() -> None:
 
 @st.composite
 def trees(draw: st.DrawFn) -> NewickTree:
-    """Random shapes, single children included, in depth-first order, with any names and lengths."""
+    """Draw random shapes, including single children, in depth-first order, with any names and lengths."""
     n_nodes = draw(st.integers(1, 25))
     # In depth-first order, the next node's parent is the newest node or one of its ancestors.
     parent = [-1]
@@ -272,7 +272,7 @@ def test_agrees_with_scikit_bio(tree: NewickTree) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text("(),:;'[]A1 .-e\n", max_size=30), st.integers(1, 40))
-def test_any_text_is_read_or_refused(text: str, size: int) -> None:
+def test_any_text_is_read_or_rejected(text: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(newick_pieces, "_BLOCK", size)
         try:

@@ -1,4 +1,4 @@
-"""Strings of variable length read from the heaps: what h5py reads, and what is damaged."""
+"""Variable-length strings read from the heaps: the same as h5py, and damaged files."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def damage(path: Path, offset: int, form: str, value: int) -> Path:
 
 
 def places(path: Path) -> tuple[int, int]:
-    """Where the references and the first heap collection begin."""
+    """Return the positions of the references and of the first heap collection."""
     with h5py.File(path) as file:
         return file["ids"].id.get_offset(), path.read_bytes().index(b"GCOL")
 
@@ -122,7 +122,7 @@ def test_damaged_heap(tmp_path: Path, part: str, offset: int, form: str, value: 
 
 
 def test_heap_that_loops_in_the_library(tmp_path: Path) -> None:
-    """An object of 2^64 - 16 bytes: adding its size to its place gives its place again."""
+    """An object of 2^64 - 16 bytes: its position plus its size is its position again."""
     path = write(tmp_path / "t.h5", ["a", "b"])
     damage(path, places(path)[1] + 24, "<Q", 2**64 - 16)
     with pytest.raises(DataError, match="an object extends beyond its heap"):

@@ -1,4 +1,4 @@
-"""Text of any shape is read or refused with a DataError: metadata, FASTA, taxonomy."""
+"""Random sequences of format keywords are valid metadata, FASTA or taxonomy, or raise a one-line DataError."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 def outcome(reader: str, path: Path) -> object:
-    """What was read, or why not."""
+    """Return the parsed file or the DataError."""
     try:
         return READERS[reader](path)
     except DataError as error:

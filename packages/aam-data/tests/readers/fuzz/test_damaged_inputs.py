@@ -1,4 +1,4 @@
-"""Trees, metadata, sequences, distances and taxonomies that are damaged in any way are read or refused."""
+"""Damaged trees, metadata, sequences, distances and taxonomies are read or rejected, in a child process."""
 
 from __future__ import annotations
 
