@@ -1,4 +1,4 @@
-"""malloc keeps what is freed: counted in page faults of a child, since the setting is the process's."""
+"""malloc keeps freed memory: measured by page faults in a child process, since the setting is process-wide."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = faults()
-told = keep_freed_memory()
-print(json.dumps([told, before, faults()]))
+changed = keep_freed_memory()
+print(json.dumps([changed, before, faults()]))
 """
 
 
 def in_child(**variables: str) -> tuple[bool, int, int]:
-    """Whether malloc was told, and page faults of blocks that are written and freed, before and after."""
+    """Return whether the setting was changed, and the page faults of written and freed blocks before and after."""
     clean = {name: v for name, v in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
     done = subprocess.run(
         [sys.executable, "-c", CHILD], env=clean | variables, check=True, capture_output=True, text=True
     )
-    told, before, after = json.loads(done.stdout)
-    return told, before, after
+    changed, before, after = json.loads(done.stdout)
+    return changed, before, after
 
 
 @pytest.mark.skipif(not ON_GLIBC, reason="the setting is glibc's")
 def test_a_freed_block_is_used_again() -> None:
-    told, before, after = in_child()
-    assert told
+    changed, before, after = in_child()
+    assert changed
     pages = BLOCK // PAGE
-    assert before > (TIMES - 1) * pages / 600  # every time anew, even if the system's pages are of 2 MB
+    assert before > (TIMES - 1) * pages / 600  # every time, even with huge pages of 2 MB
     assert after <= pages + 200  # the first time only
 
 
 @pytest.mark.skipif(not ON_GLIBC, reason="the setting is glibc's")
 @pytest.mark.parametrize("name", ["MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"])
-def test_what_the_user_has_set_stays(name: str) -> None:
-    told, _, _ = in_child(**{name: "65536" if name.startswith("MALLOC") else "glibc.malloc.check=0"})
-    assert not told
+def test_settings_of_the_user_are_kept(name: str) -> None:
+    changed, _, _ = in_child(**{name: "65536" if name.startswith("MALLOC") else "glibc.malloc.check=0"})
+    assert not changed

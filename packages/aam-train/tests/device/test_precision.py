@@ -1,4 +1,4 @@
-"""Precision, kernels, recomputation: what they change, and what they must not."""
+"""Effects of precision, attention kernels and recomputation on losses and gradients."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def test_attention_kernels_agree(data: RunData, kernel: str) -> None:
     assert all(torch.allclose(others[name], gradients[name], atol=1e-4) for name in gradients)
 
 
-def test_a_kernel_that_the_device_lacks_is_refused() -> None:
+def test_a_kernel_that_the_device_lacks_is_an_error() -> None:
     options = ComputeOptions(attn_implementation="mem_efficient")
     message = r"--attn-implementation mem_efficient: cpu has no such kernel for float32\. Leave the option out"
     with pytest.raises(TrainError, match=message), torch_settings(options, CPU, Reporters()):
         pass
 
 
-def test_settings_of_the_process_hold_for_the_run_alone() -> None:
+def test_process_wide_settings_are_restored_after_the_run() -> None:
     def settings() -> tuple[str, bool]:
         return torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
 
@@ -112,7 +112,7 @@ def test_settings_of_the_process_hold_for_the_run_alone() -> None:
     assert settings() == before
 
 
-def test_the_cpu_computes_in_float32_unless_told_otherwise() -> None:
+def test_the_cpu_computes_in_float32_by_default() -> None:
     assert build_precision(ComputeOptions(), CPU).name == "none"
     assert build_precision(ComputeOptions(mixed_precision="bf16"), CPU).name == "bf16"
     assert (Precision(CPU).scaler(), Precision(CPU, "bf16").scaler()) == (None, None)
@@ -139,7 +139,7 @@ def test_fp16_leaves_out_an_update_that_overflowed_and_scales_less() -> None:
 
 @pytest.mark.parametrize("predictor", [False, True])
 def test_nothing_in_a_micro_step_waits_for_the_device(data: RunData, predictor: bool) -> None:
-    """On the meta device no value exists: whatever asks for one (.item(), bool(), masks as indices) fails."""
+    """The meta device has no values: anything that reads one (.item(), bool(), masks as indices) fails."""
     meta = torch.device("meta")
     config = new_encoder_config(SMALL, 150, WEIGHTS)
     batch = data.maker[BatchRequest(data.rows["train"][:6], 0, MASKING)]

@@ -1,4 +1,4 @@
-"""On ROCm a run looks at the numbers of attention first, and falls back to math where they are wrong."""
+"""On ROCm, a run checks the results of attention first and falls back to math if they are wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HIP = "6.2.41133-dd7f95766"
 
 
 def math_alone() -> bool:
-    """Whether PyTorch may use nothing but math."""
+    """Return whether PyTorch may only use math."""
     return torch.backends.cuda.math_sdp_enabled() and not torch.backends.cuda.flash_sdp_enabled()
 
 
@@ -40,14 +40,18 @@ def on_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "scaled_dot_product_attention", broken)
 
 
-def test_wrong_attention_is_told_once_and_replaced_by_math(on_rocm: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_attention_is_reported_once_and_replaced_by_math(
+    on_rocm: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert attention_error(CPU, torch.float32) > 0.1
     with torch_settings(ComputeOptions(), CPU, ConsoleReporter(quiet=True)):
         assert math_alone()
         assert attention_error(CPU, torch.float32) < 1e-5
     assert not math_alone()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: attention of PyTorch {torch.__version__} for ROCm {HIP} is wrong in float32")
+    assert line.startswith(
+        f"warning: attention of PyTorch {torch.__version__} for ROCm {HIP} gives wrong results in float32"
+    )
     assert "so --attn-implementation math is used" in line
 
 
@@ -67,17 +71,17 @@ def test_right_attention_on_rocm_is_left_alone(monkeypatch: pytest.MonkeyPatch, 
     assert capsys.readouterr().err == ""
 
 
-def test_elsewhere_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_other_builds_are_not_checked(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(F, "scaled_dot_product_attention", broken)
     with trusted_attention(Precision(CPU), ConsoleReporter()):
         assert not math_alone()
     assert capsys.readouterr().err == ""
 
 
-def test_no_right_attention_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_an_error_if_math_is_wrong_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "hip", HIP)
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda q, k, v, attn_mask=None: REAL(q, k, v))
-    with pytest.raises(TrainError, match="math too"), trusted_attention(Precision(CPU), ConsoleReporter()):
+    with pytest.raises(TrainError, match="even with math"), trusted_attention(Precision(CPU), ConsoleReporter()):
         pass
 
 

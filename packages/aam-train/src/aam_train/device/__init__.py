@@ -1,1 +1,1 @@
-"""Devices: precision, memory, peak speed."""
+"""Devices: selection, seeds, precision, memory and peak FLOP/s."""

@@ -1,4 +1,4 @@
-"""Memory that a device holds for this process: of a GPU what PyTorch has allocated on it, else what is resident."""
+"""Memory use of this process: allocated by PyTorch on a GPU, resident in host memory for the CPU."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def used_memory(device: torch.device) -> int:
-    """Bytes now."""
+    """Return the bytes in use now."""
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else process_memory("VmRSS")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes, at most since `reset_peak_memory`, or since the process began."""
+    """Return the maximum bytes in use since `reset_peak_memory`, or since the process started."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process_memory("VmHWM")
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """The peak counts from now.
+    """Restart the measurement of `peak_memory`.
 
-    Where it can only be the highest peak ever (elsewhere than on Linux, in some containers), that of the process stays.
+    Has no effect on a CPU outside of Linux and in some containers: there, only the peak since the start is known.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with contextlib.suppress(OSError):  # absent, or not to be written in some containers
+        with contextlib.suppress(OSError):  # absent or read-only in some containers
             _CLEAR.write_text("5")
 
 
 def process_memory(name: str) -> int:
-    """Bytes of this process: VmRSS now (RssAnon without files that are mapped), VmHWM at most, VmData and VmSize of its
-    address space. Elsewhere than on Linux all are what it held at most."""
+    """Return a field of ``/proc/self/status`` in bytes: VmRSS (resident now), RssAnon (without mapped files), VmHWM
+    (peak), VmData or VmSize (address space). Outside of Linux, all are the peak of resident memory."""
     if not _STATUS.exists():
         largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return largest if sys.platform == "darwin" else 1024 * largest

@@ -1,4 +1,4 @@
-"""How many operations a device can do at most: from the maker's data sheet, or measured where there is none."""
+"""Peak FLOP/s of a device: from its data sheet, or measured if the device is not in the table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 
 TERA = 1e12
-SECONDS_OF_MEASURING = 0.2
+SECONDS_OF_MEASUREMENT = 0.2
 _TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Dense matrix products in 10^12 operations a second: fp32, tf32, bf16 (fp16 where bf16 is missing), accumulated in
-# float32. The first part of a device's name that fits counts, so the particular come before the general.
-# NVIDIA: data sheets of each GPU, halved where they are for sparse matrices, and the white papers of Ampere GA102 and
-# Ada; "tf32" of a Volta or Turing is its fp32. AMD: data sheets of Instinct accelerators (matrix cores); an MI250 is
-# two devices, each with half of it. None = the device has no such arithmetic.
+# Dense matrix products in 10^12 operations per second: fp32, tf32, bf16, fp16, accumulated in float32. The first name
+# that matches a device's name is used, so specific names precede general ones.
+# NVIDIA: data sheet of each GPU, halved if it is for sparse matrices, and the white papers of Ampere GA102 and Ada;
+# "tf32" of a Volta or Turing is its fp32. AMD: data sheets of Instinct accelerators (matrix cores); an MI250 is two
+# devices, each with half of its peak. None = the device does not support this arithmetic.
 _TABLE: tuple[tuple[str, float, float | None, float | None, float], ...] = (
     # name, fp32, tf32, bf16, fp16
     ("B200", 75.0, 1125.0, 2250.0, 2250.0),
@@ -52,21 +52,22 @@ _TABLE: tuple[tuple[str, float, float | None, float | None, float], ...] = (
 
 @dataclass(frozen=True)
 class PeakFlops:
-    """Most operations a second of one device in one precision, and where the figure comes from."""
+    """Peak floating-point operations per second of one device in one precision, and the source of the number."""
 
     flops: float
     precision: str
     source: str
 
     def describe(self) -> str:
+        """Return a text such as ``989 TFLOPS in bf16 (data sheet of H100)``."""
         return f"{self.flops / TERA:.3g} TFLOPS in {self.precision} ({self.source})"
 
 
 def device_peak(device: torch.device, precision: str) -> PeakFlops:
-    """Of this device.
+    """Return the peak of a device in a precision.
 
     Args:
-        precision: as `Precision.name`: "none", "bf16" or "fp16"; "none" is tf32 where it is switched on.
+        precision: as `Precision.name`: "none", "bf16" or "fp16"; "none" is tf32 if it is switched on.
     """
     kind = precision
     if precision == "none":
@@ -77,30 +78,30 @@ def device_peak(device: torch.device, precision: str) -> PeakFlops:
 
 
 def datasheet_peak(name: str, precision: str) -> PeakFlops | None:
-    """Of a GPU by its name, as PyTorch gives it; None where it is not in the table."""
+    """Return the peak of a GPU by its PyTorch name, or None if it is not in the table."""
     words = name.replace("NVIDIA", "").replace("_", " ")
     for model, *values in _TABLE:
-        found = dict(zip(("fp32", "tf32", "bf16", "fp16"), values, strict=True))
+        peaks = dict(zip(("fp32", "tf32", "bf16", "fp16"), values, strict=True))
         if _names(words, model):
-            kind = "fp32" if precision == "tf32" and found["tf32"] is None else precision
-            value = found[kind]
+            kind = "fp32" if precision == "tf32" and peaks["tf32"] is None else precision
+            value = peaks[kind]
             return None if value is None else PeakFlops(TERA * value, kind, f"data sheet of {model}")
     return None
 
 
 def _names(words: str, model: str) -> bool:
-    """Whether the model stands in the name as a whole: an L40 is no L4, and an A100 no A10."""
-    place = f" {words} ".find(f" {model}")
-    after = f" {words} "[place + 1 + len(model) :]
-    return place >= 0 and not after[:1].isalnum()
+    """Return whether the name contains the model as a whole word: an L40 is not an L4, and an A100 not an A10."""
+    position = f" {words} ".find(f" {model}")
+    after = f" {words} "[position + 1 + len(model) :]
+    return position >= 0 and not after[:1].isalnum()
 
 
 @torch.no_grad()
 def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a matrix product: the fastest of as many as fit into a fifth of a second, since others may
-    be at work on this machine.
+    """Measure the operations per second of a matrix product.
 
-    Draws no random number, so that a run with it is the same run.
+    The fastest of all repetitions within 0.2 s, since other programs may be running. Draws no random numbers, so it
+    does not change a run.
     """
     size = 512 if device.type == "cpu" else 4096
     values = torch.linspace(-1.0, 1.0, size, device=device).to(dtype)
@@ -114,5 +115,5 @@ def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - started)
         if len(seconds) == 1:
-            ends = time.perf_counter() + SECONDS_OF_MEASURING  # the first one loads the library
+            ends = time.perf_counter() + SECONDS_OF_MEASUREMENT  # the first one loads the library
     return 2.0 * size**3 / min(seconds)

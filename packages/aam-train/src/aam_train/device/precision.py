@@ -1,4 +1,4 @@
-"""How numbers are computed: precision, attention kernel, compilation, determinism."""
+"""Numerical settings: precision and autocast, attention kernel, compilation, determinism."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Precision:
     name: str = "none"
 
     def forward(self) -> AbstractContextManager[object]:
-        """Context of a forward pass of the model; losses are computed outside, in float32."""
+        """Return the context of a forward pass of the model; losses are computed outside of it, in float32."""
         if self.name == "none":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, _TYPES[self.name])
 
     def to_float32(self, output: OutputT) -> OutputT:
-        """A model's output with its 16-bit tensors as float32."""
+        """Convert the 16-bit tensors of a model's output to float32."""
         if self.name == "none":
             return output
         changed: dict[str, Any] = {}
@@ -63,35 +63,36 @@ class Precision:
         return output._replace(**changed)
 
     def scaler(self) -> torch.amp.GradScaler | None:
-        """Scales the loss so that small gradients survive fp16; None for other precisions, which need none."""
+        """Return a loss scaler that keeps small gradients from vanishing in fp16; None for other precisions."""
         return torch.amp.GradScaler(self.device.type) if self.name == "fp16" else None
 
 
 def build_precision(options: ComputeOptions, device: torch.device) -> Precision:
-    """What the options mean on this device: bf16 where a GPU has it, unless they say something else."""
+    """Return the precision that the options ask for; by default bf16 on a GPU that supports it."""
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Precision(device, options.mixed_precision or ("bf16" if has_bf16 else "none"))
 
 
 def prepare_model(model: Encoder | Predictor, options: ComputeOptions, reporter: Reporter) -> None:
-    """Compilation of the transformer blocks; weights and their names stay as they are."""
+    """Compile the transformer blocks if the options ask for it; weights and their names do not change."""
     if not options.compile_model:
         return
     if torch.version.hip is not None:
         reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
         return
-    compiled = torch.compile(Block.forward, dynamic=True)  # one for all blocks: their weights are its inputs
+    compiled = torch.compile(Block.forward, dynamic=True)  # one graph for all blocks: their weights are its inputs
     for transformer in model.transformers():
         transformer.compiled = compiled
 
 
 @contextlib.contextmanager
 def torch_settings(options: ComputeOptions, device: torch.device, reporter: Reporter) -> Iterator[None]:
-    """PyTorch's process-wide settings for the time of a run; attention kernels hold for the backward pass too. On the
-    CPU also those of malloc, which stay.
+    """Apply PyTorch's process-wide settings during a run, and restore them afterwards.
+
+    The attention kernel also applies to the backward pass. On the CPU this configures malloc too, permanently.
 
     Raises:
-        TrainError: an attention kernel that the device does not have, or no right one.
+        TrainError: the device lacks the chosen attention kernel, or has no correct one.
     """
     if device.type == "cpu":
         keep_freed_memory()
@@ -99,7 +100,7 @@ def torch_settings(options: ComputeOptions, device: torch.device, reporter: Repo
     if options.use_expandable_segments and device.type == "cuda":
         torch.cuda.memory._set_allocator_settings("expandable_segments:True")
     if options.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first product
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it before its first matrix product
     torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     torch.use_deterministic_algorithms(options.deterministic or deterministic)
     backend, precision = _BACKENDS.get(options.attn_implementation), build_precision(options, device)
@@ -115,41 +116,40 @@ def torch_settings(options: ComputeOptions, device: torch.device, reporter: Repo
 
 @contextlib.contextmanager
 def trusted_attention(precision: Precision, reporter: Reporter) -> Iterator[None]:
-    """PyTorch's choice of kernel, after a look at its numbers where builds are known to be wrong: on ROCm. What is
-    wrong is told and replaced by math.
+    """Use PyTorch's choice of attention kernel, but on ROCm, where some builds are wrong, check its results first; if
+    they are wrong, warn and use math.
 
     Raises:
-        TrainError: math is wrong too.
+        TrainError: math gives wrong results too.
     """
     kind = _TYPES.get(precision.name, torch.float32)
     if torch.version.hip is None or attention_is_right(precision.device, kind):
         yield
         return
+    build = f"PyTorch {torch.__version__} for ROCm {torch.version.hip}"
     name, error = str(kind).removeprefix("torch."), attention_error(precision.device, kind)
     with sdpa_kernel(SDPBackend.MATH):
         if not attention_is_right(precision.device, kind):
             raise TrainError(
-                f"attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} on "
-                f"{precision.device}, math too. `aam-rocm attention` shows more; use another PyTorch"
+                f"attention of {build} gives wrong results in {name} on {precision.device}, even with math. Use another PyTorch; `aam-rocm attention` shows details"
             )
         reporter.note(
-            f"warning: attention of PyTorch {torch.__version__} for ROCm {torch.version.hip} is wrong in {name} "
-            f"(off by {error:.2g} of the largest value), so --attn-implementation math is used: slower, with more "
-            "memory. `aam-rocm attention` shows more"
+            f"warning: attention of {build} gives wrong results in {name} (off by {error:.2g} of the largest value), so --attn-implementation math is used: slower, with more "
+            "memory. `aam-rocm attention` shows details"
         )
         yield
 
 
 def _try_attention(precision: Precision, name: str) -> None:
-    """Run the chosen kernel forward and backward, with a mask and without, as the encoder does."""
+    """Run the chosen kernel forward and backward, without and with a mask, as the encoder does."""
     kind = _TYPES.get(precision.name, torch.float32)
     q = torch.zeros(2, 1, 8, 16, device=precision.device, dtype=kind, requires_grad=True)
     mask = torch.ones(2, 1, 1, 8, dtype=torch.bool, device=precision.device)
-    for attn_mask, what in ((None, ""), (mask, " with a mask, which samples of unequal size need")):
+    for attn_mask, case in ((None, ""), (mask, " with a mask, which samples of unequal size need")):
         try:
             scaled_dot_product_attention(q, q, q, attn_mask=attn_mask).sum().backward()
         except RuntimeError as error:
             raise TrainError(
                 f"--attn-implementation {name}: {precision.device} has no such kernel for "
-                f"{str(kind).removeprefix('torch.')}{what}. Leave the option out"
+                f"{str(kind).removeprefix('torch.')}{case}. Leave the option out"
             ) from error

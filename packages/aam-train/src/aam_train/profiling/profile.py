@@ -1,4 +1,4 @@
-"""`--profile`: a few steps under torch.profiler, as a trace to look at and a table of what took the time."""
+"""`--profile`: a few steps under torch.profiler, written as a trace and as a table of operations by time."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from aam_train.reporting.records import Reporter
 
 FOLDER, TRACE, TABLE = "profile", "trace.json.gz", "operations.tsv"
 WARM_UP, STEPS = 3, 5
-N_LOGGED = 10  # operations in the log
+N_LOGGED = 10  # most expensive operations, in the log
 
 
 @dataclass(frozen=True)
 class Operation:
-    """All calls of an operation.
+    """Total over all calls of an operation.
 
     Attributes:
-        kind: see `KINDS`.
-        cpu_ms, device_ms: its own time, without the operations that it calls: on the host, and of the kernels that it
-            launched on the device.
+        kind: one of `KINDS`.
+        cpu_ms, device_ms: self time, without nested operations: on the host, and of the kernels that it launched on the
+            device.
     """
 
     kind: str
@@ -44,26 +44,26 @@ class Operation:
 
 
 class Profile:
-    """Context of the steps of a run, of which a few are recorded; the first process's alone.
+    """Context around the steps of a run that records a few of them, on rank 0 only.
 
-    The first `WARM_UP` steps are left out and the next `STEPS` recorded, within one epoch: validation and checkpoints
-    are no part. Where there are fewer, at least one is recorded.
+    Skips the first `WARM_UP` steps and records the next `STEPS`, all within one epoch, so that validation and
+    checkpoints are not included. A shorter run records at least one step.
 
     Args:
         folder: of the run.
         device: of the model.
-        reporter: told the table.
-        first: step (from 0) that the run begins with.
-        per_epoch, total: steps.
+        reporter: receives the table.
+        first: step (from 0) at which the run starts.
+        per_epoch, total: number of steps.
     """
 
     def __init__(
         self, folder: Path, device: torch.device, reporter: Reporter, *, first: int, per_epoch: int, total: int
     ) -> None:
         self.folder, self.device, self.reporter = folder / FOLDER, device, reporter
-        self.begin, self.end = window(first, per_epoch, total)
+        self.start, self.stop = window(first, per_epoch, total)
         self._recorder: Any = None
-        self._labels = contextlib.ExitStack()
+        self._ranges = contextlib.ExitStack()
         self._started = 0.0
         self._steps = 0
 
@@ -71,37 +71,37 @@ class Profile:
         return self
 
     def before(self, step: int) -> None:
-        """The step with this number (from 0), its data included, comes next."""
-        if self._recorder is None and step == self.begin and step < self.end:
-            os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its own lines on standard error say nothing to a user
+        """Start recording if this step (from 0) is the first to record; call it before its data are loaded."""
+        if self._recorder is None and step == self.start and step < self.stop:
+            os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # its messages on standard error are of no use to users
             activities = [torch.profiler.ProfilerActivity.CPU]
             if self.device.type == "cuda":
-                activities.append(torch.profiler.ProfilerActivity.CUDA)  # ROCm's are CUDA to PyTorch
+                activities.append(torch.profiler.ProfilerActivity.CUDA)  # also for ROCm
             self._recorder = torch.profiler.profile(activities=activities)
-            self._labels.enter_context(recording())
+            self._ranges.enter_context(recording())
             self._recorder.start()
             self._started = time.perf_counter()
 
     def after(self, step: int) -> None:
-        """The step with this number is done."""
+        """Count a finished step, and write the profile after the last one."""
         if self._recorder is not None:
             self._steps += 1
-            if step + 1 >= self.end:
+            if step + 1 >= self.stop:
                 self._write()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """An early end leaves what was recorded of whole steps; an error leaves nothing."""
+        """Write the recorded steps if the run was stopped early; discard them after an error."""
         if self._recorder is None:
             return
         if self._steps and (error is None or isinstance(error, RunStopped)):
             self._write()
         else:
-            self._stop()
+            self._finish()
 
-    def _stop(self) -> Any:
+    def _finish(self) -> Any:
         recorder, self._recorder = self._recorder, None
-        self.begin = self.end  # once a run
-        self._labels.close()
+        self.start = self.stop  # record only once per run
+        self._ranges.close()
         recorder.stop()
         return recorder
 
@@ -109,42 +109,49 @@ class Profile:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         milliseconds = 1000 * (time.perf_counter() - self._started)
-        recorder = self._stop()
+        recorder = self._finish()
         events = recorder.key_averages()
-        found, phases = operations(events), phase_times(events)
+        recorded, phases = operations(events), phase_times(events)
         self.folder.mkdir(exist_ok=True)
         with atomic_write(self.folder / TRACE) as temporary:
-            recorder.export_chrome_trace(str(temporary))  # compressed, since the name says so
+            recorder.export_chrome_trace(str(temporary))  # compressed because of the file name
         on_device = self.device.type == "cuda"
-        total = sum(_own(operation, on_device) for operation in found) or 1.0
+        total = sum(_self_ms(operation, on_device) for operation in recorded) or 1.0
         header = ["kind", "operation", "calls", "own_cpu_ms", "own_device_ms", "share"]
         rows = (
-            [o.kind, o.name, str(o.calls), f"{o.cpu_ms:.3f}", f"{o.device_ms:.3f}", f"{_own(o, on_device) / total:.4f}"]
-            for o in sorted(found, key=lambda o: -_own(o, on_device))
+            [
+                o.kind,
+                o.name,
+                str(o.calls),
+                f"{o.cpu_ms:.3f}",
+                f"{o.device_ms:.3f}",
+                f"{_self_ms(o, on_device) / total:.4f}",
+            ]
+            for o in sorted(recorded, key=lambda o: -_self_ms(o, on_device))
         )
         write_table(self.folder / TABLE, header, rows)
-        for line in lines(found, phases, milliseconds, self._steps, on_device=on_device):
+        for line in lines(recorded, phases, milliseconds, self._steps, on_device=on_device):
             self.reporter.note(line)
         self.reporter.note(f"wrote {self.folder / TRACE} (open it at ui.perfetto.dev) and {self.folder / TABLE}")
 
 
 def window(first: int, per_epoch: int, total: int) -> tuple[int, int]:
-    """First and last step (exclusive) to record: of the running epoch, or of the next if that one has more left."""
+    """Return the first and last step (exclusive) to record: in the current epoch, or the next if it has more left."""
 
-    def of(begin: int) -> tuple[int, int]:
-        left = min(per_epoch - begin % per_epoch, total - begin)
+    def window_from(start: int) -> tuple[int, int]:
+        left = min(per_epoch - start % per_epoch, total - start)
         warm_up = max(0, min(WARM_UP, left - 1))
-        return begin + warm_up, begin + min(left, warm_up + STEPS)
+        return start + warm_up, start + min(left, warm_up + STEPS)
 
-    now, later = of(first), first - first % per_epoch + per_epoch
+    now, later = window_from(first), first - first % per_epoch + per_epoch
     if later >= total:
         return now
-    then = of(later)
+    then = window_from(later)
     return then if then[1] - then[0] > now[1] - now[0] else now
 
 
 def operations(events: Sequence[Any]) -> list[Operation]:
-    """Of `key_averages`: what the host called; kernels are counted where they were launched."""
+    """Convert `key_averages` to operations of the host; kernels count for the operation that launched them."""
     on_host = DeviceType.CPU
     return [
         Operation(
@@ -160,20 +167,20 @@ def operations(events: Sequence[Any]) -> list[Operation]:
 
 
 def phase_times(events: Sequence[Any]) -> dict[str, float]:
-    """Milliseconds of the host within each phase."""
+    """Return the host's milliseconds within each phase."""
     on_host = DeviceType.CPU
-    found = {event.key: event.cpu_time_total / 1000 for event in events if event.device_type == on_host}
-    return {name: found.get(name, 0.0) for name in PHASES}
+    times = {event.key: event.cpu_time_total / 1000 for event in events if event.device_type == on_host}
+    return {name: times.get(name, 0.0) for name in PHASES}
 
 
 def lines(
-    found: Sequence[Operation], phases: dict[str, float], milliseconds: float, steps: int, *, on_device: bool
+    recorded: Sequence[Operation], phases: dict[str, float], milliseconds: float, steps: int, *, on_device: bool
 ) -> list[str]:
-    """What a user sees: phases, kinds of operations, the operations that took most."""
-    total = sum(_own(operation, on_device) for operation in found) or 1.0
+    """Format the log lines: phases, kinds of operations, and the most expensive operations."""
+    total = sum(_self_ms(operation, on_device) for operation in recorded) or 1.0
     kinds: dict[str, float] = {}
-    for operation in found:
-        kinds[operation.kind] = kinds.get(operation.kind, 0.0) + _own(operation, on_device)
+    for operation in recorded:
+        kinds[operation.kind] = kinds.get(operation.kind, 0.0) + _self_ms(operation, on_device)
     by_time = sorted(kinds.items(), key=lambda item: -item[1])
     where = "device" if on_device else "CPU"
     return [
@@ -183,20 +190,21 @@ def lines(
         + ", ".join(f"{name} {value / total:.0%}" for name, value in by_time if value >= 0.005 * total),
         f"{'operation':<52}{'calls':>8}{'CPU ms':>12}{'device ms':>12}{'share':>7}",
         *(
-            f"{o.name[:50]:<52}{o.calls:>8,}{o.cpu_ms:>12,.1f}{o.device_ms:>12,.1f}{_own(o, on_device) / total:>7.1%}"
-            for o in sorted(found, key=lambda o: -_own(o, on_device))[:N_LOGGED]
+            f"{o.name[:50]:<52}{o.calls:>8,}{o.cpu_ms:>12,.1f}{o.device_ms:>12,.1f}"
+            f"{_self_ms(o, on_device) / total:>7.1%}"
+            for o in sorted(recorded, key=lambda o: -_self_ms(o, on_device))[:N_LOGGED]
         ),
     ]
 
 
-def _own(operation: Operation, on_device: bool) -> float:
+def _self_ms(operation: Operation, on_device: bool) -> float:
     return operation.device_ms if on_device else operation.cpu_ms
 
 
 OTHER = "other"
 
 
-# The first that fits counts, so the particular come before the general.
+# The first pattern that matches counts, so specific kinds precede general ones.
 _KINDS = (
     ("waiting for data", r"DataLoader"),
     ("communication", r"c10d|FSDP|nccl|gloo|all_?reduce|all_?gather|reduce_scatter|broadcast_"),
@@ -222,5 +230,5 @@ _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
 
 
 def kind_of(name: str) -> str:
-    """Which of `KINDS` an operation is."""
+    """Return the kind of an operation, one of `KINDS`."""
     return next((kind for kind, pattern in _PATTERNS if pattern.search(name)), OTHER)

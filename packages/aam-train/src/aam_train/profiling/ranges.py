@@ -1,4 +1,4 @@
-"""Names for stretches of time in a profile. Where nothing is recorded they are nothing but a look at a variable."""
+"""Named ranges in a profile. When nothing is recorded, a range costs one check of a variable."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 
 T = TypeVar("T")
 LOAD, FORWARD, BACKWARD, OPTIMIZER = PHASES = ("load", "forward", "backward", "optimizer")
-_recorded = 0
+_recording = 0
 
 
 def record_range(name: str) -> AbstractContextManager[object]:
-    """What happens in here has this name in a profile of this process."""
-    return torch.profiler.record_function(name) if _recorded else contextlib.nullcontext()
+    """Return a context that appears under this name in a profile of this process."""
+    return torch.profiler.record_function(name) if _recording else contextlib.nullcontext()
 
 
 def record_each(name: str, items: Iterable[T]) -> Iterator[T]:
-    """The same items; making each of them has this name."""
+    """Yield the items, and record the production of each under this name."""
     iterator, end = iter(items), object()
     while True:
         with record_range(name):
@@ -32,10 +32,10 @@ def record_each(name: str, items: Iterable[T]) -> Iterator[T]:
 
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
-    """Labels are written from here on."""
-    global _recorded
-    _recorded += 1
+    """Switch ranges on within this context."""
+    global _recording
+    _recording += 1
     try:
         yield
     finally:
-        _recorded -= 1
+        _recording -= 1

@@ -1,6 +1,6 @@
-"""What a step has done, as host integers: throughput, padding and operations of every log come from here.
+"""The work of a step, as integers on the host: the source of throughput, padding and FLOPs in all logs.
 
-Figures of several processes are sums over them; memory is that of the process which needs most.
+With several processes, numbers are sums over them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from aam_models.predictor.predictor import Predictor
 
 @dataclass(frozen=True)
 class Work:
-    """Of one step, or of several.
+    """Work of one or more steps.
 
     Attributes:
         samples, asvs, occurrences: ``asvs`` are distinct within each micro-batch.
-        slots: of the padded samples, empty ones too: the sample level computes with all of them.
+        slots: of the padded samples, including empty ones: the sample level computes all of them.
         tokens: without padding.
-        encoded_tokens: with padding, 0 where the ASV level was not run.
+        encoded_tokens: with padding; 0 if the ASV level did not run.
         flops: floating-point operations of the model, see `training_flops`.
     """
 
@@ -41,17 +41,17 @@ class Work:
 
     @classmethod
     def from_sums(cls, sums: Mapping[str, float]) -> Work:
-        """From a mapping that holds (at least) these names; what is absent is 0."""
+        """Build from a mapping of field names to sums; missing fields are 0, other names are ignored."""
         return cls(**{field.name: int(sums.get(field.name, 0)) for field in fields(cls)})
 
     @property
     def slot_padding(self) -> float:
-        """Share of the slots that are empty; 0 without slots."""
+        """Share of slots that are empty; 0 without slots."""
         return 1 - self.occurrences / self.slots if self.slots else 0.0
 
     @property
     def token_padding(self) -> float:
-        """Share of the tokens that are padding; 0 where none were encoded."""
+        """Share of encoded tokens that are padding; 0 if none were encoded."""
         return 1 - self.tokens / self.encoded_tokens if self.encoded_tokens else 0.0
 
 
@@ -63,13 +63,13 @@ def work_of(
     asvs_known: bool = False,
     samples_known: bool = False,
 ) -> Work:
-    """The work of a step of one process.
+    """Count the work of a step of one process.
 
     Args:
-        model: that is trained.
-        batches: its micro-batches, on the host.
-        frozen: the encoder does not learn.
-        asvs_known, samples_known: a level's output comes from a cache, so it is not computed.
+        model: the model in training.
+        batches: micro-batches of the step, on the host.
+        frozen: whether the encoder is frozen.
+        asvs_known, samples_known: whether the output of a level comes from a cache and is not computed.
     """
     total = Work()
     for batch in batches:
@@ -89,10 +89,10 @@ def work_of(
 def training_flops(
     model: Encoder | Predictor, batch: Batch, *, frozen: bool, asvs_known: bool, samples_known: bool
 ) -> int:
-    """Operations of forward and backward pass: three forward passes of what learns, one of what is computed without
-    learning, none of what comes from a cache.
+    """Count the operations of the forward and backward pass: three forward passes for trained levels, one for frozen
+    levels, none for cached levels.
 
-    Those of the model, not of the hardware: that ``--gradient-checkpointing`` computes again counts no second time.
+    These are the FLOPs of the model, not of the hardware: ``--gradient-checkpointing`` does not add any.
     """
     forward = model.flops(batch)
     encoder = model.encoder if isinstance(model, Predictor) else model
