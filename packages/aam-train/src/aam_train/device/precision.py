@@ -131,10 +131,12 @@ def trusted_attention(precision: Precision, reporter: Reporter) -> Iterator[None
     with sdpa_kernel(SDPBackend.MATH):
         if not attention_is_right(precision.device, kind):
             raise TrainError(
-                f"attention of {build} gives wrong results in {name} on {precision.device}, even with math. Use another PyTorch; `aam-rocm attention` shows details"
+                f"attention of {build} gives wrong results in {name} on {precision.device}, even with math. "
+                "Use another PyTorch; `aam-rocm attention` shows details"
             )
         reporter.note(
-            f"warning: attention of {build} gives wrong results in {name} (off by {error:.2g} of the largest value), so --attn-implementation math is used: slower, with more "
+            f"warning: attention of {build} gives wrong results in {name} (off by {error:.2g} of the "
+            "largest value), so --attn-implementation math is used: slower, with more "
             "memory. `aam-rocm attention` shows details"
         )
         yield
