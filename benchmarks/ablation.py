@@ -143,12 +143,12 @@ OFF: dict[str, Change] = {
     "dropout 0.1 in four places": dropout,
     "malloc gives memory back": nothing,
 }
-BESIDE: dict[str, Change] = {
+EXTRA: dict[str, Change] = {
     "gradient checkpointing": checkpointing,
     "ASV level frozen and cached": frozen_asvs,
     "bf16": bf16,
 }
-ROWS = OFF | BESIDE
+ROWS = OFF | EXTRA
 
 
 def measure(row: str, preset: str, batch_size: int, repeats: int) -> dict[str, float]:
@@ -200,7 +200,7 @@ def main() -> None:
         f"{'':34}{'s/step':>9}{'times':>7}{'CPU s':>9}{'times':>7}{'peak MB':>9}{'times':>7}{'loss':>10}{'system':>8}"
     )
     for name, row in rows.items():
-        if name == next(iter(BESIDE)):
+        if name == next(iter(EXTRA)):
             print("-" * 100)
         row["ratios"] = {key: row[key] / base[key] for key in ("seconds", "cpu_seconds", "peak_mb")}
         row["loss_difference"] = row["loss"] - base["loss"]
