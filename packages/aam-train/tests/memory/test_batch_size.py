@@ -144,7 +144,7 @@ def test_micro_batches_fit_and_hold_every_sample_once(data: RunData, processes: 
             everyone = sum(len(part.rows) for part in micro)
             assert everyone <= 8
             for part in micro:
-                size = splitter.cost(samples.samples(part.rows, 5), everyone, part.kept)
+                size = splitter.cost(samples.samples(part.rows, 5), everyone, part.activations)
                 assert MODEL.max_bytes(size) <= limit
         counts.append(len(step))
     assert counts[0] > counts[2] == -(-len(rows) // 8)
@@ -205,7 +205,7 @@ def test_activations_are_computed_again_before_micro_batches_get_smaller(data: R
 
     def kept_within(limit: int) -> list[ActivationPlan]:
         splitter = MemorySplitter(maker.samples, maker.collator, MODEL, limit, 8, recompute=None)
-        return [part.kept for micro in splitter.split(rows, 0, 1) for part in micro]
+        return [part.activations for micro in splitter.split(rows, 0, 1) for part in micro]
 
     size = MemorySplitter(maker.samples, maker.collator, MODEL, 0, 8, recompute=None).cost
     everything, no_asvs, nothing = (

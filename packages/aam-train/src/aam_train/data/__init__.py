@@ -1,1 +1,1 @@
-"""Studies to batches."""
+"""From studies to batches: splits, collation, masking and loading."""

@@ -1,4 +1,4 @@
-"""Samples -> Batch: each distinct ASV once, everything that the forward pass must know on the host computed here.
+"""Collation of samples into a Batch with each distinct ASV once, and with all metadata that the host needs.
 
 Axes as in aam_models.batch.batch: B samples, N occurrences, U distinct ASVs, L tokens, S slots, M masked bases.
 """
@@ -20,17 +20,17 @@ from aam_models.batch.batch import Batch, Chunk
 from aam_models.batch.padding import pad
 from aam_train.data.masking import hidden_occurrences, masked_positions
 
-MIN_CHUNK_ASVS = 32  # ASVs of one length that are worth a chunk of their own
-MIN_LENGTH_RATIO = 0.75  # of the longest, in tokens: bounds the padding of mixed chunks
+MIN_CHUNK_ASVS = 32  # ASVs of one length that get a chunk of their own
+MIN_LENGTH_RATIO = 0.75  # shortest to longest ASV of a mixed chunk, in tokens: bounds the padding
 
 
 @dataclass(frozen=True)
 class Masking:
-    """What is hidden from the model in training, and what is looked up for it.
+    """Inputs that are hidden from the model in training, and the true values to look up.
 
     Attributes:
-        nucleotide_ratio: share of the bases that are masked; 0 = none.
-        count_ratio: share of the abundances that are hidden; 0 = none.
+        nucleotide_ratio: share of bases to mask; 0 = none.
+        count_ratio: share of abundances to hide; 0 = none.
         strategy: "random" or "span", see `masked_positions`.
         taxa: whether taxa are predicted.
     """
@@ -51,11 +51,11 @@ class Masking:
 
 
 class ActivationPlan(NamedTuple):
-    """Activations that a training step keeps for its backward pass; the others are computed again.
+    """Activations that a training step keeps for its backward pass; the others are recomputed.
 
     Attributes:
-        tokens: of ASVs, at most so many, see `mark_recomputed`; None: all.
-        slots: whether the sample level keeps its.
+        tokens: maximum number of ASV tokens to keep, see `mark_recomputed`; None: all.
+        slots: whether the sample level keeps its activations.
     """
 
     tokens: int | None = None
@@ -66,17 +66,17 @@ KEEP_ALL, KEEP_NONE = ActivationPlan(), ActivationPlan(0, False)
 
 
 class Collator:
-    """Makes batches of one study.
+    """Batch maker for one study.
 
     Args:
-        study: where the samples come from.
-        max_bp: bases of a sequence that the model sees.
-        chunk_size: ASVs encoded at once; 0 = all.
-        seed: of the masks.
+        study: source of the samples.
+        max_bp: number of bases of each sequence that the model reads.
+        chunk_size: maximum ASVs encoded at once; 0 = all.
+        seed: for the masks.
         targets: float32 [B of the study, T] in transformed units, NaN = missing; None without targets.
-        taxa: int64 [A, R] taxa of the study's ASVs, -1 = unknown; None when they are not predicted.
-        inputs: metadata of the study's samples that the model reads; None when it reads none.
-        sample_weights: float32 [B of the study] of the target's loss; None for 1.
+        taxa: int64 [A, R] taxa of the study's ASVs, -1 = unknown; None if they are not predicted.
+        inputs: metadata of the study's samples that the model reads; None if it reads none.
+        sample_weights: float32 [B of the study], weights in the target's loss; None for 1.
     """
 
     def __init__(
@@ -97,8 +97,10 @@ class Collator:
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
-    def collate(self, samples: list[Sample], draw: int, masking: Masking, kept: ActivationPlan = KEEP_ALL) -> Batch:
-        """One batch of samples, each with at least one ASV."""
+    def collate(
+        self, samples: list[Sample], draw: int, masking: Masking, activations: ActivationPlan = KEEP_ALL
+    ) -> Batch:
+        """Make a batch of samples, each with at least one ASV."""
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
         sizes = np.array([len(sample.asv_rows) for sample in samples], dtype=np.int64)
         assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
@@ -116,7 +118,7 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), kept.tokens),
+            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), activations.tokens),
             masked_rows=torch.from_numpy(masked[0]),
             masked_columns=torch.from_numpy(masked[1]),
             masked_bases=torch.from_numpy(masked[2]),
@@ -127,26 +129,26 @@ class Collator:
             covariates=None if self.inputs is None else _rows(self.inputs.covariates, rows),
             sample_weights=_rows(self.sample_weights, rows),
             n_tokens=int(lengths.sum()),
-            recompute_samples=not kept.slots,
+            recompute_samples=not activations.slots,
         )
 
     def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:
-        """A batch for the ASV level alone: these ASVs, as if they were one sample."""
+        """Make a batch for the ASV level alone: these ASVs as a single sample."""
         sample = Sample(0, asv_rows, np.ones(len(asv_rows), dtype=np.float32), reads_cut=0.0, asvs_cut=0)
         return self.collate([sample], draw, masking)
 
     def chunks_of(self, samples: list[Sample]) -> tuple[Chunk, ...]:
-        """The chunks of a batch of these samples, without making it."""
+        """Return the chunks of a batch of these samples, without making the batch."""
         lengths = np.sort(self.lengths[np.unique(np.concatenate([sample.asv_rows for sample in samples]))])
         return cut_chunks(lengths + 1, self.chunk_size, np.zeros(0, dtype=np.int64))
 
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct ASVs by length, then canonical order, int64 [U]; and which one each occurrence is, int64 [N]."""
+        """Return distinct ASVs by length, then canonical order, int64 [U], and the index of each occurrence, int64 [N]."""
         distinct, index = np.unique(occurrences, return_inverse=True)
         order = np.argsort(self.lengths[distinct], kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return distinct[order], place[index]
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        return distinct[order], position[index]
 
     def _tokens(self, asv_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lengths = self.lengths[asv_rows]
@@ -158,7 +160,7 @@ class Collator:
     def _mask(
         self, tokens: np.ndarray, asv_rows: np.ndarray, draw: int, masking: Masking
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Masks ``tokens`` in place; gives rows, columns and the bases that stood there."""
+        """Mask ``tokens`` in place; return the rows, columns and original bases."""
         if masking.nucleotide_ratio == 0:
             return (np.zeros(0, dtype=np.int64),) * 3
         maskable = (tokens >= alphabet.A) & (tokens <= alphabet.T)
@@ -183,14 +185,14 @@ def _rows(values: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
 
 
 def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) -> tuple[Chunk, ...]:
-    """Cut ASVs, ordered by length, into chunks for encoding.
+    """Cut ASVs, sorted by length, into chunks for encoding.
 
-    A length that many ASVs share is encoded by itself, without a mask; rare lengths go together while the shortest
-    has at least three quarters of the longest.
+    A length that many ASVs share gets its own chunk, without an attention mask; rare lengths share a chunk as long as
+    the shortest has at least three quarters of the longest.
 
     Args:
         lengths: int32 [U] tokens, ascending.
-        chunk_size: most ASVs of a chunk, 0 = no limit.
+        chunk_size: maximum ASVs per chunk, 0 = no limit.
         masked_rows: int64 [M] ascending.
     """
     chunks = []
@@ -206,13 +208,13 @@ def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) ->
 
 
 def mark_recomputed(chunks: tuple[Chunk, ...], kept_tokens: int | None) -> tuple[Chunk, ...]:
-    """Chunks whose activations are kept in training as far as they have at most ``kept_tokens`` tokens together.
+    """Mark the first chunks for recomputation, so that the others have at most ``kept_tokens`` tokens; None marks none.
 
-    The last ones are kept: the backward pass goes from the last to the first, so that when it comes to those whose
-    activations are computed again, the kept ones are gone already. None keeps all.
+    The last chunks keep their activations: the backward pass goes from last to first, so these are already freed when
+    the first chunks are recomputed.
     """
     if kept_tokens is None:
         return chunks
     tokens = np.cumsum([chunk.n_tokens for chunk in reversed(chunks)])
     first_kept = len(chunks) - int(np.searchsorted(tokens, kept_tokens, side="right"))
-    return tuple(chunk._replace(recompute=place < first_kept) for place, chunk in enumerate(chunks))
+    return tuple(chunk._replace(recompute=index < first_kept) for index, chunk in enumerate(chunks))

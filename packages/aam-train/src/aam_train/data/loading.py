@@ -1,4 +1,4 @@
-"""Which samples in which batch, and loaders that make the batches (in worker processes, if asked)."""
+"""The plan of a run's batches, and loading of the batches, in worker processes if requested."""
 
 from __future__ import annotations
 
@@ -27,33 +27,39 @@ from aam_train.signals import EXIT_CODES
 
 @dataclass(frozen=True, eq=False)
 class BatchRequest:
-    """What one batch is made of: samples (int64 rows of the study), their draw, what is masked, and which activations
-    are kept."""
+    """Specification of a batch.
+
+    Attributes:
+        rows: int64 rows of the study's samples.
+        draw: rarefaction draw of the samples.
+        masking: inputs to hide.
+        activations: those that training keeps.
+    """
 
     rows: np.ndarray
     draw: int
     masking: Masking
-    kept: ActivationPlan = KEEP_ALL
+    activations: ActivationPlan = KEEP_ALL
 
 
 class TrainingPlan:
-    """Every batch of a run, by (seed, epoch, position): the same whatever was interrupted or how many workers.
+    """All batches of a run, keyed by (seed, epoch, position): independent of interruptions and number of workers.
+
+    Every epoch uses all samples. The sizes of steps differ by at most one sample; so do those of a step's micro-batches
+    and of their parts, if the splitter is even.
 
     Args:
         rows: int64 rows of the training samples, in an order that does not depend on the table's.
-        batch_size: most samples of a micro-batch, of all processes.
+        batch_size: maximum samples of a micro-batch, over all processes.
         seed: of the order.
         masking: of training batches.
-        accumulation: most micro-batches of a step, where they are even.
-        part: which part of every micro-batch this process takes, of how many.
-        step_size: most samples of a step; those of ``accumulation`` micro-batches by default.
-        splitter: how steps are divided; evenly by default.
-
-    All samples are used in every epoch; steps differ in size by at most one sample, and so do a step's micro-batches
-    and their parts where they are even.
+        accumulation: maximum micro-batches of a step, if they are even.
+        part: index of this process's part of every micro-batch, and the number of parts.
+        step_size: maximum samples of a step; those of ``accumulation`` micro-batches by default.
+        splitter: divides steps into micro-batches; evenly by default.
 
     Raises:
-        TrainError: there are more processes than samples in some micro-batch.
+        TrainError: some micro-batch has fewer samples than there are processes.
     """
 
     def __init__(
@@ -77,42 +83,42 @@ class TrainingPlan:
         if fewest < part[1]:
             raise TrainError(
                 f"{len(rows):,} training samples make micro-batches of {fewest} to {batch_size} samples, which "
-                f"{part[1]} processes cannot share: start fewer processes, or give a larger --batch-size"
+                f"{part[1]} processes cannot share. Start fewer processes, or raise --batch-size"
             )
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[BatchRequest]]:
-        """The steps of one epoch from step ``first`` on, each a list of its micro-batches: this process's part."""
-        which, of = self.part
+        """Yield the steps of an epoch from step ``first`` on, each a list of this process's parts of micro-batches."""
+        index, n_parts = self.part
         order = epoch_order(self.rows, self.seed, epoch)
         for rows in np.array_split(order, self.steps_per_epoch)[first:]:
-            mine = [parts[which] for parts in self.splitter.split(rows, epoch, of)]
-            yield [BatchRequest(part.rows, epoch, self.masking, part.kept) for part in mine]
+            own = [parts[index] for parts in self.splitter.split(rows, epoch, n_parts)]
+            yield [BatchRequest(part.rows, epoch, self.masking, part.activations) for part in own]
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
-        """All steps from ``first_step`` (counted from 0) to the end of the last epoch."""
+        """Yield all steps from ``first_step`` (from 0) to the end of the last epoch."""
         epoch, position = divmod(first_step, self.steps_per_epoch)
         for number in range(epoch, epochs):
             yield from self.epoch(number, position if number == epoch else 0)
 
 
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """The samples in the order in which an epoch's steps take them."""
+    """Return the samples in the order in which the steps of an epoch use them."""
     return generator(seed, Purpose.ORDER, epoch).permutation(rows)
 
 
 class BatchMaker(Dataset):
-    """Requests -> batches; what a loader's worker runs."""
+    """Dataset that turns requests into batches; runs in the workers of a loader."""
 
     def __init__(self, samples: SampleDataset, collator: Collator) -> None:
         self.samples, self.collator = samples, collator
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         samples = self.samples.samples(request.rows, request.draw)
-        return self.collator.collate(samples, request.draw, request.masking, request.kept)
+        return self.collator.collate(samples, request.draw, request.masking, request.activations)
 
 
 class _Requests:
-    """A sampler over an iterator of requests."""
+    """Sampler over an iterator of requests."""
 
     def __init__(self, requests: Iterator[BatchRequest]) -> None:
         self.requests = requests
@@ -124,10 +130,10 @@ class _Requests:
 def load(
     maker: BatchMaker, steps: Iterable[list[BatchRequest]], *, workers: int, device: torch.device
 ) -> Iterator[list[Batch]]:
-    """The micro-batches of each step, in their order, on the host.
+    """Yield the micro-batches of each step, in order, on the host.
 
     Raises:
-        TrainError: a worker process died; says which samples were waited for.
+        TrainError: a worker process died; names the samples that it was preparing.
     """
     for_sizes, for_batches = itertools.tee(steps)
     batches = _load_each(maker, itertools.chain.from_iterable(for_batches), workers, device)
@@ -135,13 +141,13 @@ def load(
         try:
             step = list(itertools.islice(batches, len(requests)))
         except (RuntimeError, ConnectionError, EOFError) as error:
-            # a worker that dies while it hands a batch over shows as a broken connection only
+            # a worker that dies while it sends a batch only shows as a broken connection
             if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             ids = maker.samples.study.table.sample_ids[np.concatenate([request.rows for request in requests])]
             raise TrainError(
-                f"a process that prepares batches ended ({str(error) or type(error).__name__}) "
-                f"before those of {first_few(ids.tolist())}; "
+                f"a process that prepares batches died ({str(error) or type(error).__name__}) "
+                f"before the batch of {first_few(ids.tolist())}; "
                 "usually memory ran out. Lower --num-workers or --batch-size"
             ) from error
         yield step
@@ -157,7 +163,7 @@ def _load_each(
         num_workers=workers,
         pin_memory=device.type == "cuda",
         worker_init_fn=_leave_signals_to_main,
-        # forked workers share the study's memory, and do nothing but numpy in it
+        # forked workers share the study's memory and only use numpy
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
     with warnings.catch_warnings():
@@ -166,13 +172,16 @@ def _load_each(
 
 
 def _leave_signals_to_main(worker: int) -> None:
-    """Clusters signal every process of a job: workers must live on until the step is done and the state is saved."""
+    """Ignore signals in a worker.
+
+    Clusters signal every process of a job, and workers must survive until the step is done and the state is saved.
+    """
     for name in EXIT_CODES:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def default_workers(device: torch.device, processes: int = 1) -> int:
-    """4 beside a GPU, fewer on a small machine that ``processes`` share; none where the CPU does the model's work."""
+    """Return the default number of workers: 4 for a GPU, fewer if ``processes`` share few CPUs, 0 for a CPU."""
     if device.type == "cpu":
         return 0
     return min(4, max(0, (os.cpu_count() or 1) // processes - 1))

@@ -1,4 +1,4 @@
-"""Which bases and counts are hidden. Keyed: a mask depends on (seed, draw, sequence), never on the batch around it."""
+"""Masks of bases and counts. Keyed: a mask depends on (seed, draw, sequence), never on the rest of the batch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64
-MEAN_SPAN, MAX_SPAN = 3.0, 10  # bases: a codon on average
+MEAN_SPAN, MAX_SPAN = 3.0, 10  # bases; the mean is a codon
 
 
 def mix(value: np.ndarray) -> np.ndarray:
-    """The splitmix64 finalizer (Steele et al. 2014): uint64 -> well-mixed uint64, elementwise."""
+    """Apply the splitmix64 finalizer (Steele et al. 2014) elementwise: uint64 -> well-mixed uint64."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 def _stream(*numbers: int) -> np.uint64:
-    """One key out of several integers (negative ones too)."""
+    """Combine several integers, which may be negative, into one key."""
     state = np.zeros(1, dtype=np.uint64)
     for number in numbers:
         state = mix(state + np.uint64((number * _GOLDEN + _GOLDEN) % _WORD))
@@ -27,7 +27,7 @@ def _stream(*numbers: int) -> np.uint64:
 def masked_positions(
     keys: np.ndarray, maskable: np.ndarray, ratio: float, seed: int, draw: int, strategy: str = "random"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions to mask: ``ratio`` of each sequence's maskable ones, rounded, at least one where there is any.
+    """Choose the positions to mask: ``ratio`` of each sequence's maskable ones, rounded, at least one if there is any.
 
     Args:
         keys: uint64 [U], hash of each sequence.
@@ -35,10 +35,10 @@ def masked_positions(
         ratio: share to mask, in (0, 1).
         seed: of the run.
         draw: epoch or pass.
-        strategy: "random", each base by itself; "span", runs of neighbouring ones.
+        strategy: "random" masks single bases, "span" runs of adjacent ones.
 
     Returns:
-        rows and columns, int64 [M], ascending by row, then by column.
+        Rows and columns, int64 [M], ascending by row, then by column.
     """
     available = maskable.sum(axis=1)
     wanted = np.minimum(np.maximum(np.rint(ratio * available).astype(np.int64), 1), available)
@@ -53,21 +53,21 @@ def masked_positions(
 
 
 def _position_scores(keys: np.ndarray, n_positions: int, seed: int, draw: int) -> np.ndarray:
-    """A random number for every position, uint64 [U, L]; positions are masked from the lowest up."""
+    """Draw a random number for every position, uint64 [U, L]; positions are masked in ascending order."""
     columns = (np.arange(n_positions, dtype=np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
     return mix(mix(keys ^ _stream(seed, draw))[:, None] + columns[None, :])
 
 
 def _span_scores(
-    keys: np.ndarray, maskable: np.ndarray, scores: np.ndarray, most: int, seed: int, draw: int
+    keys: np.ndarray, maskable: np.ndarray, scores: np.ndarray, max_bases: int, seed: int, draw: int
 ) -> np.ndarray:
-    """Scores that let spans be masked one after the other, each from its beginning; ``scores`` decide what is left.
+    """Return scores that mask spans one after the other, each from its start; ``scores`` order the uncovered positions.
 
-    Starts are uniform, lengths geometric and cut at 10 (SpanBERT, Joshi et al. 2020, arXiv:1907.10529). So many spans
-    are drawn that they nearly always hold the ``most`` bases that a sequence needs, overlaps included.
+    Starts are uniform, lengths geometric and truncated at 10 (SpanBERT, Joshi et al. 2020, arXiv:1907.10529). Draws
+    enough spans to cover, almost always, the ``max_bases`` bases that a sequence needs, even if spans overlap.
     """
     n_positions = maskable.shape[1]
-    n_spans = -(-2 * most // int(MEAN_SPAN)) + 1
+    n_spans = -(-2 * max_bases // int(MEAN_SPAN)) + 1
     numbers = mix(
         mix(keys ^ _stream(seed, draw, 2))[:, None]
         + (np.arange(2 * n_spans, dtype=np.uint64) + np.uint64(1))[None, :] * np.uint64(_GOLDEN)
@@ -78,15 +78,15 @@ def _span_scores(
     lengths = 1 + np.log1p(-uniform[:, n_spans:]) / np.log1p(-1 / MEAN_SPAN)
     stops = starts + np.minimum(lengths, MAX_SPAN).astype(np.int64)
     columns = np.arange(n_positions)
-    found = (scores >> np.uint64(2)) + np.uint64(2**62)  # what no span covers comes last
+    ordered = (scores >> np.uint64(2)) + np.uint64(2**62)  # uncovered positions come last
     for span in reversed(range(n_spans)):
         covered = (columns >= starts[:, span, None]) & (columns < stops[:, span, None])
-        found = np.where(covered, (span * n_positions + columns).astype(np.uint64), found)
-    return found
+        ordered = np.where(covered, (span * n_positions + columns).astype(np.uint64), ordered)
+    return ordered
 
 
 def hidden_occurrences(asv_keys: np.ndarray, sample_keys: np.ndarray, ratio: float, seed: int, draw: int) -> np.ndarray:
-    """Occurrences whose count is hidden from the input, bool [N], each with probability ``ratio``.
+    """Choose the occurrences whose count is hidden from the input, bool [N], each with probability ``ratio``.
 
     Args:
         asv_keys: uint64 [N], hash of each occurrence's sequence.

@@ -47,7 +47,7 @@ class Probe:
         """
         ranks = self.step.strategy.ranks
         part = parts[ranks.rank]
-        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept)]
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.activations)]
         release_free_memory()
         if isinstance(self.step, MeasuredStep):  # its phases begin to count anew; the highest of this step counts here
             self.step.memory.peaks.clear()
@@ -67,7 +67,7 @@ class Probe:
         (part,) = parts
         self.update.optimizer.zero_grad(set_to_none=True)
         release_free_memory()
-        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.kept)]
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.activations)]
         self.sizes.append(cost_of_batch(batch))
         self.peaks.append(peak)
         return peak
