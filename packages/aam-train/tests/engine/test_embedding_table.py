@@ -44,7 +44,9 @@ def test_the_place_follows_from_what_is_free() -> None:
 
 
 def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"no room for 4,000,000,000.0 GB of embeddings.*--output-dir or TMPDIR"):
+    with pytest.raises(
+        TrainError, match=r"not enough disk space for 4,000,000,000.0 GB of embeddings.*--output-dir or TMPDIR"
+    ):
         EmbeddingTable(np.arange(1000), 1000, 10**15, CPU, tmp_path / "not" / "there", "disk")
     assert list(tmp_path.iterdir()) == []
 

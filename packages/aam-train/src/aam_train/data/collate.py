@@ -143,7 +143,7 @@ class Collator:
         return cut_chunks(lengths + 1, self.chunk_size, np.zeros(0, dtype=np.int64))
 
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return distinct ASVs by length, then canonical order, int64 [U], and the index of each occurrence, int64 [N]."""
+        """Return distinct ASVs by length, then canonical order, int64 [U], and each occurrence's index, int64 [N]."""
         distinct, index = np.unique(occurrences, return_inverse=True)
         order = np.argsort(self.lengths[distinct], kind="stable")
         position = np.empty_like(order)

@@ -1,4 +1,4 @@
-"""Gradients of one step: all its micro-batches, on all processes, as one mean. Axes: R processes."""
+"""Gradients of one step, over all its micro-batches and processes. Axes: R processes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from aam_train.profiling.throughput import Work
 
 @dataclass(frozen=True, eq=False)
 class StepResult:
-    """What a step's backward passes gave; the same on all processes.
+    """Result of a step's backward passes; the same on all processes.
 
     Attributes:
-        losses: the total and each term, of all processes.
+        losses: the total and each term, over all processes.
         grad_norm: before clipping.
-        not_finite: bool [R], the processes where something is not finite that others have no part in.
+        not_finite: bool [R], processes with a non-finite value of their own.
         rows: the samples of each process, in all its micro-batches.
-        work: of all processes.
-        peak_memory: bytes of the device, of the process that needs most.
+        work: over all processes.
+        peak_memory: maximum over the processes, in bytes of the device.
     """
 
     losses: dict[str, float]
@@ -38,10 +38,10 @@ class StepResult:
 
 
 def gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
-    """Add up gradients of all micro-batches of a step, clipped.
+    """Accumulate and clip the gradients of all micro-batches of a step.
 
     Raises:
-        TrainError: the device's memory is exhausted; says by what, and what helps.
+        TrainError: the device is out of memory; describes the batch and names remedies.
     """
     try:
         return _gradients(step, objective, update, batches)
@@ -52,14 +52,14 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an allocation failed: on a GPU PyTorch has a type for it, on a CPU only words."""
+    """Return whether an allocation failed: PyTorch has an error type for GPUs, but only a message for CPUs."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:
-    """See `gradients`.
+    """Compute the result of `gradients`.
 
-    Nothing waits for the device until all of them are under way: then everything comes over in one transfer.
+    Nothing waits for the device until all micro-batches are queued; then a single transfer fetches all results.
     """
     strategy = step.strategy
     ranks = strategy.ranks
@@ -68,41 +68,41 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
     for batch, values in zip(batches, true, strict=True):
         for name, count in objective.counts(batch, values).items():
             counts[name] = counts.get(name, 0.0) + count
-    # which terms there are follows from the settings, so all processes have the same
-    of_all = ranks.all_gather(list(counts.values())).sum(axis=0).tolist()
-    counts = dict(zip(counts, of_all, strict=True))
+    # the terms follow from the settings, so they are the same on all processes
+    global_counts = ranks.all_gather(list(counts.values())).sum(axis=0).tolist()
+    counts = dict(zip(counts, global_counts, strict=True))
     sums: dict[str, torch.Tensor] = {}
     for number, (batch, values) in enumerate(zip(batches, true, strict=True), 1):
         with strategy.micro_step(last=number == len(batches)):
-            found = _micro_step(step, objective, update, batch, values, counts)
-        sums = {name: value + sums[name] if name in sums else value for name, value in found.items()}
+            micro_sums = _micro_step(step, objective, update, batch, values, counts)
+        sums = {name: value + sums[name] if name in sums else value for name, value in micro_sums.items()}
     strategy.sync_gradients(step.model)
     norm = update.clip()
     *own, grad_norm = torch.stack([*sums.values(), norm]).tolist()
-    mine = asdict(step.work(batches))
-    gathered = ranks.all_gather([*own, *mine.values(), step.peak_memory()])
-    losses_of_all = dict(zip(sums, gathered[:, : len(sums)].sum(axis=0).tolist(), strict=True))
-    del losses_of_all["unsound"]
-    work = Work.from_sums(dict(zip(mine, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
+    own_work = asdict(step.work(batches))
+    gathered = ranks.all_gather([*own, *own_work.values(), step.peak_memory()])
+    total_losses = dict(zip(sums, gathered[:, : len(sums)].sum(axis=0).tolist(), strict=True))
+    del total_losses["unsound"]
+    work = Work.from_sums(dict(zip(own_work, gathered[:, len(sums) : -1].sum(axis=0).tolist(), strict=True)))
     by_name = dict(zip(sums, gathered.T, strict=False))
-    alone = [values for name, values in by_name.items() if name not in {"total", *objective.gathered}]
-    not_finite = ~np.isfinite(alone).all(axis=0) | (by_name["unsound"] > 0)
-    return StepResult(losses_of_all, grad_norm, not_finite, rows, work, int(gathered[:, -1].max()))
+    per_process = [values for name, values in by_name.items() if name not in {"total", *objective.gathered}]
+    not_finite = ~np.isfinite(per_process).all(axis=0) | (by_name["unsound"] > 0)
+    return StepResult(total_losses, grad_norm, not_finite, rows, work, int(gathered[:, -1].max()))
 
 
 def _micro_step(
     step: Step, objective: Objective, update: Update, batch: Batch, true: TrueValues, counts: Counts
 ) -> dict[str, torch.Tensor]:
-    """Forward and backward pass of a micro-batch: its part of each loss, and ``unsound``, scalars without a graph.
+    """Run a micro-batch forward and backward; return its part of each loss, and ``unsound``, as scalars without a graph.
 
-    Nothing of the graph outlives this function: its nodes are small, but in a heap they lie between the large blocks,
-    and keep the next micro-batch's from their places.
+    The graph must not outlive this function: its nodes are small, but they lie between large blocks of the heap and
+    would prevent the next micro-batch from reusing that memory.
     """
     with record_range(FORWARD):
         losses = step.losses(batch, objective, true, counts)
         total = losses.total()
     with record_range(BACKWARD):
-        # the mean over processes, which strategies give, is then the sum
+        # strategies average over processes; this turns the mean into the sum
         update.backward(total * step.strategy.ranks.size)
     values = {"total": total, **{name: term.value() for name, term in losses.terms.items()}}
     values["unsound"] = (~losses.sound).to(total.dtype)
@@ -110,24 +110,24 @@ def _micro_step(
 
 
 def _look_up(step: Step, objective: Objective, batches: list[Batch]) -> tuple[list[np.ndarray], list[TrueValues]]:
-    """The samples of each process, and the true values of each micro-batch."""
+    """Return the samples of each process and the true values of each micro-batch."""
     ranks = step.strategy.ranks
     own = [batch.sample_keys[:, 1].numpy() for batch in batches]
     rows = ranks.all_gather_indices(np.concatenate(own))
     cuts = np.cumsum(ranks.all_gather([len(part) for part in own]).astype(np.int64), axis=1)
-    by_process = [np.split(of_one, ends[:-1]) for of_one, ends in zip(rows, cuts, strict=True)]
+    by_process = [np.split(process_rows, ends[:-1]) for process_rows, ends in zip(rows, cuts, strict=True)]
     by_micro_batch = zip(*by_process, strict=True)
     return rows, [
-        objective.look_up(batch, everyone, ranks.rank) for batch, everyone in zip(batches, by_micro_batch, strict=True)
+        objective.look_up(batch, all_rows, ranks.rank) for batch, all_rows in zip(batches, by_micro_batch, strict=True)
     ]
 
 
 def out_of_memory(batches: list[Batch]) -> str:
-    """What a batch is that the device has no memory for, and what helps."""
+    """Describe the largest batch of a step that ran out of memory, and name remedies."""
     largest = max(batches, key=lambda batch: batch.n_occurrences)
     return (
         f"the device's memory is exhausted by a batch of {largest.n_samples} samples with {largest.n_asvs:,} distinct "
         f"ASVs of up to {largest.tokens.shape[1]} tokens, the largest sample has {largest.longest:,} ASVs. "
-        "Give --max-memory-gb, or lower --batch-size (--gradient-accumulation-steps keeps the step's size) or "
+        "Set --max-memory-gb, or lower --batch-size (--gradient-accumulation-steps keeps the step's size) or "
         "--max-asvs"
     )

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: the factor of --lr at each step (from 0).
+"""Learning-rate schedules: the factor of --lr at each step (from 0).
 
 Formulas: cosine annealing and restarts, Loshchilov and Hutter 2017 (arXiv:1608.03983); one cycle, Smith and Topin 2019
 (doi:10.1117/12.2520589) with the phases of torch.optim.lr_scheduler.OneCycleLR.
@@ -14,25 +14,29 @@ from aam_train.options.metrics import is_better
 from aam_train.options.optimizer import OptimizerOptions
 
 MAX_WARMUP = 10_000
-ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-4  # share of the run; factors, the end's of the start
+ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = (
+    0.3,
+    1 / 25,
+    1e-4,
+)  # share of the run; factor at the start; end factor, relative to the start
 
 
 class Schedule(Protocol):
-    """A learning rate over steps. Only `Plateau` listens to validation, and only it has a state."""
+    """A learning rate over steps. Only `Plateau` depends on validation and has a state."""
 
     def factor(self, step: int, state: PlateauState) -> float:
-        """Factor of the peak rate at a step counted from 0."""
+        """Return the factor of the peak rate at a step counted from 0."""
         ...
 
 
 @dataclass
 class PlateauState:
-    """What a plateau schedule has seen; saved with every checkpoint.
+    """State of a plateau schedule, saved with every checkpoint.
 
     Attributes:
-        factor: the reductions so far, multiplied.
-        best: of the watched metric; NaN before there is one.
-        stale: epochs since then, or since the last reduction.
+        factor: product of all reductions so far.
+        best: best value of the monitored metric; NaN before the first one.
+        stale: epochs since the best value or the last reduction.
     """
 
     factor: float = 1.0
@@ -41,7 +45,7 @@ class PlateauState:
 
 
 def build_schedule(options: OptimizerOptions, total_steps: int) -> Schedule:
-    """The schedule that the options ask for, over a run of ``total_steps``."""
+    """Build the schedule that the options ask for, over a run of ``total_steps``."""
     lowest = options.scheduler_eta_min / options.lr
     warmup = warmup_steps(options, total_steps)
     decaying = max(1, total_steps - warmup)
@@ -59,7 +63,7 @@ def build_schedule(options: OptimizerOptions, total_steps: int) -> Schedule:
 
 
 def warmup_steps(options: OptimizerOptions, total_steps: int) -> int:
-    """Steps of linear warm-up: as given, else a tenth of the run (at most 10,000) where the schedule has one."""
+    """Return the steps of linear warm-up: those of the options, else a tenth of the run (at most 10,000) or 0."""
     if options.warmup_steps is not None:
         return options.warmup_steps
     if options.warmup_fraction is not None:
@@ -69,7 +73,7 @@ def warmup_steps(options: OptimizerOptions, total_steps: int) -> int:
 
 @dataclass(frozen=True)
 class Warmup:
-    """A linear rise over so many steps, then another schedule from its beginning."""
+    """A linear rise, followed by another schedule from its start."""
 
     steps: int
     then: Schedule
@@ -82,7 +86,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 down to ``lowest`` after the last step."""
+    """Half a cosine, from 1 down to ``lowest`` after the last step."""
 
     steps: int
     lowest: float
@@ -93,7 +97,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class CosineRestarts:
-    """Half cosines, each ``growth`` times as long as the one before."""
+    """Half cosines, each ``growth`` times as long as the previous one."""
 
     first: int
     growth: int
@@ -109,7 +113,7 @@ class CosineRestarts:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """A cosine up over the first three tenths of the run, then one down to almost nothing at its last step."""
+    """A cosine up over the first 30 % of the run, then a cosine down to almost 0 at its last step."""
 
     steps: int
 
@@ -117,23 +121,23 @@ class OneCycle:
         top = ONE_CYCLE_RISE * self.steps - 1
         if step < top:
             return _cosine(ONE_CYCLE_START, 1.0, step / top)
-        top = max(top, 0.0)  # a run of a few steps only falls
+        top = max(top, 0.0)  # a run of a few steps only decreases
         return _cosine(1.0, ONE_CYCLE_START * ONE_CYCLE_END, (step - top) / max(1.0, self.steps - 1 - top))
 
 
 @dataclass(frozen=True)
 class Plateau:
-    """As long as validation improves, nothing; see `watch`."""
+    """Reductions whenever validation stops improving; see `watch`."""
 
     def factor(self, step: int, state: PlateauState) -> float:
         return state.factor
 
 
 def watch(state: PlateauState, value: float, options: OptimizerOptions, *, higher_is_better: bool) -> bool:
-    """Let a plateau see an epoch's metric (NaN: undefined, no improvement); whether the rate was lowered.
+    """Update a plateau's state with an epoch's metric (NaN: undefined, no improvement); return whether the rate fell.
 
-    After more than ``scheduler_patience`` epochs without a better value the rate is multiplied by
-    ``scheduler_factor``, not below ``scheduler_min_lr``.
+    After more than ``scheduler_patience`` epochs without a better value, the rate is multiplied by
+    ``scheduler_factor``, but not reduced below ``scheduler_min_lr``.
     """
     if is_better(value, state.best, higher_is_better=higher_is_better):
         state.best, state.stale = value, 0

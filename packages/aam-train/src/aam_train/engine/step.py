@@ -1,4 +1,4 @@
-"""The only calls of the model: training, validation, prediction and caches all go through here."""
+"""Calls of the model: training, validation, prediction and caches all go through a `Step`."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ SLOTS_AT_ONCE = 1 << 16  # half a GB of 128 numbers each
 
 
 class StepOutput(NamedTuple):
+    """Output of the encoder, and of the predictor if it ran."""
+
     encoded: EncoderOutput
     predicted: PredictorOutput | None
 
 
 class Step:
-    """One forward pass of an encoder or a predictor, with what is frozen taken from caches.
+    """Forward pass of an encoder or a predictor, with the outputs of frozen levels taken from caches.
 
     Args:
         model: on its device.
         device: of the model.
-        frozen: the encoder does not learn: it runs without gradients, from ``asv_table`` or ``sample_table``.
-        precision: arithmetic and kernels; float32 and PyTorch's choice by default.
-        stop: asked between the batches of long passes; None where nothing stops them.
-        strategy: how the model is divided among processes, which is done here; one process by default.
+        frozen: whether the encoder is frozen: it runs without gradients, from ``asv_table`` or ``sample_table``.
+        precision: arithmetic of forward passes; float32 by default.
+        stop: checked between the batches of long passes; None if nothing can stop them.
+        strategy: placement of the model on processes, applied here; a single process by default.
 
     Attributes:
-        asv_table: embeddings of ASVs of the study; when set, the ASV level is not run.
-        sample_table: embeddings of samples of the study; when set, the encoder is not run at all.
-        slots_at_once: most slots of padded samples that a pass without gradients computes at once.
-        scratch: folder for tables that memory does not hold; None for the system's.
+        asv_table: embeddings of the study's ASVs; if set, the ASV level is not run.
+        sample_table: embeddings of the study's samples; if set, the encoder is not run at all.
+        slots_at_once: maximum padded slots that a pass without gradients computes at once.
+        scratch: folder for tables that do not fit in memory; the system's by default.
     """
 
     def __init__(
@@ -69,13 +71,13 @@ class Step:
         self.scratch: Path | None = None
 
     def encode_asvs(self, batch: Batch, outputs: RequestedOutputs) -> AsvOutput:
-        """The ASV level alone."""
+        """Run the ASV level alone."""
         with self.precision.forward():
             asvs: AsvOutput = self.encoder.asv_encoder(batch.to(self.device), outputs)
         return self.precision.to_float32(asvs)
 
     def predict_taxa(self, batch: Batch) -> Tensor:
-        """Logits of taxa from the ASV level alone, float32 [U, taxa of all ranks]."""
+        """Return logits of taxa from the ASV level alone, float32 [U, taxa of all ranks]."""
         head = self.encoder.head("taxonomy")
         assert head is not None
         asvs = self._known_asvs(batch) or self.encode_asvs(batch, RequestedOutputs())
@@ -83,12 +85,12 @@ class Step:
         return logits
 
     def run(self, batch: Batch, outputs: RequestedOutputs) -> StepOutput:
-        """As much of the model as is wanted, on a batch from the host; outputs are float32 whatever the precision."""
+        """Run the parts of the model that the outputs need, on a batch from the host; outputs are always float32."""
         return self._run(batch, batch.to(self.device), outputs)
 
     def _run(self, on_host: Batch, batch: Batch, outputs: RequestedOutputs) -> StepOutput:
-        """See `run`; ``batch`` is on the device already."""
-        # one call of one module in training, whatever it is: that is where gradients of several processes are joined
+        """Run the model as `run` does, on a batch that is already on the device."""
+        # in training, a single call of a single module, because strategies synchronise gradients there
         model = self._trained if self.model.training and torch.is_grad_enabled() else self.model
         with self.precision.forward():
             if not isinstance(self.model, Predictor):
@@ -103,16 +105,16 @@ class Step:
         return StepOutput(self.precision.to_float32(encoded), self.precision.to_float32(predicted))
 
     def begin_training(self) -> None:
-        """Weights are those to begin with: from here on training goes through the strategy."""
+        """Hand the model to the strategy; the weights must be the initial ones of the run."""
         self._trained = self.strategy.wrap(self.model)
 
     def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
-        """Forward pass and the terms of the loss.
+        """Run the forward pass and compute the terms of the loss.
 
         Args:
             batch, true: on the host.
-            objective: what the terms are.
-            counts: see `Objective.counts`; of all micro-batches of the step.
+            objective: defines the terms.
+            counts: see `Objective.counts`; over all micro-batches of the step.
         """
         on_host, batch, true = batch, batch.to(self.device), true.to(self.device)
         output = self._run(on_host, batch, objective.outputs)
@@ -123,18 +125,18 @@ class Step:
         return LossBreakdown(terms, output.encoded.sample_embeddings.detach().isfinite().all())
 
     def check_stop(self) -> None:
-        """Raises `RunStopped` when a signal asked for it; entered by all processes."""
+        """Raise `RunStopped` if a signal asked for it. A collective."""
         if self.stop is not None:
             self.stop.check()
 
     def train_mode(self) -> None:
-        """Training behaviour of what learns, evaluation behaviour of what is frozen."""
+        """Switch trained modules to training mode and frozen ones to evaluation mode."""
         self.model.train()
         if self.frozen:
             self.encoder.eval()
 
     def work(self, batches: list[Batch]) -> Work:
-        """What a training step of these micro-batches computes, here."""
+        """Count the work of a training step with these micro-batches on this process."""
         return work_of(
             self.model,
             batches,
@@ -144,7 +146,7 @@ class Step:
         )
 
     def peak_memory(self) -> int:
-        """Bytes of the device that this process has held at most, see `device.memory.peak_memory`."""
+        """Return the peak memory of this process on the device, in bytes; see `device.memory.peak_memory`."""
         return peak_memory(self.device)
 
     def _encode(self, on_host: Batch, batch: Batch, outputs: RequestedOutputs) -> EncoderOutput:

@@ -1,4 +1,4 @@
-"""The update of the weights: unscale, clip, apply."""
+"""The weight update: unscale, clip, apply."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class Update:
-    """From gradients to new weights: unscaled, clipped, applied.
+    """Update of the weights from their gradients.
 
     Args:
         optimizer: of the model.
-        scaler: of fp16, else None.
-        limit: of the norm of the gradient; 0 = none.
-        clip: see `Strategy.clip`; that of PyTorch by default.
+        scaler: loss scaler for fp16, else None.
+        limit: maximum norm of the gradient; 0 = no limit.
+        clip: see `Strategy.clip`; PyTorch's by default.
     """
 
     def __init__(
@@ -30,18 +30,18 @@ class Update:
         self._clip = clip
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a micro-batch."""
+        """Accumulate the gradients of a micro-batch."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
     def clip(self) -> Tensor:
-        """Scale gradients down to the limit; gives their norm before that, on the device."""
+        """Clip gradients to the limit; return their norm before clipping, on the device."""
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
         return self._clip(learned, self.limit)
 
     def apply(self) -> None:
-        """New weights. With fp16 and gradients that are not finite only a smaller scale, so that they come back."""
+        """Update the weights; with fp16 and non-finite gradients, skip the update and lower the loss scale instead."""
         if self.scaler is None:
             self.optimizer.step()
             return
@@ -49,10 +49,10 @@ class Update:
         self.scaler.update()
 
     def state(self) -> dict[str, float]:
-        """Of the scaler, for a checkpoint; empty without one."""
+        """Return the state of the scaler, for a checkpoint; empty without one."""
         return {} if self.scaler is None else self.scaler.state_dict()
 
     def restore(self, state: dict[str, float]) -> None:
-        """Continue from what `state` gave."""
+        """Restore a state that `state` returned."""
         if self.scaler is not None and state:
             self.scaler.load_state_dict(state)
