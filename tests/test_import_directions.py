@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,35 +26,27 @@ IN_HOUSE = {
 IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tomli_w"}
 # Declared because torch wants them: torch.utils.tensorboard needs the one, importing torch warns without the other.
 INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
-# Modules that `aam --help` may import: they import the standard library and each other only.
+# The folders of each package, from the lowest floor up: each imports only folders before it. Modules at the top of a
+# package are listed by name where they are roofs, which may import every folder; the others import no folder.
+FLOORS = {
+    "aam_data": [
+        "options", "readers", "writers", "study", "simulate", "preprocessing", "unifrac", "splits", "checks",
+    ],
+    "aam_models": ["config", "batch", "encoder", "predictor", "storage"],
+    "aam_train": [
+        "options", "reporting", "device", "profiling", "data", "losses", "parallel", "engine", "evaluation",
+        "objectives", "memory", "runs", "setup", "training", "show", "recipes",
+    ],
+}  # fmt: skip
+ROOFS = {"aam_models.build", "aam_models.attention_check"}
+MAX_MODULES = 14  # in one folder, without its __init__
+# Folders and modules that `aam --help` may import: they import the standard library and each other only.
+LIGHT_FOLDERS = {"aam_data.options", "aam_models.config", "aam_train.options"}
 LIGHT = {
-    "aam_data.options.alias",
-    "aam_data.options.metadata_inputs",
-    "aam_data.options.base",
-    "aam_data.options.files",
-    "aam_data.options.samples",
-    "aam_data.options.commands",
     "aam_data.checked_json",
     "aam_data.errors",
-    "aam_data.options.simulate",
-    "aam_data.options.targets",
-    "aam_models.config.conditioning",
-    "aam_models.config.encoder",
     "aam_models.errors",
-    "aam_models.config.limits",
-    "aam_models.config.predictor",
-    "aam_train.options.memory",
-    "aam_train.options.cross_checks",
-    "aam_train.options.compute",
-    "aam_train.options.run",
-    "aam_train.options.toml",
     "aam_train.errors",
-    "aam_train.options.recipe_configs",
-    "aam_train.options.losses",
-    "aam_train.options.objective",
-    "aam_train.options.optimizer",
-    "aam_train.options.parallel",
-    "aam_train.options.validate",
     "aam_train.signals",
     "aam_cli.config",
     "aam_rocm_tools.slurm.config",
@@ -115,16 +109,52 @@ def test_every_declared_library_is_imported(package: str) -> None:
     assert declared(package) - used == INDIRECT.get(package, set())
 
 
-def test_configs_import_the_standard_library_only() -> None:
-    for package in IN_HOUSE:
-        for path in sources(package):
-            if module_name(path) in LIGHT or path.name == "config.py":
-                heavy = {
-                    name
-                    for name in imports(path, at_start_only=True)
-                    if name not in LIGHT and name.split(".")[0] not in sys.stdlib_module_names
-                }
-                assert heavy == set(), path
+def is_light(module: str) -> bool:
+    return module in LIGHT or module in LIGHT_FOLDERS or module.rpartition(".")[0] in LIGHT_FOLDERS
+
+
+def test_options_import_the_standard_library_only() -> None:
+    light = [path for package in IN_HOUSE for path in sources(package) if is_light(module_name(path))]
+    assert len(light) > 20
+    for path in light:
+        heavy = {
+            name
+            for name in imports(path, at_start_only=True)
+            if not is_light(name) and name.split(".")[0] not in sys.stdlib_module_names
+        }
+        assert heavy == set(), path
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_folders_import_only_folders_below_them(package: str) -> None:
+    floors, wrong = FLOORS[package], []
+    folders = {path.parent.name for path in sources(package) if path.parent.parent.name == package}
+    assert folders == set(floors)
+    for path in sources(package):
+        own = module_name(path).split(".")[1:]
+        floor = floors.index(own[0]) if own and own[0] in floors else -1
+        if floor < 0 and (not own or module_name(path) in ROOFS):
+            continue
+        for name in imports(path):
+            other = name.split(".")[1:2]
+            if name.startswith(f"{package}.") and other[0] in floors and floors.index(other[0]) > floor:
+                wrong.append(f"{module_name(path)} imports {name}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", IN_HOUSE)
+def test_modules_import_each_other_without_circles(package: str) -> None:
+    graph = {
+        module_name(path): {name for name in imports(path) if name.startswith(f"{package}.")}
+        for path in sources(package)
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("package", IN_HOUSE)
+def test_no_folder_holds_too_many_modules(package: str) -> None:
+    counts = Counter(str(path.parent) for path in sources(package) if path.name != "__init__.py")
+    assert {folder: n for folder, n in counts.items() if n > MAX_MODULES} == {}
 
 
 def test_the_command_line_starts_light() -> None:
@@ -132,13 +162,15 @@ def test_the_command_line_starts_light() -> None:
         heavy = {
             name
             for name in imports(path, at_start_only=True)
-            if name not in LIGHT | COMMANDS and name.split(".")[0] not in {"click", "aam_cli", *sys.stdlib_module_names}
+            if not (is_light(name) or name in COMMANDS)
+            and name.split(".")[0] not in {"click", "aam_cli", *sys.stdlib_module_names}
         }
         assert heavy == set(), path
 
 
 def test_light_modules_exist() -> None:
-    assert {module_name(path) for package in IN_HOUSE for path in sources(package)} >= LIGHT | COMMANDS
+    modules = {module_name(path) for package in IN_HOUSE for path in sources(package)}
+    assert modules >= LIGHT | LIGHT_FOLDERS | COMMANDS | ROOFS
 
 
 @pytest.mark.parametrize("package", IN_HOUSE)

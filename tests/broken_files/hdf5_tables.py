@@ -208,7 +208,7 @@ CASES: list[Case] = [
     case(
         "table_features_equal_in_upper_case",
         table(features=swapped(FEATURES, _3=FEATURES[1].lower())),
-        note(FILE, "1 of 20 features have the sequence of another one"),
+        note(FILE, "1 of 20 features have the same sequence as another feature"),
         tree=None,
     ),
     case(
@@ -340,11 +340,11 @@ CASES: list[Case] = [
     case(
         "table_transposed",
         table(COUNTS.T, samples=FEATURES, features=SAMPLES),
-        Says(FILE, "the table looks transposed: its sample ids are DNA", "", (FEATURES[0],), remedy="transpose"),
+        Says(FILE, "the table seems transposed: its sample ids are DNA", "", (FEATURES[0],), remedy="transpose"),
     ),
     case(
         "table_transposed_names",
         table(COUNTS.T, samples=[f"otu{k}" for k in range(20)], features=SAMPLES),
-        Says("metadata.tsv", "the table looks transposed: this file's samples are its features", remedy="transpose"),
+        Says("metadata.tsv", "the table seems transposed: this file's samples are its features", remedy="transpose"),
     ),
 ]

@@ -104,7 +104,7 @@ def test_by_name() -> None:
     assert found.sequences == [b"ACT", b"GGCC", None]
     assert found.missing().tolist() == [False, False, True]
     assert found.notes == (
-        "gaps (- and .) were removed from 1 of 2 sequences, which look aligned",
+        "gaps (- and .) were removed from 1 of 2 sequences, which seem aligned",
         "U was read as T in 1 of 2 sequences",
     )
 
@@ -117,7 +117,7 @@ def test_by_hash_whatever_the_fasta_calls_them(algorithm: str) -> None:
     aligned = sequences_of_features(ids(*names), {f"seq{i}": b"-" + s.encode() for i, s in enumerate(LONG)})
     assert by_id.sequences == by_sequence.sequences == aligned.sequences == [s.encode() for s in LONG]
     assert by_id.notes == by_sequence.notes == ()
-    assert aligned.notes == ("gaps (- and .) were removed from 3 of 3 sequences, which look aligned",)
+    assert aligned.notes == ("gaps (- and .) were removed from 3 of 3 sequences, which seem aligned",)
 
 
 def test_sequence_ids_with_a_fasta_of_hashes() -> None:
@@ -131,12 +131,12 @@ def test_hashes_that_do_not_fit() -> None:
     found = sequences_of_features(ids(*map(md5, LONG)), fasta, fasta_path="rep-seqs.fasta")
     assert found.sequences[2] == LONG[2][:-1].encode()
     assert found.notes == (
-        "warning: 1 of 3 sequences in rep-seqs.fasta are not those that their ids say "
+        "warning: 1 of 3 sequences in rep-seqs.fasta contradict their ids "
         f"({md5(LONG[2])}): they were cut, or belong to another table",
     )
     cut = sequences_of_features(ids(*LONG), {s: s[:-1].encode() for s in LONG[:2]}, fasta_path="x.fna")
     assert cut.sequences == [s.encode() for s in LONG]
-    assert cut.notes[1].startswith(f"warning: 2 of 2 sequences in x.fna are not those that their ids say ({LONG[0]}, ")
+    assert cut.notes[1].startswith(f"warning: 2 of 2 sequences in x.fna contradict their ids ({LONG[0]}, ")
 
 
 def test_hashes_of_ambiguous_and_rna_sequences() -> None:

@@ -147,13 +147,13 @@ def _outputs_and_gradients(encoder: Encoder, batch: Batch) -> tuple[dict[str, Te
     """All outputs of an encoder, and the gradients of a loss that does not depend on the order of anything."""
     encoded = encoder(batch)
     outputs = {"samples": encoded.sample_embeddings, "asvs": encoded.asv_embeddings}
-    if encoded.nucleotide_logits is not None:
-        outputs["nucleotides"] = encoded.nucleotide_logits
-    if encoded.log_abundance is not None:
-        outputs["counts"] = encoded.log_abundance
-    if encoded.faith_pd is not None:
-        outputs["faith_pd"] = encoded.faith_pd
-    if encoder.distance_head is not None:
+    if "nucleotides" in encoded.predictions:
+        outputs["nucleotides"] = encoded.predictions["nucleotides"]
+    if "counts" in encoded.predictions:
+        outputs["counts"] = encoded.predictions["counts"]
+    if "faith_pd" in encoded.predictions:
+        outputs["faith_pd"] = encoded.predictions["faith_pd"]
+    if encoder.head("unifrac") is not None:
         i, j = torch.triu_indices(batch.n_samples, batch.n_samples, offset=1)
         outputs["distances"] = encoder.distance_head(encoded.sample_embeddings[i], encoded.sample_embeddings[j])
     loss = torch.stack([(name != "asvs") * output.sin().sum() for name, output in outputs.items()]).sum()
@@ -176,7 +176,15 @@ def alphabet() -> Alphabet:
 @pytest.fixture(scope="session")
 def config(alphabet: Alphabet) -> EncoderConfig:
     """A small encoder with every head."""
-    return EncoderConfig(alphabet, max_bp=20, width=12, heads=3, asv_layers=2, sample_layers=2, faith_pd_head=True)
+    return EncoderConfig(
+        alphabet,
+        max_bp=20,
+        width=12,
+        heads=3,
+        asv_layers=2,
+        sample_layers=2,
+        objectives=("unifrac", "faith_pd", "nucleotides", "counts"),
+    )
 
 
 @pytest.fixture(scope="session")

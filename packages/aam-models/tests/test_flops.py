@@ -21,8 +21,9 @@ def counted(model, batch, *, backward: bool = False) -> int:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         output = model(batch)
         if backward:
-            heads = output[0] if isinstance(output[0], tuple) else output
-            sum(x.float().sum() for x in heads if x is not None).backward()
+            encoded = output[0] if isinstance(output[0], tuple) else output
+            outputs = [encoded.sample_embeddings, encoded.asv_embeddings, *encoded.predictions.values()]
+            sum(x.float().sum() for x in outputs).backward()
     return counter.get_total_flops()
 
 
@@ -30,7 +31,7 @@ def counted(model, batch, *, backward: bool = False) -> int:
 @pytest.mark.parametrize("method", ["add", "concat", "film", None])
 def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_size) -> None:
     config = replace(
-        config, width=32, heads=4, asv_layers=2, sample_layers=3, size_embedding=True, faith_pd_head=True,
+        config, width=32, heads=4, asv_layers=2, sample_layers=3, size_embedding=True,
         count_embedding=method is not None, count_embedding_method=method or "add",
     )  # fmt: skip
     batch = batch_of(
@@ -44,7 +45,7 @@ def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_si
 
 
 def test_taxa_and_what_is_absent(config, model_of, batch_of, random_samples) -> None:
-    config = replace(config, taxonomy_classes=(5, 40), nucleotide_head=False, count_head=False)
+    config = replace(config, taxonomy_classes=(5, 40), objectives=("unifrac", "faith_pd", "taxonomy"))
     batch = batch_of(random_samples((9, 4), LENGTHS))
     encoder = model_of(config)
     without = encoder.flops(batch).total

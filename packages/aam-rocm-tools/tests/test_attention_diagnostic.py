@@ -1,4 +1,4 @@
-"""The diagnostic passes right attention, catches wrong attention, says what to do, and so by its exit code."""
+"""The diagnostic: right attention passes, wrong attention is caught and answered with advice and an exit status."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional as F
 
-from aam_rocm_tools import backends
-from aam_rocm_tools.attention_cases import LIMITS, MASKS, SHAPES, Case, cases, formula, padding_mask, wanted
+from aam_rocm_tools.attention import backends
+from aam_rocm_tools.attention.backends import attention, find_device
+from aam_rocm_tools.attention.cases import LIMITS, MASKS, SHAPES, Case, cases, expected, formula, padding_mask
+from aam_rocm_tools.attention.report import attention_report
 from aam_rocm_tools.attention_diagnostic import Diagnosis, Result, advice, compare, diagnose
-from aam_rocm_tools.backends import attention, find_device
 from aam_rocm_tools.known_builds import Build, has_wrong_masks, known_facts
 from aam_rocm_tools.main import main
-from aam_rocm_tools.report import attention_report
 
 CPU = torch.device("cpu")
 SMALL = (6, 2, 17, 8)
@@ -32,11 +32,11 @@ def case(mask: str = "padding", dtype: torch.dtype = torch.float32) -> Case:
 
 def result(mask: str, attend, dtype: torch.dtype = torch.float32) -> Result:
     chosen = case(mask, dtype)
-    return compare("sdpa", chosen, wanted(chosen), CPU, attend)
+    return compare("sdpa", chosen, expected(chosen), CPU, attend)
 
 
 def by_hand(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Row by row in numpy's words: a softmax over the valid keys."""
+    """Compute attention row by row: a softmax over the valid keys."""
     rows = []
     for x in range(len(query)):
         valid = slice(None) if mask is None else mask[x, 0, 0].nonzero()[:, 0]
@@ -47,7 +47,7 @@ def by_hand(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: t
 
 @pytest.mark.parametrize("mask", MASKS)
 def test_the_formula_is_attention(mask: str) -> None:
-    right = wanted(case(mask))
+    right = expected(case(mask))
     output = by_hand(*right.inputs.double(), right.mask).numpy()
     np.testing.assert_allclose(right.output.numpy(), output, atol=1e-14)
     assert right.rows.sum() == (5 if mask == "empty rows" else 6)
@@ -113,11 +113,11 @@ def test_every_backend_of_this_machine_is_right() -> None:
     assert {r.backend for r in found.results if r.missing is None} == {"sdpa", "math", "flash"}
     reasons = {r.missing for r in found.results if r.backend == "mem_efficient"}
     assert None not in reasons
-    assert advice(found)[0] == "Attention is right here for AAM: no flag is needed."
+    assert advice(found)[0] == "Attention gives right results for AAM here: no flag is needed."
 
 
 def broken(query, key, value, attn_mask=None, **rest):
-    """PyTorch's function as ROCm 6.2 has it: right without a mask, wrong with one. Plain math stays right."""
+    """Imitate PyTorch on ROCm 6.2: right without a mask, wrong with one. Plain math stays right."""
     if attn_mask is None or (torch.backends.cuda.math_sdp_enabled() and not torch.backends.cuda.flash_sdp_enabled()):
         return REAL(query, key, value, attn_mask, **rest)
     return REAL(query, key, value, attn_mask.roll(1, dims=-1), **rest)
@@ -128,33 +128,35 @@ def test_a_broken_backend_is_caught_and_the_flag_is_named(monkeypatch: pytest.Mo
     ran = CliRunner().invoke(main, ["attention", "--device", "cpu", "--no-speed"])
     assert ran.exit_code == 1
     assert "WRONG (bases, samples, large)" in ran.output
-    assert "give --attn-implementation math to every aam command" in ran.output
+    assert "pass --attn-implementation math to every aam command" in ran.output
     wrong = {line.split()[0] for line in ran.output.splitlines() if "WRONG" in line}
     assert wrong == {"sdpa", "flash"}
 
 
-def test_a_backend_that_raises_is_told_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_raises_is_reported_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(query, key, value, attn_mask=None):
         raise RuntimeError("HIP error: invalid device function\nand more")
 
     monkeypatch.setattr(backends, "scaled_dot_product_attention", failing)
     found = diagnose(CPU, [case()], speed=False)
     assert {r.error for r in found.results} == {"HIP error: invalid device function"}
-    assert advice(found)[0] == "Even plain attention is wrong: do not train with this PyTorch on this device."
+    assert (
+        advice(found)[0] == "Even plain attention gives wrong results: do not train with this PyTorch on this device."
+    )
     assert "FAILS: HIP error" in attention_report(found)
 
 
 def test_a_wrong_backend_beside_the_default_is_only_to_be_avoided() -> None:
     found = Diagnosis("cuda", Build("2.7.1"), [Result("sdpa", case(), 0, 0), Result("mem_efficient", case(), 1.7, 0)])
-    assert advice(found) == ["Right by default; do not give --attn-implementation mem_efficient."]
+    assert advice(found) == ["The default is right; do not use --attn-implementation mem_efficient."]
 
 
 def test_what_is_wrong_at_empty_rows_alone_needs_no_flag_but_fails() -> None:
     found = Diagnosis("cuda", Build("2.7.1"), [Result("sdpa", case(), 0, 0), Result("sdpa", case("empty rows"))])
     assert len(found.wrong) == 1
     first, second = advice(found)
-    assert first == "Attention is right here for AAM: no flag is needed."
-    assert second.startswith("sdpa: wrong at sequences that are padding alone, of which AAM makes none")
+    assert first == "Attention gives right results for AAM here: no flag is needed."
+    assert second.startswith("sdpa: wrong at sequences that are all padding. AAM makes none")
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,8 @@ def test_a_rocm_build_gets_its_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.5.1+rocm6.2")
     text = attention_report(diagnose(CPU, [case()], speed=False))
     assert "PyTorch 2.5.1+rocm6.2 built for ROCm 6.2.41133-dd7f95766" in text
-    assert "Until then give: --attn-implementation math --no-gradient-checkpointing" in text
-    assert "--compile-model is left out" in text
+    assert "Until then use: --attn-implementation math --no-gradient-checkpointing" in text
+    assert "--compile-model is not used" in text
 
 
 def test_the_module_runs_alone_passes_here_and_measures_against_math() -> None:

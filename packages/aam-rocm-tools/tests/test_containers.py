@@ -20,14 +20,14 @@ INSTRUCTIONS = {"ARG", "FROM", "ENV", "RUN", "COPY", "USER", "WORKDIR", "ENTRYPO
 
 
 def instructions(kind: str) -> list[tuple[str, str]]:
-    """Of a Dockerfile, continuations joined, comments left out."""
+    """Return the instructions of a Dockerfile with continuations joined and comments removed."""
     text = definition(kind).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(word, rest) for word, rest in (line.split(None, 1) for line in lines)]
 
 
 def sections(text: str) -> dict[str, str]:
-    """Of an Apptainer definition."""
+    """Return the sections of an Apptainer definition."""
     parts = re.split(r"^%(\w+)\n", text, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 

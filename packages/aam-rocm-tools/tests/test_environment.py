@@ -1,4 +1,4 @@
-"""What the environment report says of this machine and of others; what it warns of; what it keeps to itself."""
+"""The environment report of this machine and of others: its warnings, and what it does not show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from aam_rocm_tools.environment import NOT_HERE, Device, environment_report, find_problems, look_around
+from aam_rocm_tools.environment import NOT_HERE, Device, environment_report, find_problems, inspect_environment
 from aam_rocm_tools.known_builds import Build, version
 from aam_rocm_tools.main import main
 
@@ -19,7 +19,7 @@ MI300X = Device("AMD Instinct MI300X", "gfx942", 192.0, unified=False)
 
 
 def file_system(root: Path) -> Path:
-    """The files that a node with ROCm has."""
+    """Write the files that a node with ROCm has."""
     for name, text in {
         "opt/rocm/.info/version": "6.3.0-39\n",
         "sys/module/amdgpu/version": "6.10.5\n",
@@ -31,7 +31,7 @@ def file_system(root: Path) -> Path:
 
 
 def test_versions_come_from_the_files_of_the_system(tmp_path: Path) -> None:
-    found = look_around({}, file_system(tmp_path))
+    found = inspect_environment({}, file_system(tmp_path))
     assert found.libraries["ROCm"] == "6.3.0-39"
     assert found.libraries["amdgpu driver"] == "6.10.5"
     assert found.libraries["NVIDIA driver"] == NOT_HERE
@@ -50,7 +50,7 @@ def test_only_variables_that_matter_are_shown_and_no_secrets(tmp_path: Path) -> 
         "ROCR_VISIBLE_DEVICES": "0",
         "LOCAL_RANK": "1",
     }
-    found = look_around(variables, file_system(tmp_path))
+    found = inspect_environment(variables, file_system(tmp_path))
     assert set(found.variables) == set(variables) - {"SLURM_JWT", "AWS_SECRET_ACCESS_KEY"}
     assert "secret" not in environment_report(found) + json.dumps(found.to_dict())
 
@@ -81,10 +81,10 @@ def test_what_does_not_fit_together(build, rocm, devices, variables, words) -> N
     assert all(word in text for word, text in zip(words, found, strict=True))
 
 
-def test_a_bad_pair_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_pair_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "hip", "6.2.41133-dd7f95766")
     monkeypatch.setattr(torch, "__version__", "2.5.1+rocm6.2")
-    text = environment_report(look_around({}, file_system(tmp_path)))
+    text = environment_report(inspect_environment({}, file_system(tmp_path)))
     assert "mem_efficient attention is wrong with a mask" in text
     assert "--attn-implementation math --no-gradient-checkpointing" in text
     assert "warning: PyTorch is built for ROCm 6.2.41133-dd7f95766, this machine has 6.3.0-39" in text

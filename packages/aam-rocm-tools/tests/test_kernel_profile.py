@@ -1,4 +1,4 @@
-"""Profiles of every generation say the same; reports, comparisons; a Python program under torch.profiler."""
+"""Profiles of every generation, reports, comparisons, and a Python program under torch.profiler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from aam_rocm_tools.kernel_profile.compare import compare_profiles, markdown_comparison
 from aam_rocm_tools.kernel_profile.families import family, times_by_family
-from aam_rocm_tools.kernel_profile.kernels import Kernel, Profile, merged
+from aam_rocm_tools.kernel_profile.kernels import Kernel, Profile, merge_kernels
 from aam_rocm_tools.kernel_profile.read import ProfileFileError, read_profile, read_tool_output
 from aam_rocm_tools.kernel_profile.read_csv import read_csv
 from aam_rocm_tools.kernel_profile.report import attention_share, markdown_report, short_name, suggestions
@@ -25,12 +25,12 @@ PROFILES = Path(__file__).parent / "profiles"
 GEMM = "Cijk_Alik_Bljk_SB_MT64x64x16"
 TRACES = ["rocprof_results", "rocprof_old_results", "rocm62_kernel_trace", "rocm63_kernel_trace", "rocm7_kernel_trace"]
 SUMS = ["rocprof_results.stats", "rocm63_kernel_stats", "rocm7_kernel_stats"]
-# What all of them hold: dispatches of 3, 10 and 4 microseconds, between 2 and 21.
+# All of them contain: dispatches of 3, 10 and 4 microseconds, between 2 and 21.
 EXPECTED = [Kernel(GEMM, 1, 10_000), Kernel("attn_fwd", 2, 7_000)]
 
 
 @pytest.mark.parametrize("name", [*TRACES, "rocpd_kernel_trace", *SUMS])
-def test_every_generation_says_the_same(name: str) -> None:
+def test_every_generation_is_read_alike(name: str) -> None:
     found = read_profile([PROFILES / f"{name}.csv"])
     assert found.kernels == EXPECTED
     assert found.total_ns == 17_000
@@ -120,7 +120,7 @@ def test_families(name: str, expected: str) -> None:
 
 def test_a_report_has_the_top_ten_the_families_and_the_share_of_attention() -> None:
     kernels = [Kernel("attn_fwd", 4, 30e6), *(Kernel(f"other_{i}", 1, (12 - i) * 1e6) for i in range(12))]
-    profile = Profile("rocprofv3", merged(kernels), wall_ns=216e6, command=["aam", "pretrain", "a b"])
+    profile = Profile("rocprofv3", merge_kernels(kernels), wall_ns=216e6, command=["aam", "pretrain", "a b"])
     assert attention_share(profile) == pytest.approx(30 / 108)
     text = markdown_report(profile)
     assert "`aam pretrain 'a b'`" in text
@@ -131,12 +131,12 @@ def test_a_report_has_the_top_ten_the_families_and_the_share_of_attention() -> N
     assert "50% of 216.0 ms" in text
 
 
-def test_suggestions_rest_on_figures() -> None:
+def test_suggestions_rest_on_numbers() -> None:
     plain = Profile("rocprof", [Kernel("softmax_warp_forward", 1, 20e6), Kernel("Cijk_SB_", 1, 80e6)], wall_ns=500e6)
     found = suggestions(plain)
     assert [text.split(":")[0] for text in found] == [
         "softmax takes 20%",
-        "matrix products take 80%, which is what a well-fed model looks like; they are in float32",
+        "matrix products take 80%, as expected of a well-fed model; they are in float32",
         "kernels run 20% of the time",
     ]
     small = Profile("rocprof", [Kernel("elementwise", 1000, 1e6), Kernel("ncclDevKernel", 1, 1e6)])
@@ -216,7 +216,7 @@ def test_the_installed_profiler_is_taken(tool: str, tmp_path: Path, monkeypatch:
     assert "Attention: 41.2%" in (tmp_path / "out" / "report.md").read_text("utf-8")
 
 
-def test_a_profiler_that_writes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profiler_that_writes_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rocprofv3").write_text("#!/bin/sh\nexit 1\n", "utf-8")
     (tmp_path / "rocprofv3").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

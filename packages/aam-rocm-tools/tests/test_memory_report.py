@@ -1,4 +1,4 @@
-"""What is said of a run's memory.json, and which batch size fits another device."""
+"""The report on a run's memory.json, and the batch size that fits another device."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_folder(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def test_the_report_shows_the_peaks_and_what_the_run_said(tmp_path: Path) -> None:
+def test_the_report_shows_the_peaks_and_the_suggestions_of_the_run(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["memory", str(run_folder(tmp_path))])
     assert ran.exit_code == 0, ran.output
     lines = [" ".join(line.split()) for line in ran.output.splitlines()]
@@ -44,10 +44,10 @@ def test_the_report_shows_the_peaks_and_what_the_run_said(tmp_path: Path) -> Non
     ("gb", "batch", "words"),
     # 2 GB stay, 32 samples add 32 GB: one GB a sample, and nine tenths of the device are for use
     [
-        (640, 574, "640 GB hold more than 8 times --batch-size 32"),
-        (80, 70, "80 GB hold this run; --batch-size up to about 70"),
-        (20, 16, "20 GB do not hold --batch-size 32; about 16 fits. --gradient-accumulation-steps 2"),
-        (2, 0, "2 GB do not hold what stays between steps"),
+        (640, 574, "640 GB fit more than 8 times --batch-size 32"),
+        (80, 70, "80 GB fit this run; --batch-size up to about 70"),
+        (20, 16, "20 GB do not fit --batch-size 32; about 16 fits. --gradient-accumulation-steps 2"),
+        (2, 0, "2 GB are less than the memory that stays between steps"),
     ],
 )
 def test_another_device(tmp_path: Path, gb: float, batch: int, words: str) -> None:
@@ -55,19 +55,19 @@ def test_another_device(tmp_path: Path, gb: float, batch: int, words: str) -> No
     assert largest_batch(read_memory(folder), gb) == batch
     ran = CliRunner().invoke(main, ["memory", str(folder / "memory.json"), "--gb", str(gb)])
     assert words in ran.output
-    told = json.loads(CliRunner().invoke(main, ["memory", str(folder), "--gb", str(gb), "--json"]).output)
-    assert words in told["suggestions"][0]
-    assert told["peaks"] == CONTENT["peaks"]
+    record = json.loads(CliRunner().invoke(main, ["memory", str(folder), "--gb", str(gb), "--json"]).output)
+    assert words in record["suggestions"][0]
+    assert record["peaks"] == CONTENT["peaks"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file. Give `aam pretrain` or `aam train` --memory-profile"),
+        (None, "no such file. Run `aam pretrain` or `aam train` with --memory-profile"),
         ("{", "not a memory.json of AAM"),
         ("[]", "not a memory.json of AAM"),
         (json.dumps(CONTENT | {"format": 2}), "has format 2; a newer aam-rocm-tools is needed"),
-        (json.dumps(CONTENT | {"peaks": {}}), "has no phase"),
+        (json.dumps(CONTENT | {"peaks": {}}), "has no phases"),
         (json.dumps({"format": 1}), "KeyError: 'device'"),
     ],
 )

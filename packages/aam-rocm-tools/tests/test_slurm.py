@@ -1,5 +1,5 @@
-"""Job scripts: what they ask of Slurm, what they refuse; with stand-ins for Slurm's and AAM's programs, what they do
-with each exit status. A real Slurm runs them in the project's slurm session."""
+"""Job scripts: their resources, rejected options and, with stand-ins for the programs of Slurm and AAM, their reaction to
+each exit status. A real Slurm runs them in the project's slurm session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash
 
 
 def asked(script: str) -> dict[str, str | None]:
-    """The #SBATCH lines."""
+    """Return the #SBATCH lines."""
     found = re.findall(r"^#SBATCH --([\w-]+)(?:=(.*))?$", script, re.M)
     return {name: value or None for name, value in found}
 
@@ -88,13 +88,13 @@ def test_every_option_is_a_field_with_its_help() -> None:
         (["--signal-seconds", "1"], "--signal-seconds 1: must be 30"),
         (["--module", "x; rm"], "--module x; rm: must be"),
         (["--local-disk", "$(id)"], "--local-disk $(id): must be a path"),
-        (["--container", "a.sif", "--activate", "v"], "--container and --activate exclude"),
-        (["--bind", "/x"], "--bind is for --container"),
-        (["--stage", "x"], "--stage is for stage-data"),
-        (["--", "--table", "t"], "--output-dir: give it among the options of aam, once"),
-        (["--", *AAM, "--resume-from", "auto"], "--resume-from: leave it to the script"),
-        (["--", *AAM, "--distributed"], "--distributed: leave it to the script"),
-        (["--", *AAM, "--data-parallel"], "--data-parallel: leave it to the script"),
+        (["--container", "a.sif", "--activate", "v"], "--container and --activate cannot be combined"),
+        (["--bind", "/x"], "--bind only applies to --container"),
+        (["--stage", "x"], "--stage only applies to stage-data"),
+        (["--", "--table", "t"], "--output-dir: pass it once among the options of aam"),
+        (["--", *AAM, "--resume-from", "auto"], "--resume-from: omit it"),
+        (["--", *AAM, "--distributed"], "--distributed: omit it"),
+        (["--", *AAM, "--data-parallel"], "--data-parallel: omit it"),
     ],
 )
 def test_options_that_make_no_script_are_refused(words: list[str], message: str) -> None:
@@ -118,7 +118,7 @@ def test_fsdp_takes_the_place_of_distributed() -> None:
     assert "--distributed" not in script
 
 
-# Stand-ins: srun runs what follows its options; aam leaves a checkpoint and ends as it is told by $GO.
+# Stand-ins: srun runs what follows its options; aam leaves a checkpoint and ends as $GO says.
 PROGRAMS = {
     "srun": """#!/bin/bash
 while [[ $1 == --* ]]; do shift; done
@@ -142,7 +142,7 @@ exit "$status"
 
 
 def run_script(kind: str, folder: Path, go: str, **options: object) -> tuple[int, str, str]:
-    """Exit status of the script, what it printed, and what the stand-ins were told."""
+    """Return the exit status of the script, its output, and the calls that the stand-ins logged."""
     programs, log = folder / "bin", folder / "log"
     programs.mkdir(exist_ok=True)
     log.write_text("", "utf-8")
@@ -163,47 +163,47 @@ def run_script(kind: str, folder: Path, go: str, **options: object) -> tuple[int
 @needs_bash
 @pytest.mark.parametrize("kind", ["pretrain-single", "pretrain-node", "train-multi"])
 def test_a_job_is_queued_again_only_when_it_went_forward(kind: str, tmp_path: Path) -> None:
-    status, printed, told = run_script(kind, tmp_path, "12 85")
-    assert (status, "requeue 4711" in told) == (85, True)
-    assert "saved at step 12 (it was 0): queued again" in printed
-    status, printed, told = run_script(kind, tmp_path, "12 85")  # the same step again
-    assert (status, "requeue" in told) == (85, False)
-    assert "no step further than 12: not queued again" in printed
-    status, _, told = run_script(kind, tmp_path, "9 85")  # an older one is left beside the newest
-    assert "requeue" not in told
+    status, printed, log = run_script(kind, tmp_path, "12 85")
+    assert (status, "requeue 4711" in log) == (85, True)
+    assert "saved at step 12 (was 0): requeued" in printed
+    status, printed, log = run_script(kind, tmp_path, "12 85")  # the same step again
+    assert (status, "requeue" in log) == (85, False)
+    assert "no progress beyond step 12: not requeued" in printed
+    status, _, log = run_script(kind, tmp_path, "9 85")  # an older one is left beside the newest
+    assert "requeue" not in log
     for code in (0, 1, 2, 143):
-        status, _, told = run_script(kind, tmp_path, f"{code + 100} {code}")
-        assert (status, "requeue" in told) == (code, False)
+        status, _, log = run_script(kind, tmp_path, f"{code + 100} {code}")
+        assert (status, "requeue" in log) == (code, False)
     assert list((tmp_path / "disk").iterdir()) == []
 
 
 @needs_bash
 def test_tasks_know_their_rank_and_where_to_meet(tmp_path: Path) -> None:
-    _, _, told = run_script("train-multi", tmp_path, "1 0")
-    assert "rank 0 of 1 at 10.0.0.1 24711" in told
-    assert "--distributed --resume-from auto" in told
+    _, _, log = run_script("train-multi", tmp_path, "1 0")
+    assert "rank 0 of 1 at 10.0.0.1 24711" in log
+    assert "--distributed --resume-from auto" in log
 
 
 @needs_bash
 def test_folds_count_too(tmp_path: Path) -> None:
     (tmp_path / "run" / "fold-1" / "checkpoints" / "step-30").mkdir(parents=True)
     _, printed, _ = run_script("pretrain-single", tmp_path, "5 85")
-    assert "saved at step 35 (it was 30): queued again" in printed
+    assert "saved at step 35 (was 30): requeued" in printed
 
 
 @needs_bash
 def test_an_array_takes_its_line(tmp_path: Path) -> None:
     (tmp_path / "settings.txt").write_text("--seed 1\n--seed 2 --lr 1e-3\n", "utf-8")
-    status, _, told = run_script("array", tmp_path, "3 85")
+    status, _, log = run_script("array", tmp_path, "3 85")
     assert status == 85
     assert (
         "train --table t.biom --tree a b.nwk --device cpu --resume-from auto --output-dir run/2 --seed 2 --lr 1e-3"
-        in told
+        in log
     )
     assert (tmp_path / "run" / "2" / "checkpoints" / "step-3-unjudged").is_dir()
     (tmp_path / "settings.txt").write_text("--seed 1\n", "utf-8")
-    status, printed, told = run_script("array", tmp_path, "3 0")
-    assert (status, told) == (2, "")
+    status, printed, log = run_script("array", tmp_path, "3 0")
+    assert (status, log) == (2, "")
     assert "settings.txt has no line 2" in printed
 
 
@@ -212,12 +212,12 @@ def test_staged_files_go_in_and_the_run_comes_back(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "t.biom").write_text("t", "utf-8")
     options = {"stage": ("data/t.biom",), "results": "back/here"}
-    status, printed, told = run_script("stage-data", tmp_path, "4 85", **options)
-    assert (status, "requeue 4711" in told) == (85, True), printed
+    status, printed, log = run_script("stage-data", tmp_path, "4 85", **options)
+    assert (status, "requeue 4711" in log) == (85, True), printed
     assert (tmp_path / "back" / "here" / "run" / "checkpoints" / "step-4-unjudged").is_dir()
     assert list((tmp_path / "disk").iterdir()) == []
-    status, _, told = run_script("stage-data", tmp_path, "8 0", **options)
-    assert "step-4-unjudged" in told  # the second start found what the first one had brought back
+    status, _, log = run_script("stage-data", tmp_path, "8 0", **options)
+    assert "step-4-unjudged" in log  # the second start found what the first one had brought back
     names = sorted(path.name for path in (tmp_path / "back" / "here" / "run" / "checkpoints").iterdir())
     assert (status, names) == (0, ["step-4-unjudged", "step-8-unjudged"])
     status, printed, _ = run_script("stage-data", tmp_path, "9 0", stage=("absent",), results="back/here")

@@ -1,4 +1,4 @@
-"""A check tells what the files hold and everything that is wrong with them, at once."""
+"""A check describes the files and reports everything that is wrong with them at once."""
 
 from __future__ import annotations
 

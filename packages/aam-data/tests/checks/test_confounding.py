@@ -1,4 +1,4 @@
-"""What a column or the number of reads tells of a target, against hand computations and scikit-learn."""
+"""Prediction of a target from a column or the number of reads, compared with hand computations and scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings about splits: silent on sound studies, and with figures that can be checked on unsound ones."""
+"""Warnings about splits: none for sound studies, and with numbers that can be checked for unsound ones."""
 
 from __future__ import annotations
 
@@ -76,28 +76,28 @@ def test_hosts_on_both_sides(tmp_path: Path) -> None:
     (leak,) = find_leaks(study, splits, DEGREE_DAYS, None, 1000)
     assert leak == SharedGroups("host", shared, 48, True)
     assert leak.text == (
-        f"{shared} of the 48 test and validation samples share their host with training samples, so figures also "
-        "measure how well it is remembered; --group-column host keeps its values on one side"
+        f"{shared} of the 48 test and validation samples share their host with training samples, so a model "
+        "that memorises it scores too well; --group-column host keeps its values on one side"
     )
     assert leak_notes(study, splits, DEGREE_DAYS, None, 1000) == [f"warning: {leak.text}"]
 
 
-def test_a_target_that_plates_tell(tmp_path: Path) -> None:
-    """Plates filled in the order of the environment; by host, since samples of a host do not vouch for each other."""
+def test_a_target_that_plates_predict(tmp_path: Path) -> None:
+    """Plates are filled in the order of the environment; groups are hosts, whose samples are not independent."""
     study = simulated(tmp_path, plates=5, plate_confounding=1.0)
     assert study.metadata is not None
-    for target, least in ((DEGREE_DAYS, 0.8), (STATUS, 0.5)):
+    for target, minimum in ((DEGREE_DAYS, 0.8), (STATUS, 0.5)):
         leaks = leaks_of(study, target, "host")
         (leak,) = [leak for leak in leaks if leak.level == "warning"]
         assert isinstance(leak, TargetFollowsColumn)
         assert (leak.target, leak.column) == (target.metadata_column[0], "plate")
-        assert least < leak.explained < 1
+        assert minimum < leak.explained < 1
         assert f"follows plate, which alone explains {leak.explained:.0%}" in leak.text
     assert [type(leak) for leak in leaks_of(study, DEGREE_DAYS, "plate")] == [SharedGroups]  # hosts are torn
 
 
 def with_depths(study: Study, depths: np.ndarray) -> Study:
-    """The study with one more ASV that brings every sample to its depth."""
+    """Add one ASV that brings every sample to its depth."""
     data, n = study.table.data, study.table.n_features
     more = depths - study.table.depths()
     assert (more > 0).all()
@@ -110,7 +110,7 @@ def with_depths(study: Study, depths: np.ndarray) -> Study:
     return replace(study, table=table, sequences=sequences)
 
 
-def test_a_target_that_depth_tells(tmp_path: Path) -> None:
+def test_a_target_that_depth_predicts(tmp_path: Path) -> None:
     study = simulated(tmp_path)
     assert study.metadata is not None
     stressed = study.metadata.text("status") == "stressed"
@@ -118,18 +118,18 @@ def test_a_target_that_depth_tells(tmp_path: Path) -> None:
     depths = 100_000 + np.rint(random.normal(0, 1000, 160) + 2000 * stressed).astype(int)
     deeper = with_depths(study, depths)
     (leak,) = [leak for leak in leaks_of(deeper, STATUS, "host") if isinstance(leak, TargetFollowsDepth)]
-    assert leak.found.value == pytest.approx(1 - roc_auc_score(stressed, depths))
-    assert leak.found.class_name == "healthy"
+    assert leak.association.value == pytest.approx(1 - roc_auc_score(stressed, depths))
+    assert leak.association.class_name == "healthy"
     assert (
-        f"tells status (AUC {1 - leak.found.value:.3f} of healthy: median {np.median(depths[~stressed]):,.0f} reads"
-        in (leak.text)
-    )
+        f"predicts status (AUC {1 - leak.association.value:.3f} for healthy: median "
+        f"{np.median(depths[~stressed]):,.0f} reads"
+    ) in leak.text
     assert "keep --rarefy-depth" in leak.text
     assert "rarefy with --rarefy-depth" in replace(leak, rarefy_depth=0).text
     degree_days = study.metadata.numeric("degree_days")
     deeper = with_depths(study, 100_000 + np.rint(degree_days * 10).astype(int))
     (leak,) = [leak for leak in leaks_of(deeper, DEGREE_DAYS, "host") if isinstance(leak, TargetFollowsDepth)]
-    assert "tells degree_days (rank correlation 1.00)" in leak.text
+    assert "predicts degree_days (rank correlation 1.00)" in leak.text
 
 
 def test_the_same_community_on_both_sides(tmp_path: Path) -> None:
@@ -141,7 +141,8 @@ def test_the_same_community_on_both_sides(tmp_path: Path) -> None:
     splits = Splits(train=tuple(ids[:80]), validation=(), test=(*ids[80:100], "again"))
     (leak,) = find_leaks(replace(study, table=table, metadata=None), splits, None, None, 0)
     assert isinstance(leak, SharedCommunities)
-    assert [(twin.sample_id, twin.known_id, twin.bray_curtis) for twin in leak.search.twins] == [("again", ids[5], 0.0)]
+    (pair,) = leak.search.duplicates
+    assert (pair.sample_id, pair.known_id, pair.bray_curtis) == ("again", ids[5], 0.0)
     assert f"compared: 21 test and validation samples; again and {ids[5]} at 0.000" in leak.text
     partly = replace(leak, search=replace(leak.search, compared=10, known=40))
     assert "compared: 10 of 21 test and validation samples with 40 of 80 training samples" in partly.text
@@ -232,15 +233,15 @@ def test_reads_per_sample_tell_the_patients_of_a_real_study() -> None:
     (leak,) = find_leaks(study, splits, target, "host_subject_id", 5000)
     assert isinstance(leak, TargetFollowsDepth)
     ill = study.metadata.text("ibd")[rows] == "Crohns"
-    assert leak.found.strength == pytest.approx(2 * roc_auc_score(~ill, study.table.depths()[rows]) - 1)
-    assert leak.found.strength == pytest.approx(2 * 0.988 - 1, abs=1e-3)
+    assert leak.association.strength == pytest.approx(2 * roc_auc_score(~ill, study.table.depths()[rows]) - 1)
+    assert leak.association.strength == pytest.approx(2 * 0.988 - 1, abs=1e-3)
     assert find_leaks(study, splits, TargetOptions(("age",)), "host_subject_id", 5000) == []
     (splits,) = make_splits(study, rows, SplitOptions(), 42, target)
     kinds = [type(leak) for leak in find_leaks(study, splits, target, None, 5000)]
     assert kinds == [SharedGroups, SharedCommunities, TargetFollowsColumn, TargetFollowsDepth]
 
 
-def test_a_category_that_the_model_is_given_and_that_tells_the_target(tmp_path: Path) -> None:
+def test_a_category_that_is_model_input_and_predicts_the_target(tmp_path: Path) -> None:
     study = simulated(tmp_path)
     assert study.metadata is not None
     rows = np.arange(160)
@@ -258,6 +259,6 @@ def test_a_category_that_the_model_is_given_and_that_tells_the_target(tmp_path: 
     expected = 1 - ((truth - predicted) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
     assert found.explained == pytest.approx(expected)
     assert found.text == (
-        f"degree_days follows season, which the model is given and which alone explains {expected:.0%} of its "
-        "variance: compare with what the report says of the metadata alone"
+        f"degree_days follows season, which is model input and alone explains {expected:.0%} of its "
+        "variance; compare with the report's scores of the metadata alone"
     )

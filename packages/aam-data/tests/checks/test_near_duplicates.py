@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import braycurtis, jaccard
 
 from aam_data.checks import near_duplicates
-from aam_data.checks.near_duplicates import find_twins
+from aam_data.checks.near_duplicates import find_near_duplicates
 from aam_data.options.files import MetadataOptions
 from aam_data.readers.biom.table import read_table
 from aam_data.readers.metadata.metadata import read_metadata
@@ -39,12 +39,16 @@ def test_twins_are_found_with_their_distance() -> None:
     counts[3] = random.multinomial(4000, counts[20] / counts[20].sum())  # sequenced again
     counts[7] = 2 * counts[25]  # half the depth
     counts[9] = counts[22]
-    found = find_twins(table_of(counts), np.arange(10), np.arange(10, 30))
-    assert [(twin.sample_id, twin.known_id) for twin in found.twins] == [("s7", "s25"), ("s9", "s22"), ("s3", "s20")]
+    found = find_near_duplicates(table_of(counts), np.arange(10), np.arange(10, 30))
+    assert [(pair.sample_id, pair.known_id) for pair in found.duplicates] == [
+        ("s7", "s25"),
+        ("s9", "s22"),
+        ("s3", "s20"),
+    ]
     shares = counts / counts.sum(axis=1, keepdims=True)
-    assert [twin.bray_curtis for twin in found.twins] == pytest.approx([0, 0, braycurtis(shares[3], shares[20])])
-    assert found.twins[2].bray_curtis > 0.01
-    assert (found.compared, found.of, found.known, found.of_known) == (10, 10, 20, 20)
+    assert [pair.bray_curtis for pair in found.duplicates] == pytest.approx([0, 0, braycurtis(shares[3], shares[20])])
+    assert found.duplicates[2].bray_curtis > 0.01
+    assert (found.compared, found.n_samples, found.known, found.n_known) == (10, 10, 20, 20)
 
 
 def test_both_distances_like_scipy() -> None:
@@ -67,30 +71,30 @@ def test_a_shared_dominant_asv_and_few_asvs_do_not_count() -> None:
     counts[2:, :9] = 5  # equal, but nine ASVs say little
     shares = counts / counts.sum(axis=1, keepdims=True)
     assert braycurtis(shares[0], shares[1]) < 0.1
-    assert find_twins(table_of(counts), np.array([0, 2]), np.array([1, 3])).twins == ()
+    assert find_near_duplicates(table_of(counts), np.array([0, 2]), np.array([1, 3])).duplicates == ()
 
 
 def test_big_tables_are_compared_in_part_and_equal_samples_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = communities(40)
     counts[11] = counts[31]
     table = table_of(counts)
-    monkeypatch.setattr(near_duplicates, "_MOST_ENTRIES", 300)
-    monkeypatch.setattr(near_duplicates, "_MOST_WORK", 1000)
-    found = find_twins(table, np.arange(20), np.arange(20, 40))
-    assert found.compared < found.of == 20
-    assert found.known < found.of_known == 20
-    assert [(twin.sample_id, twin.known_id, twin.bray_curtis) for twin in found.twins] == [("s11", "s31", 0.0)]
+    monkeypatch.setattr(near_duplicates, "_MAX_ENTRIES", 300)
+    monkeypatch.setattr(near_duplicates, "_MAX_WORK", 1000)
+    found = find_near_duplicates(table, np.arange(20), np.arange(20, 40))
+    assert found.compared < found.n_samples == 20
+    assert found.known < found.n_known == 20
+    assert [(pair.sample_id, pair.known_id, pair.bray_curtis) for pair in found.duplicates] == [("s11", "s31", 0.0)]
 
 
 @pytest.mark.parametrize(("rows", "known"), [([], [1]), ([0], []), ([], [])])
 def test_nothing_to_compare(rows: list[int], known: list[int]) -> None:
     table = table_of(communities(2))
-    found = find_twins(table, np.array(rows, dtype=np.int64), np.array(known, dtype=np.int64))
-    assert found.twins == ()
+    found = find_near_duplicates(table, np.array(rows, dtype=np.int64), np.array(known, dtype=np.int64))
+    assert found.duplicates == ()
 
 
 @pytest.mark.skipif(not IBD.exists(), reason="real data are not at ../shared/data")
-def test_the_figures_that_the_limits_rest_on() -> None:
+def test_measurements_behind_the_limits() -> None:
     """Of all pairs of samples of the study with 2,000 reads, those within both limits are of one person."""
     table = read_table(IBD).table
     metadata = read_metadata(IBD.with_name("metadata.tsv"), MetadataOptions()).take(table.sample_ids)
@@ -100,7 +104,7 @@ def test_the_figures_that_the_limits_rest_on() -> None:
     pairs, near = {"one": 0, "two": 0}, {"one": 0, "two": 0}
     for i, row in enumerate(rows):
         bray_curtis, jaccard_distance = near_duplicates._distances(table.data, row, by_asv, n_asvs)
-        within = (bray_curtis <= near_duplicates.MOST_BRAY_CURTIS) & (jaccard_distance <= near_duplicates.MOST_JACCARD)
+        within = (bray_curtis <= near_duplicates.MAX_BRAY_CURTIS) & (jaccard_distance <= near_duplicates.MAX_JACCARD)
         for people, chosen in (("one", host == host[i]), ("two", host != host[i])):
             later = chosen[i + 1 :]
             pairs[people] += int(later.sum())
@@ -119,8 +123,8 @@ def test_replicates_of_real_samples_are_found() -> None:
         features, reads = table.data.row(row)
         counts[number, features] = random.binomial(reads, 0.1)
         counts[40 + number, features] = reads - counts[number, features]
-    found = find_twins(table_of(counts), np.arange(40), np.arange(40, 80))
-    right = sum(int(twin.known_id[1:]) == int(twin.sample_id[1:]) + 40 for twin in found.twins)
+    found = find_near_duplicates(table_of(counts), np.arange(40), np.arange(40, 80))
+    right = sum(int(pair.known_id[1:]) == int(pair.sample_id[1:]) + 40 for pair in found.duplicates)
     assert right >= 36
-    assert len(found.twins) - right <= 1
-    assert 0.03 < np.median([twin.bray_curtis for twin in found.twins]) < 0.06
+    assert len(found.duplicates) - right <= 1
+    assert 0.03 < np.median([pair.bray_curtis for pair in found.duplicates]) < 0.06

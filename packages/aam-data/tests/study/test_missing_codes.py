@@ -11,7 +11,7 @@ from aam_data.options.files import MetadataOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import read_metadata
 from aam_data.splits.selection import target_notes
-from aam_data.study.missing_codes import sentinels
+from aam_data.study.missing_codes import missing_codes
 
 NAN = float("nan")
 
@@ -33,7 +33,7 @@ NAN = float("nan")
     ],
 )
 def test_what_counts_as_a_code(values: list[float], expected: dict[str, int]) -> None:
-    assert sentinels(np.array(values, dtype=np.float64)) == expected
+    assert missing_codes(np.array(values, dtype=np.float64)) == expected
 
 
 def test_the_warning_says_what_to_give(tmp_path: Path) -> None:

@@ -125,5 +125,5 @@ def test_refuses_a_tree_of_other_asvs(tmp_path: Path) -> None:
         Phylogeny.from_newick(read_newick(path), ids, build_sequences([b"CG" * n for n in range(1, 5)]), path)
     assert str(caught.value) == (
         f"{path}: no ASV of the table is a tip of the tree: ASVs are v, w, x; tips are A, B, C. Ids, sequences and "
-        "MD5 hashes of sequences were compared. Give the --tree that was built from these ASVs"
+        "MD5 hashes of sequences were compared. Pass the --tree that was built from these ASVs"
     )

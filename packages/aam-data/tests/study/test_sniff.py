@@ -1,4 +1,4 @@
-"""What files look like, and what is said when two are swapped."""
+"""Kinds of files by their first lines, and errors about files that were swapped."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ def test_binary_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flag", "name", "message"),
     [
-        ("--metadata", "table.tsv", "looks like a file of feature table, not of metadata. Give it with --table"),
-        ("--metadata", "tree.nwk", "looks like a file of tree, not of metadata. Give it with --tree"),
-        ("--metadata", "rep-seqs.fasta", "looks like a file of sequences, not of metadata. Give it with --sequences"),
-        ("--metadata", "taxonomy.tsv", "looks like a file of taxonomy, not of metadata. Give it with --taxonomy"),
-        ("--metadata", "distances.tsv", "looks like a file of distances, not of metadata"),
-        ("--table", "metadata.tsv", "looks like a file of metadata, not of feature table. Give it with --metadata"),
-        ("--table", "rep-seqs.fasta", "looks like a file of sequences, not of feature table"),
-        ("--tree", "rep-seqs.fasta", "looks like a file of sequences, not of tree. Give it with --sequences"),
-        ("--sequences", "tree.nwk", "looks like a file of tree, not of sequences. Give it with --tree"),
-        ("--taxonomy", "metadata.tsv", "looks like a file of metadata, not of taxonomy. Give it with --metadata"),
+        ("--metadata", "table.tsv", "looks like a feature table file, not a metadata file. Pass it with --table"),
+        ("--metadata", "tree.nwk", "looks like a tree file, not a metadata file. Pass it with --tree"),
+        ("--metadata", "rep-seqs.fasta", "looks like a sequences file, not a metadata file. Pass it with --sequences"),
+        ("--metadata", "taxonomy.tsv", "looks like a taxonomy file, not a metadata file. Pass it with --taxonomy"),
+        ("--metadata", "distances.tsv", "looks like a distances file, not a metadata file"),
+        ("--table", "metadata.tsv", "looks like a metadata file, not a feature table file. Pass it with --metadata"),
+        ("--table", "rep-seqs.fasta", "looks like a sequences file, not a feature table file"),
+        ("--tree", "rep-seqs.fasta", "looks like a sequences file, not a tree file. Pass it with --sequences"),
+        ("--sequences", "tree.nwk", "looks like a tree file, not a sequences file. Pass it with --tree"),
+        ("--taxonomy", "metadata.tsv", "looks like a metadata file, not a taxonomy file. Pass it with --metadata"),
     ],
 )
-def test_swapped_files_are_told(flag: str, name: str, message: str, tmp_path: Path) -> None:
+def test_swapped_files_are_reported(flag: str, name: str, message: str, tmp_path: Path) -> None:
     write_simulated_study(simulate_study(SimulateOptions(samples=8, asvs=12, hosts=2, depth=100)), tmp_path)
     for kind, file in (("feature table", "table.tsv"), ("taxonomy", "taxonomy.tsv"), ("distances", "distances.tsv")):
         (tmp_path / file).write_text(TEXTS[kind])

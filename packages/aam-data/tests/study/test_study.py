@@ -1,4 +1,4 @@
-"""A study: files aligned by id, features in canonical order, nothing dropped without a word."""
+"""A study: files aligned by id, features in canonical order, nothing dropped silently."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_equal_sequences_are_merged(tmp_path: Path) -> None:
     assert texts(study) == [A, B]
     assert study.table.feature_ids.tolist() == [A, B]
     np.testing.assert_array_equal(dense(study.table), [[5, 7], [4, 0], [3, 0]])
-    assert study.notes == ("1 of 3 features have the sequence of another one, and their counts were added to it",)
+    assert study.notes == ("1 of 3 features have the same sequence as another feature and were added to it",)
 
 
 def test_trim_length_merges(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_trim_length_merges(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dense(study.table), [[5, 7], [4, 0], [3, 0]])
     assert study.notes == (
         "--trim-length 38 cut 2 of 3 sequences",
-        "1 of 3 sequences are shorter than --trim-length and stayed whole",
-        "1 of 3 features have the sequence of another one, and their counts were added to it",
+        "1 of 3 sequences are shorter than --trim-length and were kept whole",
+        "1 of 3 features have the same sequence as another feature and were added to it",
         "sequences are 35 to 38 bases long (1 of 35, 1 of 38)",
     )
     assert study.sequences.merged_ids == {0: (A + "C", A + "GG")}
@@ -108,8 +108,8 @@ def test_studies_of_several_read_lengths(tmp_path: Path) -> None:
     assert study.sequences.merged_ids == {}
     assert study.notes == (
         "sequences are 90 to 150 bases long (1 of 90, 1 of 100, 1 of 150)",
-        "warning: 2 of 3 sequences are the beginning of a longer one: studies of different read lengths look merged, "
-        "and one organism counts as several ASVs; --trim-length 90 makes them one",
+        "warning: 2 of 3 sequences are the start of a longer one: the table seems to merge studies of different read "
+        "lengths, so one organism counts as several ASVs; --trim-length 90 merges them",
     )
     trimmed = read_study(TableOptions(options.table, trim_length=90), phylogeny=write_tree(tmp_path, (features[0], D)))
     assert texts(trimmed) == [whole[:90]]
@@ -225,7 +225,7 @@ def test_missing_features(tmp_path: Path) -> None:
     assert texts(study) == [B, C]
     assert study.dropped_samples == ("s2",)
     assert study.notes == (
-        "1 of 3 features have no sequence and were dropped with 6 reads (31.58%), 66.67% of a sample in the median, "
+        "1 of 3 features have no sequence and were dropped with 6 reads (31.58%), a median of 66.67% of a sample, "
         "100.00% at most (s2)",
         "1 of 3 samples have no reads and were dropped (s2)",
     )
@@ -241,7 +241,7 @@ def test_sequences_too_long_to_hold(tmp_path: Path) -> None:
 
 def test_ambiguous_bases_are_counted(tmp_path: Path) -> None:
     study = read_study(write_table(tmp_path, (C, A, "N" + B[1:])))
-    assert study.notes == ("1 of 3 sequences hold ambiguous bases, which are read but never masked or predicted",)
+    assert study.notes == ("1 of 3 sequences contain ambiguous bases, which are read but never masked or predicted",)
 
 
 def test_metadata_is_aligned(tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_no_overlap(tmp_path: Path, samples: list[str], names: list[str], hint: 
 
 
 def test_transposed_tables(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"looks transposed: its sample ids are DNA.*feature-table transpose"):
+    with pytest.raises(DataError, match=r"seems transposed: its sample ids are DNA.*feature-table transpose"):
         read_study(write_table(tmp_path, SAMPLES, samples=(A, B, C)))
-    with pytest.raises(DataError, match="looks transposed: this file's samples are its features"):
+    with pytest.raises(DataError, match="seems transposed: this file's samples are its features"):
         read_study(write_table(tmp_path, SAMPLES, samples=("otu1", "otu2", "otu3")), write_metadata(tmp_path))
 
 
@@ -301,8 +301,8 @@ def test_missing_tips(tmp_path: Path) -> None:
     assert study.phylogeny is not None
     assert (study.phylogeny.feature_tip < 0).tolist() == [True, False, False]
     assert study.notes == (
-        "1 of 3 ASVs, with 0.84% of all reads, are not in the tree: they have no part in distances",
-        "1 of 3 samples have no ASV in the tree, so no distances (s2)",
+        "1 of 3 ASVs, with 0.84% of all reads, are not in the tree: distances ignore them",
+        "1 of 3 samples have no ASV in the tree and no distances (s2)",
     )
     with pytest.raises(
         DataError, match=r"not a subset of the tree tips: 1 of 3 ASVs, with 98.31% of all.*--missing-tips ignore"

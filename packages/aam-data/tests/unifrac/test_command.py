@@ -192,7 +192,7 @@ def test_hashed_ids_need_no_sequences(shared_data: Path, tmp_path: Path) -> None
         found, expected = read_distances(output), read_distances(study / f"{name}_unifrac_distance_matrix.qza")
         np.testing.assert_allclose(found.take(expected.ids).values, expected.values, atol=1e-6)
     assert "all ASVs are in the tree" in notes
-    with pytest.raises(DataError, match=r"or their --sequences: tips may be named by them"):
+    with pytest.raises(DataError, match=r"or their --sequences if these name the tips"):
         run_unifrac(
             TableOptions(study / "rarefied_table.qza"),
             UnifracOptions(shared_data / "ibd" / "insertion-tree.qza", tmp_path / "other.h5"),

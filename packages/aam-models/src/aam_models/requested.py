@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -13,27 +13,34 @@ class RequestedOutputs:
     the same modules, whatever their batches contain.
 
     Attributes:
+        objectives: pretraining objectives whose heads run, by name; None for all.
         sample_embeddings: whether passes over many samples keep them; every forward pass computes them.
-        nucleotides: logits of masked bases.
-        log_abundance: hidden counts, for batches that hide some.
-        taxonomy: logits of taxa, for batches that look some up.
-        faith_pd: Faith's PD.
         prediction: everything after the encoder of a predictor; without it only the encoder runs.
     """
 
+    objectives: frozenset[str] | None = frozenset()
     sample_embeddings: bool = False
-    nucleotides: bool = False
-    log_abundance: bool = False
-    taxonomy: bool = False
-    faith_pd: bool = False
     prediction: bool = False
+
+    def includes(self, objective: str) -> bool:
+        """Return whether the head of an objective runs."""
+        return self.objectives is None or objective in self.objectives
 
     def union(self, other: RequestedOutputs) -> RequestedOutputs:
         """Return what either of two callers requests."""
-        names = (field.name for field in fields(self))
-        return RequestedOutputs(**{name: getattr(self, name) or getattr(other, name) for name in names})
+        every = self.objectives is None or other.objectives is None
+        return RequestedOutputs(
+            None if every else (self.objectives or frozenset()) | (other.objectives or frozenset()),
+            self.sample_embeddings or other.sample_embeddings,
+            self.prediction or other.prediction,
+        )
 
 
-EVERYTHING = RequestedOutputs(True, True, True, True, True, True)
+EVERYTHING = RequestedOutputs(None, sample_embeddings=True, prediction=True)
 EMBEDDINGS = RequestedOutputs(sample_embeddings=True)
 PREDICTION = RequestedOutputs(prediction=True)
+
+
+def requested_heads(*objectives: str) -> RequestedOutputs:
+    """Request the heads of these pretraining objectives."""
+    return RequestedOutputs(frozenset(objectives))

@@ -9,6 +9,7 @@ import torch
 
 from aam_models.batch.batch import AsvOutput, Batch, Chunk
 from aam_models.build import build_encoder
+from aam_models.errors import ModelError
 
 LENGTHS = (6, 9, 14)
 
@@ -46,35 +47,35 @@ def test_known_asv_embeddings_replace_the_asv_level(config, model_of, batch_of, 
     assert torch.equal(encoder(batch, asvs).sample_embeddings, encoder(batch).sample_embeddings)
     zero = encoder(batch, AsvOutput(torch.zeros_like(asvs.embeddings), None))
     assert not torch.equal(zero.sample_embeddings, encoder(batch).sample_embeddings)
-    assert zero.nucleotide_logits is None
+    assert "nucleotides" not in zero.predictions
 
 
 def test_heads_that_are_off_do_not_exist(config, model_of, batch_of, random_samples) -> None:
-    off = {"distance_head": False, "faith_pd_head": False, "nucleotide_head": False, "count_head": False}
-    encoder = model_of(replace(config, **off, taxonomy_classes=()))
+    encoder = model_of(replace(config, objectives=(), taxonomy_classes=()))
     assert not [name for name, _ in encoder.named_parameters() if "head" in name]
     encoded = encoder(batch_of(random_samples((5, 3), LENGTHS), mask_ratio=0.3, hide_ratio=0.3))
-    assert encoded[2:] == (None, None, None, None)
+    assert encoded.predictions == {}
 
 
-@pytest.mark.parametrize("head", ["distance_head", "faith_pd_head", "nucleotide_head", "count_head"])
-def test_one_head_off_leaves_the_others(head, config, model_of, batch_of, random_samples) -> None:
-    encoder = model_of(replace(config, **{head: False}))
+@pytest.mark.parametrize("objective", ["unifrac", "faith_pd", "nucleotides", "counts"])
+def test_one_head_off_leaves_the_others(objective, config, model_of, batch_of, random_samples) -> None:
+    others = tuple(name for name in config.objectives if name != objective)
+    encoder = model_of(replace(config, objectives=others))
     encoded = encoder(batch_of(random_samples((5, 3), LENGTHS), mask_ratio=0.3, hide_ratio=0.3))
-    made = {
-        "distance_head": encoder.distance_head,
-        "faith_pd_head": encoded.faith_pd,
-        "nucleotide_head": encoded.nucleotide_logits,
-        "count_head": encoded.log_abundance,
-    }
-    assert {name for name, output in made.items() if output is None} == {head}
+    assert {*encoded.predictions, "unifrac"} - {objective} == set(others)
+    assert {name for name in config.objectives if encoder.head(name) is None} == {objective}
+
+
+def test_an_unknown_objective_is_an_error(config, model_of) -> None:
+    with pytest.raises(ModelError, match="unknown pretraining objectives shannon; known: nucleotides, unifrac"):
+        model_of(replace(config, objectives=("unifrac", "shannon")))
 
 
 def test_hidden_abundances_are_predicted_only_where_some_are_hidden(config, model_of, batch_of, random_samples) -> None:
     encoder = model_of(config)
     samples = random_samples((5, 3), LENGTHS)
-    assert encoder(batch_of(samples)).log_abundance is None
-    assert encoder(batch_of(samples, hide_ratio=0.3)).log_abundance.shape == (8,)
+    assert "counts" not in encoder(batch_of(samples)).predictions
+    assert encoder(batch_of(samples, hide_ratio=0.3)).predictions["counts"].shape == (8,)
 
 
 def test_gradients_reach_every_parameter(config, batch_of, random_samples, outputs_and_gradients) -> None:
@@ -125,10 +126,10 @@ def test_a_batch_moves_with_all_its_tensors(batch_of, random_samples) -> None:
 def test_taxa_are_predicted_from_the_asv_alone_where_a_batch_asks_for_them(
     config, model_of, batch_of, random_samples
 ) -> None:
-    encoder = model_of(replace(config, taxonomy_classes=(2, 5)))
+    encoder = model_of(replace(config, taxonomy_classes=(2, 5), objectives=("taxonomy",)))
     batch = batch_of(random_samples((5, 3), LENGTHS))
-    assert encoder(batch).taxonomy_logits is None
+    assert "taxonomy" not in encoder(batch).predictions
     asked = encoder(replace(batch, taxa=torch.zeros(batch.n_asvs, 2, dtype=torch.int64)))
-    assert asked.taxonomy_logits.shape == (batch.n_asvs, 7)
+    assert asked.predictions["taxonomy"].shape == (batch.n_asvs, 7)
     weight, bias = encoder.taxonomy_head.weight, encoder.taxonomy_head.bias
-    assert torch.allclose(asked.taxonomy_logits, asked.asv_embeddings @ weight.T + bias)
+    assert torch.allclose(asked.predictions["taxonomy"], asked.asv_embeddings @ weight.T + bias)

@@ -160,7 +160,7 @@ def test_the_model_cannot_see_hidden_counts(hidden, method, config, model_of, ba
     )
     before, after = encoder(batch), encoder(traded)
     assert torch.equal(after.sample_embeddings, before.sample_embeddings)
-    assert torch.equal(after.log_abundance, before.log_abundance)
+    assert torch.equal(after.predictions["counts"], before.predictions["counts"])
 
 
 def test_the_number_of_asvs_is_seen_where_it_is_asked_for(config, model_of, batch_of) -> None:

@@ -35,7 +35,7 @@ def conditioning(kind: str, covariates: int = 2) -> ConditioningConfig:
 
 
 def predictor_config(encoder: EncoderConfig, kind: str, covariates: int = 2) -> PredictorConfig:
-    bare = replace(encoder, distance_head=False, faith_pd_head=False, nucleotide_head=False, count_head=False)
+    bare = replace(encoder, objectives=())
     return PredictorConfig(bare, out_width=2, conditioning=conditioning(kind, covariates))
 
 

@@ -141,7 +141,7 @@ FORMS = {
 
 
 def predictor_config(encoder: EncoderConfig, form: str, **changes: object) -> PredictorConfig:
-    bare = replace(encoder, distance_head=False, faith_pd_head=False, nucleotide_head=False, count_head=False)
+    bare = replace(encoder, objectives=())
     values = {"conditioning": CATEGORIES, **FORMS[form], **changes}
     return PredictorConfig(bare, 4, **values)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ LENGTHS = (6, 9, 14)
 
 
 def bare(config: EncoderConfig) -> EncoderConfig:
-    return replace(config, distance_head=False, faith_pd_head=False, nucleotide_head=False, count_head=False)
+    return replace(config, objectives=())
 
 
 @pytest.mark.parametrize("hidden_dims", [(), (7,), (7, 5)])

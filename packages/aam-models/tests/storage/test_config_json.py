@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,10 +61,27 @@ def remove(path: str) -> Callable[[Content], None]:
     return change
 
 
+def with_flags(encoder: Content) -> None:
+    """Replace the names of objectives by what stood there up to version 4."""
+    names = encoder.pop("objectives")
+    encoder |= {"distance_head": "unifrac" in names, "faith_pd_head": "faith_pd" in names}
+    encoder |= {"nucleotide_head": "nucleotides" in names, "count_head": "counts" in names}
+
+
+@pytest.mark.parametrize("classes", [(), (2, 5)])
+def test_version_4_had_a_flag_for_each_head(classes, config) -> None:
+    names = ("faith_pd", "counts", *(("taxonomy",) if classes else ()))
+    now = replace(config, objectives=names, taxonomy_classes=classes)
+    content = json.loads(config_to_json(now))
+    with_flags(content["model"])
+    assert config_from_json(json.dumps(content | {"format_version": 4}), "config.json") == now
+
+
 def test_version_3_had_no_metadata(config) -> None:
     content = json.loads(config_to_json(PredictorConfig(config, 2, (8,), 0.1)))
     kept = {"encoder", "out_width", "hidden_dims", "dropout"}
     content["model"] = {name: value for name, value in content["model"].items() if name in kept}
+    with_flags(content["model"]["encoder"])
     older = json.dumps(content | {"format_version": 3})
     assert config_from_json(older, "config.json") == PredictorConfig(config, 2, (8,), 0.1)
 
@@ -74,6 +92,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         encoder = content["model"].get("encoder", content["model"])
         for name in ("count_embedding_method", "taxonomy_classes", "distance_scale", "size_embedding", "site_sum"):
             del encoder[name]
+        with_flags(encoder)
         content["model"].pop("conditioning", None)
         assert config_from_json(json.dumps(content | {"format_version": 1}), "config.json") == present
     with pytest.raises(ModelError, match=r"config.json: not a configuration of format version 1"):
@@ -90,10 +109,10 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("format_version", "1"), "'1' is not a format version"),
         (set_at("format_version", 0), "0 is not a format version"),
         (set_at("format_version", 1.0), "1.0 is not a format version"),
-        (set_at("format_version", 5), "format version 5 is newer than this program can read .* pip install -U aam-cli"),
+        (set_at("format_version", 6), "format version 6 is newer than this program can read .* pip install -U aam-cli"),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
-        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 11 more"),
+        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 8 more"),
         (set_at("model", []), "model: expected a JSON object"),
         (remove("model.out_width"), "model: missing keys: out_width"),
         (set_at("model.colour", 1), "model: unknown keys: colour"),
@@ -106,7 +125,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("model.out_width", None), "model.out_width: expected int, got None"),
         (set_at("model.dropout", False), "model.dropout: expected float, got False"),
         (set_at("model.dropout", 10**400), "model.dropout: expected float, got 1000"),
-        (set_at("model.encoder.count_head", 1), "model.encoder.count_head: expected bool, got 1"),
+        (set_at("model.encoder.objectives", "counts"), "model.encoder.objectives: expected a list, got 'counts'"),
         (set_at("model.hidden_dims", 64), "model.hidden_dims: expected a list, got 64"),
         (set_at("model.hidden_dims", [64, "32"]), "model.hidden_dims: expected int, got '32'"),
         (set_at("model.hidden_dims", [8] * 100_000), "model: 100000 hidden_dims"),

@@ -1,4 +1,4 @@
-"""What this machine is, as far as training is concerned: devices, drivers, libraries, variables, known bad pairs."""
+"""Properties of this machine that matter for training: devices, drivers, libraries, variables, known mismatches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aam_rocm_tools.known_builds import Build, known_facts, this_build, version
 from aam_rocm_tools.tables import text_table
 
 NOT_HERE = "not available here"
-# Variables that change which devices are seen, how memory is managed, where kernels are cached.
+# Variables that affect visible devices, memory management and kernel caches.
 VARIABLES = re.compile(
     r"(CUDA|HIP|ROCR|GPU)_(VISIBLE_DEVICES|DEVICE_ORDINAL)|PYTORCH_(CUDA_|HIP_)?ALLOC_CONF|PYTORCH_NO_HIP_MEMORY_CACHING|"
     r"HSA_\w+|MIOPEN_\w+|(NCCL|RCCL)_\w+|TORCH_\w+|TORCHINDUCTOR_\w+|TRITON_\w+|OMP_NUM_THREADS|MASTER_(ADDR|PORT)|"
@@ -33,12 +33,12 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU.
+    """A GPU.
 
     Attributes:
         architecture: ``gfx942``, or ``sm_90`` for NVIDIA.
-        memory_gb: in all; of an APU it is the memory of the CPU too.
-        unified: whether CPU and GPU share it.
+        memory_gb: total memory; an APU shares it with the CPU.
+        unified: whether CPU and GPU share memory.
     """
 
     name: str
@@ -49,17 +49,18 @@ class Device:
 
 @dataclass(frozen=True)
 class Environment:
-    """A machine.
+    """Properties of a machine.
 
     Attributes:
-        build: of PyTorch.
-        libraries: version by name, ``not available here`` where there is none.
+        build: the build of PyTorch.
+        libraries: version by name, ``not available here`` if there is none.
         devices: GPUs that PyTorch sees.
-        cpus: that this process may use.
-        memory_gb: of the machine.
-        variables: of the environment that matter, Slurm's too.
-        warnings: what will go wrong, or may.
-        facts: what is known about this build.
+        cpus: number of CPUs that this process may use.
+        memory_gb: memory of the machine.
+        bf16: whether the GPUs support bfloat16 in hardware.
+        variables: environment variables that matter, including those of Slurm.
+        warnings: likely problems.
+        facts: known facts about this build.
     """
 
     python: str
@@ -75,19 +76,19 @@ class Environment:
     facts: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        found = dict(vars(self))
-        found["build"] = dict(vars(self.build))
-        found["devices"] = [dict(vars(device)) for device in self.devices]
-        return found
+        """Return the values for JSON."""
+        values = dict(vars(self))
+        values["build"] = dict(vars(self.build))
+        values["devices"] = [dict(vars(device)) for device in self.devices]
+        return values
 
 
-def look_around(variables: Mapping[str, str] = os.environ, root: Path = Path("/")) -> Environment:
-    """Everything about this machine.
+def inspect_environment(variables: Mapping[str, str] = os.environ, root: Path = Path("/")) -> Environment:
+    """Collect the properties of this machine.
 
     Args:
-        variables: the environment.
-        root: of the file system.
+        variables: the environment variables.
+        root: root of the file system.
     """
     build = this_build()
     shown = {
@@ -114,33 +115,42 @@ def look_around(variables: Mapping[str, str] = os.environ, root: Path = Path("/"
 
 
 def find_problems(build: Build, rocm: str, devices: list[Device], variables: Mapping[str, str]) -> list[str]:
-    """What does not fit together. ``rocm`` is the version of the installed ROCm, or ``not available here``."""
-    found = []
+    """Return warnings about parts that do not fit together.
+
+    Args:
+        build: the build of PyTorch.
+        rocm: version of the installed ROCm, or ``not available here``.
+        devices: GPUs that PyTorch sees.
+        variables: the environment variables.
+    """
+    problems = []
     if build.hip and rocm != NOT_HERE and version(build.hip) != version(rocm):
-        found.append(
-            f"PyTorch is built for ROCm {build.hip}, this machine has {rocm}. Wheels bring their own ROCm, so this "
-            "works as long as the driver is new enough; do not put /opt/rocm/lib into LD_LIBRARY_PATH"
+        problems.append(
+            f"PyTorch is built for ROCm {build.hip}, this machine has {rocm}. Wheels include their own ROCm, so this "
+            "works as long as the driver is new enough; do not add /opt/rocm/lib to LD_LIBRARY_PATH"
         )
     if (build.hip or build.cuda) and not devices:
         made_for = "ROCm" if build.hip else "CUDA"
-        found.append(f"PyTorch is built for {made_for} but sees no GPU: {_why_no_gpu(build, variables)}")
-    seen = [
+        problems.append(f"PyTorch is built for {made_for} but sees no GPU: {_why_no_gpu(build, variables)}")
+    filters = [
         name for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") if name in variables
     ]
-    if build.hip and len(seen) > 1:
-        found.append(f"{' and '.join(seen)} are set together: each filters what the one before left. Keep one of them")
-    if build.hip and "HSA_OVERRIDE_GFX_VERSION" in variables:
-        found.append("HSA_OVERRIDE_GFX_VERSION runs kernels of another architecture: results may be wrong")
-    if any(device.unified for device in devices):
-        found.append(
-            "CPU and GPU share memory: what --num-workers and the page cache use is missing on the GPU, and a process "
-            "that takes too much is killed by the system instead of told"
+    if build.hip and len(filters) > 1:
+        problems.append(
+            f"{' and '.join(filters)} are set together: each filters the devices left by the one before. Keep only one"
         )
-    return found
+    if build.hip and "HSA_OVERRIDE_GFX_VERSION" in variables:
+        problems.append("HSA_OVERRIDE_GFX_VERSION runs kernels of another architecture: results may be wrong")
+    if any(device.unified for device in devices):
+        problems.append(
+            "CPU and GPU share memory: memory used by --num-workers and the page cache is not available to the GPU, "
+            "and the system kills a process that uses too much, without an error message"
+        )
+    return problems
 
 
 def environment_report(environment: Environment) -> str:
-    """For people."""
+    """Format the properties as a table, followed by warnings and facts."""
     rows = [
         ["Python", environment.python],
         ["system", environment.platform],

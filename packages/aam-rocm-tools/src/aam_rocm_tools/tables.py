@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Set[int] = frozenset()) -> str:
-    """Columns with two blanks between them; those in ``numbers`` are aligned to the right."""
+    """Format columns with two blanks between them; those in ``numbers`` are aligned to the right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = []
     for row in [header, *rows]:
@@ -16,7 +16,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Se
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Set[int] = frozenset()) -> str:
-    """The same in Markdown; bars within cells are escaped."""
+    """Format a table in Markdown; bars within cells are escaped, columns in ``numbers`` are aligned to the right."""
     rule = ["---:" if i in numbers else "---" for i in range(len(header))]
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *escaped])

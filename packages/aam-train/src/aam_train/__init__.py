@@ -1,6 +1,6 @@
 """Pretraining, training and prediction of Attention All Microbes.
 
-The settings and errors are here, each program is in its own module: ``from aam_train.recipes.train import run_train``.
+The settings and errors are here, each program is in its own module: ``from aam_train.recipes.train import train``.
 Names are imported when they are first used, so that reading options does not import torch.
 """
 
@@ -11,10 +11,10 @@ from typing import Any
 
 _HOME = {
     "DemoConfig": "options.recipe_configs",
-    "DemoOptions": "options.run",
+    "DemoOptions": "options.commands",
     "OptimizerOptions": "options.optimizer",
     "PredictConfig": "options.recipe_configs",
-    "PredictOptions": "options.run",
+    "PredictOptions": "options.commands",
     "PretrainConfig": "options.recipe_configs",
     "PretrainObjective": "options.objective",
     "RunOptions": "options.run",

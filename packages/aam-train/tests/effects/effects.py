@@ -34,7 +34,7 @@ from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, Target
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.setup.architecture import conditioning_config, new_encoder_config, predictor_config
-from aam_train.setup.head_initialization import start_at_prior
+from aam_train.setup.head_initialization import initialize_at_prior
 
 WIDTH, CATEGORIES = 16, ("coast", "hill", "plain", "valley")
 
@@ -129,7 +129,7 @@ def build(settings: Settings, samples: Samples, seed: int) -> Predictor:
     model = build_predictor(
         predictor_config(encoder, settings.head, shapes, settings.output, conditioning, codec.columns)
     )
-    start_at_prior(model, samples.y[:, None], preprocessor, class_weights_of(settings, samples))
+    initialize_at_prior(model, samples.y[:, None], preprocessor, class_weights_of(settings, samples))
     return model
 
 

@@ -19,9 +19,10 @@ from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.encoder import ModelOptions
 from aam_train.files import write_table
+from aam_train.options.commands import PredictOptions
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
-from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.options.run import RunOptions, TransferOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.train import train
 

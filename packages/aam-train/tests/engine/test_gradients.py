@@ -14,23 +14,24 @@ from aam_train.data.collate import Masking
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
-from aam_train.losses.objective import Objective, Weights
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 MASKING = Masking(0.15, 0.15)
 
 
 def gradients(
-    data: RunData, weights: Weights, batch_size: int, accumulation: int
+    data: RunData, weights: dict[str, float], batch_size: int, accumulation: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Gradients and loss terms of the first step, as the trainer adds them up."""
-    objective = Objective(weights, MASKING, data.pairs)
+    objective = build_objective(weights, Sources(data.pairs))
     torch.manual_seed(0)
     model = build_encoder(new_encoder_config(SMALL, 150, weights))
     step = Step(model, torch.device("cpu"))
-    calibrate_encoder(step, data, objective, 32)
+    calibrate_heads(step, data, objective.encoder, 32)
     plan = TrainingPlan(data.rows["train"], batch_size, 1, MASKING, accumulation)
     batches = [data.maker[request] for request in next(plan.epoch(0))]
     assert len(batches) == accumulation
@@ -47,7 +48,7 @@ def gradients(
 
 
 def test_gradients_of_sums_over_samples_and_bases_are_those_of_the_whole(data: RunData) -> None:
-    weights = Weights(faith_pd=0.5, nucleotides=2.0, counts=3.0)
+    weights = {"faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
     whole, losses = gradients(data, weights, 14, 1)
     parts, losses_of_parts = gradients(data, weights, 5, 3)
     assert losses_of_parts == pytest.approx(losses, rel=1e-5)
@@ -58,13 +59,13 @@ def test_gradients_of_sums_over_samples_and_bases_are_those_of_the_whole(data: R
 
 def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) -> None:
     """Three blocks of 5, 5 and 4 samples have 10 + 10 + 6 pairs; the whole would have 91."""
-    weights = Weights(unifrac=1.0)
-    objective = Objective(weights, MASKING, data.pairs)
+    weights = {"unifrac": 1.0}
+    objective = build_objective(weights, Sources(data.pairs))
     _, losses = gradients(data, weights, 5, 3)
     torch.manual_seed(0)
     model: Encoder = build_encoder(new_encoder_config(SMALL, 150, weights))
     step = Step(model, torch.device("cpu"))
-    calibrate_encoder(step, data, objective, 32)
+    calibrate_heads(step, data, objective.encoder, 32)
     head = model.distance_head
     assert head is not None
     assert data.pairs is not None

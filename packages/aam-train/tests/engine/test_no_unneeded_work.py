@@ -34,9 +34,10 @@ from aam_train.evaluation.inference import run_passes
 from aam_train.objectives.base import SampleSet, Sources
 from aam_train.objectives.registry import build_objective
 from aam_train.objectives.validation import EncoderValidator
+from aam_train.options.commands import EmbedOptions, PredictOptions
 from aam_train.options.objective import MaskingOptions
 from aam_train.options.recipe_configs import EmbedConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import EmbedOptions, PredictOptions, TransferOptions
+from aam_train.options.run import TransferOptions
 from aam_train.recipes.embed import embed
 from aam_train.recipes.predict import predict
 from aam_train.recipes.train import train

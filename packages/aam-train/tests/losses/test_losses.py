@@ -15,9 +15,10 @@ from aam_data.study.study import Study
 from aam_models.batch.batch import Batch
 from aam_models.encoder.distance_head import DistanceHead
 from aam_train.data.collate import Collator, Masking
-from aam_train.losses.distance_loss import count_pairs, own_pairs, pair_indices, pair_loss
-from aam_train.losses.nucleotides import count_masked, nucleotide_loss
-from aam_train.losses.value_losses import count_hidden, count_known, hidden_count_loss, squared_errors
+from aam_train.objectives.faith_pd import count_known, squared_errors
+from aam_train.objectives.hidden_counts import count_hidden, hidden_count_loss
+from aam_train.objectives.masked_bases import count_masked, nucleotide_loss
+from aam_train.objectives.unifrac import count_pairs, own_pairs, pair_indices, pair_loss
 
 NAN = math.nan
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -12,22 +10,23 @@ from aam_models.config.encoder import ModelOptions
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
-from aam_train.losses.objective import Objective, Term, Weights, masking_for
-from aam_train.options.objective import MaskingOptions
+from aam_train.losses.objective import Objective, Term
+from aam_train.objectives.base import Sources
+from aam_train.objectives.registry import build_objective
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.head_initialization import calibrate_encoder
+from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
 CPU = torch.device("cpu")
-EVERYTHING = Weights(unifrac=0.5, faith_pd=0.5, nucleotides=2.0, counts=3.0)
+EVERYTHING = {"unifrac": 0.5, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
 TERMS = {"unifrac", "faith_pd", "nucleotides", "counts"}
 
 
-def encoder_for(data: RunData, weights: Weights) -> tuple[Step, Objective]:
-    objective = Objective(weights, masking_for(weights, MaskingOptions()), data.pairs)
+def encoder_for(data: RunData, weights: dict[str, float]) -> tuple[Step, Objective]:
+    objective = build_objective(weights, Sources(data.pairs))
     torch.manual_seed(0)
-    step = Step(build_encoder(new_encoder_config(SMALL, 150, objective.weights)), CPU)
-    calibrate_encoder(step, data, objective, 32)
+    step = Step(build_encoder(new_encoder_config(SMALL, 150, weights)), CPU)
+    calibrate_heads(step, data, objective.encoder, 32)
     return step, objective
 
 
@@ -53,14 +52,16 @@ def test_the_total_is_the_weighted_sum_of_the_means(data: RunData) -> None:
 @pytest.mark.parametrize(
     ("weights", "absent", "heads"),
     [
-        (replace(EVERYTHING, unifrac=0.0, faith_pd=0.0), {"unifrac", "faith_pd"}, ["distance_head", "faith_pd_head"]),
-        (replace(EVERYTHING, faith_pd=0.0), {"faith_pd"}, ["faith_pd_head"]),
-        (replace(EVERYTHING, unifrac=0.0), {"unifrac"}, ["distance_head"]),
-        (replace(EVERYTHING, nucleotides=0.0), {"nucleotides"}, ["asv_encoder.nucleotide_head"]),
-        (replace(EVERYTHING, counts=0.0), {"counts"}, ["count_head"]),
+        ({**EVERYTHING, "unifrac": 0.0, "faith_pd": 0.0}, {"unifrac", "faith_pd"}, ["distance_head", "faith_pd_head"]),
+        ({**EVERYTHING, "faith_pd": 0.0}, {"faith_pd"}, ["faith_pd_head"]),
+        ({**EVERYTHING, "unifrac": 0.0}, {"unifrac"}, ["distance_head"]),
+        ({**EVERYTHING, "nucleotides": 0.0}, {"nucleotides"}, ["asv_encoder.nucleotide_head"]),
+        ({**EVERYTHING, "counts": 0.0}, {"counts"}, ["count_head"]),
     ],
 )
-def test_a_weight_of_0_is_work_not_done(data: RunData, weights: Weights, absent: set[str], heads: list[str]) -> None:
+def test_a_weight_of_0_is_work_not_done(
+    data: RunData, weights: dict[str, float], absent: set[str], heads: list[str]
+) -> None:
     step, objective = encoder_for(data, weights)
     breakdown = losses(data, step, objective)
     assert set(breakdown.terms) == TERMS - absent
@@ -68,8 +69,8 @@ def test_a_weight_of_0_is_work_not_done(data: RunData, weights: Weights, absent:
     assert not any(name.startswith(head) for name in names for head in heads)
     batch = data.maker[BatchRequest(data.rows["train"], 0, objective.masking)]
     true = objective.look_up(batch)
-    assert (true.distances is None) == ("unifrac" in absent)
-    assert (true.faith_pd is None) == ("faith_pd" in absent)
+    assert ("unifrac" not in true.values) == ("unifrac" in absent)
+    assert ("faith_pd" not in true.values) == ("faith_pd" in absent)
     assert (len(batch.masked_rows) == 0) == ("nucleotides" in absent)
     assert (batch.hidden_counts is None) == ("counts" in absent)
 
@@ -83,9 +84,10 @@ def test_a_term_without_anything_to_count_is_0_and_connected() -> None:
 
 
 def test_distances_are_those_of_the_draw(data: RunData) -> None:
-    objective = Objective(Weights(unifrac=1.0), masking_for(EVERYTHING, MaskingOptions()), data.pairs)
+    objective = build_objective({"unifrac": 1.0}, Sources(data.pairs))
     rows = data.rows["train"][:6]
-    found = [objective.look_up(data.maker[BatchRequest(rows, draw, objective.masking)]).distances for draw in (0, 0, 1)]
+    batches = [data.maker[BatchRequest(rows, draw, objective.masking)] for draw in (0, 0, 1)]
+    found = [objective.look_up(batch).values["unifrac"] for batch in batches]
     assert data.pairs is not None
     assert torch.equal(found[0], torch.from_numpy(data.pairs.pairs(rows, rows, 0)))
     assert torch.equal(found[0], found[1])

@@ -20,8 +20,8 @@ from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.predictor import HeadOptions
 from aam_models.storage.folders import new_folder
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig
-from aam_train.options.run import PredictOptions
 from aam_train.options.toml import config_from_toml, config_to_toml
 from aam_train.recipes.predict import predict as run_predict
 from aam_train.recipes.train import train

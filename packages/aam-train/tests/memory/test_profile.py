@@ -13,8 +13,8 @@ import torch
 from aam_train.memory.profile import MemoryProfile, suggestions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
-from aam_train.recipes.pretrain import run_pretrain
-from aam_train.recipes.train import run_train
+from aam_train.recipes.pretrain import pretrain
+from aam_train.recipes.train import train
 
 CPU = torch.device("cpu")
 PHASES = ["model creation", "transfer", "forward", "backward", "optimizer step"]
@@ -54,7 +54,7 @@ def test_a_pretraining_writes_and_tells_its_peaks_and_is_otherwise_the_same(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = run_pretrain(pretrain_config(tmp_path / "run", compute=ComputeOptions(memory_profile=True)))
+    run = pretrain(pretrain_config(tmp_path / "run", compute=ComputeOptions(memory_profile=True)))
     found = json.loads((run / "memory.json").read_text())
     assert list(found["peaks"]) == PHASES
     assert found["steps"] == 6
@@ -69,7 +69,7 @@ def test_a_pretraining_writes_and_tells_its_peaks_and_is_otherwise_the_same(
 
 
 def test_a_training_does_so_too(train_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    run = run_train(train_config(tmp_path / "run", compute=ComputeOptions(memory_profile=True)), quiet=True)
+    run = train(train_config(tmp_path / "run", compute=ComputeOptions(memory_profile=True)), quiet=True)
     assert list(json.loads((run / "memory.json").read_text())["peaks"]) == PHASES
 
 

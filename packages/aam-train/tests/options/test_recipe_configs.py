@@ -49,7 +49,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: MaskingOptions(nuc_mask_ratio=0.0), "--nuc-mask-ratio 0.0: must be above 0 and below 1"),
         (lambda: MaskingOptions(count_mask_ratio=1.0), "--count-mask-ratio 1.0: must be above 0 and below 1"),
         (lambda: PretrainObjective(unifrac_weight=-1.0), "--unifrac-weight -1.0: must be a number of 0 or more"),
-        (lambda: TrainObjective("mse", 0.5), "--huber-delta belongs to --loss-type huber, not to mse"),
+        (lambda: TrainObjective("mse", 0.5), "--huber-delta only applies to --loss-type huber (got mse)"),
         (
             lambda: PhylogenyOptions(unifrac_matrix=OUT, unifrac_metric="combined"),
             "--unifrac-metric combined needs --tree: a distance matrix does not contain Faith's PD",
@@ -60,15 +60,15 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         ),
         (
             lambda: OptimizerOptions(scheduler="cosine", scheduler_t0=3),
-            "--scheduler-t0 belongs to --scheduler cosine_restarts, not to cosine: leave one out",
+            "--scheduler-t0 only applies to --scheduler cosine_restarts (got cosine)",
         ),
         (
             lambda: OptimizerOptions(scheduler="onecycle", warmup_steps=3),
-            "--warmup-steps belongs to --scheduler warmup_cosine or cosine or cosine_restarts or plateau, not to one",
+            "--warmup-steps only applies to --scheduler warmup_cosine or cosine or cosine_restarts or plateau (got one",
         ),
         (
             lambda: OptimizerOptions(warmup_steps=3, warmup_fraction=0.1),
-            "--warmup-steps and --warmup-fraction say the same thing: give one",
+            "--warmup-steps and --warmup-fraction cannot be combined; use one of them",
         ),
         (
             lambda: OptimizerOptions(lr=0.1, scheduler="plateau", scheduler_min_lr=0.1),
@@ -81,7 +81,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         ),
         (
             lambda: ComputeOptions(deterministic=True, attn_implementation="mem_efficient"),
-            "--deterministic and --attn-implementation mem_efficient exclude each other",
+            "--deterministic and --attn-implementation mem_efficient cannot be combined",
         ),
         (lambda: TrainObjective(target_weight=0.0), "--target-weight 0.0: must be a number above 0"),
         (lambda: TrainObjective(unifrac_weight=-0.5), "--unifrac-weight -0.5: must be a number of 0 or more"),
@@ -97,7 +97,7 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective; --unifrac-weight 0 switches"),
+        ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective. Use --unifrac-weight 0"),
         ({"objective": PretrainObjective(0.0, 0.0, 0.0)}, "are all 0: nothing is left to learn"),
         (
             {"phylogeny": TREE, "objective": PretrainObjective(taxonomy_weight=1.0)},
@@ -113,7 +113,7 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
                 "optimizer": OptimizerOptions(scheduler="plateau"),
                 "split": SplitOptions(val_size=0.0),
             },
-            "--scheduler plateau follows the validation metric",
+            "--scheduler plateau needs validation samples",
         ),
         ({"phylogeny": TREE, "split": SplitOptions(group_column="host")}, "--group-column is a column of --metadata"),
         (
@@ -142,31 +142,31 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
         ),
         (
             {"phylogeny": TREE, "transfer": TransferOptions(Path("run"), freeze_base=True)},
-            "--unifrac-weight above 0 and --freeze-base exclude each other",
+            "--unifrac-weight above 0 and --freeze-base cannot be combined",
         ),
         (
             {
                 "transfer": TransferOptions(Path("run"), freeze_base=True),
                 "objective": TrainObjective(masked_base_weight=1.0),
             },
-            "--masked-base-weight above 0 and --freeze-base exclude each other",
+            "--masked-base-weight above 0 and --freeze-base cannot be combined",
         ),
         (
             {"transfer": TransferOptions(cv=3), "split": SplitOptions(train_samples=OUT, val_samples=OUT)},
-            "--cv makes its own splits: leave out --train-samples",
+            "--cv makes its own splits. Omit --train-samples",
         ),
         (
             {"transfer": TransferOptions(cv=3), "run": RunOptions(OUT, resume_from="out/fold-1/checkpoints/last")},
-            "--cv continues all its folds: give --resume-from auto",
+            "--cv resumes all its folds. Use --resume-from auto",
         ),
-        ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc does not fit"),
+        ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc only applies with --classifier. Use one of val_loss, r2, mae"),
         (
             {"table": FRACTIONS, "sample": SampleOptions(rarefy_depth=1)},
             "--rarefy-depth 1 and --relative-abundance cannot be combined",
         ),
         (
             {"transfer": TransferOptions(best_metric="mae"), "target": TargetOptions(("y",), classifier=True)},
-            "--best-metric mae does not fit",
+            "--best-metric mae only applies without --classifier. Use one of val_loss, accuracy",
         ),
     ],
 )

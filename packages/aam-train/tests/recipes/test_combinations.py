@@ -39,8 +39,9 @@ from aam_train.evaluation.predictions import make_predictions
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.strategy import Single
-from aam_train.recipes.train import prepare_train, splits_of
 from aam_train.reporting.console import ConsoleReporter
+from aam_train.setup.predictor_setup import StartingPoint, set_up_predictor, splits_of
+from aam_train.setup.run_context import RunContext
 from aam_train.setup.training_setup import TrainingSetup
 from aam_train.signals import StopFlag
 
@@ -163,9 +164,9 @@ def embeddings(study: Study) -> EmbeddingTable:
 
 def prepare(config: TrainConfig, study: Study) -> TrainingSetup:
     """A model and its data, sample embeddings given."""
-    console, strategy = ConsoleReporter(quiet=True), Single(torch.device("cpu"))
+    context = RunContext(Single(torch.device("cpu")), StopFlag(), ConsoleReporter(quiet=True))
     (split,) = splits_of(config, study, np.arange(study.table.n_samples))
-    ready = prepare_train(config, study, split, 0, None, strategy, StopFlag(), console, is_new=True)
+    ready = set_up_predictor(config, study, StartingPoint(None, 0), split, context, is_new=True)
     ready.step.frozen, ready.step.sample_table = True, embeddings(study)
     for parameter in ready.step.encoder.parameters():
         parameter.requires_grad_(False)

@@ -12,8 +12,8 @@ import pytest
 from aam_data.options.samples import SampleOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_train.errors import TrainError
+from aam_train.options.commands import DemoOptions
 from aam_train.options.recipe_configs import DemoConfig
-from aam_train.options.run import DemoOptions
 from aam_train.recipes import demo
 
 

@@ -18,9 +18,10 @@ from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
+from aam_train.options.commands import EvaluateOptions, PredictOptions
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import EvaluateConfig, PredictConfig, TrainConfig
-from aam_train.options.run import EvaluateOptions, PredictOptions, TransferOptions
+from aam_train.options.run import TransferOptions
 from aam_train.recipes.evaluate import evaluate
 from aam_train.recipes.predict import predict
 from aam_train.recipes.train import train

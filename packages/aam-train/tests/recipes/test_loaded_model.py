@@ -24,8 +24,8 @@ from aam_data.study.study import Study
 from aam_models.storage.model_folder import load_model
 from aam_train.errors import TrainError
 from aam_train.evaluation.random_forest import relative_abundances
+from aam_train.options.commands import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
 from aam_train.options.recipe_configs import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
-from aam_train.options.run import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
 from aam_train.recipes.embed import embed as run_embed
 from aam_train.recipes.evaluate import evaluate as run_evaluate
 from aam_train.recipes.predict import predict

@@ -32,20 +32,23 @@ from aam_train.errors import TrainError
 from aam_train.losses.objective import TargetTerm, Term
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.objectives.registry import build_objective
+from aam_train.options.commands import EmbedOptions, EvaluateOptions, PredictOptions
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
-from aam_train.options.run import EmbedOptions, EvaluateOptions, PredictOptions, TransferOptions
+from aam_train.options.run import TransferOptions
 from aam_train.parallel.strategy import Single
 from aam_train.recipes.embed import embed
 from aam_train.recipes.evaluate import evaluate
 from aam_train.recipes.lr_find import lr_find
 from aam_train.recipes.predict import predict as run_predict
-from aam_train.recipes.train import prepare_first_split, train
+from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.records import Reporters
 from aam_train.runs.folder import check_run
 from aam_train.runs.records import read_preprocessor
 from aam_train.runs.sharded_checkpoint import ShardedTensors, write_index, write_shard
+from aam_train.setup.predictor_setup import set_up_first_split
+from aam_train.setup.run_context import RunContext
 from aam_train.show.show import describe
 from aam_train.signals import StopFlag
 
@@ -373,7 +376,8 @@ def test_only_what_is_new_moves_beside_a_frozen_encoder(
     assert len(kept) > 20
     assert [name for name, tensor in kept.items() if bits(tensor) != bits(pretrained[name])] == []
     study = read_study(config.table, config.metadata)
-    begun = prepare_first_split(config, study, Single(torch.device("cpu")), StopFlag(), ConsoleReporter(quiet=True))
+    context = RunContext(Single(torch.device("cpu")), StopFlag(), ConsoleReporter(quiet=True))
+    begun = set_up_first_split(config, study, context)
     names = [name for name, p in begun.step.model.named_parameters() if p.requires_grad]
     first, last = begun.step.model.state_dict(), after.state_dict()
     assert {name for name in first if bits(first[name]) != bits(last[name])} == set(names)

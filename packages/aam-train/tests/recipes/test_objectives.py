@@ -36,9 +36,9 @@ from aam_train.losses.output_layout import OutputLayout
 from aam_train.losses.targets import NumberLoss, NumberLosses
 from aam_train.objectives.base import Sources
 from aam_train.objectives.registry import build_objective
+from aam_train.options.commands import PredictOptions
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
 from aam_train.options.recipe_configs import PredictConfig
-from aam_train.options.run import PredictOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train

@@ -22,8 +22,8 @@ from aam_data.simulate.study import SimulatedStudy, simulate_study, write_simula
 from aam_data.study.study import Study
 from aam_models.errors import ModelError
 from aam_train.errors import TrainError
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions
 from aam_train.recipes.predict import predict as run_predict
 from aam_train.recipes.train import train
 

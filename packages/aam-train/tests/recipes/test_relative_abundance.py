@@ -14,8 +14,8 @@ from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_train.errors import TrainError
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train

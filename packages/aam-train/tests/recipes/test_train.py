@@ -181,7 +181,7 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
     assert all(
         np.array_equal(before[name.removeprefix("encoder.")], after[name]) for name in after if "encoder" in name
     )
-    monkeypatch.setattr("aam_train.recipes.train.cache_frozen_embeddings", lambda step, data, batch_size: None)
+    monkeypatch.setattr("aam_train.setup.predictor_setup.cache_frozen_embeddings", lambda step, data, batch_size: None)
     computed = run_train(config("computed"), quiet=True)
     for one, other in zip(
         rows_of(cached / "predictions_full.tsv"), rows_of(computed / "predictions_full.tsv"), strict=True
@@ -359,7 +359,7 @@ def test_without_held_out_samples(train_config: Configs, tmp_path: Path, capsys:
     run = run_train(train_config(tmp_path / "run", split=split))
     text = capsys.readouterr().err
     assert "no validation samples: there is no early stopping, and the last weights count as best" in text
-    assert "no sample is held out, so there are no held-out figures and no baselines" in text
+    assert "no sample is held out, so there are no held-out metrics and no baselines" in text
     assert "share their host" not in text
     assert results_of(run) == {"part": "test", "samples": 0, "targets": {}}
     assert (run / "predictions.tsv").read_text() == "SampleID\tprediction\n"

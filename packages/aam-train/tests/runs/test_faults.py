@@ -23,9 +23,9 @@ import torch
 from aam_data.options.files import TableOptions
 from aam_models.errors import ModelError
 from aam_train.errors import TrainError
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions
-from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes import launch
 from aam_train.recipes.predict import predict as run_predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train
@@ -250,7 +250,7 @@ def test_a_full_disk(
 ) -> None:
     run = small_disk / "run"
     config = changed(encoder_run[0], "run", output_dir=run)
-    monkeypatch.setattr(pretraining, "ConsoleReporter", type("Reporter", (Filling,), {"disk": small_disk, "at": 4}))
+    monkeypatch.setattr(launch, "ConsoleReporter", type("Reporter", (Filling,), {"disk": small_disk, "at": 4}))
     message = r"step-6: the checkpoint could not be saved \(No space left on device; 0\.0 MB are free on this disk\)"
     with pytest.raises(TrainError, match=message) as refusal:
         pretrain(config, quiet=True)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from aam_train.errors import RunStopped
 from aam_train.options.recipe_configs import PretrainConfig
-from aam_train.recipes import pretrain as pretraining
+from aam_train.recipes import launch
 from aam_train.recipes.pretrain import pretrain
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
@@ -64,7 +64,7 @@ def stopped(encoder_run: tuple[PretrainConfig, Path], changed: Configs, tmp_path
 
     config = changed(encoder_run[0], "run", output_dir=tmp_path / "run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretraining, "ConsoleReporter", Interrupting)
+        patch.setattr(launch, "ConsoleReporter", Interrupting)
         with pytest.raises(RunStopped):
             pretrain(config, quiet=True)
     return changed(config, "run", resume_from="auto")

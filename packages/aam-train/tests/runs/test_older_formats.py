@@ -19,8 +19,8 @@ from aam_models.storage.model_folder import load_model
 from aam_train.data.run_data import build_maker
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import run_samples
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig
-from aam_train.options.run import PredictOptions
 from aam_train.recipes.predict import predict
 from aam_train.runs.records import read_preprocessor, read_training
 

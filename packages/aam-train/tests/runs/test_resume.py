@@ -18,8 +18,7 @@ from aam_models.config.conditioning import ConditioningOptions
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.optimizer import CategoryOptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
-from aam_train.recipes import pretrain as pretraining
-from aam_train.recipes import train as training
+from aam_train.recipes import launch
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train
 from aam_train.reporting.console import ConsoleReporter
@@ -59,8 +58,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def after(step: int, number: signal.Signals = signal.SIGTERM) -> None:
         reporter = type("Reporter", (Interrupting,), {"at": step, "number": number})
-        for program in (pretraining, training):
-            monkeypatch.setattr(program, "ConsoleReporter", reporter)
+        monkeypatch.setattr(launch, "ConsoleReporter", reporter)
 
     return after
 

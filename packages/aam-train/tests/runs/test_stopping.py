@@ -16,8 +16,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from aam_data.options.files import TableOptions
 from aam_models.encoder.sample_encoder import SampleEncoder
 from aam_train.errors import RunStopped
+from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train

@@ -31,10 +31,11 @@ from aam_models.storage.model_folder import load_model
 from aam_train.data.run_data import build_maker
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import run_samples
+from aam_train.options.commands import PredictOptions
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.options.run import RunOptions, TransferOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train

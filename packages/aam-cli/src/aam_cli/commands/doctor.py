@@ -18,9 +18,9 @@ _DETAILS = "Parts that do not fit together are reported as warnings. `aam-rocm a
 def command(as_json: bool) -> None:
     from importlib.metadata import version
 
-    from aam_rocm_tools.environment import environment_report, look_around
+    from aam_rocm_tools.environment import environment_report, inspect_environment
 
-    environment, packages = look_around(), {name: version(name) for name in PACKAGES}
+    environment, packages = inspect_environment(), {name: version(name) for name in PACKAGES}
     if as_json:
         click.echo(json.dumps({"packages": packages, **environment.to_dict()}, indent=1))
         return

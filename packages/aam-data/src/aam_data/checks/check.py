@@ -1,7 +1,7 @@
-"""Everything that can be said about the files of a study before a run: what they hold, and what is wrong with them.
+"""Report on the files of a study before a run: their contents, and everything that is wrong with them.
 
-The same code reads files, selects and divides samples for `aam pretrain`, `aam train` and `aam predict`. Needs no
-torch.
+Files are read and samples are selected and split by the same code as in `aam pretrain`, `aam train` and `aam predict`.
+Needs no torch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, make_splits, select_samples, small_parts
 from aam_data.splits.splits import Splits
 from aam_data.study.feature_sequences import kind_of_ids
-from aam_data.study.load import Inspection, inspect_study
-from aam_data.study.study import Study, study_of
+from aam_data.study.load import LoadedFiles, load_study
+from aam_data.study.study import Study, study_from_files
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 _KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
@@ -36,10 +36,10 @@ _LEVELS = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-        facts: name and value of what the files hold.
+        facts: names and values that describe the files.
         findings: errors first, then warnings, then notes.
     """
 
@@ -47,11 +47,11 @@ class Report:
     findings: tuple[Finding, ...]
 
     def count(self, level: str) -> int:
-        """Number of findings of a level."""
+        """Return the number of findings of a level."""
         return sum(finding.level == level for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         return {"facts": dict(self.facts), "findings": [finding.to_dict() for finding in self.findings]}
 
 
@@ -66,19 +66,26 @@ def check_study(
     seed: int = 42,
     folds: int = 0,
 ) -> Report:
-    """Read the files and try what a run would do with them; bad input becomes findings, not exceptions."""
+    """Read the files and do with them what a run would do; bad input becomes findings, not exceptions.
+
+    Args:
+        table, metadata, phylogeny, taxonomy: the files.
+        sample, split, target: the options that a run would have.
+        seed: random seed of the splits.
+        folds: folds of cross-validation; 0 = one split.
+    """
     metadata, phylogeny = metadata or MetadataOptions(), phylogeny or PhylogenyOptions()
     sample, split = sample or SampleOptions(), split or SplitOptions()
-    found = inspect_study(table, metadata, phylogeny, taxonomy)
-    problems, notes, facts = found.problems, list(found.notes), _facts(found, phylogeny)
+    files = load_study(table, metadata, phylogeny, taxonomy)
+    problems, notes, facts = files.problems, list(files.notes), _facts(files)
 
-    known = found.metadata_file if found.metadata is None else found.metadata
+    known = files.metadata_file if files.metadata is None else files.metadata
     if known is not None:
         wanted = [*(target.metadata_column if target else ()), *([split.group_column] if split.group_column else ())]
         for column in dict.fromkeys(wanted):
             problems.collect(known.require, column)
-    study = study_of(found)
-    has_columns = known is None or found.metadata is not None
+    study = study_from_files(files)
+    has_columns = known is None or files.metadata is not None
     if study is not None and has_columns and not _columns_missing(known, target, split):
         depth = default_depth(
             sample.rarefy_depth,
@@ -93,20 +100,20 @@ def check_study(
             notes += selection.notes
             splits = problems.collect(make_splits, study, selection.rows, split, seed, target, folds)
             groups = None if split.group_column is None else _groups(study, split.group_column)
-            said: list[str] = []
+            split_notes: list[str] = []
             for number, one in enumerate(splits or [], 1):
-                said += small_parts(one)
-                said += problems.collect(_try_samples, study, one, sample, depth, seed, target) or []
+                split_notes += small_parts(one)
+                split_notes += problems.collect(_try_samples, study, one, sample, depth, seed, target) or []
                 facts.append((f"fold {number}" if folds else "split", one.summary(groups)))
-                said += leak_notes(study, one, target, split.group_column, depth)
-            notes += dict.fromkeys(said)  # what is true of several folds is said once
+                split_notes += leak_notes(study, one, target, split.group_column, depth)
+            notes += dict.fromkeys(split_notes)  # notes shared by several folds appear once
     return Report(tuple(facts), _sorted(problems, notes))
 
 
 def _try_samples(
     study: Study, splits: Splits, sample: SampleOptions, depth: int, seed: int, target: TargetOptions | None
 ) -> list[str]:
-    """Fit what a run fits before it builds a model, and say what it would cut."""
+    """Fit the preprocessing as a run would, and return notes on what it would cut."""
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     rows = np.array([row_of[i] for i in splits.train], dtype=np.int64)
     sample = replace(sample, max_bp=sample.max_bp or DEFAULT_MAX_BP)
@@ -124,37 +131,37 @@ def _columns_missing(known: Metadata | None, target: TargetOptions | None, split
 
 
 def _sorted(problems: Problems, notes: list[str]) -> tuple[Finding, ...]:
-    errors = {str(error): Finding.from_error(error) for error in problems.errors}  # said once
+    errors = {str(error): Finding.from_error(error) for error in problems.errors}  # each one once
     findings = [*errors.values(), *(Finding.from_note(note) for note in notes)]
     return tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level)))
 
 
-def _facts(found: Inspection, phylogeny: PhylogenyOptions) -> list[tuple[str, str]]:
-    """Of the files as they are."""
+def _facts(files: LoadedFiles) -> list[tuple[str, str]]:
+    """Describe the files as they are."""
     facts = []
-    if found.table_file is not None:
-        table, ids = found.table_file, found.table_file.feature_ids
+    if files.table_file is not None:
+        table, ids = files.table_file, files.table_file.feature_ids
         total = f"{table.depths().sum():,.0f} {'reads' if table.is_integer else '(sum of relative abundances)'}"
         facts.append(("table", f"{table.n_samples:,} samples x {table.n_features:,} features, {total}"))
         facts.append(("feature ids", f"{_KINDS[kind_of_ids(ids)]}, such as {_short(str(ids[0]))}"))
-    if found.sequences is not None:
-        shortest, longest = int(found.sequences.lengths.min()), int(found.sequences.lengths.max())
+    if files.sequences is not None:
+        shortest, longest = int(files.sequences.lengths.min()), int(files.sequences.lengths.max())
         bases = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
-        facts.append(("sequences", f"{len(found.sequences):,} ASVs of {bases} bases"))
-    if found.metadata_file is not None:
-        known = found.metadata_file
+        facts.append(("sequences", f"{len(files.sequences):,} ASVs of {bases} bases"))
+    if files.metadata_file is not None:
+        known = files.metadata_file
         facts.append(("metadata", f"{len(known.sample_ids):,} samples x {len(known.columns):,} columns"))
-        if found.table_file is not None:
-            overlap = overlap_of(found.table_file.sample_ids, known.sample_ids)
+        if files.table_file is not None:
+            overlap = overlap_of(files.table_file.sample_ids, known.sample_ids)
             facts.append(("samples", _overlap(overlap)))
-    if found.phylogeny is not None:
-        present = np.count_nonzero(found.phylogeny.feature_tip >= 0)
-        facts.append(("tree", f"{present:,} of {len(found.phylogeny.feature_tip):,} ASVs are tips"))
-    if found.taxonomy is not None:
-        known_taxa = sum(taxon is not None for taxon in found.taxonomy.taxa)
-        facts.append(("taxonomy", f"{known_taxa:,} of {len(found.taxonomy.taxa):,} ASVs have a taxon"))
-    if found.distances is not None:
-        values = found.distances.values
+    if files.phylogeny is not None:
+        present = np.count_nonzero(files.phylogeny.feature_tip >= 0)
+        facts.append(("tree", f"{present:,} of {len(files.phylogeny.feature_tip):,} ASVs are tips"))
+    if files.taxonomy is not None:
+        known_taxa = sum(taxon is not None for taxon in files.taxonomy.taxa)
+        facts.append(("taxonomy", f"{known_taxa:,} of {len(files.taxonomy.taxa):,} ASVs have a taxon"))
+    if files.distances is not None:
+        values = files.distances.values
         facts.append(
             ("distances", f"{len(values):,} x {len(values):,}, {np.nanmin(values):g} to {np.nanmax(values):g}")
         )
@@ -170,7 +177,7 @@ def _overlap(overlap: Overlap) -> str:
 
 
 def _sample_facts(study: Study, depth: int, sample: SampleOptions) -> list[tuple[str, str]]:
-    """Of the samples as a run would see them."""
+    """Describe the samples as a run would see them."""
     depths, richness = study.table.depths(), study.table.features_per_sample()
     facts = [("reads per sample", _quantiles(depths)), ("ASVs per sample", _quantiles(richness))]
     if depth:
@@ -182,15 +189,15 @@ def _sample_facts(study: Study, depth: int, sample: SampleOptions) -> list[tuple
 
 
 def _quantiles(values: np.ndarray) -> str:
-    found = np.quantile(values, _QUANTILES, method="lower")
+    quantiles = np.quantile(values, _QUANTILES, method="lower")
     names = ("min", *(f"{share:.0%}" for share in _QUANTILES[1:-1]), "max")
-    return ", ".join(f"{name} {value:,.0f}" for name, value in zip(names, found, strict=True))
+    return ", ".join(f"{name} {value:,.0f}" for name, value in zip(names, quantiles, strict=True))
 
 
 def _column_facts(
     study: Study, used: np.ndarray, target: TargetOptions | None, split: SplitOptions
 ) -> list[tuple[str, str]]:
-    """Of target and groups, among the rows ``used`` of the study."""
+    """Describe target and groups among the rows ``used`` of the study."""
     facts: list[tuple[str, str]] = []
     if study.metadata is None:
         return facts
@@ -216,7 +223,7 @@ def _classes(values: np.ndarray) -> str:
 
 
 def _numbers(metadata: Metadata, column: str) -> str | None:
-    """None for a column that is not numeric, which is an error elsewhere."""
+    """Describe a numeric column; return None for other columns, which are reported elsewhere."""
     try:
         values = metadata.numeric(column)
     except DataError:

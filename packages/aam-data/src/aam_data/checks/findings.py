@@ -1,4 +1,4 @@
-"""What a check of files tells: findings of three levels, ready for a table or JSON."""
+"""Findings of a check, on three levels, for a table or JSON."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _WARNING = "warning: "
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """One finding of a check.
 
     Attributes:
-        level: an error stops every command; a warning may make results worthless; a note says what will be done.
-        problem: what it is, without the place.
-        file: the file, as it was given.
-        place: where in the file.
-        offenders: the first values or ids that are concerned.
-        count: how many there are in all.
-        remedy: what to do.
+        level: an error stops every command; a warning may make results worthless; a note reports what will be done.
+        problem: description, without the place.
+        file: the file, as it was passed.
+        place: location in the file.
+        offenders: the first offending values or ids.
+        count: number of all offenders.
+        remedy: how to fix it.
     """
 
     level: Level
@@ -35,7 +35,7 @@ class Finding:
 
     @classmethod
     def from_error(cls, error: DataError) -> Self:
-        """A finding that stops every command."""
+        """Convert an error, which stops every command."""
         return cls(
             "error",
             error.problem,
@@ -48,14 +48,14 @@ class Finding:
 
     @classmethod
     def from_note(cls, note: str) -> Self:
-        """A sentence that a command would print; ``warning: `` at its start makes it a warning."""
+        """Convert a line that a command would print; a leading ``warning: `` makes it a warning."""
         if note.startswith(_WARNING):
             return cls("warning", note.removeprefix(_WARNING))
         return cls("note", note)
 
     @property
     def where(self) -> str:
-        """File and place, or nothing."""
+        """File and place, or an empty string."""
         return ": ".join(part for part in (self.file, self.place) if part)
 
     @property
@@ -67,5 +67,5 @@ class Finding:
         return f"{self.problem} ({first_few([*self.offenders, *more])})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         return {**asdict(self), "offenders": list(self.offenders)}

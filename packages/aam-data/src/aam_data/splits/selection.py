@@ -15,7 +15,7 @@ from aam_data.preprocessing.transforms import check_values
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.splits import Splits, cross_validation, split_samples, with_calibration, without_calibration
 from aam_data.splits.strata import strata_of
-from aam_data.study.missing_codes import sentinels
+from aam_data.study.missing_codes import missing_codes
 from aam_data.study.study import Study
 
 DEFAULT_DEPTH = 5000
@@ -103,7 +103,7 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
     notes = [f"{', '.join(older)} became {target.scale().flags()}"] if older else []
     for column in target.metadata_column:
         if not target.classifier:
-            notes += sentinel_notes(metadata, column)
+            notes += missing_code_notes(metadata, column)
         if not target.classifier and metadata.types.get(column) == "categorical":
             declared = f"the metadata declare {column} categorical (#q2:types)"
             notes.append(f"warning: {declared}; --classifier predicts classes")
@@ -112,9 +112,9 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
     return notes
 
 
-def sentinel_notes(metadata: Metadata, column: str) -> list[str]:
+def missing_code_notes(metadata: Metadata, column: str) -> list[str]:
     """A warning when a column of numbers has some that may mean missing."""
-    if not (codes := sentinels(metadata.numeric(column))):
+    if not (codes := missing_codes(metadata.numeric(column))):
         return []
     shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
     flags = " ".join(f"--na-value {value}" for value in codes)

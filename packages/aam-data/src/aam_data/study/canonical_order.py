@@ -1,6 +1,6 @@
-"""Features in canonical order: sorted by their sequences, one feature a sequence, none without reads.
+"""Features in canonical order: sorted by sequence, one feature per sequence, none without reads.
 
-Draws and masks refer to this order, so neither the order of a table's rows nor their names change a result.
+Rarefaction and masking use this order, so neither the order of a table's rows nor their names change a result.
 """
 
 from __future__ import annotations
@@ -15,76 +15,77 @@ from aam_data.sequences import Sequences, build_sequences
 from aam_data.study.feature_sequences import FeatureSequences
 from aam_data.table import CountTable
 
-_FEW_LENGTHS = 5  # so many are listed
+_MAX_LISTED_LENGTHS = 5
 
 
 def canonical_features(
-    table: CountTable, found: FeatureSequences, options: TableOptions
+    table: CountTable, known: FeatureSequences, options: TableOptions
 ) -> tuple[CountTable, Sequences, list[str]]:
     """Bring the features of a table into canonical order.
 
     Args:
-        table: as it was read.
-        found: the sequences of its features.
-        options: ``missing_features``, ``trim_length`` and the file's name for messages.
+        table: the table of the file.
+        known: the sequences of its features.
+        options: ``missing_features``, ``trim_length`` and the names of the files for messages.
 
     Returns:
-        The table, the sequences of its features, and sentences about what was dropped, cut and merged. Features
-        that become one go by the first of their ids in sorted order; ``merged_ids`` of the sequences has all.
+        The table, the sequences of its features, and notes on what was dropped, cut and merged. A merged feature
+        has the first of its ids in sorted order; ``merged_ids`` of the sequences lists all of them.
 
     Raises:
-        DataError: no reads, features without a sequence (unless they may be dropped), none left, or sequences so long
-            that their codes need more than ``max_input_gb``.
+        DataError: no reads, features without a sequence (unless they may be dropped), no feature left, or sequences
+            so long that their codes need more than ``max_input_gb``.
     """
     observed = table.samples_per_feature() > 0
     if not observed.any():
         raise DataError("no sample has reads", file=options.table)
-    missing = observed & found.missing()
-    notes = list(found.notes)
+    missing = observed & known.missing()
+    notes = list(known.notes)
     if not observed.all():
         notes.append(f"{np.count_nonzero(~observed):,} of {table.n_features:,} features have no reads and were dropped")
     if missing.any():
-        notes.append(_refuse_or_describe(table, missing, found, options))
+        notes.append(_check_missing(table, missing, known, options))
     rows = np.flatnonzero(observed & ~missing)
     if len(rows) == 0:
         raise DataError("no feature with reads and a sequence", file=options.table)
-    whole = [found.sequences[row] or b"" for row in rows]
+    whole = [known.sequences[row] or b"" for row in rows]
     sequences, trim_notes = _trim(whole, options.trim_length)
     order = sorted(range(len(rows)), key=lambda i: (sequences[i], table.feature_ids[rows[i]]))
     first = np.array([i == 0 or sequences[order[i]] != sequences[order[i - 1]] for i in range(len(order))])
     unique = [sequences[order[i]] for i in np.flatnonzero(first)]
-    _refuse_giants(unique, options)
+    _check_size(unique, options)
     feature, ids = np.cumsum(first) - 1, table.feature_ids[rows[order]]
     new_index = np.full(table.n_features, -1, dtype=np.int64)
     new_index[rows[order]] = feature
     if len(unique) < len(rows):
         merged = f"{len(rows) - len(unique):,} of {len(rows):,} features"
-        trim_notes.append(f"{merged} have the sequence of another one, and their counts were added to it")
+        trim_notes.append(f"{merged} have the same sequence as another feature and were added to it")
     built = build_sequences(unique, _merged_ids(ids, feature))
     return table.regroup_features(new_index, ids[first]), built, notes + trim_notes + _describe(built, unique)
 
 
 def _merged_ids(ids: np.ndarray, feature: np.ndarray) -> dict[int, tuple[str, ...]]:
-    """Ids by feature, of features that have several; both arrays are ordered by feature."""
+    """Map features with several ids to their ids; both arrays are ordered by feature."""
     starts, sizes = np.unique(feature, return_index=True, return_counts=True)[1:]
     return {int(i): tuple(ids[starts[i] : starts[i] + sizes[i]]) for i in np.flatnonzero(sizes > 1)}
 
 
-def _refuse_or_describe(table: CountTable, missing: np.ndarray, found: FeatureSequences, options: TableOptions) -> str:
+def _check_missing(table: CountTable, missing: np.ndarray, known: FeatureSequences, options: TableOptions) -> str:
+    """Describe features without a sequence. Raises DataError unless they may be dropped."""
     lost, depths = table.reads_in(missing), table.depths()
     share = np.divide(lost, depths, out=np.zeros(table.n_samples), where=depths > 0)
     worst = int(np.argmax(share))
     what = f"{np.count_nonzero(missing):,} of {table.n_features:,} features have no sequence"
     size = f"{lost.sum():,.0f} reads ({lost.sum() / depths.sum():.2%})"
     if options.missing_features == "error":
-        remedy = "Give --sequences a file that has them, or leave them out with --missing-features drop"
+        remedy = "Pass a file that has them with --sequences, or leave them out with --missing-features drop"
         raise DataError(
             f"{what}; they hold {size}",
             file=options.sequences or options.table,
             offenders=list(table.feature_ids[missing]),
-            remedy=f"{found.suggestion}. {remedy}" if found.suggestion else remedy,
+            remedy=f"{known.suggestion}. {remedy}" if known.suggestion else remedy,
         )
-    typical = f"{np.median(share[depths > 0]):.2%} of a sample in the median"
+    typical = f"a median of {np.median(share[depths > 0]):.2%} of a sample"
     return f"{what} and were dropped with {size}, {typical}, {share[worst]:.2%} at most ({table.sample_ids[worst]})"
 
 
@@ -94,17 +95,17 @@ def _trim(sequences: list[bytes], length: int) -> tuple[list[bytes], list[str]]:
     longer, shorter = (sum(len(s) > length for s in sequences), sum(len(s) < length for s in sequences))
     notes = [f"--trim-length {length} cut {longer:,} of {len(sequences):,} sequences"]
     if shorter:
-        notes.append(f"{shorter:,} of {len(sequences):,} sequences are shorter than --trim-length and stayed whole")
+        notes.append(f"{shorter:,} of {len(sequences):,} sequences are shorter than --trim-length and were kept whole")
     return [sequence[:length] for sequence in sequences], notes
 
 
-def _refuse_giants(sequences: list[bytes], options: TableOptions) -> None:
+def _check_size(sequences: list[bytes], options: TableOptions) -> None:
     longest = max(map(len, sequences))
     if len(sequences) * longest > options.max_input_gb * 1e9:
         raise DataError(
             f"{len(sequences):,} sequences of up to {longest:,} bases need {len(sequences) * longest / 1e9:,.1f} GB",
             file=options.sequences or options.table,
-            remedy="Cut them with --trim-length, or raise --max-input-gb",
+            remedy="Trim them with --trim-length, or raise --max-input-gb",
         )
 
 
@@ -113,17 +114,17 @@ def _describe(built: Sequences, letters: list[bytes]) -> list[str]:
     lengths, times = np.unique(built.lengths, return_counts=True)
     if len(lengths) > 1:
         text = f"sequences are {lengths[0]} to {lengths[-1]} bases long"
-        if len(lengths) <= _FEW_LENGTHS:
+        if len(lengths) <= _MAX_LISTED_LENGTHS:
             text += " (" + ", ".join(f"{n} of {length}" for length, n in zip(lengths, times, strict=True)) + ")"
         notes.append(text)
     cut = sum(longer.startswith(shorter) for shorter, longer in pairwise(letters))
     if cut:
         notes.append(
-            f"warning: {cut:,} of {len(letters):,} sequences are the beginning of a longer one: studies of different "
-            f"read lengths look merged, and one organism counts as several ASVs; --trim-length {lengths[0]} makes "
-            "them one"
+            f"warning: {cut:,} of {len(letters):,} sequences are the start of a longer one: the table seems to merge "
+            f"studies of different read lengths, so one organism counts as several ASVs; --trim-length {lengths[0]} "
+            "merges them"
         )
     if built.ambiguous:
         what = f"{len(built.ambiguous):,} of {len(built):,} sequences"
-        notes.append(f"{what} hold ambiguous bases, which are read but never masked or predicted")
+        notes.append(f"{what} contain ambiguous bases, which are read but never masked or predicted")
     return notes

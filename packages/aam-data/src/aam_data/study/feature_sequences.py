@@ -1,4 +1,4 @@
-"""The sequence of every feature of a table: its id, or found by id or hash in a file of sequences."""
+"""Sequences of a table's features: the ids themselves, or found by id or hash in a file of sequences."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _GAPS = b"-."
 _U_TO_T = bytes.maketrans(b"U", b"T")
 _SEQUENCE = re.compile(r"(?i)[ACGTURYKMSWBDHVN]{30,}")
 _LOOKS = {"md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
-_MOST = 0.99  # share of ids that must look alike
+_MIN_SHARE = 0.99  # of ids that must look alike
 _EXPORT = "qiime tools export --input-path rep-seqs.qza"
 
 
 def kind_of_ids(ids: Sequence[str] | np.ndarray) -> IdKind:
-    """What at least 99 % of the ids look like: DNA of 30 or more bases, an MD5 or SHA-1 hash, or anything."""
+    """Classify ids by what at least 99 % of them look like: DNA of 30 or more bases, MD5 or SHA-1 hashes, or names."""
     kinds: list[tuple[IdKind, re.Pattern[str]]] = [("sequence", _SEQUENCE), *PATTERNS.items()]
     for kind, pattern in kinds:
-        if sum(pattern.fullmatch(name) is not None for name in ids) >= _MOST * len(ids):
+        if sum(pattern.fullmatch(name) is not None for name in ids) >= _MIN_SHARE * len(ids):
             return kind
     return "opaque"
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSequences:
-    """What was found for A features.
+    """Sequences found for A features.
 
     Attributes:
-        sequences: upper-case DNA of each feature, None where there is none.
+        sequences: upper-case DNA of each feature, None if it was not found.
         notes: sentences about what was changed, and about hashes that do not fit.
-        suggestion: what would make ids match that were not found.
+        suggestion: a change that would make the other ids match.
     """
 
     sequences: list[bytes | None]
@@ -54,7 +54,7 @@ class FeatureSequences:
     suggestion: Suggestion | None = None
 
     def missing(self) -> np.ndarray:
-        """bool [A]: features without a sequence."""
+        """Return which features have no sequence, bool [A]."""
         return np.array([sequence is None for sequence in self.sequences], dtype=bool)
 
 
@@ -68,18 +68,18 @@ def sequences_of_features(
     """Find the sequence of every feature.
 
     An id that is a sequence is its own sequence. Others are looked up in ``fasta`` by id, and if they are hashes,
-    by the MD5 or SHA-1 of its sequences, whatever their names. What ids say of a sequence is verified for all.
+    by the MD5 or SHA-1 of its sequences, whatever their names. Ids that are hashes or sequences are verified.
 
     Args:
         feature_ids: [A] ids of the table.
-        fasta: sequences by id, as ``read_sequences`` gives them; more than the table has are welcome.
-        table_path, fasta_path: name the files in messages.
+        fasta: sequences by id, as ``read_sequences`` returns them; it may have more than the table.
+        table_path, fasta_path: files for messages.
 
     Raises:
         DataError: the ids are not sequences and there is no ``fasta``, or it has none of them.
     """
     is_sequence = np.array([_SEQUENCE.fullmatch(name) is not None for name in feature_ids], dtype=bool)
-    if fasta is None and is_sequence.sum() < _MOST * len(feature_ids):
+    if fasta is None and is_sequence.sum() < _MIN_SHARE * len(feature_ids):
         raise _unknown(feature_ids, is_sequence, table_path)
     fasta = fasta or {}
     raw = {i: feature_ids[i].upper().encode() for i in np.flatnonzero(is_sequence).tolist()}
@@ -94,20 +94,20 @@ def sequences_of_features(
     notes = _notes_of_changes(raw.values())
     if fasta and not named:
         notes.append(f"the feature ids are sequences, so {fasta_path} was not needed")
-    wrong = [str(name) for i, name in enumerate(feature_ids) if name in fasta and _denies(name, normalise(fasta[name]))]
+    wrong = [str(name) for name in feature_ids if name in fasta and _contradicts(name, normalise(fasta[name]))]
     if wrong:
         notes.append(
-            f"warning: {len(wrong):,} of {sum(name in fasta for name in feature_ids):,} sequences in {fasta_path} are "
-            f"not those that their ids say ({first_few(wrong)}): they were cut, or belong to another table"
+            f"warning: {len(wrong):,} of {sum(name in fasta for name in feature_ids):,} sequences in {fasta_path} "
+            f"contradict their ids ({first_few(wrong)}): they were cut, or belong to another table"
         )
     others = fasta.keys() - set(feature_ids) if lost else ()
     return FeatureSequences(sequences, tuple(notes), closest_transformation(lost, others))
 
 
-def _denies(name: str, sequence: bytes) -> bool:
-    """Whether a feature's id is a hash or a sequence, but not of or as ``sequence``."""
-    if (algorithm := algorithm_of(name)) is not None:
-        return hash_of(sequence, algorithm) != name
+def _contradicts(name: str, sequence: bytes) -> bool:
+    """Return whether a feature's id is the hash of another sequence, or another sequence."""
+    if (algorithm := hash_algorithm(name)) is not None:
+        return sequence_hash(sequence, algorithm) != name
     return _SEQUENCE.fullmatch(name) is not None and normalise(name.upper().encode()) != sequence
 
 
@@ -120,7 +120,7 @@ def _unknown(feature_ids: np.ndarray, is_sequence: np.ndarray, path: Path | str 
         f"{what}, not sequences",
         file=path,
         offenders=list(remaining),
-        remedy=f"Give their sequences with --sequences rep-seqs.qza (or .fasta; {_EXPORT} writes one)",
+        remedy=f"Pass their sequences with --sequences rep-seqs.qza (or .fasta; {_EXPORT} writes one)",
     )
 
 
@@ -132,42 +132,45 @@ def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
         rna += b"U" in sequence
     notes = []
     if gapped:
-        notes.append(f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which look aligned")
+        notes.append(f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which seem aligned")
     if rna:
         notes.append(f"U was read as T in {rna:,} of {total:,} sequences")
     return notes
 
 
-def hash_of(sequence: bytes, algorithm: Algorithm) -> str:
-    """Hex digest of an upper-case sequence."""
+def sequence_hash(sequence: bytes, algorithm: Algorithm) -> str:
+    """Return the hex digest of an upper-case sequence."""
     return hashlib.new(algorithm, sequence, usedforsecurity=False).hexdigest()
 
 
-def algorithm_of(name: str) -> Algorithm | None:
-    """The algorithm that an id looks made by."""
+def hash_algorithm(name: str) -> Algorithm | None:
+    """Return the algorithm whose hashes look like an id, None for other ids."""
     return next((algorithm for algorithm, pattern in PATTERNS.items() if pattern.fullmatch(name)), None)
 
 
 def normalise(sequence: bytes) -> bytes:
-    """Upper-case letters as what is hashed and read: without gaps, T for U."""
+    """Normalise upper-case letters for hashing and reading: no gaps, T for U."""
     return sequence.translate(_U_TO_T, _GAPS)
 
 
 def sequences_by_hash(wanted: Mapping[int, str], sequences: Iterable[bytes]) -> dict[int, bytes]:
-    """Sequences whose hash is wanted, by the keys of ``wanted``.
+    """Find sequences by their hash.
 
     Args:
-        wanted: ids by any key; those that are no hashes are passed over.
-        sequences: upper-case; normalised before they are hashed, returned as they are.
+        wanted: ids by any key; ids that are not hashes are ignored.
+        sequences: upper-case letters; normalised for hashing, but returned as they are.
+
+    Returns:
+        Sequences by the keys of ``wanted``.
     """
     keys = {algorithm: dict[str, int]() for algorithm in PATTERNS}
     for key, name in wanted.items():
-        if (algorithm := algorithm_of(name)) is not None:
+        if (algorithm := hash_algorithm(name)) is not None:
             keys[algorithm][name] = key
     searched = {algorithm: key_of for algorithm, key_of in keys.items() if key_of}
     found = {}
     for sequence in sequences if searched else ():
         for algorithm, key_of in searched.items():
-            if (match := key_of.get(hash_of(normalise(sequence), algorithm))) is not None:
+            if (match := key_of.get(sequence_hash(normalise(sequence), algorithm))) is not None:
                 found[match] = sequence
     return found

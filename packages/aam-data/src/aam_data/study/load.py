@@ -1,6 +1,6 @@
-"""The files of a study, each read on its own and then held against the others, with all problems found at once.
+"""Reading of a study's files, each on its own and then compared with the others, collecting all problems.
 
-`read_study` and `aam check` both stand on this: the first raises the problems, the second shows them.
+Used by `read_study`, which raises the problems, and by `aam check`, which reports them.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from aam_data.sequences import Sequences
 from aam_data.study.canonical_order import canonical_features
 from aam_data.study.feature_sequences import kind_of_ids, sequences_of_features
 from aam_data.study.phylogeny import Phylogeny
-from aam_data.study.sniff import swapped
+from aam_data.study.sniff import wrong_flag
 from aam_data.table import CountTable
 
 T = TypeVar("T")
 _MAX_MISSING_READS = 0.05  # share of reads in ASVs outside of the tree that --missing-tips error accepts
-_TRANSPOSE = "Turn it round: qiime feature-table transpose"
+_TRANSPOSE = "Transpose it: qiime feature-table transpose"
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
-    """What the files hold, as far as they could be read; see `Study` for the parts.
+class LoadedFiles:
+    """Contents of a study's files, as far as they could be read; see `Study` for the other attributes.
 
     Attributes:
-        problems: everything that has to be put right.
-        table_file, metadata_file: as they are in their files, before anything was aligned.
+        problems: everything that must be fixed.
+        table_file, metadata_file: contents of the files, before anything is aligned.
     """
 
     problems: Problems
@@ -58,17 +58,17 @@ class Inspection:
     dropped_samples: tuple[str, ...] = ()
 
 
-def inspect_study(
+def load_study(
     table: TableOptions,
     metadata: MetadataOptions,
     phylogeny: PhylogenyOptions,
     taxonomy: TaxonomyOptions | None = None,
     file: TableFile | None = None,
-) -> Inspection:
+) -> LoadedFiles:
     """Read every file that the options name and align them by id; problems are collected, not raised.
 
     Args:
-        file: the table, where it was read already.
+        file: the table, if it was read already.
     """
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
 
@@ -89,16 +89,16 @@ def inspect_study(
     if taxonomy is not None and taxonomy.taxonomy is not None:
         taxa = _read(problems, "--taxonomy", read_taxonomy, taxonomy.taxonomy, limit)
     if file is None:
-        return Inspection(problems, (), metadata_file=known)
+        return LoadedFiles(problems, (), metadata_file=known)
     notes += file.notes
     if transposed := _transposed(file.table, table.table, known):
-        problems.errors.append(transposed)  # all else would be said of features in place of samples
-        return Inspection(problems, (), file.table, known)
+        problems.errors.append(transposed)  # all other messages would take features for samples
+        return LoadedFiles(problems, (), file.table, known)
 
     readable = table.sequences is None or fasta is not None
     features = problems.collect(_with_sequences, file.table, fasta, table) if readable else None
-    counts, sequences, dropped, said = features or (None, None, (), [])
-    notes += said
+    counts, sequences, dropped, feature_notes = features or (None, None, (), [])
+    notes += feature_notes
     samples, aligned = file.table if counts is None else counts, None
     if known is not None:
         notes += known.notes
@@ -111,7 +111,7 @@ def inspect_study(
         distances = problems.collect(_align_distances, phylogeny, matrix, samples, metadata, notes)
     if taxa is not None and counts is not None:
         taxa = problems.collect(_align_taxonomy, taxa, counts, notes)
-    return Inspection(
+    return LoadedFiles(
         problems,
         tuple(notes),
         file.table,
@@ -127,19 +127,19 @@ def inspect_study(
     )
 
 
-def inspect_named_tips(
+def load_named_tips(
     table: TableOptions, phylogeny: PhylogenyOptions
 ) -> tuple[CountTable, Phylogeny, list[str]] | TableFile:
-    """Counts on a tree whose tips are named by the table's ids, whatever these are; no sequence is needed.
+    """Read a table and a tree whose tips have the table's ids, whatever these are; no sequences are needed.
 
-    Features are sorted by id, so that draws do not depend on the order of the file.
+    Features are sorted by id, so that rarefaction does not depend on the order of the file.
 
     Returns:
-        The table, the tree sheared to it, and notes; the file of the table alone when the ids are sequences, which
-        `inspect_study` merges and finds in the tree in other ways too.
+        The table, the tree sheared to it, and notes; or only the table file if the ids are sequences: `load_study`
+        merges those and finds them in the tree in other ways too.
 
     Raises:
-        DataError: what is wrong with the files.
+        DataError: problems of the files.
     """
     problems, notes, limit = Problems(), list[str](), table.max_input_gb
     file = _read_table(problems, table)
@@ -153,9 +153,9 @@ def inspect_named_tips(
     assert tree is not None
     notes += file.notes
     order = np.argsort(file.table.feature_ids)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    counts, _ = _drop_empty(file.table.regroup_features(place, file.table.feature_ids[order]), table.table, notes)
+    new_index = np.empty_like(order)
+    new_index[order] = np.arange(len(order))
+    counts, _ = _drop_empty(file.table.regroup_features(new_index, file.table.feature_ids[order]), table.table, notes)
     return counts, _shear(phylogeny, tree, counts, None, notes), notes
 
 
@@ -167,15 +167,15 @@ def _read_table(problems: Problems, options: TableOptions) -> TableFile | None:
 def _read(
     problems: Problems, flag: str, reader: Callable[..., T], path: Path, *arguments: Any, **more: Any
 ) -> T | None:
-    """The file, or None with a problem: its reader's, or that it belongs to another flag."""
-    if flag == "--metadata" and (wrong := swapped(path, flag)):  # anything with a header would be taken for metadata
+    """Read a file, or collect a problem and return None: the reader's, or that the file belongs to another flag."""
+    if flag == "--metadata" and (wrong := wrong_flag(path, flag)):  # anything with a header can be read as metadata
         problems.errors.append(wrong)
         return None
     n_before = len(problems.errors)
-    found = problems.collect(reader, path, *arguments, **more)
-    if len(problems.errors) > n_before and (wrong := swapped(path, flag)):
+    content = problems.collect(reader, path, *arguments, **more)
+    if len(problems.errors) > n_before and (wrong := wrong_flag(path, flag)):
         problems.errors[n_before:] = [wrong]
-    return found
+    return content
 
 
 def _inputs(
@@ -192,12 +192,12 @@ def _inputs(
 
 def _transposed(table: CountTable, path: Path, metadata: Metadata | None) -> DataError | None:
     if kind_of_ids(table.sample_ids) == "sequence":
-        problem = "the table looks transposed: its sample ids are DNA sequences"
+        problem = "the table seems transposed: its sample ids are DNA sequences"
         return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
     if metadata is not None:
         named = set(metadata.sample_ids)
         if named.isdisjoint(table.sample_ids) and not named.isdisjoint(table.feature_ids):
-            problem = "the table looks transposed: this file's samples are its features"
+            problem = "the table seems transposed: this file's samples are its features"
             return DataError(problem, file=metadata.path, remedy=_TRANSPOSE)
     return None
 
@@ -205,11 +205,15 @@ def _transposed(table: CountTable, path: Path, metadata: Metadata | None) -> Dat
 def _with_sequences(
     table: CountTable, fasta: dict[str, bytes] | None, options: TableOptions
 ) -> tuple[CountTable, Sequences, tuple[str, ...], list[str]]:
-    """Features in canonical order, samples with reads; ids of samples without, and notes."""
+    """Bring the table's features into canonical order and drop samples without reads.
+
+    Returns:
+        The table, its sequences, the ids of dropped samples, and notes.
+    """
     if not (table.depths() > 0).any():
         raise DataError("no sample has reads", file=options.table)
-    found = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
-    features, sequences, notes = canonical_features(table, found, options)
+    known = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
+    features, sequences, notes = canonical_features(table, known, options)
     counts, dropped = _drop_empty(features, options.table, notes)
     return counts, sequences, dropped, notes
 
@@ -250,13 +254,13 @@ def _shear(
             f"Table observation IDs are not a subset of the tree tips: {what}",
             file=options.tree,
             offenders=list(table.feature_ids[absent]),
-            remedy="Give the tree of these ASVs, or leave them out of distances with --missing-tips ignore",
+            remedy="Pass the tree of these ASVs, or leave them out of distances with --missing-tips ignore",
         )
-    notes.append(f"{what}: they have no part in distances" if absent.any() else "all ASVs are in the tree")
+    notes.append(f"{what}: distances ignore them" if absent.any() else "all ASVs are in the tree")
     bare = table.number_of(~absent) == 0
     if bare.any():
         names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
-        notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree, so no distances ({names})")
+        notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree and no distances ({names})")
     return phylogeny
 
 
@@ -279,5 +283,5 @@ def _align_taxonomy(taxonomy: Taxonomy, table: CountTable, notes: list[str]) -> 
     aligned = taxonomy.take(table.feature_ids)
     if unknown := sum(taxon is None for taxon in aligned.taxa):
         what = f"{unknown:,} of {table.n_features:,} ASVs are not in {taxonomy.path}"
-        notes.append(f"{what}: they are input, but not part of the taxonomy to learn")
+        notes.append(f"{what}: they are model input, but not part of the taxonomy to learn")
     return aligned

@@ -8,22 +8,22 @@ from collections import Counter
 import numpy as np
 
 _CODE = re.compile(r"-?9{2,}|-1|-[78]{2,}")
-_FEWEST = 2  # times that a code is used
+_MIN_TIMES = 2  # that a code occurs
 
 
-def sentinels(values: np.ndarray) -> dict[str, int]:
-    """Values that occur at least twice, are written as people write codes, and lie far outside of all others.
+def missing_codes(values: np.ndarray) -> dict[str, int]:
+    """Find values that occur at least twice, are written like a code, and are far outside of all other values.
 
-    Far is: beyond the others' range by more than that range, or below 0 where all others are above it.
+    Far outside means beyond the others' range by more than that range, or below 0 if all others are above it.
 
     Args:
         values: float64 [B], NaN where missing.
 
     Returns:
-        How often each occurs, by its text.
+        Number of occurrences of each code, by its text.
     """
     counts = Counter(values[np.isfinite(values)].tolist())
-    codes = {value: n for value, n in counts.items() if n >= _FEWEST and _CODE.fullmatch(f"{value:g}")}
+    codes = {value: n for value, n in counts.items() if n >= _MIN_TIMES and _CODE.fullmatch(f"{value:g}")}
     others = np.array([value for value in counts if value not in codes])
     if len(others) < 2:
         return {}

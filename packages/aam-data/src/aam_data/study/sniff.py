@@ -1,4 +1,4 @@
-"""What a file looks like from its first lines: for `aam show`, and for telling people that they swapped two files."""
+"""Detection of a file's kind from its first lines, for `aam show` and for errors about files under the wrong flag."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aam_data.readers.qiime2 import identify, is_artifact
 from aam_data.readers.source import GZIP_MAGIC, HDF5_MAGIC, first_bytes
 from aam_data.study.feature_sequences import kind_of_ids
 
-# Kind -> the flag that takes it.
+# Kind -> the flag that accepts it.
 FLAGS = {
     "feature table": "--table",
     "metadata": "--metadata",
@@ -41,11 +41,11 @@ _HEADERS = {
     ("feature id", "taxon"): "taxonomy",
     ("#otu id",): "feature table",
 }
-_HEAD = 1 << 16  # bytes that are looked at
+_HEAD = 1 << 16  # bytes to read
 
 
 def kind_of_file(path: Path) -> str | None:
-    """What a file holds, as far as its first lines tell; None where they do not.
+    """Detect the kind of a file from its first lines; None if they do not show it.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
@@ -53,7 +53,7 @@ def kind_of_file(path: Path) -> str | None:
     start = first_bytes(path, "the command")
     if is_artifact(path, start):
         kind = identify(path).type or ""
-        return next((found for name, found in _KIND_OF_TYPE.items() if kind.startswith(name)), None)
+        return next((own for name, own in _KIND_OF_TYPE.items() if kind.startswith(name)), None)
     if start.startswith(HDF5_MAGIC):
         return _kind_of_hdf5(path)
     with path.open("rb") as file:
@@ -70,24 +70,24 @@ def kind_of_file(path: Path) -> str | None:
     return _kind_of_text(text, path)
 
 
-def swapped(path: Path, flag: str) -> DataError | None:
-    """What to say of the file given with ``flag`` when it is plainly one for another flag; None otherwise.
+def wrong_flag(path: Path, flag: str) -> DataError | None:
+    """Return an error if the file passed with ``flag`` clearly belongs to another flag; None otherwise.
 
-    Artifacts name their type themselves, and are left to their readers.
+    Artifacts state their type, which their readers check.
     """
     try:
         kind = None if is_artifact(path, first_bytes(path, flag)) else kind_of_file(path)
-    except DataError:  # not there, empty, unreadable: its reader says so
+    except DataError:  # missing, empty or unreadable: its reader reports that
         return None
     right = None if kind is None else FLAGS.get(kind)
     if right is None or right == flag:
         return None
     expected = next(kind for kind, own in FLAGS.items() if own == flag)
-    return DataError(f"looks like a file of {kind}, not of {expected}", file=path, remedy=f"Give it with {right}")
+    return DataError(f"looks like a {kind} file, not a {expected} file", file=path, remedy=f"Pass it with {right}")
 
 
 def _kind_of_hdf5(path: Path) -> str | None:
-    """By the names of what is in its root, which libhdf5 writes into the file as they are."""
+    """Detect the kind from the names in the root group, which libhdf5 writes into the file as plain text."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if b"observation" in head and b"sample" in head:
@@ -128,7 +128,7 @@ def _kind_of_text(text: str, path: Path) -> str | None:
 
 
 def _is_square(header: list[str], rows: list[list[str]]) -> bool:
-    """Whether rows are named as the columns are, in the same order, with a diagonal of zeros."""
+    """Return whether rows have the names of the columns, in the same order, with a diagonal of zeros."""
     if not rows or len(header) < 3:
         return False
     shown = rows[: len(header) - 1]
@@ -139,7 +139,7 @@ def _is_square(header: list[str], rows: list[list[str]]) -> bool:
 
 
 def _counts_of_sequences(rows: list[list[str]]) -> bool:
-    """Whether rows are DNA sequences or hashes followed by numbers alone."""
-    whole = rows[:-1] if len(rows) > 1 else rows  # the last may be cut
+    """Return whether rows are DNA sequences or hashes followed by numbers only."""
+    whole = rows[:-1] if len(rows) > 1 else rows  # the last one may be cut off
     numeric = all(len(row) > 1 and all(is_finite_number(cell) for cell in row[1:]) for row in whole)
     return bool(whole) and numeric and kind_of_ids([row[0] for row in whole]) != "opaque"

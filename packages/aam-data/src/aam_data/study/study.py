@@ -1,4 +1,4 @@
-"""One study: counts, sequences, and what is known about its samples and ASVs, aligned by id."""
+"""A study: counts, sequences, and data about its samples and ASVs, aligned by id."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from aam_data.readers.metadata.metadata import Metadata
 from aam_data.readers.qiime2 import Provenance
 from aam_data.readers.taxonomy import Taxonomy
 from aam_data.sequences import Sequences
-from aam_data.study.load import Inspection, inspect_study
+from aam_data.study.load import LoadedFiles, load_study
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What AAM learns from or predicts for: B samples and A ASVs.
+    """Data to learn from or to predict for: B samples and A ASVs.
 
     Attributes:
-        table: samples in the order of the file; features in canonical order (sorted by sequence). Every sample and
-            every feature has reads.
-        sequences: of the table's features.
-        metadata: of the table's samples, in their order; samples that the file lacks miss every value.
+        table: counts; samples in the order of the file, features in canonical order (sorted by sequence). Every
+            sample and every feature has reads.
+        sequences: sequences of the table's features.
+        metadata: metadata of the table's samples, in their order; all values are missing for samples that are not in
+            the file.
         phylogeny: the tree, sheared to the table's features.
-        distances: of the table's samples, in their order; NaN for samples that the matrix lacks.
-        taxonomy: of the table's features, in their order.
+        distances: distances of the table's samples, in their order; NaN for samples that are not in the matrix.
+        taxonomy: taxonomy of the table's features, in their order.
         notes: sentences about everything that was dropped, merged or cut.
         inputs: the files that were read.
-        dropped_samples: ids of samples without reads, which the table no longer has.
+        dropped_samples: ids of samples without reads, which are not in the table.
     """
 
     table: CountTable
@@ -54,32 +55,41 @@ def read_study(
     """Read the files of a study and align them by id.
 
     Args:
-        file: the table, where it was read already.
+        table: the feature table and its sequences.
+        metadata, phylogeny, taxonomy: the other files.
+        file: the table, if it was read already.
+
+    Returns:
+        The study, with notes on everything that was dropped, merged or cut.
 
     Raises:
-        DataError: all problems at once (`DataErrors` when there are several): a file that its reader refuses,
-            files that do not belong together, or samples, sequences or tips that are missing where the options do
-            not allow it.
+        DataError: all problems at once (`DataErrors` if there are several): files that cannot be read, files that do
+            not belong together, or missing samples, sequences or tips that the options do not allow.
+
+    Example:
+        >>> study = read_study(TableOptions(Path("table.qza")), MetadataOptions(Path("metadata.tsv")))
+        >>> study.table.n_samples
+        160
     """
-    found = inspect_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file)
-    found.problems.raise_collected()
-    study = study_of(found)
+    files = load_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file)
+    files.problems.raise_collected()
+    study = study_from_files(files)
     assert study is not None
     return study
 
 
-def study_of(found: Inspection) -> Study | None:
-    """The study of what was found; None when its table or sequences could not be read."""
-    if found.table is None or found.sequences is None:
+def study_from_files(files: LoadedFiles) -> Study | None:
+    """Return the study of loaded files, or None if its table or sequences could not be read."""
+    if files.table is None or files.sequences is None:
         return None
     return Study(
-        found.table,
-        found.sequences,
-        found.metadata,
-        found.phylogeny,
-        found.distances,
-        found.taxonomy,
-        found.notes,
-        found.inputs,
-        found.dropped_samples,
+        files.table,
+        files.sequences,
+        files.metadata,
+        files.phylogeny,
+        files.distances,
+        files.taxonomy,
+        files.notes,
+        files.inputs,
+        files.dropped_samples,
     )

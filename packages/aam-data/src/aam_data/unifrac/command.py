@@ -14,7 +14,7 @@ from aam_data.options.base import UnifracMetric
 from aam_data.options.commands import UnifracOptions
 from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.preprocessing.rarefaction import Rarefier, deep_enough, shallow_report
-from aam_data.study.load import inspect_named_tips
+from aam_data.study.load import load_named_tips
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.study.study import read_study
 from aam_data.table import CountTable, SampleCounts
@@ -84,7 +84,7 @@ def _counts_and_tree(
     table: TableOptions, phylogeny: PhylogenyOptions, note: Callable[[str], None]
 ) -> tuple[CountTable, Phylogeny]:
     """Hashed ids need no sequences when the tips of the tree have the same."""
-    named = inspect_named_tips(table, phylogeny) if table.sequences is None else None
+    named = load_named_tips(table, phylogeny) if table.sequences is None else None
     if isinstance(named, tuple):
         counts, tree, notes = named
     else:

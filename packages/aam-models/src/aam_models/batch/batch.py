@@ -166,14 +166,20 @@ class AsvOutput(NamedTuple):
 
 
 class EncoderOutput(NamedTuple):
-    """Output of the encoder; None for heads that are off or have nothing to do in this batch."""
+    """Output of the encoder.
 
-    sample_embeddings: Tensor  # [B, D]
-    asv_embeddings: Tensor  # [U, D]
-    nucleotide_logits: Tensor | None = None  # [M, n_bases]
-    log_abundance: Tensor | None = None  # [N], in the units of `standardized_log_abundance`
-    faith_pd: Tensor | None = None  # [B], standardized
-    taxonomy_logits: Tensor | None = None  # [U, taxa of all ranks one after the other]
+    Attributes:
+        sample_embeddings: [B, D].
+        asv_embeddings: [U, D].
+        predictions: outputs of the heads by pretraining objective, absent where a head is off or has nothing to do in
+            this batch: ``nucleotides`` [M, n_bases] logits, ``counts`` [N] in the units of
+            `standardized_log_abundance`, ``faith_pd`` [B] standardized, ``taxonomy`` [U, taxa of all ranks one after
+            the other] logits.
+    """
+
+    sample_embeddings: Tensor
+    asv_embeddings: Tensor
+    predictions: dict[str, Tensor] = {}  # noqa: RUF012 - nobody adds to it
 
 
 class PredictorOutput(NamedTuple):

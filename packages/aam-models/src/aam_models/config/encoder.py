@@ -162,8 +162,8 @@ class EncoderConfig:
         asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
         count_embedding: whether abundance is an input.
         count_embedding_method: an `AbundanceMethod`.
-        distance_head, faith_pd_head, nucleotide_head, count_head: which pretraining heads exist.
-        taxonomy_classes: number of taxa at each rank that the taxonomy head predicts; none = no such head.
+        objectives: pretraining objectives that the encoder has a head for, keys of `PRETRAINING_HEADS`.
+        taxonomy_classes: number of taxa at each rank that the taxonomy head predicts; empty without that head.
         size_embedding: whether the number of a sample's ASVs is an input; attention, a mean, does not see it.
         site_sum: whether an ASV's embedding includes the sum of its site embeddings, see `TransformerAsvEncoder`.
         distance_scale: UniFrac distance that an output of 1 of the distance head means; 1 for metrics of at most 1.
@@ -178,10 +178,7 @@ class EncoderConfig:
     asv_layers: int
     sample_layers: int
     count_embedding: bool = True
-    distance_head: bool = True
-    faith_pd_head: bool = False
-    nucleotide_head: bool = True
-    count_head: bool = True
+    objectives: tuple[str, ...] = ("unifrac", "nucleotides", "counts")
     count_embedding_method: str = "add"
     taxonomy_classes: tuple[int, ...] = ()
     distance_scale: float = 1.0
@@ -198,6 +195,11 @@ class EncoderConfig:
             len(self.taxonomy_classes) <= MAX_RANKS
             and all(1 <= classes <= MAX_TAXA for classes in self.taxonomy_classes),
             f"taxonomy_classes {self.taxonomy_classes}: at most {MAX_RANKS} ranks of 1 to {MAX_TAXA:,} taxa",
+        )
+        require(
+            ("taxonomy" in self.objectives) == bool(self.taxonomy_classes),
+            f"taxonomy_classes {self.taxonomy_classes}: taxa belong to the objective taxonomy, and objectives are "
+            f"{', '.join(self.objectives)}",
         )
         require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
         require(1 <= self.max_bp <= MAX_SEQUENCE_LENGTH, f"max_bp {self.max_bp}: must be 1 to {MAX_SEQUENCE_LENGTH}")

@@ -113,4 +113,4 @@ def build_abundance(config: EncoderConfig) -> AbundanceEmbedding | None:
     """Build the embedding of abundances with random initial weights; None if the model does not see them."""
     if not config.count_embedding:
         return None
-    return ABUNDANCE_METHODS[config.count_embedding_method](config.width, can_hide=config.count_head)
+    return ABUNDANCE_METHODS[config.count_embedding_method](config.width, can_hide="counts" in config.objectives)

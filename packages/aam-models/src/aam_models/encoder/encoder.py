@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from aam_models.batch.batch import AsvOutput, Batch, EncoderOutput
 from aam_models.batch.layout import from_slots
 from aam_models.config.encoder import EncoderConfig
 from aam_models.encoder.asv.registry import build_asv_encoder
-from aam_models.encoder.distance_head import DistanceHead
-from aam_models.encoder.sample_encoder import SampleEncoder
+from aam_models.encoder.pretraining_heads import PretrainingHead, heads_of
+from aam_models.encoder.sample_encoder import SampleEncoder, SampleOutput
 from aam_models.encoder.transformer import Transformer
-from aam_models.encoder.value_head import ValueHead
 from aam_models.flops import ForwardFlops, linear_flops
 from aam_models.requested import EVERYTHING, RequestedOutputs
 
@@ -19,28 +18,33 @@ from aam_models.requested import EVERYTHING, RequestedOutputs
 class Encoder(nn.Module):
     """Attention over bases, then over the ASVs of a sample.
 
-    ``distance_head`` is not called here: distances need the embeddings of all samples of a step, which only the step
-    has (on several devices they are gathered first).
+    Heads on pairs are not called here: distances need the embeddings of all samples of a step, which only the step has
+    (on several devices they are gathered first).
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.heads = heads_of(config)
         self.asv_encoder = build_asv_encoder(config)
         self.sample_encoder = SampleEncoder(config)
-        self.distance_head = DistanceHead() if config.distance_head else None
-        self.faith_pd_head = ValueHead(config.width) if config.faith_pd_head else None
-        self.count_head = nn.Linear(config.width, 1) if config.count_head else None
-        self.taxonomy_head = nn.Linear(config.width, sum(config.taxonomy_classes)) if config.taxonomy_classes else None
+        for head in self.heads.values():
+            if head.reads != "tokens":
+                self.add_module(head.module, head.build(config))
+
+    def head(self, objective: str) -> nn.Module | None:
+        """Return the head of a pretraining objective; None if this encoder has none."""
+        return self.get_submodule(self.heads[objective].module) if objective in self.heads else None
 
     def flops(self, batch: Batch) -> ForwardFlops:
         """Count the operations of a forward pass, with the heads that have something to do in this batch."""
-        asv_level = self.asv_encoder.flops(batch)
-        if batch.taxa is not None:
-            asv_level += batch.n_asvs * linear_flops(self.taxonomy_head)
-        sample_level = self.sample_encoder.flops(batch) + batch.n_samples * linear_flops(self.faith_pd_head)
-        if batch.hidden_counts is not None:
-            sample_level += batch.n_slots * linear_flops(self.count_head)
+        vectors = {"slots": batch.n_slots, "asvs": batch.n_asvs, "samples": batch.n_samples}
+        by_level = dict.fromkeys(vectors, 0)
+        for name, head in self.heads.items():
+            if head.reads in vectors and head.applies_to(batch):
+                by_level[head.reads] += vectors[head.reads] * linear_flops(self.head(name))
+        asv_level = self.asv_encoder.flops(batch) + by_level["asvs"]
+        sample_level = self.sample_encoder.flops(batch) + by_level["samples"] + by_level["slots"]
         return ForwardFlops(asv_level, sample_level, head=0)
 
     def transformers(self) -> list[Transformer]:
@@ -59,14 +63,16 @@ class Encoder(nn.Module):
         """
         asvs = self.asv_encoder(batch, requested) if asvs is None else asvs
         samples = self.sample_encoder(asvs.embeddings, batch)
-        count_head = self.count_head if requested.log_abundance and batch.hidden_counts is not None else None
-        taxonomy_head = self.taxonomy_head if requested.taxonomy and batch.taxa is not None else None
-        faith_pd_head = self.faith_pd_head if requested.faith_pd else None
-        return EncoderOutput(
-            sample_embeddings=samples.embeddings,
-            asv_embeddings=asvs.embeddings,
-            nucleotide_logits=asvs.nucleotide_logits,
-            log_abundance=None if count_head is None else from_slots([count_head(x) for x in samples.slots], batch),
-            taxonomy_logits=None if taxonomy_head is None else taxonomy_head(asvs.embeddings),
-            faith_pd=None if faith_pd_head is None else faith_pd_head(samples.embeddings),
-        )
+        predictions = {} if asvs.nucleotide_logits is None else {"nucleotides": asvs.nucleotide_logits}
+        for level in ("slots", "asvs", "samples"):
+            for name, head in self.heads.items():
+                if head.reads == level and requested.includes(name) and head.applies_to(batch):
+                    predictions[name] = self._predict(head, batch, asvs.embeddings, samples)
+        return EncoderOutput(samples.embeddings, asvs.embeddings, predictions)
+
+    def _predict(self, head: PretrainingHead, batch: Batch, asvs: Tensor, samples: SampleOutput) -> Tensor:
+        module = self.get_submodule(head.module)
+        if head.reads == "slots":
+            return from_slots([module(slots) for slots in samples.slots], batch)
+        predicted: Tensor = module(asvs if head.reads == "asvs" else samples.embeddings)
+        return predicted

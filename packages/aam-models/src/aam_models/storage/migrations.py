@@ -51,6 +51,22 @@ def _add_conditions(content: Content) -> Content:
     return {**content, "model": {**content["model"], **added}}
 
 
+def _name_objectives(content: Content) -> Content:
+    """Convert to version 5: the objectives that the encoder has heads for, by name."""
+    flags = {
+        "unifrac": "distance_head",
+        "faith_pd": "faith_pd_head",
+        "nucleotides": "nucleotide_head",
+        "counts": "count_head",
+    }
+    model = content["model"]
+    encoder = dict(model.get("encoder", model))
+    objectives = [name for name, flag in flags.items() if encoder.pop(flag)]
+    objectives += ["taxonomy"] if encoder["taxonomy_classes"] else []
+    encoder["objectives"] = objectives
+    return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
+
+
 def _add_to_encoder(content: Content, added: Content) -> Content:
     """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
     model = content["model"]
@@ -58,4 +74,9 @@ def _add_to_encoder(content: Content, added: Content) -> Content:
     return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
 
 
-MIGRATIONS: tuple[Callable[[Content], Content], ...] = (_add_methods_and_taxonomy, _add_site_sums, _add_conditions)
+MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
+    _add_methods_and_taxonomy,
+    _add_site_sums,
+    _add_conditions,
+    _name_objectives,
+)

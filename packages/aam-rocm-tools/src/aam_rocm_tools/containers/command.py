@@ -10,7 +10,7 @@ FILES = {"rocm": "aam-rocm.def", "cpu": "Dockerfile.cpu", "cuda": "Dockerfile.cu
 
 
 def definition(kind: str) -> str:
-    """The text of a container definition; ``kind`` is a key of ``FILES``."""
+    """Return the text of a container definition; ``kind`` is a key of ``FILES``."""
     return resources.files("aam_rocm_tools.containers").joinpath(f"files/{FILES[kind]}").read_text("utf-8")
 
 
@@ -24,6 +24,6 @@ def command(kind: str) -> None:
     cpu   Dockerfile without GPUs
     cuda  Dockerfile for NVIDIA GPUs
 
-    Build them in the root of AAM's repository; how, the first lines of each say.
+    Build them in the root of AAM's repository, as described in their first lines.
     """
     click.echo(definition(kind), nl=False)

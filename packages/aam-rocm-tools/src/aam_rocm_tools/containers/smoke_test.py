@@ -1,6 +1,6 @@
-"""Does PyTorch work in this container? Moves a tensor to the device and runs one attention step on it.
+"""Smoke test of PyTorch in a container: moves a tensor to the device and runs one attention step on it.
 
-``python -m aam_rocm_tools.containers.smoke_test [DEVICE]``: DEVICE is cpu by default. Exits with 0 or 1.
+``python -m aam_rocm_tools.containers.smoke_test [DEVICE]``: DEVICE is cpu by default. The exit status is 0 or 1.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 def smoke_test(device: str) -> str | None:
-    """What is wrong, or None."""
+    """Return the problem, or None if the device works."""
     try:
-        there = torch.arange(8.0).to(device)
-        if there.cpu().tolist() != list(range(8)):
+        moved = torch.arange(8.0).to(device)
+        if moved.cpu().tolist() != list(range(8)):
             return f"a tensor came back from {device} changed"
         query = torch.randn(2, 2, 16, 8, device=device, requires_grad=True)
         mask = torch.ones(2, 1, 1, 16, dtype=torch.bool, device=device)
@@ -30,6 +30,6 @@ def smoke_test(device: str) -> str | None:
 
 
 if __name__ == "__main__":
-    wrong = smoke_test(sys.argv[1] if len(sys.argv) > 1 else "cpu")
-    print(wrong or f"PyTorch {torch.__version__} moves tensors and attends.")  # noqa: T201
-    sys.exit(1 if wrong else 0)
+    problem = smoke_test(sys.argv[1] if len(sys.argv) > 1 else "cpu")
+    print(problem or f"PyTorch {torch.__version__} moves tensors and computes attention.")  # noqa: T201
+    sys.exit(1 if problem else 0)

@@ -1,1 +1,1 @@
-"""Where the time of a program's kernels goes: run it under a profiler, read what that wrote, sum up, compare."""
+"""Time of a program's kernels: run it under a profiler, read the profiler's files, summarize, compare."""

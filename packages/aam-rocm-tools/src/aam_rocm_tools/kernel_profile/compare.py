@@ -1,4 +1,4 @@
-"""Two profiles side by side: ROCm and CUDA (whose kernels have other names, so families count), before and after."""
+"""Comparison of two profiles: ROCm and CUDA (by family, because kernels have other names), or before and after."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aam_rocm_tools.tables import markdown_table
 
 @dataclass(frozen=True)
 class Comparison:
-    """Times in nanoseconds, of A and of B; None where it does not occur.
+    """Times of two profiles, A and B, in nanoseconds; None for what does not occur in one.
 
     Attributes:
-        families: the longest first.
-        kernels: those with one name in both or in one of them, by how much they changed.
+        families: times by family, the longest first.
+        kernels: times by name, the largest change first.
     """
 
     a: Profile
@@ -26,7 +26,7 @@ class Comparison:
     kernels: dict[str, tuple[float | None, float | None]]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the values for JSON."""
         return {
             "total_ns": [self.a.total_ns, self.b.total_ns],
             "families": {name: list(times) for name, times in self.families.items()},
@@ -35,26 +35,27 @@ class Comparison:
 
 
 def compare_profiles(a: Profile, b: Profile) -> Comparison:
-    """B beside A."""
-    families = _beside(times_by_family(a), times_by_family(b))
+    """Compare the times of two profiles by family and by kernel."""
+    families = _pair(times_by_family(a), times_by_family(b))
     by_name = [{kernel.name: kernel.total_ns for kernel in profile.kernels} for profile in (a, b)]
-    kernels = _beside(*by_name)
+    kernels = _pair(*by_name)
     by_longest = sorted(families.items(), key=lambda item: -max(t or 0 for t in item[1]))
     by_change = sorted(kernels.items(), key=lambda item: -abs((item[1][1] or 0) - (item[1][0] or 0)))
     return Comparison(a, b, dict(by_longest), dict(by_change))
 
 
-def markdown_comparison(found: Comparison) -> str:
-    """For people: totals, families, the ten kernels that changed most."""
-    a, b = found.a, found.b
+def markdown_comparison(comparison: Comparison) -> str:
+    """Format the totals, the families and the ten kernels that changed most."""
+    a, b = comparison.a, comparison.b
     total = [["all kernels", *_cells(a.total_ns, b.total_ns)]]
-    families = [[name, *_cells(*times)] for name, times in found.families.items()]
-    kernels = [[short_name(name), *_cells(*times)] for name, times in list(found.kernels.items())[:TOP]]
+    families = [[name, *_cells(*times)] for name, times in comparison.families.items()]
+    kernels = [[short_name(name), *_cells(*times)] for name, times in list(comparison.kernels.items())[:TOP]]
     header, numbers = ["A ms", "B ms", "B / A"], {1, 2, 3}
-    shared = sum(None not in times for times in found.kernels.values())
+    n_shared = sum(None not in times for times in comparison.kernels.values())
+    names = f"{n_shared} of {len(comparison.kernels)} names are in both"
     return "\n".join(
         [
-            f"A: {a.tool} ({a.device}), B: {b.tool} ({b.device}); {shared} of {len(found.kernels)} names are in both",
+            f"A: {a.tool} ({a.device}), B: {b.tool} ({b.device}); {names}",
             "",
             markdown_table(["family", *header], [*total, *families], numbers),
             "",
@@ -63,7 +64,7 @@ def markdown_comparison(found: Comparison) -> str:
     )
 
 
-def _beside(a: dict[str, float], b: dict[str, float]) -> dict[str, tuple[float | None, float | None]]:
+def _pair(a: dict[str, float], b: dict[str, float]) -> dict[str, tuple[float | None, float | None]]:
     return {name: (a.get(name), b.get(name)) for name in [*a, *(name for name in b if name not in a)]}
 
 

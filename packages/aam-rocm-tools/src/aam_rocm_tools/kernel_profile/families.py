@@ -1,4 +1,4 @@
-"""Families of kernels, by what their names hold. Names are those of PyTorch, cuBLAS, CUTLASS, hipBLASLt, Triton."""
+"""Families of kernels by their names, as PyTorch, cuBLAS, CUTLASS, hipBLASLt and Triton choose them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from aam_rocm_tools.kernel_profile.kernels import Kernel, Profile
 
 OTHER = "other"
-# The first that fits counts, so the particular come before the general.
+# The first match counts, so specific patterns come before general ones.
 _FAMILIES = (
     ("communication", r"nccl|rccl|allreduce|all_reduce|allgather|all_gather|reduce_scatter|c10d|gloo"),
     ("attention", r"attn|attention|fmha|flash|aotriton|_sdpa|scaled_dot_product"),
@@ -33,12 +33,12 @@ _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern i
 
 
 def family(name: str) -> str:
-    """What a kernel does, judged by its name."""
-    return next((found for found, pattern in _PATTERNS if pattern.search(name)), OTHER)
+    """Return the family of a kernel by its name."""
+    return next((title for title, pattern in _PATTERNS if pattern.search(name)), OTHER)
 
 
 def times_by_family(profile: Profile) -> dict[str, float]:
-    """Nanoseconds of each family that occurs, the longest first."""
+    """Return the nanoseconds of each family that occurs, the longest first."""
     times: dict[str, float] = {}
     for kernel in profile.kernels:
         name = family(kernel.name)
@@ -46,6 +46,6 @@ def times_by_family(profile: Profile) -> dict[str, float]:
     return dict(sorted(times.items(), key=lambda item: -item[1]))
 
 
-def of_family(profile: Profile, name: str) -> list[Kernel]:
-    """The kernels of one family."""
+def kernels_in_family(profile: Profile, name: str) -> list[Kernel]:
+    """Return the kernels of one family."""
     return [kernel for kernel in profile.kernels if family(kernel.name) == name]

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kernel:
-    """All calls of one kernel; of an operation of PyTorch on the CPU, its own time without what it calls.
+    """All calls of one kernel, or of one operation of PyTorch on the CPU without the operations that it calls.
 
     Attributes:
         total_ns: nanoseconds of all calls; some tools write fractions.
@@ -21,19 +21,20 @@ class Kernel:
 
     @property
     def mean_us(self) -> float:
+        """Mean microseconds per call."""
         return self.total_ns / self.calls / 1000
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a program ran.
+    """Kernels that a program ran.
 
     Attributes:
-        tool: that measured it: rocprofv3, rocprof or torch.profiler.
+        tool: the profiler: rocprofv3, rocprof or torch.profiler.
         kernels: the longest first.
-        wall_ns: from the first kernel to the end of the last one, where the tool says so.
-        device: what they ran on, where the tool says so.
-        command: that was profiled, where it is known.
+        wall_ns: time from the first kernel to the end of the last one, if the tool reports it.
+        device: the kind of device that they ran on.
+        command: the profiled command, if it is known.
     """
 
     tool: str
@@ -44,10 +45,11 @@ class Profile:
 
     @property
     def total_ns(self) -> float:
+        """Nanoseconds of all kernels."""
         return sum(kernel.total_ns for kernel in self.kernels)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the values for JSON."""
         return {
             "format": 1,
             "tool": self.tool,
@@ -59,12 +61,12 @@ class Profile:
         }
 
 
-def merged(kernels: Iterable[Kernel]) -> list[Kernel]:
-    """One entry a name, the longest first."""
+def merge_kernels(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """Add up kernels of the same name; the longest come first."""
     calls: dict[str, int] = {}
     times: dict[str, float] = {}
     for kernel in kernels:
         calls[kernel.name] = calls.get(kernel.name, 0) + kernel.calls
         times[kernel.name] = times.get(kernel.name, 0.0) + kernel.total_ns
-    found = [Kernel(name, calls[name], times[name]) for name in calls]
-    return sorted(found, key=lambda kernel: (-kernel.total_ns, kernel.name))
+    merged = [Kernel(name, calls[name], times[name]) for name in calls]
+    return sorted(merged, key=lambda kernel: (-kernel.total_ns, kernel.name))

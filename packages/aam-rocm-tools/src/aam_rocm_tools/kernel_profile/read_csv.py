@@ -1,12 +1,12 @@
 """CSV files of AMD's profilers, read by the names in their headers.
 
-Columns differ between generations, in number, order and case, so only those that are needed are looked for:
+Columns differ between generations in number, order and case, so only the needed ones are looked up:
 
-- rocprof, ``results.csv``: a dispatch a row: KernelName, BeginNs, EndNs, DurationNs (absent before ROCm 5.2).
-- rocprof, ``results.stats.csv``: a kernel a row: Name, Calls, TotalDurationNs.
-- rocprofv3, ``*_kernel_trace.csv``: a dispatch a row: Kernel_Name, Start_Timestamp, End_Timestamp, which ROCm 6.2
-  writes after four other columns, 6.3 after six and 7 after seven; so does ``rocpd convert``, in other case.
-- rocprofv3, ``*_kernel_stats.csv``: as rocprof's; durations have fractions in some versions.
+- rocprof, ``results.csv``: one dispatch per row: KernelName, BeginNs, EndNs, DurationNs (absent before ROCm 5.2).
+- rocprof, ``results.stats.csv``: one kernel per row: Name, Calls, TotalDurationNs.
+- rocprofv3, ``*_kernel_trace.csv``: one dispatch per row: Kernel_Name, Start_Timestamp, End_Timestamp, after four
+  other columns in ROCm 6.2, six in 6.3 and seven in 7; the same from ``rocpd convert``, in other case.
+- rocprofv3, ``*_kernel_stats.csv``: like rocprof's; durations have fractions in some versions.
 
 Columns: AMD's documentation of rocprof and rocprofv3 ("Using rocprofv3", output of --kernel-trace and --stats).
 """
@@ -24,16 +24,18 @@ _OLD, _NEW = "rocprof", "rocprofv3"
 
 
 class ProfileFileError(ValueError):
-    """Not a profile that can be read; the message says which file, where, and what is wrong."""
+    """Not a readable profile; the message names the file, the place and the problem."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a kind of file names what is needed (lower case).
+    """Names of the needed columns in a kind of file, in lower case.
 
     Attributes:
+        tool: the profiler that writes it.
+        name: the column of kernel names.
+        time: the column of nanoseconds, or those of start and end.
         is_trace: whether a row is one dispatch; else it is all calls of a kernel.
-        time: the column of nanoseconds, or of start and end.
     """
 
     tool: str
@@ -52,12 +54,13 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class CsvProfile:
-    """One file.
+    """Content of one file.
 
     Attributes:
-        is_trace: as in `Layout`; a trace says more than the sums of the same run.
-        kernels: not merged.
-        span_ns: first start and last end, of traces with timestamps.
+        tool: the profiler that wrote it.
+        is_trace: as in `Layout`; a trace has more information than the sums of the same run.
+        kernels: one entry per row, not merged.
+        span_ns: first start and last end in traces with timestamps, else None.
     """
 
     tool: str
@@ -67,10 +70,10 @@ class CsvProfile:
 
 
 def read_csv(path: Path) -> CsvProfile:
-    """One file of any generation; one with a header alone has no kernels.
+    """Read one file of any generation; a file with only a header has no kernels.
 
     Raises:
-        ProfileFileError: not such a file, or a cell is not a number.
+        ProfileFileError: something else than such a file, or a cell is not a number.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -80,7 +83,7 @@ def read_csv(path: Path) -> CsvProfile:
 
 
 def is_kernel_file(path: Path) -> bool:
-    """Whether the header is one of the known ones: profilers write files about agents and copies too."""
+    """Return whether the header is a known one; profilers also write files about agents and copies."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _layout(_columns(next(csv.reader(file), []))) is not None and "_copy_" not in path.name
@@ -94,7 +97,7 @@ def _read(path: Path, rows: Iterator[list[str]]) -> CsvProfile:
     if layout is None:
         raise ProfileFileError(
             f"{path}: the header has neither Kernel_Name, KernelName nor Name with times, so it is not about kernels. "
-            "Give rocprofv3 --kernel-trace --output-format csv"
+            "Run rocprofv3 with --kernel-trace --output-format csv"
         )
     kernels, starts, ends = [], [], []
     for number, row in enumerate(rows, start=2):
@@ -115,7 +118,7 @@ def _read(path: Path, rows: Iterator[list[str]]) -> CsvProfile:
 
 
 def clean_name(name: str) -> str:
-    """Without what a tool appends to a kernel's name: ``.kd``, ``[clone .kd]``."""
+    """Remove the suffixes that tools append to a kernel's name: ``.kd``, ``[clone .kd]``."""
     return name.strip().removesuffix("[clone .kd]").rstrip().removesuffix(".kd")
 
 

@@ -1,9 +1,8 @@
-"""Run by path in the interpreter of a profiled program: ``python torch_runner.py OUT (SCRIPT | -m MODULE) [ARGS]...``.
+"""Runner of a profiled program, started by path: ``python torch_runner.py OUT (SCRIPT | -m MODULE) [ARGS]...``.
 
-The program runs in this process under torch.profiler, as it would by itself: its own ``sys.argv``, ``sys.path`` and
-``__main__``. Nothing of this package is imported, since the interpreter may be another one. What is recorded is this
-process alone: its CPU operations, or, with a GPU, all kernels that it launches. Child processes (data loaders,
-torchrun) are not.
+The program runs in this process under torch.profiler, with its own ``sys.argv``, ``sys.path`` and ``__main__``. This
+module imports nothing of its package, because the interpreter may be another one. The profile covers only this process:
+its CPU operations or, with a GPU, all kernels that it launches; not child processes (data loaders, torchrun).
 """
 
 import json
@@ -15,6 +14,7 @@ from typing import Any
 
 
 def main() -> None:
+    """Run the program of the command line and write its profile, even if the program fails."""
     output, *rest = sys.argv[1:]
     as_module = rest[0] == "-m"
     program, *arguments = rest[1:] if as_module else rest
@@ -40,13 +40,13 @@ def main() -> None:
 
 
 def write(output: str, recorder: Any, wall: int, on_gpu: bool) -> None:
-    """The sums of all events as profile.json."""
+    """Write the sums of all events as profile.json."""
     from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
     kernels = []
     for event in recorder.key_averages():
         if on_gpu and (event.device_type == DeviceType.CPU or event.is_user_annotation):
-            continue  # names that people give to stretches of time would count what they hold twice
+            continue  # ranges named by users would count the kernels in them twice
         time_us = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         if time_us > 0:
             kernels.append({"name": event.key, "calls": event.count, "total_ns": 1000 * time_us})

@@ -15,7 +15,7 @@ from aam_rocm_tools.slurm.config import ABOUT, KINDS, Kind, SlurmOptions
 
 
 def field_help(owner: type) -> dict[str, str]:
-    """The string under each field of a dataclass, by field name."""
+    """Return the string under each field of a dataclass, by field name."""
     (tree,) = ast.parse(inspect.getsource(owner)).body
     assert isinstance(tree, ast.ClassDef)
     return {
@@ -61,9 +61,9 @@ _KINDS = "\n".join(f"{kind:16} {text}" for kind, text in ABOUT.items())
     short_help="Write a job script for Slurm.",
     help=f"""Write a job script for Slurm.
 
-It goes to standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`. What follows `--` goes to `aam pretrain` or
-`aam train`; without it the script holds an example to edit. The script starts a task for each device, has the run saved
-before its time is over, and puts itself into the queue again as long as the run goes forward.
+The script goes to standard output: `slurm KIND [OPTIONS] -- AAM_OPTIONS > job.sh`. Options after `--` go to
+`aam pretrain` or `aam train`; without them the script contains an example to edit. The script starts one task per
+device, lets the run save before its time limit, and requeues itself as long as the run makes progress.
 
 \b
 {_KINDS}""",

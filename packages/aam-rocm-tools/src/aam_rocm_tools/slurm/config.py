@@ -12,8 +12,8 @@ ABOUT: dict[Kind, str] = {
     "pretrain-single": "aam pretrain on one device",
     "pretrain-node": "aam pretrain on all devices of one node, data parallel",
     "train-multi": "aam train on several nodes, data parallel",
-    "array": "aam train once for each line of a file of options, as an array of jobs",
-    "stage-data": "aam pretrain on files that are copied to the node's own disk, and the run copied back",
+    "array": "aam train once per line of a file of options, as a job array",
+    "stage-data": "aam pretrain on files copied to the node's local disk; the run is copied back",
 }
 AAM_COMMAND: dict[Kind, str] = {
     "pretrain-single": "pretrain",
@@ -28,10 +28,10 @@ _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
 
 @dataclass(frozen=True)
 class SlurmOptions:
-    """What a job script asks of Slurm, and how it prepares for AAM."""
+    """Resources of a job script, and its preparation for AAM."""
 
     gpu: Literal["rocm", "cuda", "none"] = "rocm"
-    """Kind of device; none runs on CPUs."""
+    """Kind of device; `none` runs on CPUs."""
     account: str | None = None
     """Account (allocation) to charge."""
     partition: str | None = None
@@ -41,42 +41,42 @@ class SlurmOptions:
     reservation: str | None = None
     """Reservation."""
     time: str = "24:00:00"
-    """Longest time of a job, as Slurm writes it (minutes, hours:minutes:seconds, days-hours...)."""
+    """Time limit of a job in Slurm's format (minutes, hours:minutes:seconds, days-hours...)."""
     nodes: int = 2
     """Nodes of train-multi; the other kinds use one."""
     devices: int = 4
-    """Devices of a node, for pretrain-node and train-multi: a task each. A node of Cosmos has 4."""
+    """Devices per node, for pretrain-node and train-multi: one task each. A node of Cosmos has 4."""
     cpus_per_device: int = 24
-    """CPU cores beside each device. An MI300A has 24."""
+    """CPU cores per device. An MI300A has 24."""
     memory: str | None = None
-    """Memory of a node, like 100G; 0 is all of it. Default: what the cluster gives."""
+    """Memory per node, like 100G; 0 is all of it. Default: the cluster's default."""
     exclusive: bool = False
-    """Ask for whole nodes, where the cluster does not give them anyway."""
+    """Request whole nodes, if the cluster does not allocate them anyway."""
     job_name: str | None = None
     """Name of the job. Default: aam and the kind."""
     module: tuple[str, ...] = ()
     """Module to load, like rocm/6.3.0; may be repeated."""
     activate: str | None = None
-    """Script that makes `aam` available, like venv/bin/activate."""
+    """Script to source that makes `aam` available, like venv/bin/activate."""
     container: str | None = None
-    """Apptainer image that has `aam`, in place of --activate."""
+    """Apptainer image that contains `aam`, instead of --activate."""
     bind: tuple[str, ...] = ()
-    """Folder that the container sees besides the current and the home folder; may be repeated."""
+    """Folder to mount in the container besides the current and the home folder; may be repeated."""
     local_disk: str = "${TMPDIR:-/tmp}"
-    """The node's own disk, for caches and staged files; may hold variables of the job such as $SLURM_JOB_ID."""
+    """The node's local disk, for caches and staged files; may contain variables of the job such as $SLURM_JOB_ID."""
     signal_seconds: int = 300
-    """How long before its end a job is told to save and to go on in the queue."""
+    """Seconds before its time limit at which a job is signalled to save and requeue."""
     settings: str = "settings.txt"
-    """For array: file with the options of one run a line."""
+    """For array: file with the options of one run per line."""
     tasks: int = 8
-    """For array: runs, which is lines of --settings."""
+    """For array: number of runs, that is, lines of --settings."""
     at_once: int = 4
-    """For array: runs at the same time."""
+    """For array: number of runs at the same time."""
     stage: tuple[str, ...] = ()
-    """For stage-data: file to copy to the node's own disk; may be repeated. The options of aam name it without its
-    folder."""
+    """For stage-data: file to copy to the node's local disk; may be repeated. In the options of aam, write its name
+    without the folder."""
     results: str = "results"
-    """For stage-data: folder on the shared file system that the run is copied back to."""
+    """For stage-data: folder on the shared file system to which the run is copied back."""
 
     def __post_init__(self) -> None:
         for name in ("account", "partition", "qos", "reservation", "memory", "job_name"):
@@ -90,11 +90,11 @@ class SlurmOptions:
             _require(_WORD.fullmatch(value) is not None, "module", value, "one word without quotes")
         _require(re.fullmatch(r"[\w./:{}$-]+", self.local_disk) is not None, "local_disk", self.local_disk, "a path")
         if self.container is not None and self.activate is not None:
-            raise ValueError("--container and --activate exclude each other: the image has its own aam")
+            raise ValueError("--container and --activate cannot be combined; the image has its own aam")
         if self.bind and self.container is None:
-            raise ValueError("--bind is for --container")
+            raise ValueError("--bind only applies to --container")
 
 
-def _require(condition: bool, name: str, value: object, wanted: str) -> None:
+def _require(condition: bool, name: str, value: object, requirement: str) -> None:
     if not condition:
-        raise ValueError(f"--{name.replace('_', '-')} {value}: must be {wanted}")
+        raise ValueError(f"--{name.replace('_', '-')} {value}: must be {requirement}")

@@ -1,4 +1,4 @@
-"""From options and a template to a job script."""
+"""Job scripts made from options and templates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from string import Template
 
 from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind, SlurmOptions
 
-# What the script runs when nothing is given; people edit it in the script.
+# Example options of aam, for the user to edit in the script.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
     "pretrain-single": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "runs/pretrain"),
     "pretrain-node": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "runs/pretrain"),
@@ -24,7 +24,7 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
     ),
     "stage-data": ("--table", "table.biom", "--tree", "tree.nwk", "--output-dir", "run"),
 }
-_SEVERAL = {"pretrain-node", "train-multi"}  # kinds with a task for each of several devices
+_MULTI_DEVICE = {"pretrain-node", "train-multi"}  # kinds with one task for each of several devices
 _CACHES = {
     "TRITON_CACHE_DIR": "triton",
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
@@ -35,44 +35,44 @@ _GPU_CACHES = {
     "cuda": {"CUDA_CACHE_PATH": "cuda"},
     "none": {},
 }
-# What the scripts themselves give, and why.
-_TAKEN = {
-    "--resume-from": "a job that is queued again continues by itself",
-    "--distributed": "the kind of job says it",
-    "--data-parallel": "it starts a task for each device, see pretrain-node and train-multi",
+# Options that the scripts set themselves, and why.
+_SET_BY_SCRIPT = {
+    "--resume-from": "a requeued job resumes automatically",
+    "--distributed": "the kind of job determines it",
+    "--data-parallel": "pretrain-node and train-multi start one task per device",
 }
 
 
 class Script(Template):
-    """Placeholders are written ``@@name``, since ``$`` belongs to the shell."""
+    """Template with placeholders like ``@@name``, because ``$`` belongs to the shell."""
 
     delimiter = "@@"
     idpattern = r"[a-z_]+"
 
 
 def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
-    """The job script.
+    """Return a job script.
 
     Args:
-        kind: of job.
-        options: of Slurm and the preparation.
-        aam: options of `aam pretrain` or `aam train`; an example when empty.
+        kind: the kind of job.
+        options: options of Slurm and of the preparation.
+        aam: options of `aam pretrain` or `aam train`; if empty, the script has an example.
 
     Raises:
-        ValueError: options that do not go together.
+        ValueError: the options do not fit together.
     """
     words = list(aam or DEFAULTS[kind])
-    for flag, reason in _TAKEN.items():
+    for flag, reason in _SET_BY_SCRIPT.items():
         if flag in words or any(word.startswith(f"{flag}=") for word in words):
-            raise ValueError(f"{flag}: leave it to the script, {reason}")
+            raise ValueError(f"{flag}: omit it; {reason}")
     output = _output_dir(words)
     if kind == "stage-data" and ("/" in output or output in (".", "..")):
-        raise ValueError(f"--output-dir {output}: stage-data copies it to --results, so give a name without a folder")
+        raise ValueError(f"--output-dir {output}: stage-data copies it to --results; use a name without a folder")
     stage = options.stage or (("table.biom", "tree.nwk") if not aam else ())
     if kind == "stage-data" and not stage:
-        raise ValueError("--stage: name the files to copy to the node's own disk")
+        raise ValueError("--stage: name the files to copy to the node's local disk")
     if kind != "stage-data" and options.stage:
-        raise ValueError(f"--stage is for stage-data, not for {kind}")
+        raise ValueError(f"--stage only applies to stage-data (got {kind})")
     if options.gpu == "none" and "--device" not in words:
         words += ["--device", "cpu"]
     blocks = {
@@ -89,8 +89,8 @@ def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
         "local_disk": options.local_disk,
         "signal_seconds": str(options.signal_seconds),
     }
-    parts = {name: _read(name).substitute(blocks).rstrip("\n") for name in ("prepare", "steps", "launch", "requeue")}
-    parts["meeting"] = _read("meeting").template if kind in _SEVERAL else ""
+    parts = {name: _read(name).substitute(blocks).rstrip("\n") for name in ("prepare", "launch", "requeue")}
+    parts["meeting"] = _read("meeting").template if kind in _MULTI_DEVICE else ""
     return _read(kind if kind in ("array", "stage-data") else "run").substitute(blocks | parts)
 
 
@@ -100,7 +100,7 @@ def _read(name: str) -> Script:
 
 def _sbatch(kind: Kind, options: SlurmOptions) -> list[str]:
     nodes, devices = _shape(kind, options)
-    given: list[tuple[str, str | None]] = [
+    values: list[tuple[str, str | None]] = [
         ("job-name", options.job_name or f"aam-{kind}"),
         ("account", options.account),
         ("partition", options.partition),
@@ -116,13 +116,13 @@ def _sbatch(kind: Kind, options: SlurmOptions) -> list[str]:
         ("signal", f"USR1@{options.signal_seconds}"),
         ("output", "%x-%A_%a.out" if kind == "array" else "%x-%j.out"),
     ]
-    lines = [f"#SBATCH --{name}={value}" for name, value in given if value is not None]
+    lines = [f"#SBATCH --{name}={value}" for name, value in values if value is not None]
     flags = ["requeue", "open-mode=append", *(["exclusive"] if options.exclusive else [])]
     return lines + [f"#SBATCH --{flag}" for flag in flags]
 
 
 def _shape(kind: Kind, options: SlurmOptions) -> tuple[int, int]:
-    """Nodes, and devices (tasks) of each."""
+    """Return the number of nodes, and of devices (tasks) per node."""
     if kind == "train-multi":
         return options.nodes, options.devices
     return 1, options.devices if kind == "pretrain-node" else 1
@@ -132,37 +132,37 @@ def _environment(options: SlurmOptions) -> str:
     lines = [f"module load {name}" for name in options.module]
     if options.activate is not None:
         lines += ["# shellcheck source=/dev/null", f"source {shlex.quote(options.activate)}"]
-    return "\n".join(lines) or "# `aam` is expected to be there"
+    return "\n".join(lines) or "# `aam` is expected to be available"
 
 
 def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
-    """The elements of the shell array that runs aam, an option a line."""
+    """Return the elements of the shell array that runs aam, one option per line."""
     lines = []
     if options.container is not None:
         gpu = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[options.gpu]
         binds = "".join(f" --bind {shlex.quote(path)}" for path in options.bind)
         lines.append(f'apptainer exec{gpu} --bind "$local_disk"{binds} {shlex.quote(options.container)}')
     lines.append(f"aam {AAM_COMMAND[kind]}")
-    if kind == "array":  # each of its runs has a folder of its own, which the script names
+    if kind == "array":  # each run has its own folder, which the script sets
         words = _without_output_dir(words)
     for word in words:
         if word.startswith("--") or len(lines) < 2:
             lines.append(shlex.quote(word))
         else:
             lines[-1] += f" {shlex.quote(word)}"
-    if kind in _SEVERAL and "--fsdp" not in words:
+    if kind in _MULTI_DEVICE and "--fsdp" not in words:
         lines.append("--distributed")
     lines.append("--resume-from auto")
     return "\n".join(f"  {line}" for line in lines)
 
 
 def _output_dir(words: list[str]) -> str:
-    """The run's folder, as the options of aam say it."""
-    found = [b for a, b in pairwise(words) if a == "--output-dir"]
-    found += [match[1] for word in words if (match := re.fullmatch(r"--output-dir=(.+)", word))]
-    if len(found) != 1:
-        raise ValueError("--output-dir: give it among the options of aam, once, so that the script can follow the run")
-    return found[0]
+    """Return the run folder that the options of aam name."""
+    folders = [b for a, b in pairwise(words) if a == "--output-dir"]
+    folders += [match[1] for word in words if (match := re.fullmatch(r"--output-dir=(.+)", word))]
+    if len(folders) != 1:
+        raise ValueError("--output-dir: pass it once among the options of aam, so that the script can follow the run")
+    return folders[0]
 
 
 def _without_output_dir(words: list[str]) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sk
 
+from aam_train.options.metrics import metric_names
+
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Compute class probabilities, float64 [R, K], from logits."""
@@ -68,7 +70,7 @@ def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict
         probabilities: [R, K].
     """
     if len(truth) == 0:
-        return dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), float("nan"))
+        return dict.fromkeys(metric_names("class"), float("nan"))
     prediction = probabilities.argmax(axis=1)
     present = np.unique(truth)
     recalls = [float((prediction[truth == code] == code).mean()) for code in present]

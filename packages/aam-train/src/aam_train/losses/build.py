@@ -9,12 +9,12 @@ import torch
 
 from aam_train.data.run_data import RunData
 from aam_train.losses.class_weights import class_weights
-from aam_train.losses.output_layout import TargetShapes, check_out_dim, check_signs
+from aam_train.losses.output_layout import OutputLayout, check_out_dim, check_signs
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
 from aam_train.options.recipe_configs import TrainConfig
 
 
-def check_outputs(config: TrainConfig, data: RunData, targets: np.ndarray) -> TargetShapes:
+def check_outputs(config: TrainConfig, data: RunData, targets: np.ndarray) -> OutputLayout:
     """What the outputs of the model are.
 
     Args:
@@ -29,7 +29,7 @@ def check_outputs(config: TrainConfig, data: RunData, targets: np.ndarray) -> Ta
     if data.preprocessor.labels is None:
         values = {name: metadata.numeric(name)[train] for name in config.target.metadata_column}
         check_signs(data.preprocessor, values, config.link.output_activation)
-    return TargetShapes.of(data.preprocessor, targets[train])
+    return OutputLayout.from_preprocessor(data.preprocessor, targets[train])
 
 
 def target_loss(

@@ -1,4 +1,4 @@
-"""What a predictor's outputs are, from what was fitted for its targets. Axes: R samples, T targets, W outputs."""
+"""Layout of a predictor's outputs, from what was fitted for its targets. Axes: R samples, T targets, W outputs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 
 
 @dataclass(frozen=True)
-class TargetShapes:
-    """Of T numeric targets, or of one class.
+class OutputLayout:
+    """Layout of the outputs for T numeric targets, or for one class.
 
     Attributes:
         out_width: W, all outputs.
         widths: outputs of each numeric target; empty for classes.
-        anchors: place of the median among them.
+        anchors: position of the median among them.
         floors: 0 of the target's own units, in transformed ones.
         low, high: range of the training values, in transformed units.
     """
@@ -31,8 +31,8 @@ class TargetShapes:
     high: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, preprocessor: Preprocessor, targets: np.ndarray) -> Self:
-        """Shapes of the preprocessor's targets, from the transformed training values [R, T], NaN = missing."""
+    def from_preprocessor(cls, preprocessor: Preprocessor, targets: np.ndarray) -> Self:
+        """Derive the layout from the transformed training values [R, T] of the targets, NaN = missing."""
         widths = tuple(target.spec.width for target in preprocessor.targets)
         if preprocessor.labels is not None:
             return cls(sum(widths))
@@ -48,7 +48,7 @@ class TargetShapes:
 
 
 def check_out_dim(out_dim: int | None, preprocessor: Preprocessor) -> None:
-    """Refuse an --out-dim that the data contradict; of quantiles the number of targets is accepted too."""
+    """Reject an --out-dim that the data contradict; of quantiles the number of targets is accepted too."""
     width, n_targets = sum(target.spec.width for target in preprocessor.targets), len(preprocessor.targets)
     fits = {width} if preprocessor.labels is not None else {width, n_targets}
     if out_dim is not None and out_dim not in fits:
@@ -60,7 +60,7 @@ def check_out_dim(out_dim: int | None, preprocessor: Preprocessor) -> None:
 
 
 def check_signs(preprocessor: Preprocessor, values: dict[str, np.ndarray], activation: str) -> None:
-    """Refuse an --output-activation for training values [R] (own units) below 0, which could not be predicted."""
+    """Reject an --output-activation for training values [R] (own units) below 0, which could not be predicted."""
     for target in preprocessor.targets:
         below = values[target.spec.name][values[target.spec.name] < 0]
         if activation != "none" and len(below):
@@ -68,5 +68,5 @@ def check_signs(preprocessor: Preprocessor, values: dict[str, np.ndarray], activ
                 f"--output-activation {activation} predicts nothing below 0",
                 place=f"column {target.spec.name}",
                 offenders=below.tolist(),
-                remedy="Leave it out, or give --bounded-targets to keep to the range of the training values",
+                remedy="Leave it out, or use --bounded-targets to keep to the range of the training values",
             )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aam_train.losses.regression import asymmetric, huber, mae, mse, pinball
+from aam_train.losses.regression import REGRESSION_LOSSES
 
 
 class TargetLoss(ABC):
@@ -46,7 +46,7 @@ class NumberLoss:
     """The loss of one numeric target.
 
     Attributes:
-        kind: "mse", "mae", "huber", "quantile" or "asymmetric".
+        kind: a key of `REGRESSION_LOSSES`.
         spread: standard deviation of its training values in transformed units: residuals are in units of it.
         delta: where huber bends, in these units.
         quantiles: of "quantile", those of its outputs.
@@ -71,14 +71,7 @@ class NumberLoss:
         """Outputs [B, width] and truth [B] in transformed units, NaN = unknown -> losses [B]."""
         known = torch.isfinite(target)[:, None]
         residuals = torch.where(known, outputs - torch.nan_to_num(target)[:, None], 0.0) / self.spread
-        if self.kind == "quantile":
-            return pinball(residuals, self.quantiles)
-        residual = residuals.squeeze(1)
-        if self.kind == "huber":
-            return huber(residual, self.delta)
-        if self.kind == "asymmetric":
-            return asymmetric(residual, self.over, self.under)
-        return {"mse": mse, "mae": mae}[self.kind](residual)
+        return REGRESSION_LOSSES[self.kind](residuals, self)
 
 
 @dataclass(frozen=True, eq=False)

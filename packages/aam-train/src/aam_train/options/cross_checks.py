@@ -1,19 +1,25 @@
-"""Rules about metadata as input that cross sections. Standard library only."""
+"""Checks of options from several sections. Standard library only."""
 
 from __future__ import annotations
 
 from aam_data.options.base import require
+from aam_data.options.files import MetadataOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_train.options.compute import ComputeOptions
+from aam_train.options.memory import MemoryOptions
+from aam_train.options.optimizer import OptimizerOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.options.run import RunOptions
 
 
 def check_columns(
     category: CategoryOptions, head: HeadOptions, output: OutputOptions, target: TargetOptions, split: SplitOptions
 ) -> None:
-    """Refuse inputs that tell the target, or that are unknown by construction. Raises ValueError naming both flags."""
+    """Raise ValueError for input columns that are the target, or whose values are new by construction."""
     for flag, columns in (
         ("--categorical-columns", category.categories()),
         ("--numeric-columns", category.numbers()),
@@ -23,12 +29,12 @@ def check_columns(
         for name in columns:
             require(
                 name not in target.metadata_column,
-                f"{flag} {name}: this is what --metadata-column predicts, and the model would copy it. Leave it out",
+                f"{flag} {name}: this column is the target (--metadata-column), and the model would copy it. Omit it",
             )
             require(
                 name != split.group_column,
-                f"{flag} {name}: it is the --group-column, so that validation and test samples are of groups that no "
-                "training sample has. Leave it out of one of them",
+                f"{flag} {name}: this is the --group-column, so validation and test samples have values that no "
+                "training sample has. Use the column in one of the two",
             )
 
 
@@ -38,23 +44,62 @@ def check_needed(
     categorical_lr: float | None,
     embedded: tuple[str, ...],
 ) -> None:
-    """Refuse options that would do nothing. Raises ValueError naming them.
+    """Raise ValueError for options that would have no effect.
 
     Args:
-        embedded: categorical columns that fusion or head reads as vectors.
+        embedded: categorical columns that the fusion or the head reads as embeddings.
     """
     fused, default = bool(category.categories() or category.numbers()), ConditioningOptions()
     require(
         fused or conditioning.categorical_fusion == default.categorical_fusion,
-        f"--categorical-fusion {conditioning.categorical_fusion} has nothing to fuse: give --categorical-columns or "
+        f"--categorical-fusion {conditioning.categorical_fusion} has nothing to fuse. Pass --categorical-columns or "
         "--numeric-columns",
     )
     require(
         bool(embedded) or conditioning.categorical_embed_dim == default.categorical_embed_dim,
-        f"--categorical-embed-dim {conditioning.categorical_embed_dim} has nothing to embed: give "
+        f"--categorical-embed-dim {conditioning.categorical_embed_dim} has nothing to embed. Pass "
         "--categorical-columns",
     )
     require(
         fused or bool(embedded) or categorical_lr is None,
-        f"--categorical-lr {categorical_lr} has nothing to learn: give --categorical-columns or --numeric-columns",
+        f"--categorical-lr {categorical_lr} has nothing to train. Pass --categorical-columns or --numeric-columns",
+    )
+
+
+def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
+    """Raise ValueError for columns of splits without a metadata file."""
+    for flag, column in (("--group-column", split.group_column), ("--stratify-column", split.stratify_column)):
+        require(
+            column is None or metadata.metadata is not None,
+            f"{flag} is a column of --metadata. Pass --metadata too",
+        )
+
+
+def check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:
+    """Raise ValueError for a plateau schedule without validation samples."""
+    require(
+        optimizer.scheduler != "plateau" or split.val_size > 0 or split.val_samples is not None,
+        "--scheduler plateau needs validation samples. Use a --val-size above 0",
+    )
+
+
+def check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
+    """Raise ValueError for fp16 with sharded gradients."""
+    require(
+        not (parallel.fsdp and compute.mixed_precision == "fp16"),
+        "--fsdp and --mixed-precision fp16 cannot be combined: loss scaling does not support sharded gradients. Use "
+        "bf16 or none",
+    )
+
+
+def check_batches(run: RunOptions, memory: MemoryOptions) -> None:
+    """Raise ValueError for two options that determine the same number of samples."""
+    require(
+        not memory.auto_batch_size or run.batch_size == RunOptions.batch_size,
+        f"--batch-size {run.batch_size} and --auto-batch-size cannot be combined; use one of them",
+    )
+    require(
+        memory.target_effective_batch_size is None or run.gradient_accumulation_steps == 1,
+        "--gradient-accumulation-steps and --target-effective-batch-size cannot be combined: the latter determines the "
+        "number of micro-batches",
     )

@@ -1,31 +1,82 @@
-"""The metrics by which a best checkpoint is chosen. Standard library only."""
+"""Metrics that can select the best checkpoint. Standard library only.
+
+This table is the only list of their names. A new metric needs its name in a Literal, its entry in `METRICS`, and the
+code that computes it: in `aam_train.evaluation.metrics` for targets, in its objective for encoders.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-HIGHER_IS_BETTER = {
-    "val_loss": False,
-    # of targets
-    "r2": True,
-    "mae": False,
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "f1": True,
-    "auc": True,
-    # of pretraining
-    "unifrac_r": True,
-    "unifrac_mae": False,
-    "faith_pd_r": True,
-    "faith_pd_mae": False,
-    "nucleotide_accuracy": True,
-    "count_mse": False,
-    "taxonomy_accuracy": True,
+TargetMetric = Literal["val_loss", "r2", "mae", "accuracy", "balanced_accuracy", "f1", "auc"]
+EncoderMetric = Literal[
+    "val_loss",
+    "unifrac_r",
+    "unifrac_mae",
+    "faith_pd_r",
+    "faith_pd_mae",
+    "nucleotide_accuracy",
+    "count_mse",
+    "taxonomy_accuracy",
+]
+Kind = Literal["loss", "number", "class", "encoder"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A validation metric.
+
+    Attributes:
+        kind: "number" or "class" for the metrics of targets, "encoder" for those of pretraining, "loss" for both.
+        higher_is_better: whether larger values are better.
+        objective: name of the pretraining objective that computes it, for metrics of kind "encoder".
+    """
+
+    kind: Kind
+    higher_is_better: bool
+    objective: str = ""
+
+
+METRICS = {
+    "val_loss": Metric("loss", higher_is_better=False),
+    "r2": Metric("number", higher_is_better=True),
+    "mae": Metric("number", higher_is_better=False),
+    "accuracy": Metric("class", higher_is_better=True),
+    "balanced_accuracy": Metric("class", higher_is_better=True),
+    "f1": Metric("class", higher_is_better=True),
+    "auc": Metric("class", higher_is_better=True),
+    "unifrac_r": Metric("encoder", higher_is_better=True, objective="unifrac"),
+    "unifrac_mae": Metric("encoder", higher_is_better=False, objective="unifrac"),
+    "faith_pd_r": Metric("encoder", higher_is_better=True, objective="faith_pd"),
+    "faith_pd_mae": Metric("encoder", higher_is_better=False, objective="faith_pd"),
+    "nucleotide_accuracy": Metric("encoder", higher_is_better=True, objective="nucleotides"),
+    "count_mse": Metric("encoder", higher_is_better=False, objective="counts"),
+    "taxonomy_accuracy": Metric("encoder", higher_is_better=True, objective="taxonomy"),
 }
+HIGHER_IS_BETTER = {name: metric.higher_is_better for name, metric in METRICS.items()}
+
+
+def metric_names(*kinds: Kind) -> tuple[str, ...]:
+    """Return the names of the metrics of these kinds, in the order of the table.
+
+    Example:
+        >>> metric_names("loss", "number")
+        ('val_loss', 'r2', 'mae')
+    """
+    return tuple(name for name, metric in METRICS.items() if metric.kind in kinds)
+
+
+assert get_args(TargetMetric) == metric_names("loss", "number", "class")
+assert get_args(EncoderMetric) == metric_names("loss", "encoder")
 
 
 def is_better(value: float, best: float, *, higher_is_better: bool) -> bool:
-    """Whether a metric is better than the best so far; NaN (undefined) is better than nothing, and nothing's best."""
+    """Return whether a metric improved on the best value so far.
+
+    NaN (undefined) is never an improvement, and any number improves on a best value of NaN.
+    """
     if not math.isfinite(value):
         return False
     return math.isnan(best) or (value > best if higher_is_better else value < best)

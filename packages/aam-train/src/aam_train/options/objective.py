@@ -1,4 +1,4 @@
-"""Options of what a run learns. Standard library only."""
+"""Options of the objectives. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,38 +10,29 @@ from typing import Annotated, Literal
 from aam_data.options.alias import Alias
 from aam_data.options.base import require
 from aam_train.options.losses import (
+    LOSSES,
     QUANTILES,
     LossSettings,
+    LossType,
     check_class_weights,
     check_quantiles,
     is_inline,
     loss_settings,
 )
+from aam_train.options.metrics import EncoderMetric
 from aam_train.options.validate import not_negative, positive, share
 
-EncoderMetric = Literal[
-    "val_loss",
-    "unifrac_r",
-    "unifrac_mae",
-    "faith_pd_r",
-    "faith_pd_mae",
-    "nucleotide_accuracy",
-    "count_mse",
-    "taxonomy_accuracy",
-]
-
-
-_CALIBRATION = 0.2
+_CALIBRATION_SIZE = 0.2
 
 
 @dataclass(frozen=True)
 class MaskingOptions:
-    """What is hidden from the model, to be predicted."""
+    """Bases and abundances that are hidden from the model, to be predicted."""
 
     nuc_mask_ratio: float = 0.15
     """Share of the bases of each ASV that is masked."""
     nuc_mask_strategy: Literal["random", "span"] = "random"
-    """Which bases: each by itself, or runs of neighbours (3 bases on average, 10 at most)."""
+    """Mask single bases, or spans of neighbours (3 bases on average, at most 10)."""
     count_mask_ratio: float = 0.15
     """Share of the ASVs of a sample whose abundance is hidden and predicted."""
 
@@ -52,7 +43,7 @@ class MaskingOptions:
 
 @dataclass(frozen=True)
 class PretrainObjective:
-    """What pretraining learns; a weight of 0 switches the work off."""
+    """Weights of the pretraining objectives; an objective with weight 0 is not computed."""
 
     unifrac_weight: Annotated[float, Alias("penalty")] = 1.0
     """Weight of the phylogenetic loss, see --unifrac-metric."""
@@ -63,7 +54,7 @@ class PretrainObjective:
     taxonomy_weight: Annotated[float | None, Alias("taxonomy_penalty")] = None
     """Weight of predicting the taxon of each ASV at every rank. Default: 1 with --taxonomy, else 0."""
     best_metric: EncoderMetric = "val_loss"
-    """Validation metric that decides which checkpoint is best and when to stop."""
+    """Validation metric that selects the best checkpoint and decides when to stop."""
 
     def __post_init__(self) -> None:
         for flag, value in (
@@ -76,36 +67,36 @@ class PretrainObjective:
 
 
 def _is_centred(quantiles: Sequence[float]) -> bool:
-    """Whether the median has as many quantiles below it as above; losses of one output have nothing to move."""
+    """Return whether there are as many quantiles below the median as above it; true without quantiles."""
     return len(quantiles) < 2 or (len(quantiles) % 2 == 1 and quantiles[len(quantiles) // 2] == 0.5)
 
 
 @dataclass(frozen=True)
 class TrainObjective:
-    """What fine-tuning learns."""
+    """Objectives of fine-tuning."""
 
-    loss_type: Literal["mse", "mae", "huber", "quantile", "asymmetric"] = "huber"
-    """Loss of numeric targets, on residuals in standard deviations of the training targets: mse, mae, huber, quantile
-    (predicts --quantiles), or asymmetric (too high and too low cost differently)."""
+    loss_type: LossType = "huber"
+    """Loss of numeric targets, on residuals in standard deviations of the training targets. quantile predicts
+    --quantiles; asymmetric has different costs for predictions that are too high and too low."""
     huber_delta: float | None = None
-    """Residual at which huber bends from squares to lines, in units of --target-transform. Default: the standard
-    deviation of the training targets, which are the residuals of a constant."""
+    """huber: residual at which the loss changes from quadratic to linear, in units of --target-transform. Default: the
+    standard deviation of the training targets."""
     quantiles: tuple[float, ...] = QUANTILES
-    """quantile: what is predicted, ascending, with 0.5, which is the prediction; the outermost are its interval."""
+    """quantile: quantiles to predict, ascending and including 0.5 (the prediction); the outermost are its interval."""
     over_penalty: float = 1.0
-    """asymmetric: cost of a prediction that is too high, by how much."""
+    """asymmetric: cost per unit of a prediction that is too high."""
     under_penalty: float = 1.0
-    """asymmetric: cost of a prediction that is too low. Both 1 is mae."""
+    """asymmetric: cost per unit of a prediction that is too low. If both are 1, the loss is mae."""
     loss_config: str | None = None
     """Losses of single targets, by column or its number from 0: JSON such as `{"age": "mae", "bmi": {"type":
-    "quantile", "quantiles": [0.05, 0.5, 0.95]}}`, or a file with it. The others have --loss-type."""
+    "quantile", "quantiles": [0.05, 0.5, 0.95]}}`, or a JSON file. Other targets use --loss-type."""
     class_weights: str | None = None
-    """Weights of classes in the loss: `auto` (inverse frequency), or a list in the order of the labels, or
+    """Weights of classes in the loss: `auto` (inverse frequency), a list in the order of the labels, or
     `name:weight,...`."""
     conformal: bool = False
-    """quantile: calibrate intervals on training samples set apart, so that they hold the truth as often as they say."""
-    calibration_size: float = _CALIBRATION
-    """conformal: share of the training samples (whole groups of --group-column) that is set apart."""
+    """quantile: calibrate intervals on training samples set apart, so that they reach their nominal coverage."""
+    calibration_size: float = _CALIBRATION_SIZE
+    """conformal: share of the training samples (in whole groups of --group-column) that is set apart."""
     target_weight: Annotated[float, Alias("target_penalty")] = 1.0
     """Weight of the target's loss."""
     unifrac_weight: Annotated[float | None, Alias("penalty")] = None
@@ -115,7 +106,7 @@ class TrainObjective:
     masked_count_weight: Annotated[float, Alias("count_penalty")] = 0.0
     """Weight of predicting hidden abundances."""
     count_prediction: bool = True
-    """Whether hidden abundances are predicted at all; --no-count-prediction is --masked-count-weight 0."""
+    """Predict hidden abundances; --no-count-prediction is the same as --masked-count-weight 0."""
 
     def __post_init__(self) -> None:
         positive("--target-weight", self.target_weight)
@@ -134,45 +125,41 @@ class TrainObjective:
             self.losses(("any",))
 
     def losses(self, columns: Sequence[str]) -> tuple[LossSettings, ...]:
-        """The loss of each numeric target; reads --loss-config where it is a file.
+        """Return the loss settings of each numeric target; read --loss-config if it is a file.
 
         Raises:
-            ValueError: what is asked for contradicts itself or the columns.
+            ValueError: options that contradict each other or the columns.
         """
-        usual = LossSettings(self.loss_type, self.quantiles, self.huber_delta, self.over_penalty, self.under_penalty)
-        given = {
-            "--quantiles": self.quantiles != QUANTILES,
-            "--huber-delta": self.huber_delta is not None,
-            "--over-penalty": self.over_penalty != 1,
-            "--under-penalty": self.under_penalty != 1,
-        }
-        found = loss_settings(columns, usual, self.loss_config, given)
+        options = {name: getattr(self, name) for kind in LOSSES.values() for name in kind.options}
+        unset = LossSettings()
+        given = {f"--{name.replace('_', '-')}": value != getattr(unset, name) for name, value in options.items()}
+        settings = loss_settings(columns, LossSettings(self.loss_type, **options), self.loss_config, given)
         require(
-            not self.conformal or any(len(settings.outputs()) > 1 for settings in found),
-            "--conformal is about intervals: give --loss-type quantile and --quantiles with more than 0.5",
+            not self.conformal or any(len(each.outputs()) > 1 for each in settings),
+            "--conformal needs intervals: use --loss-type quantile and --quantiles with more than 0.5",
         )
-        off_centre = [settings.outputs() for settings in found if not _is_centred(settings.outputs())]
+        off_centre = [each.outputs() for each in settings if not _is_centred(each.outputs())]
         require(
             not (self.conformal and off_centre),
-            f"--conformal moves both ends of an interval and never the median: --quantiles "
-            f"{','.join(f'{q:g}' for q in (off_centre or [()])[0])} have to hold as many below 0.5 as above it",
+            f"--conformal moves both ends of an interval and not the median: --quantiles "
+            f"{','.join(f'{q:g}' for q in (off_centre or [()])[0])} must have as many values below 0.5 as above it",
         )
         require(
-            self.conformal or self.calibration_size == _CALIBRATION,
-            "--calibration-size belongs to --conformal: give both or neither",
+            self.conformal or self.calibration_size == _CALIBRATION_SIZE,
+            "--calibration-size only applies with --conformal; use both or neither",
         )
-        return found
+        return settings
 
     def loss_file(self) -> Path | None:
-        """The file of --loss-config, where it is one."""
+        """Return the file of --loss-config; None if it is not a file."""
         return None if self.losses_are_known() else Path(self.loss_config or "")
 
     def losses_are_known(self) -> bool:
-        """Whether no file has to be read to know the losses."""
+        """Return whether the losses are known without reading a file."""
         return self.loss_config is None or is_inline(self.loss_config)
 
     def given(self) -> list[str]:
-        """The flags about the losses of numbers that are not as by default."""
+        """Return the flags about losses of numbers whose values are not the defaults."""
         flags = {
             f"--loss-type {self.loss_type}": self.loss_type != "huber",
             "--loss-config": self.loss_config is not None,
@@ -182,5 +169,5 @@ class TrainObjective:
         return [flag for flag, is_given in flags.items() if is_given]
 
     def count_weight(self) -> float:
-        """Weight of predicting hidden abundances, with both options considered."""
+        """Return the weight of predicting hidden abundances; 0 with --no-count-prediction."""
         return self.masked_count_weight if self.count_prediction else 0.0

@@ -11,35 +11,36 @@ from aam_train.options.validate import not_negative, positive, share
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """The optimizer and the learning rate over the run."""
+    """Optimizer and learning-rate schedule."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    """adamw, adam (weight decay as a part of the gradient), or sgd with momentum 0.9."""
+    """adamw, adam (weight decay as part of the gradient), or sgd with momentum 0.9."""
     lr: Common[float] = 1e-4
     """Peak learning rate."""
     weight_decay: float = 0.01
     """Weight decay of matrices; vectors have none."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this norm; 0 = off."""
+    """Maximum norm of the gradients, which are scaled down to it; 0 = off."""
     scheduler: Literal["warmup_cosine", "cosine", "cosine_restarts", "plateau", "onecycle"] = "warmup_cosine"
-    """Learning rate over the run: linear warm-up and half a cosine; half a cosine; half cosines one after the other;
-    lowered when validation no longer improves; one cosine up and one down."""
+    """Learning-rate schedule: linear warm-up, then half a cosine; half a cosine; successive half cosines; lowered when
+    validation stops improving; one cosine up and one down."""
     warmup_steps: int | None = None
-    """Steps of linear warm-up before the schedule. Default: with warmup_cosine a tenth of the run, at most 10,000."""
+    """Steps of linear warm-up before the schedule. Default: a tenth of the run, at most 10,000, for warmup_cosine; else
+    0."""
     warmup_fraction: float | None = None
-    """The same as a share of the run's steps."""
+    """Warm-up as a share of the run's steps, instead of --warmup-steps."""
     scheduler_t0: int | None = None
     """cosine_restarts: steps of the first cosine. Default: a quarter of the run."""
     scheduler_t_mult: int = 2
-    """cosine_restarts: how many times longer each cosine is than the one before."""
+    """cosine_restarts: ratio of the length of each cosine to the one before."""
     scheduler_eta_min: float = 0.0
-    """cosine schedules: the lowest learning rate."""
+    """cosine schedules: minimum learning rate."""
     scheduler_patience: int = 5
-    """plateau: epochs without a better --best-metric before the rate is lowered."""
+    """plateau: epochs without improvement of --best-metric before the rate is lowered."""
     scheduler_factor: float = 0.3
-    """plateau: what the rate is multiplied by."""
+    """plateau: factor by which the rate is multiplied."""
     scheduler_min_lr: float = 0.0
-    """plateau: the lowest learning rate."""
+    """plateau: minimum learning rate."""
 
     def __post_init__(self) -> None:
         positive("--lr", self.lr)
@@ -56,7 +57,7 @@ class OptimizerOptions:
         )
         require(
             self.warmup_steps is None or self.warmup_fraction is None,
-            "--warmup-steps and --warmup-fraction say the same thing: give one",
+            "--warmup-steps and --warmup-fraction cannot be combined; use one of them",
         )
         require(
             self.scheduler_t0 is None or self.scheduler_t0 >= 1,
@@ -71,25 +72,24 @@ class OptimizerOptions:
         ):
             not_negative(flag, rate)
             require(rate < self.lr, f"{flag} {rate}: must be below --lr {self.lr}")
-        self._refuse_what_the_schedule_has_not()
+        self._check_schedule_options()
 
-    def _refuse_what_the_schedule_has_not(self) -> None:
-        """An option that the schedule does not know would do nothing."""
+    def _check_schedule_options(self) -> None:
+        """Raise ValueError for options that the schedule does not use."""
         for schedules, options in _ONLY_OF.items():
             for flag, name, default in options:
                 require(
                     getattr(self, name) == default or self.scheduler in schedules,
-                    f"{flag} belongs to --scheduler {' or '.join(schedules)}, not to {self.scheduler}: leave one out",
+                    f"{flag} only applies to --scheduler {' or '.join(schedules)} (got {self.scheduler})",
                 )
 
 
 @dataclass(frozen=True)
 class CategoryOptimizerOptions:
-    """Learning of what reads the metadata."""
+    """Learning rate of the parts that read metadata."""
 
     categorical_lr: float | None = None
-    """Peak learning rate of the embeddings of categories and of the fusion; the schedule is that of --lr. Default:
-    --lr."""
+    """Peak learning rate of category embeddings and of the fusion, with the schedule of --lr. Default: --lr."""
 
     def __post_init__(self) -> None:
         if self.categorical_lr is not None:

@@ -10,37 +10,38 @@ from aam_data.options.base import require
 
 @dataclass(frozen=True)
 class ParallelOptions:
-    """Several devices."""
+    """Training on several devices."""
 
     distributed: bool = False
-    """Be one of the processes that torchrun (or srun, one task a device) has started: each holds the whole model (DDP)
-    and takes --batch-size samples of every micro-batch; pairs are those of all processes' samples."""
+    """Run as one of the processes started by torchrun (or srun, one task per device). Each has the whole model (DDP)
+    and takes --batch-size samples of every micro-batch; UniFrac pairs are formed over the samples of all processes."""
     data_parallel: bool = False
-    """The same with one command: a process is started for every visible GPU of this machine."""
+    """Like --distributed with a single command: start one process for each visible GPU of this machine."""
     fsdp: bool = False
-    """Like --distributed, with weights, gradients and optimizer of the encoders divided among the processes (FSDP)."""
+    """Like --distributed, but weights, gradients and optimizer state of the encoders are sharded over the processes
+    (FSDP)."""
     fsdp_sharded_checkpoint: bool = False
-    """Every process writes its own part of the checkpoints that a run continues from; best is written whole."""
+    """Write a shard per process for checkpoints to resume from; the best checkpoint is written whole."""
     fsdp_cpu_offload: bool = False
-    """Keep the divided weights, gradients and optimizer in the memory of the host."""
+    """Keep the sharded weights, gradients and optimizer state in host memory."""
     processes: int | None = None
-    """Processes of --data-parallel. Default: one for every visible GPU; with --device cpu it has to be given."""
+    """Processes of --data-parallel. Default: one for each visible GPU; required with --device cpu."""
     distributed_backend: Literal["nccl", "gloo"] | None = None
-    """How processes talk. Default: nccl (which is RCCL on AMD) between GPUs, gloo between CPUs."""
+    """Communication backend. Default: nccl (RCCL on AMD) between GPUs, gloo between CPUs."""
     distributed_timeout: int = 1800
-    """Seconds after which a process that does not answer ends the job."""
+    """Seconds after which an unresponsive process ends the job."""
 
     def __post_init__(self) -> None:
         chosen = [flag for flag, given in self._strategies().items() if given]
-        require(len(chosen) < 2, f"{' and '.join(chosen)} exclude each other: give one")
+        require(len(chosen) < 2, f"{' and '.join(chosen)} cannot be combined; use one of them")
         for flag, given in (
             ("--fsdp-sharded-checkpoint", self.fsdp_sharded_checkpoint),
             ("--fsdp-cpu-offload", self.fsdp_cpu_offload),
         ):
-            require(self.fsdp or not given, f"{flag} belongs to --fsdp: give both or neither")
+            require(self.fsdp or not given, f"{flag} only applies with --fsdp; use both or neither")
         require(
             self.processes is None or self.data_parallel,
-            "--processes belongs to --data-parallel; torchrun and srun are told the number themselves",
+            "--processes only applies with --data-parallel; torchrun and srun have their own options for it",
         )
         require(
             self.processes is None or 1 <= self.processes <= 1024,
@@ -48,7 +49,7 @@ class ParallelOptions:
         )
         require(
             self.distributed_backend is None or bool(chosen),
-            "--distributed-backend belongs to --distributed, --data-parallel or --fsdp",
+            "--distributed-backend only applies with --distributed, --data-parallel or --fsdp",
         )
         require(
             1 <= self.distributed_timeout <= 86_400,
@@ -57,7 +58,7 @@ class ParallelOptions:
 
     @property
     def is_joined(self) -> bool:
-        """Whether something else has started the processes of which this is one."""
+        """Whether this is one of several processes that a launcher started."""
         return self.distributed or self.fsdp
 
     @property

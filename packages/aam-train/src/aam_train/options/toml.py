@@ -23,7 +23,7 @@ RootT = TypeVar("RootT")
 
 
 class ConfigError(ValueError):
-    """Settings that are unknown, missing or out of range. One line; names the flags or the keys."""
+    """Settings that are unknown, missing or out of range. The message is one line that names the flags or keys."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +62,14 @@ def flag(name: str) -> str:
 
 
 def config_fields(root_class: type) -> dict[str, ConfigField]:
-    """The options of a root by name, in the order of declaration."""
+    """Return the options of a root by name, in the order of declaration."""
     found: dict[str, ConfigField] = {}
     names: set[str] = set()
     for section, owner in _sections(root_class).items():
         hints = get_type_hints(owner, include_extras=True)
         for field in dataclasses.fields(owner):
-            kind, common, aliases = hints[field.name], False, ()
+            kind, common = hints[field.name], False
+            aliases: tuple[str, ...] = ()
             if get_origin(kind) is Annotated:
                 common = "common" in kind.__metadata__
                 aliases = tuple(name for mark in kind.__metadata__ if isinstance(mark, Alias) for name in mark.names)
@@ -112,10 +113,10 @@ def merge_spellings(
 
 
 def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
-    """A root from flat values; what is absent takes its default.
+    """Build a root from flat values; absent options take their defaults.
 
     Raises:
-        ConfigError: required options are missing, or ``__post_init__`` of any section or of the root refuses.
+        ConfigError: required options are missing, or ``__post_init__`` of a section or of the root raises ValueError.
     """
     fields = config_fields(root_class)
     if missing := [field.flag for field in fields.values() if field.required and field.name not in values]:
@@ -136,14 +137,14 @@ def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
 
 
 def config_to_toml(config: object) -> str:
-    """TOML text of a root; ``config_from_toml`` gives the root back."""
+    """Return the TOML text of a root; ``config_from_toml`` reads it back."""
     import tomli_w  # only the commands that write a run need it
 
     return tomli_w.dumps(config_to_dict(config))
 
 
 def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
-    """``{section: {option: value}}`` in TOML's types: no None, paths as text, tuples as lists."""
+    """Return ``{section: {option: value}}`` in TOML's types: no None, paths as text, tuples as lists."""
     tables: dict[str, dict[str, Any]] = {section: {} for section in _sections(type(config))}
     for field in config_fields(type(config)).values():
         value = getattr(getattr(config, field.section), field.name)
@@ -153,15 +154,19 @@ def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
 
 
 def config_from_toml(text: str, root_class: type[RootT]) -> RootT:
-    """The root that ``text`` describes. Raises ConfigError (unknown, missing, wrong type, out of range)."""
+    """Read a root from TOML.
+
+    Raises:
+        ConfigError: not TOML, or options that are unknown, missing, of a wrong type or out of range.
+    """
     return build_config(root_class, values_from_toml(text, root_class))
 
 
 def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
-    """Flat values of the options that ``text`` sets, which need not be all.
+    """Read the flat values of the options that ``text`` sets, which need not be all.
 
     Raises:
-        ConfigError: not TOML, unknown sections or keys, values of a wrong type; all that is wrong at once.
+        ConfigError: not TOML, unknown sections or keys, values of a wrong type; the message has all problems.
     """
     try:
         tables = tomllib.loads(text)
@@ -190,7 +195,7 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
 
 
 class _WrongType(Exception):
-    """Carries what the value should have been."""
+    """Error of a value; its text is what the value should be."""
 
 
 def _sections(root_class: type) -> dict[str, type]:

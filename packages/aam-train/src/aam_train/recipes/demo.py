@@ -14,9 +14,10 @@ from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
 from aam_train.files import read_json_object
+from aam_train.options.commands import PredictOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
-from aam_train.options.run import PredictOptions, RunOptions, TransferOptions
+from aam_train.options.run import RunOptions, TransferOptions
 from aam_train.recipes.predict import predict
 from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train

@@ -56,7 +56,7 @@ def embed(config: EmbedConfig, inputs: ModelInputs | None = None, *, quiet: bool
 def _embed(config: EmbedConfig, inputs: ModelInputs, context: RunContext) -> list[Path]:
     options = config.embed
     loaded = load_for_inference(inputs, options.model, context)
-    head = loaded.step.encoder.distance_head
+    head = loaded.step.encoder.head("unifrac")
     if options.distances is not None and head is None:
         raise TrainError(f"--distances: {options.model} has not learned distances (--unifrac-weight was 0)")
     loaded.step.scratch = options.output.parent
@@ -65,7 +65,7 @@ def _embed(config: EmbedConfig, inputs: ModelInputs, context: RunContext) -> lis
     embeddings = _embed_samples(config, inputs, loaded, context)
     if options.distances is None:
         return [options.output]
-    assert head is not None
+    assert isinstance(head, DistanceHead)
     ids = inputs.study.table.sample_ids[loaded.rows]
     points = torch.from_numpy(embeddings).to(context.device)
     key = f"aam embed {sha256(inputs.folder / WEIGHTS)} {inputs.study.inputs[0].sha256}"

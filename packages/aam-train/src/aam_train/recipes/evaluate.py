@@ -1,4 +1,4 @@
-"""`aam evaluate`: a model on samples whose truth is known, those it trained on apart from the others."""
+"""`aam evaluate`: metrics of a model on labelled samples, those it was trained on apart from the others."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from aam_data.errors import first_few
 from aam_data.options.files import PhylogenyOptions
@@ -20,110 +19,164 @@ from aam_models.encoder.encoder import Encoder
 from aam_models.requested import PREDICTION
 from aam_train.data.loading import FIXED_DRAW
 from aam_train.data.run_data import build_pairs
-from aam_train.device.device import resolve_device
-from aam_train.device.precision import Compute, trusted_attention
 from aam_train.errors import TrainError
-from aam_train.evaluation.encoder_report import METRIC_NAMES
 from aam_train.evaluation.inference import number_of_passes, run_passes
 from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
 from aam_train.evaluation.predictions import Predictions, make_predictions, write_full, write_predictions
-from aam_train.evaluation.report import NAMES, metrics_of
-from aam_train.evaluation.validation import EncoderValidator, mean_outputs
+from aam_train.evaluation.report import MODEL_NAMES, prediction_metrics
+from aam_train.evaluation.validation import mean_outputs
 from aam_train.files import write_json
-from aam_train.losses.objective import Objective, Weights, masking_for
-from aam_train.options.objective import MaskingOptions
+from aam_train.objectives.base import PretrainingObjective, SampleSet, Sources
+from aam_train.objectives.registry import OBJECTIVES, build_terms
+from aam_train.objectives.unifrac import METRIC_NAMES
+from aam_train.objectives.validation import EncoderValidator, errors_of_constants
 from aam_train.options.recipe_configs import EvaluateConfig
 from aam_train.recipes.inputs import ModelInputs, read_evaluate_inputs
-from aam_train.recipes.loaded_model import ModelUse, use_model
+from aam_train.recipes.launch import run_inference
+from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.runs.checkpoints import run_folder_of
 from aam_train.runs.records import TrainingRecord, read_training
-from aam_train.signals import StopFlag
+from aam_train.setup.run_context import RunContext
 
 _WORDS = {
     "test": "held out from training",
     "new": "unknown to the model's run",
     "validation": "that chose the model",
     "calibration": "that calibrated its intervals",
-    "train": "that the model TRAINED on",
+    "train": "that the model was TRAINED on",
 }
 
 
-def run_evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> Path:
-    """Judge a model; returns the folder of figures.
+def evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> Path:
+    """Evaluate a model on labelled samples, those it was trained on apart from the others.
 
     Args:
         config: all settings.
-        inputs: what `read_evaluate_inputs` of the same settings gave; read here by default.
+        inputs: as returned by `read_evaluate_inputs` for the same settings; read here by default.
         quiet: print warnings only.
+
+    Returns:
+        The folder with the metrics.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
+
+    Example:
+        >>> files = TableOptions(Path("table.biom")), EvaluateOptions(Path("runs/age"), Path("evaluation"))
+        >>> evaluate(EvaluateConfig(*files, MetadataOptions(Path("metadata.tsv"))))  # doctest: +SKIP
+        PosixPath('evaluation')
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.evaluate.device)
-    with StopFlag() as stop, trusted_attention(Compute(device), console):
-        return _evaluate(config, inputs or read_evaluate_inputs(config), device, stop, console)
+    device = config.evaluate.device
+    return run_inference(_evaluate, config, lambda: inputs or read_evaluate_inputs(config), device=device, quiet=quiet)
 
 
-def _evaluate(
-    config: EvaluateConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
-) -> Path:
+def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) -> Path:
     options, folder = config.evaluate, config.evaluate.output_dir
+    # 1. model, samples and the part of the model's split that each belongs to
     part_of = known_parts(inputs.folder, options.splits_from)
     if part_of is None:
-        console.note("warning: which samples the model trained on is not known (no splits.tsv): see --splits-from")
-    used = use_model(inputs, options.model, device, stop, console)
+        context.console.note(
+            "warning: which samples the model was trained on is unknown (no splits.tsv): see --splits-from"
+        )
+    loaded = load_for_inference(inputs, options.model, context)
     parts = np.array([(part_of or {}).get(i, "new") for i in inputs.study.table.sample_ids], dtype=object)
-    rows = used.rows if options.part == "all" else used.rows[parts[used.rows] == options.part]
+    rows = loaded.rows if options.part == "all" else loaded.rows[parts[loaded.rows] == options.part]
     if len(rows) == 0:
-        raise TrainError(f"--part {options.part}: none of the table's samples with enough reads is in it")
+        raise TrainError(f"--part {options.part}: no sample of the table with enough reads is in it")
+    loaded.step.scratch = folder
+    samples = _Samples(rows, parts)
+    # 2. evaluate and write
     record = read_training(inputs.folder)
-    used.step.scratch = folder
-    if isinstance(used.step.model, Encoder):
-        results = _judge_encoder(config, inputs, used, rows, parts, record)
-        _write_results(folder, results, console)
-        return folder
-    usual = record.prediction_passes
-    passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, used.maker.samples)
-    labels, study = inputs.preprocessor.labels, inputs.study
-    scales = inputs.preprocessor.scales_of(study.metadata, study.table.n_samples)
-    outputs = mean_outputs(
-        run_passes(used.step, used.maker, rows, options.batch_size, PREDICTION, passes), is_classes=labels is not None
-    )
-    predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
-    truth = true_values(study, predictions, rows)
-    if text := unknown_classes(study, predictions, rows):
-        console.note(text)
-    results = {"parts": {}}
-    for part in [name for name in _WORDS if (parts[rows] == name).any()]:
-        chosen = parts[rows] == part
-        found = predictions.take(chosen)
-        constant = _constant(found, record)
-        models = {"aam": found, **({} if constant is None else {"constant": constant})}
-        results["parts"][part] = {
-            "samples": int(chosen.sum()),
-            "targets": {
-                name: {model: metrics_of(truth[chosen, t], each, t) for model, each in models.items()}
-                for t, name in enumerate(predictions.names)
-            },
-        }
-    _write_results(folder, results, console)
-    write_predictions(folder / "predictions.tsv", predictions)
-    columns = {"split": parts[rows].tolist()}
-    assert study.metadata is not None
-    by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
-    if covered := coverages(predictions, truth, parts[rows], by_column):
-        write_coverage(folder / "coverage.tsv", covered)
-        for line in coverage_lines(covered):
-            console.note(line)
-    write_full(folder / "predictions_full.tsv", predictions, truth=truth, columns=columns, not_predicted=used.skipped)
-    _draw(folder, predictions, truth, parts[rows])
+    if isinstance(loaded.step.model, Encoder):
+        results = _evaluate_encoder(config, inputs, loaded, samples, record)
+        _write_results(folder, results, context.console)
+    else:
+        _evaluate_predictor(config, inputs, loaded, samples, record, context)
     return folder
 
 
+class _Samples(NamedTuple):
+    """Samples to evaluate on.
+
+    Attributes:
+        rows: int64 [R].
+        part_of: part of each sample of the table in the run that made the model, "new" where unknown.
+    """
+
+    rows: np.ndarray
+    part_of: np.ndarray
+
+    @property
+    def parts(self) -> np.ndarray:
+        """Part of each of the rows, [R]."""
+        parts: np.ndarray = self.part_of[self.rows]
+        return parts
+
+
+def _evaluate_predictor(
+    config: EvaluateConfig,
+    inputs: ModelInputs,
+    loaded: LoadedModel,
+    samples: _Samples,
+    record: TrainingRecord,
+    context: RunContext,
+) -> None:
+    """Compare predictions with the metadata, part by part; write metrics, tables and plots."""
+    folder, study, rows = config.evaluate.output_dir, inputs.study, samples.rows
+    predictions = _predict(config, inputs, loaded, rows, record)
+    truth = true_values(study, predictions, rows)
+    if text := unknown_classes(study, predictions, rows):
+        context.console.note(text)
+    results = {"parts": _metrics_by_part(predictions, truth, samples.parts, record)}
+    _write_results(folder, results, context.console)
+    write_predictions(folder / "predictions.tsv", predictions)
+    assert study.metadata is not None
+    by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
+    if covered := coverages(predictions, truth, samples.parts, by_column):
+        write_coverage(folder / "coverage.tsv", covered)
+        for line in coverage_lines(covered):
+            context.console.note(line)
+    columns = {"split": samples.parts.tolist()}
+    write_full(folder / "predictions_full.tsv", predictions, truth=truth, columns=columns, not_predicted=loaded.skipped)
+    _draw(folder, predictions, truth, samples.parts)
+
+
+def _predict(
+    config: EvaluateConfig, inputs: ModelInputs, loaded: LoadedModel, rows: np.ndarray, record: TrainingRecord
+) -> Predictions:
+    options, preprocessor, study = config.evaluate, inputs.preprocessor, inputs.study
+    usual = record.prediction_passes
+    n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, loaded.maker.samples)
+    scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
+    passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, PREDICTION, n_passes)
+    outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
+    return make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+
+
+def _metrics_by_part(
+    predictions: Predictions, truth: np.ndarray, parts: np.ndarray, record: TrainingRecord
+) -> dict[str, Any]:
+    """Compute the metrics of each part that has samples, of the model and of a constant."""
+    by_part: dict[str, Any] = {}
+    for part in [name for name in _WORDS if (parts == name).any()]:
+        chosen = parts == part
+        predicted = predictions.take(chosen)
+        constant = _constant(predicted, record)
+        models = {"aam": predicted, **({} if constant is None else {"constant": constant})}
+        by_part[part] = {
+            "samples": int(chosen.sum()),
+            "targets": {
+                name: {model: prediction_metrics(truth[chosen, t], each, t) for model, each in models.items()}
+                for t, name in enumerate(predictions.names)
+            },
+        }
+    return by_part
+
+
 def known_parts(model: Path, given: Path | None) -> dict[str, str] | None:
-    """The part of each sample in the run that made the model, by id; None where its splits are not there."""
+    """Read the part of each sample in the run that made the model, by id; None without its splits."""
     if given is not None:
         return read_splits(splits_file(given)).part_of()
     run = run_folder_of(model)
@@ -131,7 +184,7 @@ def known_parts(model: Path, given: Path | None) -> dict[str, str] | None:
 
 
 def true_values(study: Study, predictions: Predictions, rows: np.ndarray) -> np.ndarray:
-    """What the metadata say of ``rows`` [R, T]: numbers (NaN = missing), or names of classes that the model knows."""
+    """Read the true values of ``rows``, [R, T]: numbers (NaN = missing), or names of classes that the model knows."""
     assert study.metadata is not None
     if not predictions.classes:
         return np.stack([study.metadata.numeric(name)[rows] for name in predictions.names], axis=1)
@@ -141,7 +194,7 @@ def true_values(study: Study, predictions: Predictions, rows: np.ndarray) -> np.
 
 
 def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
-    """A warning when samples have a class that the model does not know: they are predicted, and not judged."""
+    """Return a warning when samples have a class that the model does not know: they are predicted, not evaluated."""
     if not predictions.classes:
         return None
     assert study.metadata is not None
@@ -150,11 +203,13 @@ def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) ->
     if not found:
         return None
     shown = first_few([f"{name}: {n:,}" for name, n in sorted(found.items())])
-    return f"warning: {found.total():,} samples have classes that the model does not know, and are not judged: {shown}"
+    return (
+        f"warning: {found.total():,} samples have classes that the model does not know, and are not evaluated: {shown}"
+    )
 
 
 def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions | None:
-    """What predicting without looking gives, from the model's training samples; None in models of older versions."""
+    """Return constant predictions from the model's training samples; None for models of older versions."""
     n, constant = len(predictions.sample_ids), record.constant
     if not constant:
         return None
@@ -166,68 +221,65 @@ def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions |
     return replace(predictions, values=names[:, None], probabilities=np.tile(shares, (n, 1)))
 
 
-def _judge_encoder(
-    config: EvaluateConfig,
-    inputs: ModelInputs,
-    used: ModelUse,
-    rows: np.ndarray,
-    parts: np.ndarray,
-    record: TrainingRecord,
+def _evaluate_encoder(
+    config: EvaluateConfig, inputs: ModelInputs, loaded: LoadedModel, samples: _Samples, record: TrainingRecord
 ) -> dict[str, Any]:
-    """Figures of the objectives that the encoder learned, part by part."""
-    encoder, study = used.step.encoder, inputs.study
-    options = PhylogenyOptions(unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
-    pairs = build_pairs(study, used.rarefier, options)
-    if pairs is not None and encoder.config.distance_scale != 1.0:
-        pairs = ScaledTargets(pairs, encoder.config.distance_scale)
-    weights = Weights(
-        unifrac=float(encoder.distance_head is not None and pairs is not None),
-        faith_pd=float(encoder.faith_pd_head is not None and study.phylogeny is not None),
-        nucleotides=float(encoder.config.nucleotide_head),
-        counts=float(encoder.config.count_head),
-    )
-    objective = Objective(weights, masking_for(weights, MaskingOptions()), pairs)
+    """Compute the metrics of the objectives that the encoder learned, part by part."""
+    terms = _terms_of(inputs.study, loaded, record)
     results: dict[str, Any] = {"metric": METRIC_NAMES[record.unifrac_metric], "parts": {}}
     for part in _WORDS:
-        chosen = rows[parts[rows] == part]
+        chosen = samples.rows[samples.parts == part]
         if len(chosen) < 2:
             continue
-        asvs = used.maker.samples.drawn_asvs(chosen, [FIXED_DRAW])
-        validate = EncoderValidator(used.maker, objective, chosen, asvs, config.evaluate.batch_size)
-        figures = validate(used.step)
-        del figures["val_loss"]  # a sum with weights that were not those of training
-        constant = validate.errors_of_constants(record.constant, encoder.config.distance_scale)
-        models = {"aam": figures, **({"constant": constant} if constant else {})}
+        asvs = loaded.maker.samples.drawn_asvs(chosen, [FIXED_DRAW])
+        validator = EncoderValidator(terms, SampleSet(loaded.maker, chosen, asvs, config.evaluate.batch_size))
+        measured = validator.measure(loaded.step)
+        metrics = validator.metrics(measured)
+        del metrics["val_loss"]  # a sum with weights that were not those of training
+        constant = errors_of_constants(measured, record.constant)
+        models = {"aam": metrics, **({"constant": constant} if constant else {})}
         results["parts"][part] = {"samples": len(chosen), "targets": {"encoder": models}}
     return results
+
+
+def _terms_of(study: Study, loaded: LoadedModel, record: TrainingRecord) -> tuple[PretrainingObjective, ...]:
+    """Build the objectives that the encoder has heads for and the study has true values for."""
+    encoder = loaded.step.encoder
+    options = PhylogenyOptions(unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
+    pairs = build_pairs(study, loaded.rarefier, options)
+    if pairs is not None and encoder.config.distance_scale != 1.0:
+        pairs = ScaledTargets(pairs, encoder.config.distance_scale)
+    sources = Sources(pairs, record.unifrac_metric, has_tree=study.phylogeny is not None)
+    learned = (name for name in encoder.config.objectives if OBJECTIVES[name].is_evaluable(sources))
+    return build_terms(dict.fromkeys(learned, 1.0), sources)
 
 
 def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReporter) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", results)
-    for part, judged in results["parts"].items():
-        console.note(f"{judged['samples']:,} samples {_WORDS[part]}:")
-        for target, models in judged["targets"].items():
+    for part, evaluated in results["parts"].items():
+        console.note(f"{evaluated['samples']:,} samples {_WORDS[part]}:")
+        for target, models in evaluated["targets"].items():
             for model, metrics in models.items():
                 figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
-                console.note(f"  {target}, {NAMES[model]:<9} {figures}")
+                console.note(f"  {target}, {MODEL_NAMES[model]:<9} {figures}")
 
 
 def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.ndarray) -> None:
-    """Pictures of the samples that the model did not learn from; of all where it learned from all."""
+    """Plot the samples that the model was not trained on; all samples if it was trained on all."""
     from aam_train.evaluation.plots import plot_confusion, plot_scatter
 
-    judged = np.isin(parts, ("test", "new"))
-    judged = judged if judged.any() else np.ones(len(parts), dtype=bool)
+    shown = np.isin(parts, ("test", "new"))
+    shown = shown if shown.any() else np.ones(len(parts), dtype=bool)
     for t, name in enumerate(predictions.names):
         if predictions.classes:
-            known = judged & np.array([value is not None for value in truth[:, t]])
+            known = shown & np.array([value is not None for value in truth[:, t]])
             plot_confusion(
                 folder / "confusion.png", truth[known, t], predictions.values[known, t], predictions.classes, name
             )
         else:
-            known = judged & np.isfinite(truth[:, t].astype(np.float64))
+            known = shown & np.isfinite(truth[:, t].astype(np.float64))
             suffix = "" if len(predictions.names) == 1 else f"-{t + 1}"
             pair = truth[known, t], predictions.values[known, t]
             interval = predictions.take(known).interval(t)
-            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "judged samples", name, interval)
+            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "evaluated samples", name, interval)

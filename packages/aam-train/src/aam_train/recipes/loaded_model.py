@@ -1,4 +1,4 @@
-"""A trained model on a table, for predict, embed and evaluate: weights, batches, samples that are deep enough."""
+"""A trained model and a table, for predict, embed and evaluate: weights, batches, samples with enough reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from aam_data.preprocessing.dataset import cut_report
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier, deep_enough, shallow_report
@@ -17,20 +16,19 @@ from aam_train.data.run_data import build_maker, input_notes
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.recipes.inputs import ModelInputs
-from aam_train.reporting.records import Reporter
 from aam_train.setup.architecture import dna_alphabet
-from aam_train.signals import StopFlag
+from aam_train.setup.run_context import RunContext
 
-CHUNK = 256  # ASVs encoded at once; the memory of prediction is small anyway
+CHUNK_SIZE = 256  # ASVs encoded at once; prediction needs little memory anyway
 
 
 @dataclass(frozen=True, eq=False)
-class ModelUse:
+class LoadedModel:
     """A model and a table, ready to run.
 
     Attributes:
         rows: int64 samples with enough reads.
-        skipped: reason by id, of the others.
+        skipped: reason for each other sample, by id.
     """
 
     step: Step
@@ -40,18 +38,18 @@ class ModelUse:
     skipped: dict[str, str]
 
 
-def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: StopFlag, reporter: Reporter) -> ModelUse:
-    """Load the weights and treat the table as the model's preprocessor says; what is cut or left out is said.
+def load_for_inference(inputs: ModelInputs, source: Path, context: RunContext) -> LoadedModel:
+    """Load the weights and prepare the table with the model's preprocessor; log what is cut or skipped.
 
     Raises:
-        ModelError, TrainError: not a model of this version of AAM; ``source`` is named.
+        ModelError, TrainError: not a model of this version of AAM; the message names ``source``.
     """
-    preprocessor, study = inputs.preprocessor, inputs.study
+    preprocessor, study, reporter = inputs.preprocessor, inputs.study, context.console
     model = load_model(inputs.folder)
-    # without the metadata that a predictor reads (aam embed) there is its encoder alone
+    # without the metadata that a predictor reads (aam embed), only its encoder can run
     if isinstance(model, Predictor) and preprocessor.inputs and study.metadata is None:
         model = model.encoder
-    step = Step(model.to(device), device, stop=stop)
+    step = Step(model.to(context.device), context.device, stop=context.stop)
     if step.encoder.config.alphabet != dna_alphabet():
         raise TrainError(f"{source}: made with another alphabet of bases; train it again with this version")
     for note in study.notes:
@@ -61,7 +59,7 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     if text := shallow_report(study.table, depth):
         reporter.note(text)
     rarefier = Rarefier(study.table, depth, preprocessor.seed)
-    maker = build_maker(study, rarefier, preprocessor, CHUNK)
+    maker = build_maker(study, rarefier, preprocessor, CHUNK_SIZE)
     if text := cut_report(maker.samples, rows, FIXED_DRAW):
         reporter.note(text)
     for text in input_notes(maker, rows, preprocessor):
@@ -69,4 +67,4 @@ def use_model(inputs: ModelInputs, source: Path, device: torch.device, stop: Sto
     depths = study.table.depths()
     shallow = np.setdiff1d(np.arange(study.table.n_samples), rows)
     skipped = {study.table.sample_ids[row]: f"{int(depths[row]):,} reads, fewer than {depth:,}" for row in shallow}
-    return ModelUse(step, maker, rarefier, rows, skipped | dict.fromkeys(study.dropped_samples, "no reads"))
+    return LoadedModel(step, maker, rarefier, rows, skipped | dict.fromkeys(study.dropped_samples, "no reads"))

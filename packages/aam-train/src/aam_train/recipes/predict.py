@@ -6,92 +6,108 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.predictor.predictor import Predictor
-from aam_models.requested import Outputs
-from aam_train.device.device import resolve_device
-from aam_train.device.precision import Compute, trusted_attention
+from aam_models.requested import RequestedOutputs
 from aam_train.errors import TrainError
-from aam_train.evaluation.category_attention import category_attention, check_attends, write_attention
+from aam_train.evaluation.category_attention import category_attention, check_has_attention, write_attention
 from aam_train.evaluation.inference import SampleOutputs, number_of_passes, run_passes
 from aam_train.evaluation.metrics import probabilities
 from aam_train.evaluation.predictions import Predictions, full_table, make_predictions, write_full, write_predictions
 from aam_train.evaluation.validation import mean_outputs
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.recipes.inputs import ModelInputs, read_predict_inputs
-from aam_train.recipes.loaded_model import use_model
-from aam_train.reporting.console import ConsoleReporter
+from aam_train.recipes.launch import run_inference
+from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
+from aam_train.reporting.records import Reporter
 from aam_train.runs.records import read_preprocessor, read_training
-from aam_train.signals import StopFlag
+from aam_train.setup.run_context import RunContext
 
 
-def run_predict(config: PredictConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> list[Path]:
-    """Predict every sample of a table; returns the files written.
+def predict(config: PredictConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> list[Path]:
+    """Predict every sample of a table.
 
     Args:
         config: all settings.
-        inputs: what `read_predict_inputs` of the same settings gave; read here by default.
+        inputs: as returned by `read_predict_inputs` for the same settings; read here by default.
         quiet: print warnings only.
+
+    Returns:
+        The files written.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
+
+    Example:
+        >>> options = PredictOptions(Path("runs/age"), Path("predictions.tsv"))
+        >>> predict(PredictConfig(TableOptions(Path("table.biom")), options))  # doctest: +SKIP
+        [PosixPath('predictions.tsv'), PosixPath('predictions_full.tsv')]
     """
-    console, device = ConsoleReporter(quiet=quiet), resolve_device(config.predict.device)
-    with StopFlag() as stop, trusted_attention(Compute(device), console):
-        return _predict(config, inputs or read_predict_inputs(config), device, stop, console)
+    device = config.predict.device
+    return run_inference(_predict, config, lambda: inputs or read_predict_inputs(config), device=device, quiet=quiet)
 
 
-def _predict(
-    config: PredictConfig, inputs: ModelInputs, device: torch.device, stop: StopFlag, console: ConsoleReporter
-) -> list[Path]:
-    options = config.predict
-    preprocessor, study = inputs.preprocessor, inputs.study
-    used = use_model(inputs, options.model, device, stop, console)
-    if not isinstance(used.step.model, Predictor):
+def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) -> list[Path]:
+    options, study, console = config.predict, inputs.study, context.console
+    # 1. model and samples
+    loaded = load_for_inference(inputs, options.model, context)
+    if not isinstance(loaded.step.model, Predictor):
         raise TrainError(f"{options.model}: the preprocessor names targets, but the weights are those of an encoder")
-    if config.metadata.metadata is not None and study.metadata is None:
-        console.note("--metadata is not read: predictions of this model depend on the table alone")
-    rows, maker = used.rows, used.maker
-    scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
-    if study.metadata is not None:
-        for text in preprocessor.describe_scales(study.metadata, rows):
-            console.note(text)
-    if (was := read_preprocessor(inputs.folder).asv_sampling) != preprocessor.asv_sampling:
-        console.note(f"--asv-sampling {preprocessor.asv_sampling}: the model was trained with {was}")
-    usual = read_training(inputs.folder).prediction_passes
-    n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, maker.samples)
-    if options.output_variance and n_passes == 1:
-        raise TrainError("--output-variance is over several draws: give --prediction-passes 2 or more")
-    if options.category_attention is not None:
-        check_attends(used.step, options.model)
-    wanted = Outputs(prediction=True, sample_embeddings=options.category_attention is not None)
-    used.step.scratch = options.output.parent
-    passes = run_passes(used.step, maker, rows, options.batch_size, wanted, n_passes)
-    outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
-
-    predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    _log_differences(config, inputs, loaded, console)
+    n_passes = _number_of_passes(config, inputs, loaded)
+    # 2. predict
+    rows, scales = loaded.rows, inputs.preprocessor.scales_of(study.metadata, study.table.n_samples)
+    requested = RequestedOutputs(prediction=True, sample_embeddings=options.category_attention is not None)
+    loaded.step.scratch = options.output.parent
+    passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, requested, n_passes)
+    outputs = mean_outputs(passes, is_classes=inputs.preprocessor.labels is not None)
+    predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    # 3. write
     columns = {}
     if options.output_variance:
-        columns["variance"] = variance_of(passes, predictions, preprocessor, scales[rows])
+        columns["variance"] = variance_of(passes, predictions, inputs.preprocessor, scales[rows])
     written = write_predictions(options.output, predictions)
     full = full_table(options.output)
-    write_full(full, predictions, numbers=columns, not_predicted=used.skipped)
+    write_full(full, predictions, numbers=columns, not_predicted=loaded.skipped)
     if options.category_attention is not None:
         assert passes[0].embeddings is not None
-        names, weights = category_attention(used.step, maker, rows, passes[0].embeddings)
+        names, weights = category_attention(loaded.step, loaded.maker, rows, passes[0].embeddings)
         write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
         written.append(options.category_attention)
-    console.note(f"{len(rows):,} samples predicted, {len(used.skipped):,} not; {', '.join(map(str, [*written, full]))}")
+    files = ", ".join(map(str, [*written, full]))
+    console.note(f"{len(rows):,} samples predicted, {len(loaded.skipped):,} not; {files}")
     return [*written, full]
+
+
+def _log_differences(config: PredictConfig, inputs: ModelInputs, loaded: LoadedModel, reporter: Reporter) -> None:
+    """Log what is not read, and what is not as in training."""
+    preprocessor, metadata = inputs.preprocessor, inputs.study.metadata
+    if config.metadata.metadata is not None and metadata is None:
+        reporter.note("--metadata is not read: predictions of this model depend on the table alone")
+    if metadata is not None:
+        for text in preprocessor.describe_scales(metadata, loaded.rows):
+            reporter.note(text)
+    if (was := read_preprocessor(inputs.folder).asv_sampling) != preprocessor.asv_sampling:
+        reporter.note(f"--asv-sampling {preprocessor.asv_sampling}: the model was trained with {was}")
+
+
+def _number_of_passes(config: PredictConfig, inputs: ModelInputs, loaded: LoadedModel) -> int:
+    """Return the number of draws to average, checked against the other options."""
+    options, usual = config.predict, read_training(inputs.folder).prediction_passes
+    passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, loaded.maker.samples)
+    if options.output_variance and passes == 1:
+        raise TrainError("--output-variance needs several draws: use --prediction-passes 2 or more")
+    if options.category_attention is not None:
+        check_has_attention(loaded.step, options.model)
+    return passes
 
 
 def variance_of(
     passes: Sequence[SampleOutputs], predictions: Predictions, preprocessor: Preprocessor, scales: np.ndarray
 ) -> np.ndarray:
-    """Variance of each prediction over the passes, float64 [R, T], in squared units of the column; of a class that of
+    """Compute the variance of each prediction over the passes, float64 [R, T], in squared units of the column; of a class that of
     its probability."""
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:

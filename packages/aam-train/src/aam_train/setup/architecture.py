@@ -61,13 +61,10 @@ def with_heads(
         taxonomy_classes: number of taxa by rank.
         distance_scale: the largest training distance, for metrics that are not at most 1.
     """
-    learned = {name for name, weight in weights.items() if weight}
+    learned = tuple(name for name in OBJECTIVES if weights.get(name))
     return replace(
         config,
-        distance_head="unifrac" in learned,
-        faith_pd_head="faith_pd" in learned,
-        nucleotide_head="nucleotides" in learned,
-        count_head="counts" in learned,
+        objectives=learned,
         taxonomy_classes=taxonomy_classes if "taxonomy" in learned else (),
         distance_scale=distance_scale,
     )

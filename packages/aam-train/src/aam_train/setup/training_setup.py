@@ -8,18 +8,21 @@ from aam_data.splits.splits import Splits
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.losses.objective import Objective
+from aam_train.objectives.base import PretrainingObjective
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """Ready for the first step.
+class TrainingSetup:
+    """A model, its data and its loss, ready for the first step.
 
     Attributes:
         groups: group of each sample by id, when there is a group column.
+        terms: objectives on the encoder, those of ``objective``.
     """
 
     splits: Splits
     groups: dict[str, str | None] | None
     data: RunData
+    terms: tuple[PretrainingObjective, ...]
     objective: Objective
     step: Step

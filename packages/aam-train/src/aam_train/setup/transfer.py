@@ -11,20 +11,15 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.splits.splits import Splits, read_splits
 from aam_models.config.encoder import EncoderConfig
 from aam_models.config.predictor import PredictorConfig
+from aam_models.encoder.pretraining_heads import PRETRAINING_HEADS
 from aam_models.predictor.predictor import Predictor
 from aam_models.storage.model_folder import WEIGHTS, load_model, read_config
+from aam_train.objectives.registry import OBJECTIVES
 from aam_train.runs.checkpoints import model_folder, run_folder_of
 from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
-OPTIONAL_PARTS = (
-    "distance_head",
-    "faith_pd_head",
-    "count_head",
-    "taxonomy_head",
-    "asv_encoder.nucleotide_head",
-    "sample_encoder.abundance.hidden",
-)
+OPTIONAL_PARTS = tuple(part for head in PRETRAINING_HEADS.values() for part in (head.module, *head.more_modules))
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,14 @@ class PretrainedEncoder:
         return self.folder / WEIGHTS
 
     def calibrated(self, options: PhylogenyOptions, distance_scale: float) -> set[str]:
-        """Heads whose maps hold for these distances too."""
-        then, now = self.record, (options.pair_metric, options.unifrac_alpha, distance_scale)
-        same = (then.unifrac_metric, then.unifrac_alpha, self.config.distance_scale) == now
-        heads = {"distance_head": self.config.distance_head and same, "faith_pd_head": self.config.faith_pd_head}
-        return {name for name, is_calibrated in heads.items() if is_calibrated}
+        """Return the objectives whose heads are calibrated for these distances too."""
+        then = (self.record.unifrac_metric, self.record.unifrac_alpha, self.config.distance_scale)
+        now = (options.pair_metric, options.unifrac_alpha, distance_scale)
+        return {
+            name
+            for name in self.config.objectives
+            if OBJECTIVES[name].calibration_key(then) == OBJECTIVES[name].calibration_key(now)
+        }
 
 
 def read_pretrained(path: Path) -> PretrainedEncoder:

@@ -50,7 +50,8 @@ class TransformerAsvEncoder(AsvEncoder):
             nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
         self.transformer = Transformer(config.width, config.heads, config.asv_layers)
         self.pooling = AttentionPooling(config.width, config.heads)
-        self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if config.nucleotide_head else None
+        has_head = "nucleotides" in config.objectives
+        self.nucleotide_head = nn.Linear(config.width, config.alphabet.n_bases) if has_head else None
 
     @classmethod
     def from_config(cls, config: EncoderConfig) -> Self:
@@ -69,7 +70,7 @@ class TransformerAsvEncoder(AsvEncoder):
 
     def forward(self, batch: Batch, requested: RequestedOutputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
-        head = self.nucleotide_head if requested.nucleotides else None
+        head = self.nucleotide_head if requested.includes("nucleotides") else None
         for chunk in batch.chunks:
             if chunk.recompute and self.training:  # there is no dropout, so no random state to preserve
                 pooled, bases = checkpoint(

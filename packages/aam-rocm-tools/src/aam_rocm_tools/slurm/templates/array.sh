@@ -3,7 +3,7 @@
 
 @@prepare
 
-# This run's line of options; words are separated by blanks, quotes have no meaning.
+# Options of this run, from its line: words are separated by blanks, quotes have no meaning.
 settings=@@settings
 read -r -a line < <(sed -n "${SLURM_ARRAY_TASK_ID}p" "$settings")
 if [[ ${#line[@]} -eq 0 ]]; then
@@ -18,12 +18,6 @@ aam=(
   "${line[@]}"
 )
 
-@@steps
-
 @@launch
-
-before=$(saved_steps "$run")
-launch "${aam[@]}"
-status=$?
 
 @@requeue

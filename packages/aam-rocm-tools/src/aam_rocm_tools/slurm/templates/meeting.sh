@@ -1,4 +1,4 @@
-# Where the tasks meet: the first node, by the address that Slurm uses, and a port that follows from the job.
+# Rendezvous of the tasks: the address of the first node in Slurm, and a port derived from the job id.
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_ADDR=$(scontrol show node "$first" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))

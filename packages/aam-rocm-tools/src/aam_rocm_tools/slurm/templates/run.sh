@@ -8,12 +8,6 @@ aam=(
 @@aam
 )
 
-@@steps
-
 @@launch
-
-before=$(saved_steps "$run")
-launch "${aam[@]}"
-status=$?
 
 @@requeue

@@ -9,23 +9,17 @@ aam=(
 )
 run=@@run
 
-# In: the files, and what an earlier start of this job has brought back. Paths are relative, so that they are the same
-# on the next node.
+# Stage in: the files, and the results of an earlier start of this job. Paths are relative, so that they are the same on
+# the next node.
 stage=$local_disk/aam-$SLURM_JOB_ID
 mkdir -p "$stage" "$results"
 cp -rL -- @@staged "$stage"/ || exit 2
 if [[ -d $results/$run ]]; then cp -a -- "$results/$run" "$stage"/; fi
 cd "$stage" || exit 2
 
-@@steps
-
 @@launch
 
-before=$(saved_steps "$run")
-launch "${aam[@]}"
-status=$?
-
-# Back: beside what is there, then in its place, so that a copy which is cut short does no harm.
+# Stage out: copy next to the old results, then replace them, so that an interrupted copy does no harm.
 if [[ -d $run ]]; then
   rm -rf -- "$results/.$run.new"
   if cp -a -- "$run" "$results/.$run.new" && rm -rf -- "${results:?}/$run"; then

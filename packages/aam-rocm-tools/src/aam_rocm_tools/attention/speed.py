@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from aam_rocm_tools.attention_cases import LIMITS, padding_mask, run
-from aam_rocm_tools.backends import BACKENDS, BackendMissing, attention
+from aam_rocm_tools.attention.backends import BACKENDS, BackendMissing, attention
+from aam_rocm_tools.attention.cases import LIMITS, dtype_name, padding_mask, run
 
 _GPU_SHAPE, _CPU_SHAPE = (32, 4, 1024, 32), (4, 4, 333, 32)  # [X, H, Y, W]
 _REPEATS = 5
@@ -18,12 +18,12 @@ _REPEATS = 5
 
 @dataclass(frozen=True)
 class Speed:
-    """Forward and backward pass with a padding mask.
+    """Time and memory of a forward and backward pass with a padding mask.
 
     Attributes:
         seconds: median.
-        times: of math's time: below 1 is faster.
-        memory: of math's peak memory; None on a CPU, where PyTorch does not count it.
+        times: time divided by math's; below 1 is faster.
+        memory: peak memory divided by math's; None on a CPU, where PyTorch does not count it.
     """
 
     backend: str
@@ -33,7 +33,7 @@ class Speed:
     memory: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the values for JSON."""
         return {
             "backend": self.backend,
             "dtype": self.dtype,
@@ -44,30 +44,30 @@ class Speed:
 
 
 def measure_speed(device: torch.device) -> list[Speed]:
-    """Every backend that runs here, in every type."""
+    """Measure every backend that runs here, in every type."""
     shape = _GPU_SHAPE if device.type == "cuda" else _CPU_SHAPE
     mask = padding_mask(shape).to(device)
-    found = []
+    speeds = []
     for dtype in LIMITS:
         inputs = torch.randn(4, *shape, device=device, dtype=dtype)
         measured = {}
         for name in ("math", *(name for name in BACKENDS if name != "math")):
             try:
                 measured[name] = _measure(name, inputs, mask)
-            except (BackendMissing, RuntimeError):  # told by the comparison of numbers
+            except (BackendMissing, RuntimeError):  # the comparison of numbers reports it
                 continue
         if "math" not in measured:
             continue
         seconds, memory = measured["math"]
-        kind = str(dtype).removeprefix("torch.")
-        found += [
-            Speed(name, kind, s, s / seconds, m / memory if memory and m else None) for name, (s, m) in measured.items()
+        speeds += [
+            Speed(name, dtype_name(dtype), s, s / seconds, m / memory if memory and m else None)
+            for name, (s, m) in measured.items()
         ]
-    return found
+    return speeds
 
 
 def _measure(backend: str, inputs: torch.Tensor, mask: torch.Tensor) -> tuple[float, int | None]:
-    """Median seconds, and the peak of allocated bytes above what was there before (GPUs)."""
+    """Return the median seconds and, on GPUs, the peak of bytes allocated above those before."""
     gpu = inputs.device if inputs.device.type == "cuda" else None
     seconds, peak = [], None
     for repeat in range(_REPEATS + 1):

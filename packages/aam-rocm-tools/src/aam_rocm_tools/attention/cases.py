@@ -1,4 +1,4 @@
-"""Attention as AAM uses it, and what it has to be: the plain formula in float64 on the CPU.
+"""Attention as AAM uses it, and its reference: the plain formula in float64 on the CPU.
 
 Axes: X sequences, H heads, Y positions, W width of a head.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
-# Largest difference allowed, relative to the largest value of the reference: a few rounding errors of the type.
+# Largest accepted difference, relative to the largest value of the reference: a few rounding errors of the type.
 LIMITS = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
 # [X, H, Y, W] of the bases of ASVs, of the ASVs of samples (base preset), and of the large preset.
 SHAPES = {"bases": (8, 4, 101, 32), "samples": (3, 4, 333, 32), "large": (2, 8, 150, 64)}
@@ -25,14 +25,14 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison.
+    """A comparison.
 
     Attributes:
         name: of the shape.
         shape: [X, H, Y, W].
         dtype: of query, key and value.
-        mask: "no mask"; "padding": the ends of sequences of different lengths are hidden; "empty rows": and one
-            sequence is hidden whole.
+        mask: "no mask"; "padding": the ends of sequences of different lengths are hidden; "empty rows": one sequence is
+            hidden completely too.
     """
 
     name: str
@@ -42,18 +42,24 @@ class Case:
 
     @property
     def limit(self) -> float:
+        """Largest accepted relative difference."""
         return LIMITS[self.dtype]
 
+    @property
+    def dtype_name(self) -> str:
+        """Name of the type without ``torch.``."""
+        return dtype_name(self.dtype)
 
-class Wanted(NamedTuple):
-    """What a case asks, and the right answer.
+
+class Expected(NamedTuple):
+    """Inputs of a case and the right results.
 
     Attributes:
         inputs: [3, X, H, Y, W] query, key and value in the case's type.
-        upstream: [X, H, Y, W] gradient of the output, 0 at empty rows: nothing looks at them.
+        upstream: [X, H, Y, W] gradient of the output, 0 at empty rows, which nothing uses.
         mask: bool [X, 1, 1, Y] or None.
         output, gradients: float64 [X, H, Y, W] and [3, X, H, Y, W]; empty rows of the output are 0.
-        rows: bool [X], the sequences with something in them.
+        rows: bool [X], the sequences that are not empty.
     """
 
     inputs: Tensor
@@ -65,13 +71,18 @@ class Wanted(NamedTuple):
 
 
 def cases() -> Iterator[Case]:
-    """Every shape in every type with every mask."""
+    """Yield every shape in every type with every mask."""
     for dtype, mask, (name, shape) in itertools.product(LIMITS, MASKS, SHAPES.items()):
         yield Case(name, shape, dtype, mask)
 
 
-def wanted(case: Case) -> Wanted:
-    """The right answer from the formula, in float64 on the CPU, from the inputs as the type rounds them."""
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a type without ``torch.``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def expected(case: Case) -> Expected:
+    """Compute the right results by the formula, in float64 on the CPU, from inputs rounded to the case's type."""
     generator = torch.Generator().manual_seed(_SEED)
     numbers = torch.randn(4, *case.shape, generator=generator).to(case.dtype)
     inputs, upstream = numbers[:3], numbers[3].clone()
@@ -79,11 +90,11 @@ def wanted(case: Case) -> Wanted:
     rows = torch.ones(case.shape[0], dtype=torch.bool) if mask is None else mask[:, 0, 0].any(dim=1)
     upstream[~rows] = 0
     output, gradients = run(formula, inputs.double(), upstream.double(), mask)
-    return Wanted(inputs, upstream, mask, output, gradients, rows)
+    return Expected(inputs, upstream, mask, output, gradients, rows)
 
 
 def formula(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """``softmax(query key' / sqrt(W)) value``; zeros for a row without any valid key."""
+    """Compute ``softmax(query key' / sqrt(W)) value``; zeros for a row without any valid key."""
     scores = query @ key.mT / query.shape[-1] ** 0.5
     if mask is None:
         return scores.softmax(-1) @ value
@@ -93,7 +104,7 @@ def formula(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
 
 
 def run(attend: Attention, inputs: Tensor, upstream: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Output [X, H, Y, W], and the gradients of query, key and value [3, X, H, Y, W]."""
+    """Return the output [X, H, Y, W] and the gradients of query, key and value [3, X, H, Y, W]."""
     query, key, value = (tensor.clone().requires_grad_() for tensor in inputs)
     output = attend(query, key, value, mask)
     gradients = torch.autograd.grad(output, (query, key, value), upstream)
@@ -101,7 +112,7 @@ def run(attend: Attention, inputs: Tensor, upstream: Tensor, mask: Tensor | None
 
 
 def padding_mask(shape: tuple[int, int, int, int], *, empty: bool = False) -> Tensor:
-    """bool [X, 1, 1, Y]: lengths from a third of the longest to all of it; ``empty`` hides the first sequence whole."""
+    """Return a mask, bool [X, 1, 1, Y], for lengths from Y / 3 to Y; ``empty`` hides the whole first sequence."""
     n_sequences, _, length, _ = shape
     lengths = torch.linspace(length // 3, length, n_sequences).long()
     if empty:

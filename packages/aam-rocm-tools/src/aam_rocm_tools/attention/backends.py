@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-# sdpa is what PyTorch chooses by itself; cudnn is one of its choices on NVIDIA GPUs, which AAM has no flag for.
+# sdpa is PyTorch's own choice; cudnn is one of its choices on NVIDIA GPUs, for which AAM has no flag.
 BACKENDS: dict[str, SDPBackend | None] = {
     "sdpa": None,
     "math": SDPBackend.MATH,
@@ -22,30 +22,38 @@ BACKENDS: dict[str, SDPBackend | None] = {
 
 
 class BackendMissing(RuntimeError):
-    """This device, type or mask has no such kernel; the message is PyTorch's reason."""
+    """No such kernel for this device, type or mask; the message is PyTorch's reason."""
 
 
 def attention(backend: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """[X, heads, length, width] -> the same, by one backend; ``mask`` is True where a key may be attended to.
+    """Compute attention with one backend.
+
+    Args:
+        backend: a key of ``BACKENDS``.
+        query, key, value: [X, heads, length, width].
+        mask: True where a key may be attended to, or None.
+
+    Returns:
+        The output, [X, heads, length, width].
 
     Raises:
         BackendMissing: PyTorch has no such kernel for these inputs.
     """
-    chosen = BACKENDS[backend]
-    with warnings.catch_warnings(record=True) as reasons:
+    kernel = BACKENDS[backend]
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with contextlib.nullcontext() if chosen is None else sdpa_kernel(chosen):
+            with contextlib.nullcontext() if kernel is None else sdpa_kernel(kernel):
                 return scaled_dot_product_attention(query, key, value, attn_mask=mask)
         except RuntimeError as error:
             if re.search("No available kernel|No viable backend", str(error)) is None:
                 raise
-            told = [str(reason.message).split(" (Triggered")[0].strip() for reason in reasons]
-            raise BackendMissing(told[1] if len(told) > 1 else "PyTorch has no such kernel here") from error
+            reasons = [str(warning.message).split(" (Triggered")[0].strip() for warning in caught]
+            raise BackendMissing(reasons[1] if len(reasons) > 1 else "PyTorch has no such kernel here") from error
 
 
 def find_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` is a GPU if there is one.
+    """Return the device called ``name``; ``auto`` is a GPU if there is one.
 
     Raises:
         ValueError: not auto, cpu, cuda or cuda:N, or no such GPU on this machine.

@@ -1,0 +1,1 @@
+"""Pretraining objectives: one class each, and one table that names them."""

@@ -1,0 +1,158 @@
+"""Options of single commands: predict, embed, evaluate, rf-baseline and demo. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from aam_data.options.base import Common, require
+from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Prediction of new samples."""
+
+    model: Common[Path]
+    """Model folder, or run folder of `aam train` (the best checkpoint is used)."""
+    output: Common[Path]
+    """Path of predictions.tsv; the other tables are written next to it."""
+    asv_sampling: Literal["abundance", "first", "random"] | None = None
+    """ASVs that a sample keeps within the model's --max-asvs. Default: as in training."""
+    prediction_passes: int | None = None
+    """Fixed draws of each sample (reads, and ASVs with --asv-sampling random) whose outputs are averaged, 1 to 100.
+    Default: the --val-prediction-passes of training."""
+    output_variance: bool = False
+    """Add the variance of the predictions over the passes to the full table (for classes, of the probability)."""
+    category_attention: Path | None = None
+    """Path of a .tsv table of the attention of each sample to itself and to each of the --categorical-columns; for
+    models with --categorical-fusion cross-attention."""
+    batch_size: int = 32
+    """Samples per step; does not change predictions."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+    overwrite: bool = False
+    """Overwrite an existing --output and the files next to it."""
+
+    def __post_init__(self) -> None:
+        check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
+        require(
+            self.category_attention is None or self.category_attention != self.output,
+            f"--category-attention {self.category_attention}: must differ from --output",
+        )
+        at_least_one("--batch-size", self.batch_size)
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Embeddings."""
+
+    model: Common[Path]
+    """Model or run folder of `aam pretrain` or `aam train`."""
+    output: Common[Path]
+    """Output file: .tsv (QIIME 2 metadata) or .npz (arrays `ids` and `embeddings`)."""
+    overwrite: bool = False
+    """Overwrite an existing --output and the files next to it."""
+    level: Common[Literal["sample", "asv"]] = "sample"
+    """Embed the samples, or the ASVs of the table (by their ids in the file)."""
+    distances: Path | None = None
+    """Output file of the predicted distances between samples: .tsv, .h5 or .npy, as for `aam unifrac`."""
+    batch_size: int = 32
+    """Samples per step; does not change embeddings."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+
+    def __post_init__(self) -> None:
+        at_least_one("--batch-size", self.batch_size)
+        require(self.output.suffix in (".tsv", ".npz"), f"--output {self.output}: must end in .tsv or .npz")
+        require(
+            self.distances is None or self.level == "sample",
+            "--distances cannot be combined with --level asv: they are distances between samples",
+        )
+        require(self.distances != self.output, f"--distances {self.distances}: must differ from --output")
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The model to evaluate, and the samples."""
+
+    model: Common[Path]
+    """Model or run folder of `aam train` or `aam pretrain`."""
+    output_dir: Common[Path]
+    """Folder for metrics, tables and plots; must be new or empty."""
+    splits_from: Path | None = None
+    """Run folder (or its splits.tsv) with the samples that the model was trained on. Default: the model's own run."""
+    part: Common[Literal["all", "train", "validation", "calibration", "test", "new"]] = "all"
+    """Samples to evaluate: all, those of one part of the model's run, or those that are not in its run."""
+    prediction_passes: int | None = None
+    """Fixed draws of every sample whose outputs are averaged. Default: as in training."""
+    batch_size: int = 32
+    """Samples per step; does not change metrics."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
+
+    def __post_init__(self) -> None:
+        check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
+        at_least_one("--batch-size", self.batch_size)
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """A random forest on relative abundances."""
+
+    metadata_column: Common[tuple[str, ...]]
+    """The metadata column to predict; may be repeated for several numeric targets."""
+    output: Common[Path]
+    """Path of predictions.tsv; importance, probabilities and metrics are written next to it."""
+    overwrite: bool = False
+    """Overwrite an existing --output and the files next to it."""
+    classifier: Common[bool] = False
+    """Predict classes instead of numbers."""
+    n_estimators: int = 500
+    """Number of trees."""
+    max_features: str = "sqrt"
+    """Features to consider at each split: sqrt, log2, a share such as 0.3, or all."""
+    rarefy_depth: int = 5000
+    """Reads drawn per sample without replacement, as for a model; 0 = all reads."""
+    random_seed: int = 42
+    """Random seed of splits, rarefaction and trees."""
+    n_jobs: int = -1
+    """Number of threads; -1 = all cores."""
+
+    def __post_init__(self) -> None:
+        require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
+        at_least_one("--n-estimators", self.n_estimators)
+        require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
+        require(self.n_jobs == -1 or self.n_jobs >= 1, f"--n-jobs {self.n_jobs}: must be -1 (all cores) or 1 or more")
+        check_seed("--random-seed", self.random_seed)
+        self.features_per_split()
+
+    def features_per_split(self) -> str | float | None:
+        """Return ``max_features`` in scikit-learn's form."""
+        if self.max_features in ("sqrt", "log2"):
+            return self.max_features
+        if self.max_features == "all":
+            return None
+        try:
+            share = float(self.max_features)
+        except ValueError:
+            share = 0.0
+        require(0 < share <= 1, f"--max-features {self.max_features}: must be sqrt, log2, all, or a share up to 1")
+        return share
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """A demonstration of the whole pipeline on a simulated study."""
+
+    output_dir: Common[Path]
+    """Folder for the demo: the study, two runs, predictions and a plot."""
+    seed: int = 42
+    """Random seed of the study and of both runs."""
+
+    def __post_init__(self) -> None:
+        check_seed("--seed", self.seed)
