@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from aam_models.batch.batch import Chunk, PaddedGroup
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, Masking, mark_recomputed
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, mark_recomputed
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest, TrainingPlan
 from aam_train.data.run_data import RunData
 from aam_train.data.step_split import EvenSplitter, RankPart
@@ -53,7 +54,7 @@ from aam_train.runs.records import read_training
 from aam_train.setup.architecture import new_encoder_config
 from aam_train.show.run import describe_run
 
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 WEIGHTS = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
 CPU = torch.device("cpu")
 MODEL = MemoryModel(
@@ -106,7 +107,7 @@ def test_a_batch_has_the_size_that_was_planned(data: RunData) -> None:
     splitter = MemorySplitter(data.maker.samples, data.maker.collator, MODEL, 10**9, 6, recompute=None)
     for kept in (KEEP_ALL, KEEP_NONE, ActivationPlan(500)):
         batch = data.maker[BatchRequest(rows, 3, MASKING, kept)]
-        assert cost_of_batch(batch) == splitter.cost(data.maker.samples.samples(rows, 3), kept=kept)
+        assert cost_of_batch(batch) == splitter.cost(data.maker.samples.samples(rows, 3), activations=kept)
 
 
 @given(st.lists(SIZES, min_size=8, max_size=20))
@@ -209,7 +210,7 @@ def test_activations_are_computed_again_before_micro_batches_get_smaller(data: R
 
     size = MemorySplitter(maker.samples, maker.collator, MODEL, 0, 8, recompute=None).cost
     everything, no_asvs, nothing = (
-        MODEL.max_bytes(size(samples, kept=kept)) for kept in (KEEP_ALL, ActivationPlan(0), KEEP_NONE)
+        MODEL.max_bytes(size(samples, activations=kept)) for kept in (KEEP_ALL, ActivationPlan(0), KEEP_NONE)
     )
     assert kept_within(everything + 10**4) == [KEEP_ALL]
     (some,) = kept_within((everything + no_asvs) // 2)
@@ -249,7 +250,7 @@ def test_trying_steps_leaves_no_trace(data: RunData, precision: str, optimizer: 
         assert any(not torch.equal(changed[name], weights[name]) for name in weights)
     assert all(peak > 0 for peak in peaks)
     assert peaks == probe.peaks
-    assert [size.slots for size in probe.sizes[1:]] == [probe.sizes[1].slots] * 2
+    assert [size.slots for size in probe.costs[1:]] == [probe.costs[1].slots] * 2
     assert all(torch.equal(tensor, weights[name]) for name, tensor in step.model.state_dict().items())
     assert all(p.grad is None for p in step.model.parameters())
     assert not update.optimizer.state
@@ -337,7 +338,7 @@ def test_the_size_that_was_found_is_kept_when_the_run_continues(
     found = read_json_object(run / "checkpoints" / LAST / "train_state.json")["batching"]
     n_train = read_training(run / "checkpoints" / LAST).samples["train"]
     assert 1 <= found["batch_size"] <= n_train
-    assert f"batch size {found['batch_size']}: steps may take 0.4 GB" in text
+    assert f"batch size {found['batch_size']}: training may use up to 0.4 GB more than now (measured on " in text
     assert found["limit"] == 4e8
     assert asdict(MemoryModel(**found["model"])) == found["model"]
     assert f"up to {found['batch_size']:,} samples per process, within 0.4 GB" in dict(describe_run(run))["batches"]
@@ -352,8 +353,8 @@ def test_samples_that_cannot_fit_are_named_with_what_helps(
     pretrain_config: Callable[..., PretrainConfig], tmp_path: Path
 ) -> None:
     config = pretrain_config(tmp_path / "run", memory=MemoryOptions(max_memory_gb=1e-5))
-    message = r"--max-memory-gb 1e-05: training may take 1e-05 GB, and \d+ samples need more even one by one: "
-    message += r"S\d+ \(\d+ ASVs\), .*Allow more, or give {}a smaller --asv-chunk-size"
+    message = r"--max-memory-gb 1e-05: training may use 1e-05 GB, but \d+ samples need more even one by one: "
+    message += r"S\d+ \(\d+ ASVs\), .*Allow more, or use {}a smaller --asv-chunk-size"
     with pytest.raises(TrainError, match=message.format("(?!.*--gradient-checkpointing).*")):
         pretrain(config, quiet=True)
     compute = ComputeOptions(gradient_checkpointing=False)

@@ -93,7 +93,7 @@ def _gradients(step: Step, objective: Objective, update: Update, batches: list[B
 def _micro_step(
     step: Step, objective: Objective, update: Update, batch: Batch, true: TrueValues, counts: Counts
 ) -> dict[str, torch.Tensor]:
-    """Run a micro-batch forward and backward; return its part of each loss, and ``unsound``, as scalars without a graph.
+    """Run a micro-batch forward and backward; return its part of each loss and ``unsound``, as scalars without graph.
 
     The graph must not outlive this function: its nodes are small, but they lie between large blocks of the heap and
     would prevent the next micro-batch from reusing that memory.

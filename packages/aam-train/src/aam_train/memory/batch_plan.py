@@ -1,4 +1,4 @@
-"""The batch size of a run and its limit of memory, as they are kept with the run."""
+"""Batch size and memory limit of a run, as stored with it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from aam_train.memory.cost_model import MemoryModel
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a run begins with; it keeps this when it continues.
+    """Batch sizes that a run starts with, and keeps when it resumes.
 
     Attributes:
-        batch_size: most samples of a micro-batch of one process.
-        step_size: most samples of a step, of all processes; 0 = those of --gradient-accumulation-steps micro-batches.
-        limit: bytes of memory beyond what is held before the first step; 0 = none.
+        batch_size: maximum samples of a micro-batch of one process.
+        step_size: maximum samples of a step, over all processes; 0 = those of --gradient-accumulation-steps
+            micro-batches.
+        limit: bytes that training may use in addition to those used before the first step; 0 = no limit.
         model: fields of the `MemoryModel`; empty without a limit.
     """
 
@@ -24,6 +25,6 @@ class BatchPlan:
     model: dict[str, float] = field(default_factory=dict)
 
     def memory_model(self) -> MemoryModel | None:
-        """None without a limit."""
-        # before the samples' activations could be computed again, what they need was among the slots'
+        """Return the memory model, or None without a limit."""
+        # models saved before the sample level could be recomputed count its activations as slots
         return MemoryModel(**{"kept_slots": 0.0, "kept_attention": 0.0, **self.model}) if self.limit else None

@@ -1,4 +1,4 @@
-"""The batch size and the memory of a new run."""
+"""Choice of the batch size and the memory limit of a new run."""
 
 from __future__ import annotations
 
@@ -22,67 +22,69 @@ from aam_train.memory.splitting import MemorySplitter
 from aam_train.options.memory import MemoryOptions
 from aam_train.reporting.records import Reporter
 
-MAX_CHECKED = 1000  # samples that are looked at one by one
+MAX_CHECKED = 1000  # largest samples, checked one by one
 
 
-def fit_batch_size(batches: PlanFactory, update: Update, reporter: Reporter) -> BatchPlan:
-    """The batching of a new run; entered by all processes.
+def fit_batch_size(factory: PlanFactory, update: Update, reporter: Reporter) -> BatchPlan:
+    """Choose the batch plan of a new run. A collective.
 
     Args:
-        batches: of the run.
-        update: its optimizer has no state yet, and has none afterwards.
-        reporter: told what was tried and found.
+        factory: of the run.
+        update: its optimizer must have no state yet, and has none afterwards.
+        reporter: receives the trials and the result.
 
     Raises:
-        TrainError: there is too little memory, for any sample or for some that are named.
+        TrainError: there is too little memory, for all samples or for those that it names.
     """
-    memory, given = batches.memory, batches.at_most(batches.run.batch_size)
+    memory, given = factory.memory, factory.at_most(factory.run.batch_size)
     if not (memory.auto_batch_size or memory.max_memory_gb):
-        return BatchPlan(given, batches.step_size)
-    if batches.step.device.type == "cpu" and not Path("/proc/self/status").exists():
-        raise TrainError(f"{_flag(memory)}: on a CPU memory is measured on Linux alone. Give --batch-size in its place")
-    release_free_memory()  # what was used while setting up is free for training
-    limit = _limit(batches)
-    most = batches.at_most(len(batches.rows)) if memory.auto_batch_size else given
-    with probing(batches.step, batches.objective, update, batches.maker) as probe:
-        search = BatchSizeSearch(batches, probe, limit, most, reporter)
-        _refuse_too_large(batches, search.splitter(1))
+        return BatchPlan(given, factory.step_size)
+    if factory.step.device.type == "cpu" and not Path("/proc/self/status").exists():
+        raise TrainError(f"{_flag(memory)}: memory of a CPU can only be measured on Linux. Use --batch-size instead")
+    release_free_memory()  # memory used for setting up is free for training
+    limit = _limit(factory)
+    max_size = factory.at_most(len(factory.rows)) if memory.auto_batch_size else given
+    with probing(factory.step, factory.objective, update, factory.maker) as probe:
+        search = BatchSizeSearch(factory, probe, limit, max_size, reporter)
+        _check_each_sample_fits(factory, search.splitter(1))
         size = given
         if memory.auto_batch_size:
             size = search.batch_size()
-            _refuse_too_large(batches, search.splitter(1))  # by what was learned meanwhile
-    pairs = size * batches.step.strategy.ranks.size
-    if pairs < (2 if batches.objective.needs_pairs else 1):
+            _check_each_sample_fits(factory, search.splitter(1))  # with the updated memory model
+    pairs = size * factory.step.strategy.ranks.size
+    if pairs < (2 if factory.objective.needs_pairs else 1):
         raise TrainError(
-            f"{_flag(memory)}: {limit / GB:.3g} GB for training do not hold "
-            f"{'two samples together, and distances are between samples' if pairs else 'a single sample'}. Allow more, "
-            "or give a lower --max-asvs or a smaller --preset"
+            f"{_flag(memory)}: {limit / GB:.3g} GB for training are too little for "
+            f"{'two samples, which distances need' if pairs else 'a single sample'}. Allow more, lower --max-asvs, or "
+            "use a smaller --preset"
         )
     chosen = f"batch size {size}: " if memory.auto_batch_size else ""
-    reporter.note(f"{chosen}steps may take {limit / GB:.3g} GB beyond what is held now ({search.tried} steps tried)")
-    return BatchPlan(size, batches.step_size, limit, asdict(search.model))
+    reporter.note(
+        f"{chosen}training may use up to {limit / GB:.3g} GB more than now (measured on {search.tried} trial steps)"
+    )
+    return BatchPlan(size, factory.step_size, limit, asdict(search.model))
 
 
-def _limit(batches: PlanFactory) -> int:
-    ranks, memory = batches.step.strategy.ranks, batches.memory
+def _limit(factory: PlanFactory) -> int:
+    ranks, memory = factory.step.strategy.ranks, factory.memory
     limits = [int(memory.max_memory_gb * GB)] if memory.max_memory_gb else []
     if memory.auto_batch_size:
-        limits.append(available_memory(batches.step.device, memory.max_memory_fraction, ranks.local_size))
-    (least,) = ranks.all_reduce_max([-min(limits)])
-    if least >= 0:
+        limits.append(available_memory(factory.step.device, memory.max_memory_fraction, ranks.local_size))
+    (negative_limit,) = ranks.all_reduce_max([-min(limits)])
+    if negative_limit >= 0:
         raise TrainError(
-            f"{_flag(memory)}: this much of the memory is held already, before the first step. Allow more, or use a "
-            "machine that has more"
+            f"{_flag(memory)}: the process already uses this much memory before training starts. Raise the limit, or "
+            "use a machine with more memory"
         )
-    return -least
+    return -negative_limit
 
 
-def _refuse_too_large(batches: PlanFactory, splitter: MemorySplitter) -> None:
-    """Samples that cannot be trained on within the limit, each alone in its micro-batch."""
-    samples, limit, processes = batches.maker.samples, splitter.limit, batches.step.strategy.ranks.size
-    richness = samples.most_asvs(batches.rows)
+def _check_each_sample_fits(factory: PlanFactory, splitter: MemorySplitter) -> None:
+    """Raise if there are samples that exceed the limit even alone in a micro-batch; name them and the remedies."""
+    samples, limit, processes = factory.maker.samples, splitter.limit, factory.step.strategy.ranks.size
+    richness = samples.most_asvs(factory.rows)
     too_large: list[Sample] = []
-    for row in batches.rows[np.argsort(-richness, kind="stable")][:MAX_CHECKED].tolist():
+    for row in factory.rows[np.argsort(-richness, kind="stable")][:MAX_CHECKED].tolist():
         sample = samples.sample(row, FIXED_DRAW)
         if splitter.min_bytes([sample], processes) > limit:
             too_large.append(sample)
@@ -96,14 +98,14 @@ def _refuse_too_large(batches: PlanFactory, splitter: MemorySplitter) -> None:
     needed = max(splitter.min_bytes([sample], processes) for sample in too_large)
     ids = samples.study.table.sample_ids
     named = first_few([f"{ids[sample.row]} ({len(sample.asv_rows):,} ASVs)" for sample in too_large])
-    ways = [f"--max-asvs {fitting}"] if fitting else []
-    if not batches.step.frozen:
-        ways += ["--gradient-checkpointing"] if batches.recompute is False else []
-        ways += ["a smaller --asv-chunk-size"]
-    ways += ["a smaller --preset"]
+    remedies = [f"--max-asvs {fitting}"] if fitting else []
+    if not factory.step.frozen:
+        remedies += ["--gradient-checkpointing"] if factory.recompute is False else []
+        remedies += ["a smaller --asv-chunk-size"]
+    remedies += ["a smaller --preset"]
     raise TrainError(
-        f"{_flag(batches.memory)}: training may take {limit / GB:.3g} GB, and {len(too_large):,} samples need more "
-        f"even one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or give {', or '.join(ways)}"
+        f"{_flag(factory.memory)}: training may use {limit / GB:.3g} GB, but {len(too_large):,} samples need more "
+        f"even one by one: {named}; the largest about {needed / GB:.3g} GB. Allow more, or use {', or '.join(remedies)}"
     )
 
 

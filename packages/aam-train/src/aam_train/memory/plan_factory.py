@@ -1,4 +1,4 @@
-"""From a batching to the batches of a run."""
+"""Plans of batches: from a BatchPlan to the TrainingPlan of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aam_train.options.run import RunOptions
 
 @dataclass(frozen=True, eq=False)
 class PlanFactory:
-    """What a run makes batches of, and how it trains on them.
+    """Factory of training plans: the data of a run and the options that determine its batches.
 
     Attributes:
         rows: int64 rows of the training samples.
@@ -36,49 +36,50 @@ class PlanFactory:
 
     @property
     def recompute(self) -> bool | None:
-        """Whether activations are computed again: all, none, or what memory asks for (None)."""
+        """Whether to recompute activations: all, none, or as many as the memory limit requires (None)."""
         return self.compute.gradient_checkpointing
 
     @property
     def step_size(self) -> int:
-        """Samples per step that were asked for; 0 where none were."""
+        """Requested samples per step; 0 without a request."""
         return self.memory.target_effective_batch_size or 0
 
     def at_most(self, size: int) -> int:
-        """A batch of one process is not larger than its share of a step of the wanted size."""
+        """Limit the batch size of one process to its share of a step of the requested size."""
         return min(size, -(-self.step_size // self.step.strategy.ranks.size)) if self.step_size else size
 
-    def plan(self, batching: BatchPlan, processes: int) -> TrainingPlan:
-        """The plan of a run.
+    def plan(self, batch_plan: BatchPlan, processes: int) -> TrainingPlan:
+        """Build the training plan of a run.
 
         Args:
-            batching: of the run.
-            processes: on which it began.
+            batch_plan: of the run.
+            processes: number of processes on which the run started.
         """
-        ranks, of_all, model = self.step.strategy.ranks, batching.batch_size * processes, batching.memory_model()
-        splitter: StepSplitter = EvenSplitter(of_all, recompute=self.recompute is True)
+        ranks, model = self.step.strategy.ranks, batch_plan.memory_model()
+        total_batch_size = batch_plan.batch_size * processes
+        splitter: StepSplitter = EvenSplitter(total_batch_size, recompute=self.recompute is True)
         if model is not None:
-            splitter = self.splitter(model, batching.limit, of_all)
+            splitter = self.splitter(model, batch_plan.limit, total_batch_size)
         return TrainingPlan(
             self.rows,
-            of_all,
+            total_batch_size,
             self.run.seed,
-            self.objective.masking,
+            self.objective.corruptions,
             self.run.gradient_accumulation_steps,
             (ranks.rank, ranks.size),
-            step_size=batching.step_size or None,
+            step_size=batch_plan.step_size or None,
             splitter=splitter,
         )
 
     def small_request(self, processes: int) -> BatchRequest:
-        """This process's part of a first batch, for comparisons: of two samples where memory may be short."""
+        """Return this process's part of a first batch, for checks; of two samples if memory is limited."""
         bounded = self.memory.auto_batch_size or self.memory.max_memory_gb is not None
         needed = -(-2 * self.step.strategy.ranks.size // processes)
         size = max(min(self.run.batch_size, 2), needed) if bounded else self.run.batch_size
         plan = self.plan(BatchPlan(size), processes)
         return next(plan.epoch(0))[0]
 
-    def splitter(self, model: MemoryModel, limit: int, of_all: int) -> MemorySplitter:
-        """Micro-batches within a limit, of at most ``of_all`` samples of all processes."""
+    def splitter(self, model: MemoryModel, limit: int, total_batch_size: int) -> MemorySplitter:
+        """Build a splitter for a limit in bytes and at most ``total_batch_size`` samples over all processes."""
         samples, collator = self.maker.samples, self.maker.collator
-        return MemorySplitter(samples, collator, model, limit, of_all, recompute=self.recompute)
+        return MemorySplitter(samples, collator, model, limit, total_batch_size, recompute=self.recompute)

@@ -1,4 +1,4 @@
-"""Real training steps that leave no trace, to see what they need of memory."""
+"""Trial training steps that measure memory and leave no trace."""
 
 from __future__ import annotations
 
@@ -24,60 +24,62 @@ from aam_train.parallel.torch_compat import local_shard
 
 
 class Probe:
-    """Runs steps of a run that has not begun and measures them; see `probing`.
+    """Measured trial steps before the first step of a run; see `probing`.
 
     Attributes:
-        sizes, peaks: of all steps so far, on all processes: bytes beyond what was held before the first step.
+        costs: sizes of all micro-batches so far, on all processes.
+        peaks: bytes that each needed in addition to those in use before the first step.
     """
 
     def __init__(self, step: Step, objective: Objective, update: Update, maker: BatchMaker) -> None:
         self.step, self.objective, self.update, self.maker = step, objective, update, maker
-        self.sizes: list[BatchCost] = []
+        self.costs: list[BatchCost] = []
         self.peaks: list[int] = []
-        self._held = used_memory(step.device)
+        self._used_before = used_memory(step.device)
 
     def run(self, parts: Sequence[RankPart], draw: int = FIXED_DRAW) -> int:
-        """One step: forward, backward, update. Entered by all processes.
+        """Run one step: forward, backward, update. A collective.
 
         Args:
-            parts: what each of them has of the only micro-batch.
+            parts: each process's part of the only micro-batch.
+            draw: rarefaction draw of the samples.
 
         Returns:
-            Bytes that it needed beyond what was held before the first step, of the process that needed most.
+            Bytes needed in addition to those in use before the first step; the maximum over the processes.
         """
         ranks = self.step.strategy.ranks
         part = parts[ranks.rank]
-        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.activations)]
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.corruptions, part.activations)]
         release_free_memory()
-        if isinstance(self.step, MeasuredStep):  # its phases begin to count anew; the highest of this step counts here
+        if isinstance(self.step, MeasuredStep):  # count only the phases of this step
             self.step.memory.peaks.clear()
         reset_peak_memory(self.step.device)
         self.step.train_mode()
         self.update.optimizer.zero_grad(set_to_none=True)
         gradients(self.step, self.objective, self.update, [batch])
         self.update.apply()
-        size = cost_of_batch(batch, sum(len(each.rows) for each in parts))
-        of_all = ranks.all_gather([*size, self.step.peak_memory() - self._held]).astype(np.int64).tolist()
-        self.sizes += [BatchCost(*each[:-1]) for each in of_all]
-        self.peaks += [each[-1] for each in of_all]
-        return int(max(each[-1] for each in of_all))
+        cost = cost_of_batch(batch, sum(len(each.rows) for each in parts))
+        measured = ranks.all_gather([*cost, self.step.peak_memory() - self._used_before]).astype(np.int64).tolist()
+        self.costs += [BatchCost(*each[:-1]) for each in measured]
+        self.peaks += [each[-1] for each in measured]
+        return int(max(each[-1] for each in measured))
 
     def exhausted(self, parts: Sequence[RankPart], draw: int, peak: int) -> int:
-        """A step of one process that found no memory left counts as if it had needed ``peak`` bytes, which it gives."""
+        """Count a single process's step that ran out of memory as if it had needed ``peak`` bytes; return ``peak``."""
         (part,) = parts
         self.update.optimizer.zero_grad(set_to_none=True)
         release_free_memory()
-        batch = self.maker[BatchRequest(part.rows, draw, self.objective.masking, part.activations)]
-        self.sizes.append(cost_of_batch(batch))
+        batch = self.maker[BatchRequest(part.rows, draw, self.objective.corruptions, part.activations)]
+        self.costs.append(cost_of_batch(batch))
         self.peaks.append(peak)
         return peak
 
 
 @contextlib.contextmanager
 def probing(step: Step, objective: Objective, update: Update, maker: BatchMaker) -> Iterator[Probe]:
-    """A `Probe` before the first step of a run: weights, random numbers, loss scale and the optimizer, which must be
-    without a state yet, are afterwards as they were, bit for bit."""
-    assert not update.optimizer.state, "a run that has begun cannot be probed"
+    """Yield a `Probe` before the first step of a run, and restore weights, random numbers, loss scale and optimizer
+    afterwards, bit for bit; the optimizer must not have a state yet."""
+    assert not update.optimizer.state, "a run that has started cannot be probed"
     weights = _weights(step)
     saved = {name: tensor.cpu().clone() for name, tensor in weights.items()}
     scaler, phases = update.state(), dict(step.memory.peaks) if isinstance(step, MeasuredStep) else {}
@@ -104,7 +106,7 @@ def _weights(step: Step) -> dict[str, Tensor]:
 
 
 def release_free_memory() -> None:
-    """Return memory that is free but still held, so that figures before and after can be compared."""
+    """Return free memory to the system, so that measurements before and after are comparable."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

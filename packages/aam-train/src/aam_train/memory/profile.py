@@ -1,4 +1,4 @@
-"""`--memory-profile`: how much memory each phase of a run needs at most, and the flags that change it."""
+"""`--memory-profile`: peak memory of each phase of a run, and the flags that change it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from aam_train.reporting.records import Reporter
 FILE = "memory.json"
 CREATION, TRANSFER, FORWARD, BACKWARD, UPDATE = "model creation", "transfer", "forward", "backward", "optimizer step"
 _GB = 1e9
-_ROOMY, _TIGHT = 0.5, 0.8  # shares of the device's memory
+_LOW, _HIGH = 0.5, 0.8  # shares of the device's memory
 
 
 class MemoryProfile:
-    """Peaks by phase. Of a GPU what PyTorch has allocated on it; of a CPU what the process holds in memory, without the
-    processes that prepare batches.
+    """Peak memory by phase: allocated by PyTorch on a GPU, or resident in the process (without its workers) on a CPU.
 
     Attributes:
-        peaks: bytes by phase, the largest of all steps.
-        resident: bytes after the last step: weights, state of the optimizer, the rest of the process.
-        steps: that were measured.
+        peaks: bytes by phase, the maximum over all steps.
+        resident: bytes after the last step: weights, optimizer state, the rest of the process.
+        steps: number of measured steps.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -47,38 +46,38 @@ class MemoryProfile:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What happens in here belongs to a phase."""
-        return_freed_memory()  # that of phases before
+        """Measure the peak within this context as part of a phase."""
+        return_freed_memory()  # of earlier phases
         reset_peak_memory(self.device)
         yield
         self.peaks[name] = max(self.peaks.get(name, 0), peak_memory(self.device))
 
     @property
     def highest(self) -> int:
-        """Bytes, of all phases so far."""
+        """Peak over all phases so far, in bytes."""
         return max(self.peaks.values(), default=0)
 
     def end_step(self) -> None:
-        """The weights are new."""
+        """Count a step and measure the memory in use after its update."""
         self.steps += 1
         return_freed_memory()
         self.resident = used_memory(self.device)
 
     @property
     def total(self) -> int:
-        """Bytes of the device's memory."""
+        """Memory of the device, in bytes."""
         if self._on_gpu:
             return torch.cuda.get_device_properties(self.device).total_memory
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def report(self, folder: Path, config: Any, batch_size: int, reporter: Reporter) -> None:
-        """Write ``memory.json`` into the run's folder and tell the peaks; nothing when no step was made.
+        """Write ``memory.json`` into the run's folder and log the peaks; does nothing without a measured step.
 
         Args:
             folder: of the run.
-            config: its root.
-            batch_size: of the run, given or found.
-            reporter: told a line a phase, and what to do.
+            config: of the run.
+            batch_size: of the run.
+            reporter: receives one line per phase, and the suggestions.
         """
         if not self.steps:
             return
@@ -116,55 +115,55 @@ class MemoryProfile:
 
 
 class MeasuredStep(Step):
-    """A `Step` whose transfer and forward pass are phases of a profile."""
+    """`Step` whose transfer and forward pass are phases of a profile."""
 
     def __init__(self, memory: MemoryProfile, model: Encoder | Predictor, device: torch.device, **options: Any) -> None:
         super().__init__(model, device, **options)
         self.memory = memory
 
     def losses(self, batch: Batch, objective: Objective, true: TrueValues, counts: Counts) -> LossBreakdown:
-        """As `Step.losses`."""
+        """Run `Step.losses` in two phases: transfer and forward pass."""
         with self.memory.phase(TRANSFER):
             batch, true = batch.to(self.device), true.to(self.device)
         with self.memory.phase(FORWARD):
             return super().losses(batch, objective, true, counts)
 
     def peak_memory(self) -> int:
-        """Of all phases: each of them begins to count anew."""
+        """Return the peak over all phases, since each of them restarts the measurement."""
         return self.memory.highest
 
 
 class MeasuredUpdate(Update):
-    """An `Update` whose parts are phases of a profile."""
+    """`Update` whose parts are phases of a profile."""
 
     def __init__(self, memory: MemoryProfile, optimizer: torch.optim.Optimizer, *options: Any) -> None:
         super().__init__(optimizer, *options)
         self.memory = memory
 
     def backward(self, loss: Tensor) -> None:
-        """As `Update.backward`."""
+        """Run `Update.backward` as a phase."""
         with self.memory.phase(BACKWARD):
             super().backward(loss)
 
     def apply(self) -> None:
-        """As `Update.apply`."""
+        """Run `Update.apply` as a phase, which ends the step."""
         with self.memory.phase(UPDATE):
             super().apply()
         self.memory.end_step()
 
 
 def creation_phase(memory: MemoryProfile | None) -> AbstractContextManager[None]:
-    """The model is made in here."""
+    """Return the context in which the model is created: a phase, if there is a profile."""
     return contextlib.nullcontext() if memory is None else memory.phase(CREATION)
 
 
 def build_step(memory: MemoryProfile | None, model: Encoder | Predictor, device: torch.device, **options: Any) -> Step:
-    """A `Step` with its options, measured where there is a profile."""
+    """Build a `Step`, measured if there is a profile."""
     return Step(model, device, **options) if memory is None else MeasuredStep(memory, model, device, **options)
 
 
 def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> Update:
-    """An `Update`, measured where the step is."""
+    """Build an `Update`, measured if the step is."""
     options = (optimizer, step.precision.scaler(), limit, step.strategy.clip)
     return MeasuredUpdate(step.memory, *options) if isinstance(step, MeasuredStep) else Update(*options)
 
@@ -172,30 +171,31 @@ def build_update(step: Step, optimizer: torch.optim.Optimizer, limit: float) -> 
 def suggestions(
     peaks: dict[str, int], resident: int, total: int, settings: dict[str, Any], *, on_gpu: bool
 ) -> list[str]:
-    """What to try, in flags; each rests on the figures.
+    """Suggest flags to change, based on the measurements.
 
     Args:
         peaks: bytes by phase.
         resident: bytes between steps.
-        total: bytes of the device.
+        total: memory of the device, in bytes.
         settings: batch_size, mixed_precision, gradient_checkpointing of the run.
+        on_gpu: whether the device is a GPU.
     """
     highest = max(peaks, key=lambda name: peaks[name])
     peak, batch = peaks[highest], settings["batch_size"]
-    found = [f"the peak is in {highest}"]
-    if peak < _ROOMY * total:
-        larger = int(batch * (_TIGHT * total - resident) / max(peak - resident, 1))
+    advice = [f"the peak is in {highest}"]
+    if peak < _LOW * total:
+        larger = int(batch * (_HIGH * total - resident) / max(peak - resident, 1))
         if on_gpu and larger >= 2 * batch:
-            found.append(f"there is room: --batch-size up to about {min(larger, 8 * batch)} would fit")
-        return found
+            advice.append(f"there is room: --batch-size up to about {min(larger, 8 * batch)} would fit")
+        return advice
     if resident > peak / 2:
-        found.append("most of it is there between steps (weights, optimizer): a smaller --preset needs less")
-    if peak > _TIGHT * total:
+        advice.append("most of it is there between steps (weights, optimizer): a smaller --preset needs less")
+    if peak > _HIGH * total:
         if not settings["gradient_checkpointing"]:
-            found.append("--gradient-checkpointing keeps fewer activations")
+            advice.append("--gradient-checkpointing keeps fewer activations")
         if on_gpu and settings["mixed_precision"] == "none":
-            found.append("--mixed-precision bf16 halves activations")
-        found.append(
+            advice.append("--mixed-precision bf16 halves activations")
+        advice.append(
             f"--batch-size {max(batch // 2, 1)} with twice the --gradient-accumulation-steps, or a lower --max-asvs"
         )
-    return found
+    return advice

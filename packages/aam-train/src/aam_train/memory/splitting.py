@@ -1,4 +1,4 @@
-"""How a step's samples are divided into micro-batches, and those among processes."""
+"""Splitting a step into micro-batches that fit in memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from aam_train.memory.cost_model import BatchCost, MemoryModel, cost_of
 
 
 class MemorySplitter:
-    """Micro-batches that need no more than a limit.
+    """Splitter into micro-batches that stay within a memory limit.
 
-    A step whose even micro-batches fit is left as it is; if they fit once some activations are computed again, these
-    are: of ASVs as many as it takes, then those of samples. Otherwise the step's samples are dealt by size to as few
-    micro-batches as fit: each has large and small ones, so that their pairs are like those of the whole step. Where no
-    such number fits, the largest samples make a micro-batch of their own, as many as fit, and the others are dealt.
+    If even micro-batches fit, the step is split evenly; if they only fit with recomputation, activations of ASVs are
+    recomputed, as many as necessary, then those of samples. Otherwise, the samples, sorted by size, are distributed
+    round-robin over as few micro-batches as fit: each gets large and small samples, so that its pairs resemble those of
+    the whole step. If no such number fits, the largest samples form a micro-batch of their own, as many as fit, and the
+    others are distributed.
 
     Args:
-        samples, collator: make the batches: sizes are those of the very draws.
-        model: what a size needs.
-        limit: bytes.
-        batch_size: most samples of a micro-batch of all processes.
-        recompute: whether activations are computed again: all, none, or what has to (None).
+        samples, collator: of the batches; sizes are those of the actual draws.
+        model: memory model.
+        limit: in bytes.
+        batch_size: maximum samples of a micro-batch, over all processes.
+        recompute: whether to recompute activations: all, none, or as many as necessary (None).
     """
 
     def __init__(
@@ -42,95 +43,100 @@ class MemorySplitter:
         self.recompute, self.even = recompute, EvenSplitter(batch_size)
 
     def split(self, rows: np.ndarray, draw: int, processes: int) -> list[list[RankPart]]:
-        """See `StepSplitter`."""
+        """See `StepSplitter.split`."""
         drawn = dict(zip(rows.tolist(), self.samples.samples(rows, draw), strict=True))
         even = [[part.rows for part in micro] for micro in self.even.split(rows, draw, processes)]
         if all(self._fits(parts, drawn) for parts in even):
             return [self._parts(parts, drawn) for parts in even]
         sizes = np.array([len(drawn[row].asv_rows) for row in rows.tolist()])
         left = rows[np.argsort(-sizes, kind="stable")]
-        found: list[list[RankPart]] = []
+        micro_batches: list[list[RankPart]] = []
         while len(left):
-            dealt = self._dealt(left, drawn, processes)
-            if dealt:
-                return found + dealt
+            rest = self._split_by_size(left, drawn, processes)
+            if rest:
+                return micro_batches + rest
             taken = self._take(left, drawn, processes)
-            if taken == 1 and len(left) > 2 and self._fits([left[[0, -1]]], drawn):  # one alone would have no pair
+            # a single sample would have no pair
+            if taken == 1 and len(left) > 2 and self._fits([left[[0, -1]]], drawn):
                 left, taken = np.concatenate([left[:1], left[-1:], left[1:-1]]), 2
-            found.append(self._parts(_round_robin(left[:taken], processes), drawn))
+            micro_batches.append(self._parts(_round_robin(left[:taken], processes), drawn))
             left = left[taken:]
-        return found
+        return micro_batches
 
-    def cost(self, samples: list[Sample], everyone: int | None = None, kept: ActivationPlan = KEEP_ALL) -> BatchCost:
-        """Size of a batch of these samples."""
-        chunks = mark_recomputed(self.collator.chunks_of(samples), kept.tokens)
+    def cost(
+        self, samples: list[Sample], n_all: int | None = None, activations: ActivationPlan = KEEP_ALL
+    ) -> BatchCost:
+        """Compute the size of a micro-batch of these samples, with ``n_all`` samples over all processes."""
+        chunks = mark_recomputed(self.collator.chunks_of(samples), activations.tokens)
         sizes = np.array([len(sample.asv_rows) for sample in samples])
-        return cost_of(chunks, cut_groups(-np.sort(-sizes)), everyone, keep_slots=kept.slots)
+        return cost_of(chunks, cut_groups(-np.sort(-sizes)), n_all, keep_slots=activations.slots)
 
-    def min_bytes(self, samples: list[Sample], everyone: int | None = None) -> int:
-        """Bytes that a batch of these samples needs at most, with as many activations computed again as may be."""
-        return self.model.max_bytes(self.cost(samples, everyone, KEEP_ALL if self.recompute is False else KEEP_NONE))
+    def min_bytes(self, samples: list[Sample], n_all: int | None = None) -> int:
+        """Return the maximum need of a batch of these samples in bytes, with as much recomputation as allowed."""
+        return self.model.max_bytes(self.cost(samples, n_all, KEEP_ALL if self.recompute is False else KEEP_NONE))
 
-    def _dealt(self, rows: np.ndarray, drawn: dict[int, Sample], processes: int) -> list[list[RankPart]]:
-        """Micro-batches among which the samples, ordered by size, are dealt: as few as fit; none where no number does
-        that leaves each a pair and a sample for every process."""
+    def _split_by_size(self, rows: np.ndarray, drawn: dict[int, Sample], processes: int) -> list[list[RankPart]]:
+        """Distribute samples, sorted by size, over as few micro-batches as fit.
 
-        def deal(number: int) -> list[list[np.ndarray]]:
+        Returns an empty list if no number of micro-batches fits that leaves each a pair and a sample per process.
+        """
+
+        def distribute(number: int) -> list[list[np.ndarray]]:
             return [_round_robin(micro, processes) for micro in _round_robin(rows, number)]
 
         def fits(number: int) -> bool:
-            return all(self._fits(parts, drawn) for parts in deal(number))
+            return all(self._fits(parts, drawn) for parts in distribute(number))
 
-        most, below = len(rows) // max(processes, 2), (len(rows) - 1) // self.even.batch_size
-        if most <= below or not fits(most):
+        max_number, too_few = len(rows) // max(processes, 2), (len(rows) - 1) // self.even.batch_size
+        if max_number <= too_few or not fits(max_number):
             return []
-        while most - below > 1:
-            middle = (below + most) // 2
-            below, most = (below, middle) if fits(middle) else (middle, most)
-        return [self._parts(parts, drawn) for parts in deal(most)]
+        while max_number - too_few > 1:
+            middle = (too_few + max_number) // 2
+            too_few, max_number = (too_few, middle) if fits(middle) else (middle, max_number)
+        return [self._parts(parts, drawn) for parts in distribute(max_number)]
 
     def _take(self, left: np.ndarray, drawn: dict[int, Sample], processes: int) -> int:
-        """How many of the next samples make a micro-batch: as many as fit, but so that the last one has a pair, and a
-        sample for every process, if that can be."""
-        fitting, beyond = min(processes, len(left)), min(len(left), self.even.batch_size) + 1
-        while beyond - fitting > 1:
-            middle = (fitting + beyond) // 2
+        """Return how many of the next samples form a micro-batch: as many as fit, but if possible leave at least a pair,
+        and a sample per process, for the last one."""
+        fitting, too_many = min(processes, len(left)), min(len(left), self.even.batch_size) + 1
+        while too_many - fitting > 1:
+            middle = (fitting + too_many) // 2
             if self._fits(_round_robin(left[:middle], processes), drawn):
                 fitting = middle
             else:
-                beyond = middle
-        rest, fewest = len(left) - fitting, max(processes, 2)
-        if not 0 < rest < fewest:
+                too_many = middle
+        rest, min_size = len(left) - fitting, max(processes, 2)
+        if not 0 < rest < min_size:
             return fitting
-        if len(left) >= 2 * fewest:
-            return len(left) - fewest
+        if len(left) >= 2 * min_size:
+            return len(left) - min_size
         if processes > 1 and not self._fits(_round_robin(left, processes), drawn):
             raise TrainError(
-                f"the last {len(left)} samples of a step do not fit on {processes} processes, which all need one: "
-                f"start fewer processes, or allow more than {self.limit / 1e9:.3g} GB"
+                f"the last {len(left)} samples of a step do not fit on {processes} processes, each of which needs one. "
+                f"Start fewer processes, or allow more than {self.limit / 1e9:.3g} GB"
             )
         return fitting if processes == 1 else len(left)
 
     def _fits(self, parts: list[np.ndarray], drawn: dict[int, Sample]) -> bool:
-        everyone = sum(len(part) for part in parts)
-        return all(self.min_bytes([drawn[row] for row in part.tolist()], everyone) <= self.limit for part in parts)
+        n_all = sum(len(part) for part in parts)
+        return all(self.min_bytes([drawn[row] for row in part.tolist()], n_all) <= self.limit for part in parts)
 
     def _parts(self, parts: list[np.ndarray], drawn: dict[int, Sample]) -> list[RankPart]:
-        everyone = sum(len(part) for part in parts)
-        return [RankPart(part, self._kept([drawn[row] for row in part.tolist()], everyone)) for part in parts]
+        n_all = sum(len(part) for part in parts)
+        return [RankPart(part, self._activations([drawn[row] for row in part.tolist()], n_all)) for part in parts]
 
-    def _kept(self, samples: list[Sample], everyone: int) -> ActivationPlan:
+    def _activations(self, samples: list[Sample], n_all: int) -> ActivationPlan:
         if self.recompute is not None:
             return KEEP_NONE if self.recompute else KEEP_ALL
-        asvs_alone = self.cost(samples, everyone, ActivationPlan(0))
-        keep_slots = self.model.max_bytes(asvs_alone) <= self.limit
-        size = asvs_alone if keep_slots else asvs_alone._replace(kept_slots=0, kept_attention=0)
-        tokens = max(self.model.spare_tokens(size, self.limit), 0)
-        return ActivationPlan(None if tokens >= size.tokens else tokens, keep_slots)
+        asvs_recomputed = self.cost(samples, n_all, ActivationPlan(0))
+        keep_slots = self.model.max_bytes(asvs_recomputed) <= self.limit
+        cost = asvs_recomputed if keep_slots else asvs_recomputed._replace(kept_slots=0, kept_attention=0)
+        tokens = max(self.model.spare_tokens(cost, self.limit), 0)
+        return ActivationPlan(None if tokens >= cost.tokens else tokens, keep_slots)
 
 
-def _round_robin(rows: np.ndarray, hands: int) -> list[np.ndarray]:
-    """Samples ordered by size, dealt like cards, to and fro, so that all hands have about the same work."""
-    turn, place = np.divmod(np.arange(len(rows)), hands)
-    hand = np.where(turn % 2, hands - 1 - place, place)
-    return [rows[hand == each] for each in range(hands)]
+def _round_robin(rows: np.ndarray, n_shares: int) -> list[np.ndarray]:
+    """Distribute samples sorted by size over shares, alternating direction, so that all have about the same work."""
+    turn, position = np.divmod(np.arange(len(rows)), n_shares)
+    share = np.where(turn % 2, n_shares - 1 - position, position)
+    return [rows[share == each] for each in range(n_shares)]
