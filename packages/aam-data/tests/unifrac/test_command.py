@@ -165,7 +165,7 @@ def test_inputs_are_not_overwritten(output: str, tree: str, folder: Path, tmp_pa
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"unifrac_alpha": 0.5}, "--unifrac-alpha only applies to --unifrac-metric generalized (got unifrac)"),
+        ({"unifrac_alpha": 0.5}, "--unifrac-alpha only applies to --unifrac-metric generalized .got unifrac."),
         ({"unifrac_metric": "generalized", "unifrac_alpha": 1.5}, "--unifrac-alpha 1.5: must be between 0 and 1"),
         ({"unifrac_metric": "generalized", "unifrac_alpha": float("nan")}, "--unifrac-alpha nan"),
     ],
