@@ -1,5 +1,7 @@
-"""Job scripts: their resources, rejected options and, with stand-ins for the programs of Slurm and AAM, their reaction to
-each exit status. A real Slurm runs them in the project's slurm session."""
+"""Job scripts: resources, rejected options and, with stand-ins for the programs of Slurm and AAM, each exit status.
+
+A real Slurm runs them in the project's slurm session.
+"""
 
 from __future__ import annotations
 
