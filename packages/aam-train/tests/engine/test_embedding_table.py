@@ -1,4 +1,4 @@
-"""Tables of embeddings: the same numbers wherever they are kept, the same runs, and nothing is left behind."""
+"""Embedding tables: the same values and runs with every storage, and no files left behind."""
 
 from __future__ import annotations
 

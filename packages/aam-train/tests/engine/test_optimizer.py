@@ -1,4 +1,4 @@
-"""Optimizers, and their state as tensors with names."""
+"""Optimizers, and their state as named tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning rates over steps, against PyTorch's own schedulers."""
+"""Learning rates over steps, compared with PyTorch's schedulers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rates(options: OptimizerOptions, total: int) -> list[float]:
 
 
 def reference(make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], total: int) -> list[float]:
-    """The rates that one of PyTorch's schedulers sets before each of ``total`` steps."""
+    """Return the rates that a PyTorch scheduler sets before each of ``total`` steps."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     scheduler, found = make(optimizer), []
     for _ in range(total):

@@ -1,4 +1,4 @@
-"""`--memory-profile`: peaks of the phases are those of what happens in them; a run with it is the same run."""
+"""`--memory-profile`: the peaks of each phase; it does not change the run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {"batch_size": 32, "mixed_precision": "none", "gradient_checkpointing": False, **changes}
 
 
-def test_suggestions_follow_from_the_figures() -> None:
+def test_suggestions_follow_from_the_measurements() -> None:
     peaks = {"forward": 30, "backward": 34}
     assert suggestions(peaks, 2, 128, settings(), on_gpu=True) == [
         "the peak is in backward",

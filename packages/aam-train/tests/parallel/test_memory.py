@@ -1,4 +1,4 @@
-"""Memory and batch sizes of several processes: they agree on what was found, and train as without a limit."""
+"""Memory limits with several processes: they agree on the batch size and train as without a limit."""
 
 from __future__ import annotations
 

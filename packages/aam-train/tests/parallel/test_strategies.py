@@ -1,4 +1,4 @@
-"""Several processes have the gradients, the figures and the checkpoints of one: real processes, on CPUs.
+"""Gradients, metrics and checkpoints of several processes equal those of one: real processes, on CPUs.
 
 What each of them does is in ``processes/``; a test starts them as torchrun would and reads what the first one found.
 """
@@ -38,8 +38,8 @@ def read(file: Path) -> Any:
              pytest.param(4, marks=pytest.mark.slow)]
 )  # fmt: skip
 def test_gradients_are_those_of_one_process(size: int, run_processes: Run, larger: Path, tmp_path: Path) -> None:
-    """Every loss, alone and together, with DDP and FSDP: parts of 1 to 7 samples, with other ASVs, lengths and chunks,
-    one of them without a known target."""
+    """Every loss, alone and combined, with DDP and FSDP: parts of 1 to 7 samples with different ASVs, lengths and
+    chunks, one of them without a known target."""
     run_processes(size, "gradient_cases.py", larger, tmp_path / "results.json")
     results = read(tmp_path / "results.json")
     without = results.pop("no gradient")
@@ -56,7 +56,7 @@ def test_gradients_are_those_of_one_process(size: int, run_processes: Run, large
 def test_figures_and_outputs_are_those_of_one_process(
     size: int, run_processes: Run, larger: Path, tmp_path: Path
 ) -> None:
-    """1 to 17 samples: fewer than processes, not divisible, one more than a batch; outputs are in the order asked."""
+    """1 to 17 samples: fewer than processes, not divisible, one more than a batch; outputs keep the requested order."""
     run_processes(size, "validation.py", larger, tmp_path / "results.json")
     assert max(read(tmp_path / "results.json").values()) < 2e-5
 
@@ -74,7 +74,7 @@ def alone(*arguments: object) -> None:
 
 
 def test_a_checkpoint_of_two_processes_is_read_by_one(run_processes: Run, larger: Path, tmp_path: Path) -> None:
-    """Saved by DDP, by FSDP, and by FSDP in parts."""
+    """Saved by DDP, by FSDP, and by FSDP as shards."""
     folder = tmp_path / "saved"
     folder.mkdir()
     run_processes(2, "reshard.py", larger, folder, "save")

@@ -1,4 +1,4 @@
-"""Whole runs in several processes: what one command starts, what goes wrong in one of them, and how a run goes on."""
+"""Whole runs on several processes: launching, failures of one process, and resuming."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECONDS = 300  # that anything here may need at most; machines may be busy
 
 @pytest.fixture
 def two(pretrain_config: Configs, changed: Configs, tmp_path: Path) -> tuple[PretrainConfig, Path]:
-    """Settings of a pretraining on two processes with 3 samples each (and 6 on one), and the file that has them."""
+    """Config of a pretraining run on two processes with 3 samples each (and 6 on one), and its file."""
     config = pretrain_config(tmp_path / "run", run={"batch_size": 3, "resume_from": "auto"})
     config = changed(config, "parallel", distributed=True)
     return config, write(config, tmp_path / "config.toml")
@@ -132,7 +132,7 @@ def test_nan_on_one_process_ends_all_with_its_number_and_samples(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(
+def test_a_killed_process_ends_the_others_and_the_run_resumes(
     rank: int, two: tuple[PretrainConfig, Path], start_processes: Start, run_processes: Run, tmp_path: Path
 ) -> None:
     processes = start_processes(2, "run.py", "SIGKILL", rank, 5, "pretrain", "--config", two[1])
@@ -165,7 +165,7 @@ def test_a_stopped_process_ends_the_others_after_the_timeout(
 
 
 @pytest.mark.slow
-def test_other_settings_on_one_process_are_refused_on_all(
+def test_different_settings_on_one_process_are_an_error_on_all(
     two: tuple[PretrainConfig, Path], start_processes: Start, tmp_path: Path
 ) -> None:
     arguments = ["run.py", "none", 0, 0, "pretrain", "--config", two[1]]
@@ -183,7 +183,7 @@ def test_other_settings_on_one_process_are_refused_on_all(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["to the command", "to its whole group", "twice"])
+@pytest.mark.parametrize("way", ["to the command", "to its process group", "twice"])
 def test_signals_to_the_one_command_stop_all_its_processes(
     way: str, two: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
 ) -> None:
@@ -202,7 +202,7 @@ def test_signals_to_the_one_command_stop_all_its_processes(
             assert time.monotonic() < until
             assert program.poll() is None
             time.sleep(0.1)
-        if way == "to its whole group":
+        if way == "to its process group":
             os.killpg(program.pid, signal.SIGTERM)
         else:
             program.send_signal(signal.SIGTERM)
@@ -219,7 +219,7 @@ def test_signals_to_the_one_command_stop_all_its_processes(
 
 
 @pytest.mark.slow
-def test_torchrun_starts_lost_processes_again_and_the_run_goes_on(
+def test_torchrun_restarts_lost_processes_and_the_run_resumes(
     two: tuple[PretrainConfig, Path], changed: Configs, tmp_path: Path
 ) -> None:
     config = changed(two[0], "run", epochs=40, resume_from="auto", output_dir=tmp_path / "run")
@@ -245,10 +245,10 @@ def test_torchrun_starts_lost_processes_again_and_the_run_goes_on(
 
 
 def second_process_of(parent: int) -> int:
-    """The child of a process that has RANK 1."""
+    """Return the pid of the child process with RANK 1."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            of = entry.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-            if int(of) == parent and b"\0RANK=1\0" in b"\0" + entry.joinpath("environ").read_bytes():
+            parent_pid = entry.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent_pid) == parent and b"\0RANK=1\0" in b"\0" + entry.joinpath("environ").read_bytes():
                 return int(entry.name)
     raise AssertionError("no process with RANK=1")

@@ -1,4 +1,4 @@
-"""`--profile`: some steps are recorded, and the run is otherwise the same run."""
+"""`--profile`: records some steps and does not change the run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def steps_in(run: Path) -> int:
     return names.count("optimizer")
 
 
-def test_a_pretraining_writes_and_tells_what_took_the_time_and_is_otherwise_the_same(
+def test_pretraining_reports_the_slowest_operations_and_is_otherwise_unchanged(
     pretrain_config: Callable[..., PretrainConfig],
     encoder_run: tuple[PretrainConfig, Path],
     tmp_path: Path,
@@ -65,7 +65,7 @@ def test_a_pretraining_writes_and_tells_what_took_the_time_and_is_otherwise_the_
     assert not (encoder_run[1] / "profile").exists()
 
 
-def test_a_training_does_so_too_with_the_profile_of_memory(
+def test_training_can_profile_time_and_memory_together(
     train_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     compute = ComputeOptions(profile=True, memory_profile=True)
@@ -75,7 +75,7 @@ def test_a_training_does_so_too_with_the_profile_of_memory(
 
 
 class Interrupting(ConsoleReporter):
-    """Sends this process a signal within the second recorded step."""
+    """Reporter that sends this process a signal within the second recorded step."""
 
     def step(self, record: StepRecord) -> None:
         super().step(record)
@@ -83,7 +83,7 @@ class Interrupting(ConsoleReporter):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_signal_leaves_what_was_recorded_and_the_run_goes_on(
+def test_a_signal_keeps_the_recorded_steps_and_the_run_resumes(
     pretrain_config: Callable[..., PretrainConfig],
     changed: Callable[..., Any],
     tmp_path: Path,
@@ -101,7 +101,7 @@ def test_a_signal_leaves_what_was_recorded_and_the_run_goes_on(
     assert not list((run / "profile").glob(".*"))
     weights = [(path / "checkpoints/last/model.safetensors").read_bytes() for path in (run, whole)]
     assert weights[0] == weights[1]
-    # without it the run goes on too
+    # the run also resumes without a profile
     config = changed(changed(config, "compute", profile=False), "run", epochs=3)
     pretrain(config, quiet=True)
 
@@ -117,7 +117,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the step"):
         fail()
     assert list(tmp_path.iterdir()) == []
-    with torch.profiler.profile():  # PyTorch's own has ended
+    with torch.profiler.profile():  # fails while another one is active
         pass
 
 
@@ -180,7 +180,7 @@ def test_kinds_and_lines() -> None:
     assert {name: kind_of(name) for name in names} == names
 
 
-def test_labels_are_written_only_where_something_is_recorded() -> None:
+def test_ranges_are_only_written_while_recording() -> None:
     with torch.profiler.profile() as recorder:
         with record_range("quiet"):
             torch.ones(3)
@@ -188,6 +188,6 @@ def test_labels_are_written_only_where_something_is_recorded() -> None:
             torch.ones(3)
         with recording():
             assert list(record_each("making", iter([1, 2]))) == [1, 2]
-    found = {event.key: event.count for event in recorder.key_averages()}
-    assert "quiet" not in found
-    assert (found["heard"], found["making"]) == (1, 3)
+    counts = {event.key: event.count for event in recorder.key_averages()}
+    assert "quiet" not in counts
+    assert (counts["heard"], counts["making"]) == (1, 3)

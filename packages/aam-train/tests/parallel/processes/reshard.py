@@ -1,4 +1,4 @@
-"""One of several processes: saves a state under every strategy, or loads all that were saved under every strategy.
+"""One of several processes: saves a state with every strategy, or loads every saved state with every strategy.
 
 ``python reshard.py STUDY FOLDER save|load RESULTS``; without RANK in the environment it is one process alone.
 """
@@ -40,7 +40,7 @@ BATCH = 12
 
 
 def state_of(step: Step, update: Update) -> dict[str, Tensor]:
-    """Weights and optimizer, whole, on the first process."""
+    """Return full weights and optimizer state on rank 0."""
     weights = gather_full_tensors(step.strategy, step.model.state_dict())
     state = gather_full_tensors(step.strategy, optimizer_tensors(step.model, update.optimizer))
     both = {f"model.{name}": value for name, value in weights.items()} | state
@@ -78,7 +78,7 @@ def save(data: RunData, strategy: Strategy, folder: Path) -> None:
 
 
 def load(data: RunData, strategy: Strategy, folder: Path) -> tuple[int, float] | None:
-    """How many tensors differ in any bit, and by how much the next loss does."""
+    """Return how many tensors differ in any bit, and by how much the next loss differs."""
     step, objective, update = ready(data, strategy)
     name = Checkpoints(folder).target("last")
     assert name is not None
