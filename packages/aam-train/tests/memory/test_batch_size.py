@@ -90,7 +90,7 @@ def test_samples_that_cannot_fit_are_named_with_remedies(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"max_memory_fraction": 0.5}, "--max-memory-fraction 0.5 goes with --auto-batch-size"),
+        ({"max_memory_fraction": 0.5}, "--max-memory-fraction 0.5 only applies with --auto-batch-size"),
         ({"auto_batch_size": True, "max_memory_fraction": 1.5}, "must be above 0 and at most 1"),
         ({"target_effective_batch_size": 0}, "--target-effective-batch-size 0: must be 1 or more"),
         ({"max_memory_gb": 0.0}, "--max-memory-gb 0.0: must be a number above 0"),
@@ -102,9 +102,9 @@ def test_values_out_of_range_are_errors(values: dict[str, object], message: str)
 
 
 def test_options_that_cannot_be_combined(pretrain_config: Callable[..., PretrainConfig], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--batch-size 5 and --auto-batch-size exclude each other"):
+    with pytest.raises(ValueError, match="--batch-size 5 and --auto-batch-size cannot be combined"):
         pretrain_config(tmp_path, memory=MemoryOptions(auto_batch_size=True))
     run = {"gradient_accumulation_steps": 2}
-    with pytest.raises(ValueError, match="--gradient-accumulation-steps and --target-effective-batch-size exclude"):
+    with pytest.raises(ValueError, match="--gradient-accumulation-steps and --target-effective-batch-size cannot"):
         pretrain_config(tmp_path, run, memory=MemoryOptions(target_effective_batch_size=8))
     assert ComputeOptions().gradient_checkpointing is None

@@ -45,10 +45,13 @@ def test_an_entry_takes_the_other_options_over() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"aeg": "mae"}', r"'aeg' is not one of --metadata-column \(did you mean age\?\); choose from age or 0, bmi or 1, 1 or 2"),
+        (
+            '{"aeg": "mae"}',
+            r"'aeg' is not one of --metadata-column \(did you mean age\?\); choose from age or 0, bmi or 1, 1 or 2",
+        ),
         ('{"3": "mae"}', "'3' is not one of --metadata-column; choose from"),
         ('{"age": "rmse"}', "'age': unknown loss 'rmse'; choose from mse, mae, huber, quantile, asymmetric"),
-        ('{"age": {"loss": "mae"}}', "'age': unknown keys loss; choose from huber_delta, over_penalty, quantiles, type"),
+        ('{"age": {"loss": "mae"}}', "'age': unknown keys loss; choose from huber_delta, over_penalty, quantiles"),
         ('{"age": {"type": "mae", "huber_delta": 1}}', "huber_delta only applies to the loss huber .got mae."),
         ('{"age": {"huber_delta": -1}}', "huber_delta -1.0: must be a number above 0"),
         ('{"age": {"weight": true}}', "weight must be a number, got True"),

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from aam_data.options.files import PhylogenyOptions, TableOptions
-from aam_train.data.collate import Masking
 from aam_train.data.loading import TrainingPlan, default_workers
 from aam_train.errors import TrainError
 from aam_train.options.compute import ComputeOptions
@@ -76,13 +75,13 @@ def test_torchrun_without_an_option_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"distributed": True, "fsdp": True}, "--distributed and --fsdp exclude each other"),
-        ({"distributed": True, "data_parallel": True}, "--distributed and --data-parallel exclude each other"),
-        ({"fsdp_sharded_checkpoint": True}, "--fsdp-sharded-checkpoint belongs to --fsdp"),
-        ({"distributed": True, "fsdp_cpu_offload": True}, "--fsdp-cpu-offload belongs to --fsdp"),
-        ({"distributed": True, "processes": 2}, "--processes belongs to --data-parallel"),
+        ({"distributed": True, "fsdp": True}, "--distributed and --fsdp cannot be combined"),
+        ({"distributed": True, "data_parallel": True}, "--distributed and --data-parallel cannot be combined"),
+        ({"fsdp_sharded_checkpoint": True}, "--fsdp-sharded-checkpoint only applies with --fsdp"),
+        ({"distributed": True, "fsdp_cpu_offload": True}, "--fsdp-cpu-offload only applies with --fsdp"),
+        ({"distributed": True, "processes": 2}, "--processes only applies with --data-parallel"),
         ({"data_parallel": True, "processes": 0}, "--processes 0: must be between 1 and 1024"),
-        ({"distributed_backend": "gloo"}, "--distributed-backend belongs to"),
+        ({"distributed_backend": "gloo"}, "--distributed-backend only applies with"),
         ({"distributed_timeout": 0}, "--distributed-timeout 0: must be between 1 and 86400"),
     ],
 )
@@ -102,7 +101,7 @@ def pretraining(tmp_path: Path, parallel: ParallelOptions, compute: ComputeOptio
 
 
 def test_fsdp_has_no_fp16(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--fsdp and --mixed-precision fp16 exclude each other"):
+    with pytest.raises(ValueError, match="--fsdp and --mixed-precision fp16 cannot be combined"):
         pretraining(tmp_path, ParallelOptions(fsdp=True), ComputeOptions(mixed_precision="fp16"))
 
 
@@ -158,7 +157,7 @@ def test_parts_of_a_tensor_are_those_of_torch(length: int, size: int) -> None:
 
 
 def test_processes_share_the_batches_of_one() -> None:
-    rows, masking = np.arange(53), Masking()
+    rows, masking = np.arange(53), ()
     whole = TrainingPlan(rows, 12, 1, masking, accumulation=2)
     parts = [TrainingPlan(rows, 12, 1, masking, accumulation=2, part=(rank, 3)) for rank in range(3)]
     assert {part.steps_per_epoch for part in parts} == {whole.steps_per_epoch}
@@ -171,9 +170,9 @@ def test_processes_share_the_batches_of_one() -> None:
 
 
 def test_more_processes_than_samples_of_a_micro_batch_are_refused() -> None:
-    TrainingPlan(np.arange(17), 16, 1, Masking(), part=(7, 8))
+    TrainingPlan(np.arange(17), 16, 1, (), part=(7, 8))
     with pytest.raises(TrainError, match=r"17 training samples make micro-batches of 8 to 16 samples, which 16 proc"):
-        TrainingPlan(np.arange(17), 16, 1, Masking(), part=(0, 16))
+        TrainingPlan(np.arange(17), 16, 1, (), part=(0, 16))
 
 
 def test_processes_share_the_cores_of_a_machine() -> None:

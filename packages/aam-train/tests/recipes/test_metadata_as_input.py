@@ -24,7 +24,6 @@ from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_models.predictor.predictor import Predictor
 from aam_models.storage.model_folder import load_model
-from aam_train.data.collate import Masking
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_data
 from aam_train.engine.optimizer import build_optimizer, set_rate
@@ -282,7 +281,7 @@ def test_conditions_travel_with_their_samples(study: Study, train_config: Config
     (splits,) = make_splits(study, np.arange(24), config.split, 42, config.target)
     data = build_data(config, study, splits, depth=100, max_bp=150, reporter=Reporters())
     rows = np.array([7, 3, 20])
-    batch = data.maker[BatchRequest(rows, 0, Masking())]
+    batch = data.maker[BatchRequest(rows, 0, ())]
     assert study.metadata is not None
     expected = data.preprocessor.inputs.apply(study.metadata)
     assert batch.categories is not None
@@ -307,7 +306,7 @@ def test_weights_are_applied_once_and_divided_by_their_sum(study: Study, train_c
     targets[3, 1] = np.nan
     loss = NumberLosses((NumberLoss("mse", 0.5), NumberLoss("mse", 2.0)))
     objective = build_objective({}, target=TargetTerm(loss))
-    batches = [data.maker[BatchRequest(np.array(rows), 0, Masking())] for rows in ([3, 8, 1], [12, 0])]
+    batches = [data.maker[BatchRequest(np.array(rows), 0, ())] for rows in ([3, 8, 1], [12, 0])]
     counts = [objective.counts(batch, objective.look_up(batch))["target"] for batch in batches]
     outputs = torch.arange(10.0).reshape(5, 2) / 10
     order = np.array([3, 8, 1, 12, 0])
@@ -446,34 +445,34 @@ def test_the_encoder_of_a_predictor_comes_without_what_it_read(
     [
         (
             {"category": CategoryOptions(("degree_days",))},
-            "--categorical-columns degree_days: this is what --metadata-column predicts",
+            "--categorical-columns degree_days: this column is the target",
         ),
         (
             {"category": CategoryOptions((), ("degree_days",))},
-            "--numeric-columns degree_days: this is what --metadata-",
+            "--numeric-columns degree_days: this column is the target",
         ),
         (
             {"head": HeadOptions((4,), film_conditioning=("location,degree_days",))},
-            "--film-conditioning degree_days: this is what --metadata-column predicts",
+            "--film-conditioning degree_days: this column is the target",
         ),
-        ({"head": HeadOptions(moe_experts=2, moe_routing="host")}, "--moe-routing host: it is the --group-column"),
+        ({"head": HeadOptions(moe_experts=2, moe_routing="host")}, "--moe-routing host: this is the --group-column"),
         (
             {"link": OutputOptions(conditional_output_scaling=("host",))},
-            "--conditional-output-scaling host: it is the --group-column",
+            "--conditional-output-scaling host: this is the --group-column",
         ),
-        ({"category": CategoryOptions(("host",))}, "--categorical-columns host: it is the --group-column"),
+        ({"category": CategoryOptions(("host",))}, "--categorical-columns host: this is the --group-column"),
         (
             {"conditioning": ConditioningOptions(categorical_fusion="add")},
-            "--categorical-fusion add has nothing to fuse: give --categorical-columns or --numeric-columns",
+            "--categorical-fusion add has nothing to fuse. Pass --categorical-columns or --numeric-columns",
         ),
         ({"conditioning": ConditioningOptions(categorical_embed_dim=8)}, "--categorical-embed-dim 8 has nothing to em"),
-        ({"category_optimizer": CategoryOptimizerOptions(1e-2)}, "--categorical-lr 0.01 has nothing to learn"),
+        ({"category_optimizer": CategoryOptimizerOptions(1e-2)}, "--categorical-lr 0.01 has nothing to train"),
         (
             {
                 "link": OutputOptions(conditional_output_scaling=("location",)),
                 "category_optimizer": CategoryOptimizerOptions(1e-2),
             },
-            "--categorical-lr 0.01 has nothing to learn",
+            "--categorical-lr 0.01 has nothing to train",
         ),
     ],
 )

@@ -401,7 +401,7 @@ def test_refused_targets_leave_no_run_folder(
 def test_inputs_that_are_refused_leave_no_run_folder(train_config: Configs, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         run_train(train_config(tmp_path / "run", table=TableOptions(tmp_path / "absent.biom")), quiet=True)
-    with pytest.raises(TrainError, match=r"no such folder\. Give a run folder or a model folder"):
+    with pytest.raises(TrainError, match=r"no such folder\. Pass a run folder or a model folder"):
         run_train(train_config(tmp_path / "run", tmp_path / "absent"), quiet=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -84,7 +84,7 @@ def test_a_folder_whose_settings_are_gone_cannot_be_continued(
     shutil.copytree(encoder_run[1], run, symlinks=True)
     options = RunOptions(run, resume_from="auto")
     (run / "config.toml").write_text("[run]\ncolour = 'blue'\n")
-    with pytest.raises(TrainError, match=r"config.toml: not the settings of such a run.*unknown key colour"):
+    with pytest.raises(TrainError, match=r"config.toml: not the settings of a run of this command.*unknown key colour"):
         check_run(encoder_run[0], options)
     (run / "config.toml").unlink()
     with pytest.raises(TrainError, match=r"has checkpoints but no config.toml, so the run cannot be resumed"):
