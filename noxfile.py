@@ -47,6 +47,7 @@ def types(session: nox.Session) -> None:
     """Check the types with mypy."""
     sync(session, "lint")
     session.run("mypy", *session.posargs)
+    session.run("python", "tests/typed_api.py")
 
 
 @nox.session(reuse_venv=True)
@@ -136,7 +137,7 @@ def install(session: nox.Session, package: str) -> None:
 @nox.session(reuse_venv=True)
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html; a warning is an error."""
-    session.install(*requirements("docs"), "click>=8.1.7")
+    session.install(*requirements("docs"), "click>=8.1.7", "lazy-loader>=0.4")
     # Only options are imported, and those need no other library: no torch for the documentation.
     session.install("--no-deps", *(f"--editable=packages/{package}" for package in PACKAGES))
     session.run("sphinx-build", "-W", "--keep-going", *session.posargs, "docs", "docs/_build/html")

@@ -18,7 +18,7 @@ from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier, deep_enough
 from aam_data.study.study import read_study
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_maker, build_pairs
 
@@ -54,7 +54,7 @@ def main() -> None:
     for row in range(study.table.n_samples):
         indices, counts = study.table.data.row(row)
         dense[indices, row] = counts
-    plain, masked = Masking(), Masking(0.15, 0.15)
+    plain, masked = (), (MaskBases(0.15), HideCounts(0.15))
     n = options.repeats
     times = {
         "batch, counts as they are": milliseconds(lambda i: as_is[BatchRequest(batches[i], 0, plain)], n),

@@ -81,7 +81,7 @@ def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
             update.optimizer.zero_grad(set_to_none=True)
             if number == 1:
                 Path("/proc/self/clear_refs").write_text("5")  # reset the peak
-            batch = data.maker[BatchRequest(rows, 0, objective.masking)]
+            batch = data.maker[BatchRequest(rows, 0, objective.corruptions)]
             gradients(step, objective, update, [batch])
             update.apply()
         found = {"after": resident("VmRSS") - before, "most": resident("VmHWM") - before}

@@ -19,7 +19,7 @@ from aam_data.study.study import Study, read_study
 from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.encoder import Encoder
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchMaker
 from aam_train.data.run_data import build_maker, build_pairs
 from aam_train.losses.objective import Objective
@@ -29,7 +29,7 @@ from aam_train.setup.architecture import new_encoder_config
 
 MAX_BP, SEED = 150, 0
 WEIGHTS = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.encoder import Encoder
 from aam_models.encoder.transformer import Block, Transformer
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import build_maker, build_pairs
 from aam_train.device.malloc import keep_freed_memory
@@ -135,7 +135,7 @@ def prepare(preset: str, batch_size: int, chunk_size: int = 256) -> Case:
     rows = np.flatnonzero(deep_enough(study.table, DEPTH))
     rarefier = Rarefier(study.table, DEPTH, SEED)
     maker = build_maker(study, rarefier, Preprocessor(MAX_BP, 0, DEPTH, SEED, 1024), chunk_size)
-    masking = Masking(0.15, 0.15)
+    masking = (MaskBases(0.15), HideCounts(0.15))
     weights = {"unifrac": 1.0, "nucleotides": 1.0, "counts": 1.0}
     objective = build_objective(weights, Sources(build_pairs(study, rarefier, PhylogenyOptions())))
     torch.manual_seed(SEED)

@@ -23,7 +23,7 @@ IN_HOUSE = {
     "aam_cli": {"aam_data", "aam_models", "aam_train", "aam_rocm_tools"},
     "aam_rocm_tools": set(),
 }
-IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tomli_w"}
+IMPORT_NAME = {"biom-format": "biom", "scikit-learn": "sklearn", "tomli-w": "tomli_w", "lazy-loader": "lazy_loader"}
 # Declared because torch wants them: torch.utils.tensorboard needs the one, importing torch warns without the other.
 INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
 # The folders of each package, from the lowest floor up: each imports only folders before it. Modules at the top of a

@@ -12,7 +12,7 @@ from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
-from aam_train.options.toml import config_fields, flag
+from aam_train.options.toml import config_fields, flag, values_from_toml
 
 PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
@@ -98,6 +98,28 @@ def test_an_option_is_declared_once() -> None:
         for field in config_fields(command.root_class).values():
             owners.setdefault(field.name, set()).add(field.owner)
     assert {name for name, found in owners.items() if len(found) > 1} == set(DECLARED_TWICE)
+
+
+def test_older_names_stay_accepted() -> None:
+    """Scripts and the config.toml of older runs use them."""
+    aliases = {
+        alias: field.name
+        for command in commands().values()
+        for field in config_fields(command.root_class).values()
+        for alias in field.aliases
+    }
+    assert aliases == {
+        "token_limit": "max_asvs",
+        "penalty": "unifrac_weight",
+        "nuc_penalty": "masked_base_weight",
+        "count_penalty": "masked_count_weight",
+        "taxonomy_penalty": "taxonomy_weight",
+        "target_penalty": "target_weight",
+    }
+    text = "[objective]\npenalty = 0.5\nnuc_penalty = 2\n[sample]\ntoken_limit = 7"
+    for name in ("pretrain", "train"):
+        values = values_from_toml(text, commands()[name].root_class)
+        assert values == {"unifrac_weight": 0.5, "masked_base_weight": 2.0, "max_asvs": 7}
 
 
 DECLARED_TWICE = {

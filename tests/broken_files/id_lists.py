@@ -31,7 +31,7 @@ CASES: list[Case] = [
         ("ids_good", lists(TRAIN, VAL, TEST), (), {"--test-samples": "test.txt"}),
         ("ids_absent", lists(TRAIN, None), (Says("val.txt", "cannot be read", remedy="--val-samples"),), {}),
         ("ids_empty", lists(TRAIN, []), (Says("val.txt", "file is empty"),), {}),
-        ("ids_blank", lists(TRAIN, ["", " "]), (Says("val.txt", "holds no sample id"),), {}),
+        ("ids_blank", lists(TRAIN, ["", " "]), (Says("val.txt", "contains no sample id"),), {}),
         (
             "ids_overlap",
             lists(TRAIN, [*VAL, "s01", "s02"]),
@@ -47,7 +47,7 @@ CASES: list[Case] = [
         (
             "ids_unknown",
             lists([*TRAIN, "zz"], VAL),
-            (Says("train.txt", "1 samples that the table does not have", "", ("zz",), 1),),
+            (Says("train.txt", "1 samples are not in the table", "", ("zz",), 1),),
             {},
         ),
     )

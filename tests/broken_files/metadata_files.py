@@ -235,7 +235,7 @@ CASES: list[Case] = [
     case(
         "target_single_class",
         column("status", lambda b: "well"),
-        Says(FILE, "the only class is well", "column status", remedy="--metadata-column"),
+        Says(FILE, "the only class of the samples is well", "column status", remedy="--metadata-column"),
         metadata_column="status",
         classifier=True,
     ),

@@ -16,8 +16,13 @@ def test_every_name_exists(name: str) -> None:
     assert getattr(offered, "__name__", name) == name
 
 
+def test_public_names_are_shown_by_dir_and_documented() -> None:
+    assert set(aam_data.__all__) <= set(dir(aam_data))
+    assert [name for name in aam_data.__all__ if not getattr(aam_data, name).__doc__] == []
+
+
 def test_unknown_names() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'read_everything'"):
+    with pytest.raises(AttributeError, match="No aam_data attribute read_everything"):
         aam_data.read_everything  # noqa: B018
 
 

@@ -16,7 +16,6 @@ from aam_models.config.encoder import Alphabet, EncoderConfig
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
-from aam_train.data.masking import hidden_occurrences, masked_positions
 
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
 START, MASK = 5, 6
@@ -56,20 +55,14 @@ def _batch_of(
     for row, sequence in enumerate(distinct):
         tokens[row, : lengths[row]] = [START, *(LETTERS[letter] for letter in sequence)]
 
-    rows = columns = np.zeros(0, dtype=np.int64)
-    if mask_ratio:
-        keys = np.array([key_of(sequence) for sequence in distinct], dtype=np.uint64)
-        rows, columns = masked_positions(keys, (tokens >= 1) & (tokens <= 4), mask_ratio, seed=3, draw=1)
+    rows, columns = _masked(distinct, mask_ratio)
     bases = tokens[rows, columns].astype(np.int64) - 1
     tokens[rows, columns] = MASK
 
     hidden = None
     if hide_ratio:
-        asv_keys = np.array([key_of(s) for sample in samples for s in sample], dtype=np.uint64)
-        sample_keys = np.repeat(
-            np.array([key_of(str(i)) for i in range(len(samples))], dtype=np.uint64), [len(s) for s in samples]
-        )
-        hidden = torch.from_numpy(hidden_occurrences(asv_keys, sample_keys, hide_ratio, seed=3, draw=1))
+        draws = [np.random.default_rng([i, key_of(s)]).random() for i, sample in enumerate(samples) for s in sample]
+        hidden = torch.tensor(draws) < hide_ratio
 
     pointers = np.concatenate([[0], np.cumsum([len(sample) for sample in samples])])
     sizes = np.diff(pointers)
@@ -104,6 +97,17 @@ def _batch_of(
         masked_bases=torch.from_numpy(bases),
         hidden_counts=hidden,
     )
+
+
+def _masked(sequences: list[str], ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Masked rows and columns of each sequence, int64 [M]: a function of the sequence, not of the batch around it."""
+    rows, columns = [], []
+    for row, sequence in enumerate(sequences if ratio else ()):
+        bases = [column for column, letter in enumerate(sequence, 1) if letter in "ACGT"]
+        n_masked = min(max(round(ratio * len(bases)), 1), len(bases))
+        columns += sorted(np.random.default_rng(key_of(sequence)).choice(bases, n_masked, replace=False).tolist())
+        rows += [row] * n_masked
+    return np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
 
 
 def _chunks(

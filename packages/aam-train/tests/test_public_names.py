@@ -16,8 +16,13 @@ def test_every_name_exists(name: str) -> None:
         assert getattr(aam_train, name).__name__ == name
 
 
+def test_public_names_are_shown_by_dir_and_documented() -> None:
+    assert set(aam_train.__all__) <= set(dir(aam_train))
+    assert [name for name in aam_train.__all__ if not getattr(aam_train, name).__doc__] == []
+
+
 def test_unknown_names() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'run_everything'"):
+    with pytest.raises(AttributeError, match="No aam_train attribute run_everything"):
         aam_train.run_everything  # noqa: B018
 
 

@@ -96,7 +96,7 @@ def test_a_broken_table_does_not_hide_the_metadata(tmp_path: Path, metadata: Met
 
 def test_targets_that_cannot_be_learned(table: TableOptions, metadata: MetadataOptions) -> None:
     single = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("same",), classifier=True))
-    assert [text for text in errors(single) if "only class is x" in text]
+    assert [text for text in errors(single) if "the only class of the samples is x" in text]
     words = check_study(table, metadata, None, DEPTH, SPLIT, TargetOptions(("status", "same")))
     assert len(errors(words)) == 2  # both columns, not only the first
 

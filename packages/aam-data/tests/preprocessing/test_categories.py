@@ -40,8 +40,8 @@ def test_codes_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
     found = codec.apply(metadata)
     assert found.codes.tolist() == [[2, 2], [1, 1], [2, 0], [0, 1], [0, 0], [0, 1]]
     assert found.notes == (
-        "site: 3 samples are of categories that no training sample has and count as unknown (c: 2, d: 1)",
-        "season: 1 samples are of categories that no training sample has and count as unknown (spring: 1)",
+        "site: 3 samples have categories without training samples, which count as unknown (c: 2, d: 1)",
+        "season: 1 samples have categories without training samples, which count as unknown (spring: 1)",
     )
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     site = metadata.text("site")[:, None]
@@ -75,13 +75,13 @@ def test_saved_categories_are_the_same(metadata: Metadata) -> None:
     ("values", "message"),
     [
         ({"columns": ["a"]}, r"categories: missing keys \(names, counts\)"),
-        ({"columns": ["a"], "names": [["y", "x"]], "counts": [[1, 1]]}, "not sorted and distinct"),
-        ({"columns": ["a"], "names": [["x", "x"]], "counts": [[1, 1]]}, "not sorted and distinct"),
-        ({"columns": ["a"], "names": [[]], "counts": [[]]}, "not sorted and distinct"),
+        ({"columns": ["a"], "names": [["y", "x"]], "counts": [[1, 1]]}, "must be sorted and distinct"),
+        ({"columns": ["a"], "names": [["x", "x"]], "counts": [[1, 1]]}, "must be sorted and distinct"),
+        ({"columns": ["a"], "names": [[]], "counts": [[]]}, "must be sorted and distinct"),
         ({"columns": ["a"], "names": ["xy"], "counts": [[1]]}, "not texts"),
         ({"columns": ["a"], "names": [[1]], "counts": [[1]]}, "not texts"),
-        ({"columns": ["a", "b"], "names": [["x"]], "counts": [[1]]}, "not those of distinct columns"),
-        ({"columns": ["a"], "names": [["x"]], "counts": [[1, 2]]}, "do not go with the numbers"),
+        ({"columns": ["a", "b"], "names": [["x"]], "counts": [[1]]}, "belong to distinct columns"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[1, 2]]}, "must have a number of training samples"),
         ({"columns": ["a"], "names": [["x"]], "counts": [[0]]}, "not above 0"),
         ({"columns": ["a"], "names": [["x"]], "counts": [[True]]}, "not above 0"),
     ],
@@ -110,7 +110,7 @@ def test_covariates_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
         (TRAIN[2:], ["ph"], "column ph: no training sample has a value"),
         (np.array([1, 5]), ["ph"], r"column ph: values beyond 1e\+30"),
         (TRAIN, ["site"], "column site: values that are not numbers"),
-        (TRAIN, ["age", "age"], "not those of distinct columns"),
+        (TRAIN, ["age", "age"], "columns must be distinct"),
     ],
 )
 def test_covariates_that_cannot_be_fitted(
@@ -136,8 +136,8 @@ def test_saved_covariates_are_the_same(metadata: Metadata) -> None:
     ("values", "message"),
     [
         ({"columns": ["a"], "means": [0.0]}, r"missing keys \(stds\)"),
-        ({"columns": ["a"], "means": [0.0], "stds": []}, "do not go together"),
-        ({"columns": [1], "means": [0.0], "stds": [1.0]}, "do not go together"),
+        ({"columns": ["a"], "means": [0.0], "stds": []}, "do not fit together"),
+        ({"columns": [1], "means": [0.0], "stds": [1.0]}, "do not fit together"),
         ({"columns": ["a"], "means": [0.0], "stds": [0.0]}, "scale of 0 cannot be inverted"),
         ({"columns": ["a"], "means": ["0"], "stds": [1.0]}, r"wrong type \(mean\)"),
     ],

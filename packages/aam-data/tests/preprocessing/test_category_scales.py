@@ -56,10 +56,10 @@ def test_each_category_has_its_own_scale_and_small_ones_that_of_all(make: MakeMe
     assert scaled[30] == pytest.approx((50 - values.mean()) / values.std())
     np.testing.assert_allclose(scales.invert(overall, scaled, number), values)
     assert scales.describe("age", metadata, rows) == (
-        "age: 2 categories of place have a scale of their own, and 11 of 41 samples use that of all, being of "
-        "categories with fewer than 10 training samples, almost equal values or no value (no value: 2, moor: 9)"
+        "age: 2 categories of place have their own scale; 11 of 41 samples use the common scale, because "
+        "their category has fewer than 10 training samples, almost equal values or no value (no value: 2, moor: 9)"
     )
-    assert scales.describe("age", metadata, rows[:30]) == "age: 2 categories of place have a scale of their own"
+    assert scales.describe("age", metadata, rows[:30]) == "age: 2 categories of place have their own scale"
 
 
 def test_only_training_samples_with_a_value_count(make: MakeMetadata) -> None:
@@ -118,7 +118,7 @@ def test_new_metadata(make: MakeMetadata) -> None:
     scales = CategoryScales.fit("zscore", values, metadata, np.arange(41), ("place",))
     new = make(place=["fjord", "hill", "missing", "coast"])
     assert scales.scales(new).tolist() == [0, 2, 0, 1]
-    assert "2 of 3 samples use that of all" in scales.describe("age", new, np.array([0, 1, 2]))
+    assert "2 of 3 samples use the common scale" in scales.describe("age", new, np.array([0, 1, 2]))
     with pytest.raises(DataError, match="no column place"):
         scales.scales(make(site=["hill"]))
 
@@ -146,12 +146,12 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": []}, "do not go together"),
-        ({"columns": ["a", "b"], "categories": [UNIT]}, "do not go together"),
-        ({"columns": [1]}, "columns or categories that are not texts"),
+        ({"columns": []}, "do not fit together"),
+        ({"columns": ["a", "b"], "categories": [UNIT]}, "do not fit together"),
+        ({"columns": [1]}, "columns and categories must be strings"),
         ({"categories": [{"values": ["x"]}]}, r"scales: category: missing keys \(transform\)"),
         ({"categories": [{"values": [None], "transform": {"kind": "none"}}]}, "not texts"),
-        ({"categories": [{"values": ["x"], "transform": {"kind": "none"}}]}, "categories that are not minmax"),
+        ({"categories": [{"values": ["x"], "transform": {"kind": "none"}}]}, "categories must be minmax"),
         ({"categories": [UNIT] * 2}, "do not go"),
         ({"extra": 1}, r"scales: unknown keys \(extra\)"),
     ],

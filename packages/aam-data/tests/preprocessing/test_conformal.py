@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aam_data.preprocessing.conformal import ascending, fewest_groups, fit_widening, widen
+from aam_data.preprocessing.conformal import ascending, min_groups, fit_widening, widen
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -92,5 +92,5 @@ def test_new_samples_of_new_groups_are_covered_where_those_of_a_group_are_alike(
     assert np.mean(inside) == pytest.approx(0.86, abs=0.06)  # at least 0.8, and a little more for 11 groups
 
 
-def test_the_fewest_groups_that_can_promise_something() -> None:
-    assert [fewest_groups(q) for q in ((0.1, 0.5, 0.9), (0.05, 0.5, 0.95), (0.25, 0.75))] == [4, 9, 1]
+def test_the_number_of_groups_that_guarantees_coverage() -> None:
+    assert [min_groups(q) for q in ((0.1, 0.5, 0.9), (0.05, 0.5, 0.95), (0.25, 0.75))] == [4, 9, 1]

@@ -134,7 +134,7 @@ def test_inputs_are_applied_and_saved_as_they_were_fitted(metadata: Metadata) ->
     np.testing.assert_allclose(found.covariates[:, 0], (ph - 6.5) / np.std([5, 7, 9, 5]), rtol=1e-6)
     assert found.covariates[:, 1].tolist() == [0, 0, 1, 0, 0, 0, 0]
     assert found.notes == (
-        "city: 1 samples are of categories that no training sample has and count as unknown (Houston: 1)",
+        "city: 1 samples have categories without training samples, which count as unknown (Houston: 1)",
     )
     assert MetadataInputs.from_dict(json.loads(json.dumps(inputs.to_dict()))) == inputs
     assert not MetadataInputs()
@@ -144,11 +144,11 @@ def test_inputs_are_applied_and_saved_as_they_were_fitted(metadata: Metadata) ->
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("hierarchy.parents", [1, 2], "not of the categories"),
-        ("hierarchy.parents", [1, 3, -1], "not of the categories"),
+        ("hierarchy.parents", [1, 2], "does not fit the categories"),
+        ("hierarchy.parents", [1, 3, -1], "does not fit the categories"),
         ("hierarchy.parents", [1, 2, True], "not of whole numbers"),
-        ("hierarchy.parent_codes", [[0, 2, 2, 1, 9], [0, 1, 2], []], "not of the categories"),
-        ("hierarchy.parent_codes", [[0, 2], [0, 1, 2], []], "not of the categories"),
+        ("hierarchy.parent_codes", [[0, 2, 2, 1, 9], [0, 1, 2], []], "does not fit the categories"),
+        ("hierarchy.parent_codes", [[0, 2], [0, 1, 2], []], "does not fit the categories"),
         ("hierarchy.parent_codes", [1, 2, 3], "not of whole numbers"),
         ("covariates.stds", [0.0], "scale of 0"),
         ("categories", [], "wrong type"),
@@ -168,9 +168,9 @@ def test_other_saved_inputs_are_refused(metadata: Metadata, path: str, value: ob
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"column": "a", "names": ["x"], "weights": []}, "weights of no category"),
-        ({"column": "a", "names": ["x", "y"], "weights": [1.0]}, "not one above 0 for each"),
-        ({"column": "a", "names": ["x"], "weights": [-1.0]}, "not one above 0 for each"),
+        ({"column": "a", "names": ["x"], "weights": []}, "there are no weights"),
+        ({"column": "a", "names": ["x", "y"], "weights": [1.0]}, "must have one weight above 0"),
+        ({"column": "a", "names": ["x"], "weights": [-1.0]}, "must have one weight above 0"),
         ({"column": "a", "names": ["x"], "weights": ["1"]}, "wrong type"),
         ({"column": "a", "names": [1], "weights": [1.0]}, "not texts"),
     ],

@@ -103,7 +103,7 @@ def test_samples_that_do_not_train_change_nothing(study: Study, tmp_path: Path) 
 
 
 def test_targets_without_metadata_or_variation_are_refused(study: Study) -> None:
-    with pytest.raises(DataError, match="Give the file with --metadata"):
+    with pytest.raises(DataError, match="Pass the file with --metadata"):
         fit(Study(study.table, study.sequences, None), "age")
     with pytest.raises(DataError, match=r"metadata.tsv: column age: all 1 training samples have the value 10"):
         Preprocessor.fit(study, np.array([0, 2]), OPTIONS, **SETTLED, target=TargetOptions(("age",)))
@@ -144,9 +144,9 @@ def test_the_second_format_is_read(study: Study) -> None:
     ("change", "message"),
     [
         ({"asv_sampling": "last"}, r"unknown choice of ASVs \(last\)"),
-        ({"taxonomy": []}, "a taxonomy that is not lists of sorted lineages by rank"),
-        ({"taxonomy": [["b", "a"]]}, "a taxonomy that is not lists of sorted lineages by rank"),
-        ({"taxonomy": [[1]]}, "a taxonomy that is not lists of sorted lineages by rank"),
+        ({"taxonomy": []}, "the taxonomy must be lists of sorted lineages by rank"),
+        ({"taxonomy": [["b", "a"]]}, "the taxonomy must be lists of sorted lineages by rank"),
+        ({"taxonomy": [[1]]}, "the taxonomy must be lists of sorted lineages by rank"),
         ({"taxonomy": {"a": 1}}, r"values of a wrong type \(taxonomy\)"),
     ],
 )
@@ -189,7 +189,7 @@ def test_scales_by_category(tmp_path: Path) -> None:
     np.testing.assert_allclose(targets[:, 0], by_hand, rtol=1e-6)
     np.testing.assert_allclose(preprocessor.invert(targets, scales)[:, 0], ages, rtol=1e-6, atol=1e-6)
     assert preprocessor.describe_scales(study.metadata, np.arange(22)) == [
-        "age: 2 categories of site have a scale of their own"
+        "age: 2 categories of site have their own scale"
     ]
     assert study.metadata is not None
     without = replace(study.metadata, frame=study.metadata.frame[["age"]])
@@ -218,24 +218,24 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("column", "path", "value", "message"),
     [
-        ("age", "format_version", 5, "preprocessor of format 5, this version of AAM reads formats up to 4"),
-        ("age", "format_version", True, "preprocessor of format True"),
-        ("age", "format_version", 0, "preprocessor of format 0"),
+        ("age", "format_version", 5, "has format 5, but this version of AAM reads formats up to 4"),
+        ("age", "format_version", True, "the preprocessor has format True"),
+        ("age", "format_version", 0, "the preprocessor has format 0"),
         ("age", "format_version", 1, r"unknown keys \(asv_sampling, taxonomy, inputs, loss_weights\)"),
         ("age", "targets.0.by_category", {}, r"target 1: by category: missing keys \(columns, categories\)"),
-        ("age", "format_version", None, "preprocessor of format None"),
+        ("age", "format_version", None, "the preprocessor has format None"),
         ("age", "color", 1, r"preprocessor: unknown keys \(color\)"),
         ("age", "seed", None, r"preprocessor: missing keys \(seed\)"),
         ("age", "max_bp", 150.0, r"preprocessor: values of a wrong type \(max_bp\)"),
         ("age", "max_bp", True, r"preprocessor: values of a wrong type \(max_bp\)"),
-        ("age", "max_bp", -1, r"numbers of a preprocessor that are too small \(max_bp\)"),
+        ("age", "max_bp", -1, r"numbers of the preprocessor are too small \(max_bp\)"),
         ("age", "targets", {}, r"values of a wrong type \(targets\)"),
         ("age", "targets.0.kind", "ranking", "target 1: unknown kind of target 'ranking'"),
         ("age", "targets.0.width", 2, "target age: regression does not go with"),
         ("age", "targets.0.transform.low", float("nan"), r"target 1: transform: values of a wrong type \(low\)"),
         ("age", "targets.0.transform.high", 10.0, "a target transform with a scale of 0 cannot be inverted"),
-        ("state", "targets.0.labels", ["ill", "ill"], "target 1: class labels that are not distinct texts"),
-        ("state", "targets.0.labels", ["ill", ["x"]], "target 1: class labels that are not distinct texts"),
+        ("state", "targets.0.labels", ["ill", "ill"], "target 1: class labels must be distinct strings"),
+        ("state", "targets.0.labels", ["ill", ["x"]], "target 1: class labels must be distinct strings"),
         ("state", "targets.0.labels", ["ill", "well", "x"], "target state: classification does not go with"),
     ],
 )
@@ -247,7 +247,7 @@ def test_anything_else_is_refused(study: Study, column: str, path: str, value: o
 def test_targets_that_cannot_be_are_refused() -> None:
     numeric = FittedTarget(TargetSpec("age", "regression", 1), transform=NoTransform())
     classes = FittedTarget(TargetSpec("state", "classification", 2), labels=ClassLabels(("a", "b")))
-    with pytest.raises(DataError, match="a class is predicted alone"):
+    with pytest.raises(DataError, match="a class target cannot be combined"):
         Preprocessor(**NUMBERS, targets=(classes, numeric))
     with pytest.raises(DataError, match="classification does not go with"):
         FittedTarget(TargetSpec("state", "classification", 2), transform=NoTransform())

@@ -138,7 +138,7 @@ def test_shallow_samples_are_found_named_and_refused() -> None:
     )
     with pytest.raises(DataError, match=r"2 samples have fewer than 100 reads \(s0, s2\).*--rarefy-depth"):
         Rarefier(table, 100, 1).draw(np.arange(3), 0)
-    with pytest.raises(DataError, match=r"has 200 reads, the deepest has 110. Lower --rarefy-depth"):
+    with pytest.raises(DataError, match=r"has 200 reads; the deepest has 110. Lower --rarefy-depth"):
         deep_enough(table, 200)
 
 

@@ -57,5 +57,5 @@ def test_taxa_that_teach_nothing_are_refused() -> None:
     with pytest.raises(DataError, match=r"taxonomy.tsv: the training ASVs have no two taxa"):
         TaxonRanks.fit(TAXA[[1, 4, 5]], FILE)
     deep = np.array(["; ".join(f"r{i}__{name}" for i in range(33)) for name in "ab"], dtype=object)
-    with pytest.raises(DataError, match="lineages of 33 ranks, at most 32 are read"):
+    with pytest.raises(DataError, match="lineages have 33 ranks, but at most 32 are allowed"):
         TaxonRanks.fit(deep, FILE)

@@ -101,7 +101,7 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(kind: str, values: list[
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([4.0, np.nan, 4.0], "column y: all 2 training samples have the value 4, nothing can be learned"),
+        ([4.0, np.nan, 4.0], "column y: all 2 training samples have the value 4, so there is nothing to learn"),
         ([np.nan, np.nan], "column y: no training sample has a value"),
         ([1.0, np.inf, -np.inf], r"column y: values beyond 1e\+30 cannot be learned \(inf, -inf\)"),
     ],

@@ -25,9 +25,7 @@ def test_the_same_list_in_other_bytes(tmp_path: Path, train: bytes) -> None:
 
 
 def test_what_would_make_unknown_samples_match(tmp_path: Path) -> None:
-    message = (
-        r"train: 2 samples that the table does not have \(2538.s1, x\). 1 of 2 ids would match if Qiita's study pr"
-    )
+    message = r"train: 2 samples are not in the table \(2538.s1, x\). 1 of 2 ids would match if Qiita's study pr"
     with pytest.raises(DataError, match=message):
         read_id_lists(options(tmp_path, b"2538.s1\nx\n"), {"s1", "s9"}, ["s3"])
 

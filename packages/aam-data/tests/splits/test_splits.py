@@ -157,10 +157,10 @@ def test_lists_of_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"train": "s001\nx\ny", "val": "s002"}, r"train: 2 samples that the table does not have \(x, y\)"),
+        ({"train": "s001\nx\ny", "val": "s002"}, r"train: 2 samples are not in the table \(x, y\)"),
         ({"train": "s001", "val": "s001"}, r"val: 1 samples are in another list too \(s001 \(also train\)\)"),
         ({"train": "s001\ns001", "val": "s002"}, r"train: sample ids are listed twice \(s001\)"),
-        ({"train": "s001", "val": "\n"}, "val: holds no sample id"),
+        ({"train": "s001", "val": "\n"}, "val: contains no sample id"),
         ({"train": "s001", "val": "shallow"}, "val: none of its samples can be used"),
     ],
 )
@@ -258,9 +258,7 @@ def test_hosts_of_a_real_study_are_held_out_in_balance() -> None:
 
 
 def test_lists_of_ids_are_not_stratified(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="--stratify-column and --train-samples cannot be combined"
-    ):
+    with pytest.raises(ValueError, match="--stratify-column and --train-samples cannot be combined"):
         SplitOptions(stratify_column="sex", train_samples=tmp_path / "a", val_samples=tmp_path / "b")
 
 

@@ -18,17 +18,18 @@ from aam_data.study.study import Study
 from aam_data.table import CountTable, SampleCounts
 from aam_models.batch.batch import Batch, PaddedGroup
 from aam_models.batch.padding import MIN_SLOTS_SAVED, pad
-from aam_train.data.collate import MIN_CHUNK_ASVS, MIN_LENGTH_RATIO, Collator, Masking, cut_chunks
+from aam_train.data.collate import MIN_CHUNK_ASVS, MIN_LENGTH_RATIO, Collator, cut_chunks
+from aam_train.data.corruptions import Corruptions, HideCounts, MaskBases
 from aam_train.data.masking import hidden_occurrences, masked_positions
 
 MAX_BP = 25
 LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
-BOTH = Masking(nucleotide_ratio=0.3, count_ratio=0.4)
+BOTH = (MaskBases(0.3), HideCounts(0.4))
 
 
 @pytest.fixture(scope="module")
 def mixed() -> Study:
-    """6 samples of 90 ASVs of 20 to 30 bases, 50 of them with 24; some bases are ambiguous."""
+    """Six samples of 90 ASVs of 20 to 30 bases, 50 of them with 24; some bases are ambiguous."""
     random = np.random.default_rng(0)
     lengths = [24] * 50 + list(random.integers(20, 31, 40))
     sequences = sorted("".join(random.choice(list("ACGTACGTACGTN"), n)) for n in lengths)
@@ -51,7 +52,7 @@ def samples_of(study: Study, rows: list[int]) -> list[Sample]:
     ]
 
 
-def collate(study: Study, rows: list[int], masking: Masking = BOTH, chunk_size: int = 16) -> Batch:
+def collate(study: Study, rows: list[int], masking: Corruptions = BOTH, chunk_size: int = 16) -> Batch:
     targets = np.array([[0.1], [np.nan], [0.3], [0.4], [0.5], [0.6]], dtype=np.float32)
     collator = Collator(study, max_bp=MAX_BP, chunk_size=chunk_size, seed=5, targets=targets)
     return collator.collate(samples_of(study, rows), draw=3, masking=masking)
@@ -61,7 +62,7 @@ ROWS = [4, 0, 3, 1]
 
 
 def test_occurrences_lead_to_the_sequences_and_reads_of_their_samples(mixed: Study) -> None:
-    batch = collate(mixed, ROWS, Masking())
+    batch = collate(mixed, ROWS, ())
     for b, row in enumerate(ROWS):
         features, counts = mixed.table.data.row(row)
         here = slice(int(batch.sample_ptr[b]), int(batch.sample_ptr[b + 1]))
@@ -122,7 +123,7 @@ def test_samples_are_padded_with_those_of_similar_size(sizes: list[int]) -> None
 
 
 def test_masked_positions_hold_mask_and_remember_their_base(mixed: Study) -> None:
-    plain, masked = collate(mixed, ROWS, Masking()), collate(mixed, ROWS)
+    plain, masked = collate(mixed, ROWS, ()), collate(mixed, ROWS)
     assert plain.masked_rows.shape == (0,)
     rows, columns = masked.masked_rows, masked.masked_columns
     assert (masked.tokens[rows, columns] == alphabet.MASK).all()
@@ -153,7 +154,7 @@ def test_masks_depend_on_the_sequence_not_on_the_batch(mixed: Study) -> None:
 
 def test_hidden_counts_depend_on_the_sample_and_the_sequence(mixed: Study) -> None:
     batch = collate(mixed, ROWS)
-    assert collate(mixed, ROWS, Masking(nucleotide_ratio=0.3)).hidden_counts is None
+    assert collate(mixed, ROWS, (MaskBases(0.3),)).hidden_counts is None
     assert batch.hidden_counts is not None
     for b, row in enumerate(ROWS):
         features = mixed.table.data.row(row)[0]

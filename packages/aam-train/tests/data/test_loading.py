@@ -1,4 +1,4 @@
-"""Which samples in which batch, whoever prepares them."""
+"""The plan of batches, and that workers do not change them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.study.study import Study
 from aam_models.batch.batch import Batch
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.data.run_data import build_maker
 from aam_train.errors import TrainError
 
-BOTH = Masking(0.15, 0.15)
+BOTH = (MaskBases(0.15), HideCounts(0.15))
 CPU = torch.device("cpu")
 
 
@@ -67,7 +67,7 @@ def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: Study) -> None:
-    """In a process of its own: PyTorch remembers dead workers until theirs ends."""
+    """Runs in its own process, because PyTorch remembers dead workers until the process ends."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=lose_a_worker, args=(maker_of(study), there))

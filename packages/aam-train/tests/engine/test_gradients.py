@@ -1,4 +1,4 @@
-"""A step of several micro-batches is one mean over all of them."""
+"""The gradients of several micro-batches are those of one mean over all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aam_models.build import build_encoder
 from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import EVERYTHING
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
@@ -20,13 +20,13 @@ from aam_train.setup.architecture import new_encoder_config
 from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1)
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 
 
 def gradients(
     data: RunData, weights: dict[str, float], batch_size: int, accumulation: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-    """Gradients and loss terms of the first step, as the trainer adds them up."""
+    """Return gradients and loss terms of the first step, accumulated as in the trainer."""
     objective = build_objective(weights, Sources(data.pairs))
     torch.manual_seed(0)
     model = build_encoder(new_encoder_config(SMALL, 150, weights))
@@ -58,7 +58,7 @@ def test_gradients_of_sums_over_samples_and_bases_are_those_of_the_whole(data: R
 
 
 def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) -> None:
-    """Three blocks of 5, 5 and 4 samples have 10 + 10 + 6 pairs; the whole would have 91."""
+    """Three blocks of 5, 5 and 4 samples have 10 + 10 + 6 pairs; a single one would have 91."""
     weights = {"unifrac": 1.0}
     objective = build_objective(weights, Sources(data.pairs))
     _, losses = gradients(data, weights, 5, 3)

@@ -1,4 +1,4 @@
-"""Nothing runs that nobody asked for: counted by hooks on the modules of real models, in real runs."""
+"""No unneeded work: module calls of real runs, counted by hooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aam_models.encoder.asv.base import AsvEncoder
 from aam_models.encoder.value_head import ValueHead
 from aam_models.predictor.predictor import Predictor
 from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs, requested_heads
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.step import Step
@@ -52,7 +52,7 @@ CPU = torch.device("cpu")
 
 @contextmanager
 def calls() -> Iterator[Counter[str]]:
-    """How often modules are called in here by the names of their classes, and ASVs encoded, as "ASVs"."""
+    """Count module calls within the context by class name, and encoded ASVs as "ASVs"."""
     found: Counter[str] = Counter()
 
     def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -140,7 +140,7 @@ def test_heads_run_where_they_are_wanted(
     for name, module in modules.items():
         assert module is not None
         module.register_forward_hook(lambda *_, name=name: ran.add(name))
-    batch = data.maker[BatchRequest(np.arange(4), 0, Masking(0.2, 0.5))]
+    batch = data.maker[BatchRequest(np.arange(4), 0, (MaskBases(0.2), HideCounts(0.5)))]
     encoder.train(training)
     every = step.run(batch, EVERYTHING).encoded
     ran.clear()
@@ -162,7 +162,7 @@ def test_heads_run_where_they_are_wanted(
 def test_a_training_step_asks_for_what_has_a_weight(data: RunData) -> None:
     step = step_of(data, ALL)
     objective = build_objective({"unifrac": 1.0}, Sources(data.pairs))
-    batch = data.maker[BatchRequest(np.arange(4), 0, Masking(0.2, 0.5))]
+    batch = data.maker[BatchRequest(np.arange(4), 0, (MaskBases(0.2), HideCounts(0.5)))]
     true = objective.look_up(batch)
     step.train_mode()
     with calls() as found:

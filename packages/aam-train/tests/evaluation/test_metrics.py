@@ -1,9 +1,8 @@
-"""Figures of merit against scikit-learn and hand computation."""
+"""Metrics compared with scikit-learn and computation by hand."""
 
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,8 +22,8 @@ from aam_train.evaluation.metrics import (
     regression_metrics,
 )
 from aam_train.evaluation.validation import probabilities, target_metrics
-from aam_train.options.metrics import HIGHER_IS_BETTER
-from aam_train.options.objective import EncoderMetric
+from aam_train.objectives.registry import OBJECTIVES
+from aam_train.options.metrics import HIGHER_IS_BETTER, METRICS, metric_names
 
 
 def preprocessor_of(*targets: FittedTarget) -> Preprocessor:
@@ -83,7 +82,7 @@ def test_what_is_undefined_is_nan() -> None:
     assert mean_of_defined([1.0, math.nan, 2.0]) == 1.5
 
 
-def test_targets_are_judged_in_their_own_units() -> None:
+def test_targets_are_evaluated_in_their_own_units() -> None:
     target = FittedTarget(TargetSpec("y", "regression", 1), transform=MinMax(10.0, 30.0))
     targets, outputs = np.float32([[0.0], [np.nan], [1.0]]), np.float32([[0.1], [9.0], [0.5]])
     found = target_metrics(preprocessor_of(target), targets, outputs)
@@ -91,7 +90,7 @@ def test_targets_are_judged_in_their_own_units() -> None:
     assert set(found) == {"r2", "mae", "rmse", "pearson_r"}
 
 
-def test_several_targets_have_means_and_their_own_figures() -> None:
+def test_several_targets_have_means_and_their_own_metrics() -> None:
     first, second = (FittedTarget(TargetSpec(name, "regression", 1), transform=NoTransform()) for name in "ab")
     targets = np.array([[0.0, np.nan], [1.0, np.nan], [2.0, 5.0]])
     outputs = np.array([[0.5, 0.0], [1.0, 0.0], [2.0, 4.0]])
@@ -102,7 +101,7 @@ def test_several_targets_have_means_and_their_own_figures() -> None:
     assert found["r2"] == found["r2:a"]
 
 
-def test_classes_are_judged_by_probabilities() -> None:
+def test_classes_are_evaluated_by_probabilities() -> None:
     labels = ClassLabels(("no", "yes"))
     target = FittedTarget(TargetSpec("y", "classification", 2), labels=labels)
     logits = np.float32([[2.0, 0.0], [0.0, 1.0], [5.0, -5.0]])
@@ -119,7 +118,12 @@ def test_every_metric_has_a_direction() -> None:
         "faith_pd_mae",
         "count_mse",
     }
-    assert set(get_args(EncoderMetric)) < set(HIGHER_IS_BETTER)
+
+
+def test_every_metric_of_the_table_is_computed() -> None:
+    assert set(metric_names("number")) <= regression_metrics(np.arange(3.0), np.arange(3.0)).keys()
+    assert metric_names("class") == tuple(classification_metrics(np.array([0, 1]), np.eye(2)))
+    assert {metric.objective for metric in METRICS.values() if metric.kind == "encoder"} == OBJECTIVES.keys()
 
 
 def test_pairs_of_many_samples_are_a_fixed_subset() -> None:

@@ -14,7 +14,8 @@ from aam_data.preprocessing.dataset import Sample
 from aam_data.study.study import Study
 from aam_models.batch.batch import Batch
 from aam_models.encoder.distance_head import DistanceHead
-from aam_train.data.collate import Collator, Masking
+from aam_train.data.collate import Collator
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.objectives.faith_pd import count_known, squared_errors
 from aam_train.objectives.hidden_counts import count_hidden, hidden_count_loss
 from aam_train.objectives.masked_bases import count_masked, nucleotide_loss
@@ -30,7 +31,7 @@ def batch(study: Study) -> Batch:
     for row in range(8):
         features, counts = study.table.data.row(row)
         samples.append(Sample(row, features.astype(np.int64), counts.astype(np.float32), 0.0, 0))
-    made = Collator(study, max_bp=150, chunk_size=0, seed=1).collate(samples, 0, Masking(0.2, 0.3))
+    made = Collator(study, max_bp=150, chunk_size=0, seed=1).collate(samples, 0, (MaskBases(0.2), HideCounts(0.3)))
     return replace(made, counts=made.counts.double())
 
 

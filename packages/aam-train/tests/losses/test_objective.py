@@ -31,7 +31,7 @@ def encoder_for(data: RunData, weights: dict[str, float]) -> tuple[Step, Objecti
 
 
 def losses(data: RunData, step: Step, objective: Objective):
-    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.masking)]
+    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.corruptions)]
     true = objective.look_up(batch)
     return step.losses(batch, objective, true, objective.counts(batch, true))
 
@@ -67,7 +67,7 @@ def test_a_weight_of_0_is_work_not_done(
     assert set(breakdown.terms) == TERMS - absent
     names = set(step.encoder.state_dict())
     assert not any(name.startswith(head) for name in names for head in heads)
-    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.masking)]
+    batch = data.maker[BatchRequest(data.rows["train"], 0, objective.corruptions)]
     true = objective.look_up(batch)
     assert ("unifrac" not in true.values) == ("unifrac" in absent)
     assert ("faith_pd" not in true.values) == ("faith_pd" in absent)
@@ -86,7 +86,7 @@ def test_a_term_without_anything_to_count_is_0_and_connected() -> None:
 def test_distances_are_those_of_the_draw(data: RunData) -> None:
     objective = build_objective({"unifrac": 1.0}, Sources(data.pairs))
     rows = data.rows["train"][:6]
-    batches = [data.maker[BatchRequest(rows, draw, objective.masking)] for draw in (0, 0, 1)]
+    batches = [data.maker[BatchRequest(rows, draw, objective.corruptions)] for draw in (0, 0, 1)]
     found = [objective.look_up(batch).values["unifrac"] for batch in batches]
     assert data.pairs is not None
     assert torch.equal(found[0], torch.from_numpy(data.pairs.pairs(rows, rows, 0)))

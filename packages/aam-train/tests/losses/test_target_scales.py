@@ -127,8 +127,8 @@ def test_prediction_takes_the_categories_from_metadata(
     again = predict(by_site, sited, tmp_path / "again.tsv", sited / "metadata.tsv")
     assert again == pytest.approx(column(rows_of(by_site / "predictions_full.tsv"), "prediction"), rel=1e-5)
     assert (
-        "degree_days: 2 categories of site have a scale of their own, and 10 of 60 samples use that of all, being of "
-        "categories with fewer than 10 training samples, almost equal values or no value (no value: 2, c: 8)"
+        "degree_days: 2 categories of site have their own scale; 10 of 60 samples use the common scale, because "
+        "their category has fewer than 10 training samples, almost equal values or no value (no value: 2, c: 8)"
     ) in " ".join(capsys.readouterr().err.split())
 
     metadata = pd.read_csv(sited / "metadata.tsv", sep="\t", dtype=str)

@@ -1,4 +1,4 @@
-"""Which loss each target has, and what is refused by name."""
+"""The loss of each target, and the errors of its options."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from aam_train.losses.class_weights import class_weights
-from aam_train.options.losses import LossSettings, check_class_weights
+from aam_train.losses.regression import REGRESSION_LOSSES
+from aam_train.options.losses import LOSSES, LossSettings, check_class_weights
 from aam_train.options.objective import TrainObjective
 
 COLUMNS = ("age", "bmi", "1")
 
 
-def test_losses_by_name_by_number_and_the_rest_as_usual(tmp_path: Path) -> None:
+def test_losses_by_name_by_number_and_the_default(tmp_path: Path) -> None:
     text = '{"age": "mae", "0": "mse"}'
     with pytest.raises(ValueError, match="'0' and 'age' are the same column"):
         TrainObjective(loss_config=text).losses(COLUMNS)
@@ -34,6 +35,10 @@ def test_losses_by_name_by_number_and_the_rest_as_usual(tmp_path: Path) -> None:
         "asymmetric, too high costs 3, too low 1",
         "huber, weight 2",
     ]
+
+
+def test_every_loss_of_the_table_is_computed() -> None:
+    assert REGRESSION_LOSSES.keys() == LOSSES.keys()
 
 
 def test_an_entry_takes_the_other_options_over() -> None:
@@ -64,7 +69,7 @@ def test_an_entry_takes_the_other_options_over() -> None:
         ("no/such.json", "--loss-config no/such.json: cannot be read"),
     ],
 )
-def test_what_is_no_loss_config_is_refused(text: str, message: str) -> None:
+def test_invalid_loss_config(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainObjective(loss_config=text).losses(COLUMNS)
 
@@ -90,7 +95,7 @@ def test_what_is_no_loss_config_is_refused(text: str, message: str) -> None:
         ({"class_weights": "ill:0"}, "'0' is not a number above 0"),
     ],
 )
-def test_options_that_contradict_are_refused(values: dict[str, object], message: str) -> None:
+def test_contradicting_options(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainObjective(**values)  # type: ignore[arg-type]
 
@@ -121,6 +126,6 @@ def test_class_weights() -> None:
         ("a:x", "'x' is not a number above 0"),
     ],
 )
-def test_other_class_weights_are_refused(option: str, message: str) -> None:
+def test_invalid_class_weights(option: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         weights(option)

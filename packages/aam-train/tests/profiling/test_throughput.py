@@ -1,4 +1,4 @@
-"""What a step says of its speed: work, padding, operations, peaks."""
+"""Throughput of a step: work, padding, FLOPs and peaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aam_models.batch.batch import Batch
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import PredictorConfig
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData
 from aam_train.device.memory import peak_memory
@@ -41,7 +41,7 @@ from aam_train.setup.freezing import freeze_unused_parameters
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=32, attention_heads=2, attention_layers=2)
 WEIGHTS = {"faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 CPU = torch.device("cpu")
 
 
@@ -52,7 +52,7 @@ def batches(data: RunData) -> list[Batch]:
 
 
 def counted(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> int:
-    """By PyTorch, of a whole step, with attention as matrix products."""
+    """Count the FLOPs of a whole step with PyTorch, with attention as matrix products."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         gradients(step, objective, update, batches)
     return counter.get_total_flops()
@@ -62,7 +62,7 @@ def updating(step: Step) -> Update:
     return Update(build_optimizer(step.model, OptimizerOptions()), None, 1.0)
 
 
-def test_work_is_what_the_batches_hold(data: RunData, batches: list[Batch]) -> None:
+def test_work_counts_the_contents_of_batches(data: RunData, batches: list[Batch]) -> None:
     model = build_encoder(new_encoder_config(SMALL, 150, WEIGHTS))
     work = work_of(model, batches)
     assert work.samples == 9
@@ -80,8 +80,8 @@ def test_work_is_what_the_batches_hold(data: RunData, batches: list[Batch]) -> N
     assert (Work().slot_padding, Work().token_padding) == (0.0, 0.0)
 
 
-def test_it_is_known_without_looking_at_the_device(batches: list[Batch]) -> None:
-    """On the meta device no value exists."""
+def test_work_is_known_without_reading_the_device(batches: list[Batch]) -> None:
+    """The meta device has no values."""
     meta = torch.device("meta")
     model = build_encoder(new_encoder_config(SMALL, 150, WEIGHTS))
     expected = work_of(model, batches)
@@ -111,7 +111,7 @@ def test_operations_of_a_step_are_those_that_pytorch_counts(data: RunData, batch
     assert step.work(batches).flops == pytest.approx(counted(step, objective, updating(step), batches), rel=0.03)
 
 
-def test_what_does_not_learn_counts_its_forward_pass_alone(data: RunData, batches: list[Batch]) -> None:
+def test_frozen_levels_only_count_their_forward_pass(data: RunData, batches: list[Batch]) -> None:
     weights = {"nucleotides": 1.0}
     encoder = build_encoder(new_encoder_config(SMALL, 150, weights))
     freeze_unused_parameters(encoder, build_objective(weights).trains)
@@ -121,9 +121,9 @@ def test_what_does_not_learn_counts_its_forward_pass_alone(data: RunData, batche
     assert step.work(batches).flops == pytest.approx(found, rel=0.03)
 
 
-def test_what_comes_from_a_cache_counts_nothing(data: RunData) -> None:
+def test_cached_levels_count_nothing(data: RunData) -> None:
     data.maker.collator.targets = torch.rand(24, 1).numpy()
-    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, Masking())]
+    batch = data.maker[BatchRequest(data.rows["train"][:6], 0, ())]
     data.maker.collator.targets = None
     weights = {}
     model = build_predictor(PredictorConfig(new_encoder_config(SMALL, 150, weights), 1, (64,), 0.0))
@@ -146,7 +146,7 @@ def test_what_comes_from_a_cache_counts_nothing(data: RunData) -> None:
     assert [work.slots > 0 for work in runs] == [True, True, False]
 
 
-def test_recomputation_is_no_work_of_the_model(data: RunData, batches: list[Batch]) -> None:
+def test_recomputation_does_not_count(data: RunData, batches: list[Batch]) -> None:
     step = Step(build_encoder(new_encoder_config(SMALL, 150, WEIGHTS)), CPU)
     chunks = [tuple(chunk._replace(recompute=True) for chunk in batch.chunks) for batch in batches]
     again = [replace(batch, chunks=each, recompute_samples=True) for batch, each in zip(batches, chunks, strict=True)]
@@ -179,7 +179,7 @@ def test_peaks_of_known_gpus(name: str, precision: str, tflops: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["NVIDIA A10G", "NVIDIA GeForce RTX 2080", "NVIDIA A1000", "Quadro T400", "Tesla K80"])
-def test_gpus_that_are_not_known_are_measured(name: str) -> None:
+def test_unknown_gpus_are_measured(name: str) -> None:
     assert datasheet_peak(name, "fp32") is None
     assert datasheet_peak("Tesla V100-SXM2-16GB", "bf16") is None
 
@@ -197,7 +197,7 @@ def test_a_measured_peak_draws_no_random_number(precision: str) -> None:
     assert measure_flops(CPU, torch.float32) > 0
 
 
-def test_the_peak_of_memory_grows_with_what_is_held() -> None:
+def test_the_peak_of_memory_covers_allocated_tensors() -> None:
     before = peak_memory(CPU)
     held = torch.ones(200 * 10**6 // 4)
     assert peak_memory(CPU) >= before

@@ -203,7 +203,8 @@ def test_a_combination_works_whole_or_is_refused_by_name(
     for half in (rows[::2], rows[1::2]):
         ready.step.train_mode()
         update.optimizer.zero_grad()
-        result = gradients(ready.step, ready.objective, update, [maker[BatchRequest(half, 0, ready.objective.masking)]])
+        batch = maker[BatchRequest(half, 0, ready.objective.corruptions)]
+        result = gradients(ready.step, ready.objective, update, [batch])
         update.apply()
         assert np.isfinite([*result.losses.values(), result.grad_norm]).all()
         assert set(result.losses) == {"total", "target", *(["balance"] if config.head.moe_experts else [])}

@@ -274,7 +274,7 @@ def test_a_run_takes_the_splits_of_another(
     before, after = (read_splits(path / "splits.tsv").part_of() for path in (encoder_run[1], run))
     assert after == {sample_id: part for sample_id, part in before.items() if sample_id != row[0]}
     text = capsys.readouterr().err
-    assert f"1 of 24 samples of {encoder_run[1]}/splits.tsv are not here: {row[0]}" in text
+    assert f"1 of 24 samples of {encoder_run[1]}/splits.tsv cannot be used here: {row[0]}" in text
     assert "were used, without their targets, in pretraining" not in text
 
 

@@ -124,7 +124,7 @@ def test_only_the_columns_that_the_model_reads_are_needed_and_missing_ones_are_n
     fewer = write_metadata(tmp_path / "fewer.tsv", few, lambda rows: [row[:2] for row in rows])
     with pytest.raises(
         DataError,
-        match=r"fewer.tsv: .*columns \(season \(a category that it reads\), age \(a number that it reads\)\)\. Give a",
+        match=r"fewer.tsv: .*columns \(season \(categorical input\), age \(numeric input\)\)\. Give a",
     ):
         predict(conditioned[1], files, tmp_path / "r.tsv", fewer)
     evaluation = EvaluateConfig(
@@ -169,7 +169,7 @@ def test_unseen_categories_are_unknown_and_told_and_missing_numbers_are_the_mean
     )
     run_predict(config)
     told = capsys.readouterr().err
-    assert "season: 1 samples are of categories that no training sample has and count as unknown (monsoon: 1)" in told
+    assert "season: 1 samples have categories without training samples, which count as unknown (monsoon: 1)" in told
 
 
 def test_evaluation_gives_the_runs_own_figures(
@@ -488,7 +488,7 @@ def test_contradictions_are_refused(sections: dict[str, Any], message: str, trai
         ({"category": CategoryOptions((), ("location",))}, "column location: values that are not numbers"),
         (
             {"category": CategoryOptions(("season,location",), (), '{"season": "location"}')},
-            r"categories that belong to several others in --categorical-hierarchy \(autumn \(season\) in ",
+            r"categories have several parents in --categorical-hierarchy \(autumn \(season\) in ",
         ),
         (
             {"category": CategoryOptions(("season",), (), None, '{"monsoon": 2}')},

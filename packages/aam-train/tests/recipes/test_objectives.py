@@ -26,7 +26,7 @@ from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import HeadOptions
 from aam_models.storage.model_folder import read_config, read_weights
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, LookUpTaxa, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.step import Step
@@ -191,7 +191,7 @@ def test_gradients_reach_every_parameter(data: RunData, study: Study, taxonomy: 
     collator = data.maker.collator
     collator.taxa, collator.targets = taxa, np.random.default_rng(0).random((24, 2), dtype=np.float32)
     try:
-        masking = Masking(0.15, 0.15, taxa=True)
+        masking = (MaskBases(0.15), HideCounts(0.15), LookUpTaxa())
         batch = data.maker[BatchRequest(data.rows["train"], 0, masking)]
     finally:
         collator.taxa = collator.targets = None

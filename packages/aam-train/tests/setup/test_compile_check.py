@@ -21,7 +21,7 @@ from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.transformer import Transformer
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest, TrainingPlan
 from aam_train.data.run_data import RunData
 from aam_train.device.precision import Precision, prepare_model
@@ -45,7 +45,7 @@ from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
 WEIGHTS = {"unifrac": 1.0, "faith_pd": 1.0, "nucleotides": 1.0, "counts": 1.0}
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 CPU = torch.device("cpu")
 Run = Callable[[Any, torch.Tensor, torch.Tensor | None], torch.Tensor]
 

@@ -76,7 +76,7 @@ def test_other_files(files: Path, number_run: Run, tmp_path: Path) -> None:
         TableOptions(files / "table.biom"),
         UnifracOptions(files / "tree.nwk", tmp_path / "pd.tsv", unifrac_metric="faith_pd"),
     )
-    assert dict(describe(tmp_path / "pd.tsv"))["holds"] == "alpha diversity"
+    assert dict(describe(tmp_path / "pd.tsv"))["content"] == "alpha diversity"
     (tmp_path / "taxonomy.tsv").write_text("Feature ID\tTaxon\na\tk__A; p__B\nb\tk__A; p__C\nc\tk__A\n")
     rows = dict(describe(tmp_path / "taxonomy.tsv"))
     assert (rows["rank 1"], rows["rank 2"]) == ("1 taxa of 3 features", "2 taxa of 2 features")

@@ -100,7 +100,7 @@ def make(data: RunData) -> Make:
         validate: Validator | None = (lambda step: {best_metric: next(script)}) if metrics is not None else None
         log, saved = Log(), []
         run = RunOptions(Path("unused"), epochs=epochs, batch_size=5, patience=patience, device="cpu")
-        plan = TrainingPlan(data.rows["train"], run.batch_size, run.seed, objective.masking)
+        plan = TrainingPlan(data.rows["train"], run.batch_size, run.seed, objective.corruptions)
         trainer = Trainer(
             step=step,
             objective=objective,

@@ -1,4 +1,4 @@
-"""Categories of metadata as numbers: fitted on training samples, 0 for whatever they did not have."""
+"""Numeric codes of metadata categories, fitted on training samples; 0 for all other values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNKNOWN = 0  # missing, or not among the training samples
 
 @dataclass(frozen=True)
 class CategoryCodes:
-    """Numbers of categories.
+    """Codes of the categories of samples.
 
     Attributes:
         codes: int64 [B, C]: 0 = unknown, k = the k-th category of the column.
-        notes: sentences about the values that no training sample has.
+        notes: sentences about values that no training sample has.
     """
 
     codes: np.ndarray
@@ -33,12 +33,12 @@ class CategoryCodes:
 
 @dataclass(frozen=True)
 class CategoryCodec:
-    """The categories of C columns.
+    """Categories of C columns.
 
     Attributes:
-        columns: of the metadata.
-        names: of each column the categories, sorted; the number of the k-th is k, from 1.
-        counts: of each category the training samples that have it.
+        columns: metadata columns.
+        names: categories of each column, sorted; the code of the k-th is k, from 1.
+        counts: number of training samples of each category.
     """
 
     columns: tuple[str, ...] = ()
@@ -48,18 +48,18 @@ class CategoryCodec:
     def __post_init__(self) -> None:
         ordered = all(list(names) == sorted(set(names)) and names for names in self.names)
         if len(self.columns) != len(self.names) or len({*self.columns}) != len(self.columns) or not ordered:
-            raise DataError("categories that are not sorted and distinct, or not those of distinct columns")
+            raise DataError("categories must be sorted and distinct, and belong to distinct columns")
         if [len(counts) for counts in self.counts] != [len(names) for names in self.names]:
-            raise DataError("categories that do not go with the numbers of their training samples")
+            raise DataError("each category must have a number of training samples")
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of each column the number of codes, that of the unknown included: K + 1."""
+        """Number of codes of each column, including the unknown: K + 1."""
         return tuple(len(names) + 1 for names in self.names)
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, columns: Sequence[str]) -> Self:
-        """The categories that the training samples ``rows`` have.
+        """Fit the categories of the training samples ``rows``.
 
         Raises:
             DataError: a column is absent, or has no value among the training samples.
@@ -75,14 +75,14 @@ class CategoryCodec:
         return cls(tuple(columns), tuple(names), tuple(counts))
 
     def apply(self, metadata: Metadata, unseen: Literal["error", "unknown"] = "unknown") -> CategoryCodes:
-        """The categories of samples as numbers.
+        """Encode the categories of samples.
 
         Args:
-            metadata: of B samples.
-            unseen: whether values that no training sample has count as unknown (and are told) or are refused.
+            metadata: metadata of B samples.
+            unseen: whether values that no training sample has count as unknown, with a note, or are an error.
 
         Raises:
-            DataError: a column is absent; unseen values, where they are refused.
+            DataError: a column is absent, or unseen values are an error.
         """
         codes = np.zeros((len(metadata.sample_ids), len(self.columns)), dtype=np.int64)
         notes = []
@@ -100,27 +100,27 @@ class CategoryCodec:
                     file=metadata.path,
                     place=f"column {column}",
                     offenders=shown,
-                    remedy="Take them as missing with --na-value",
+                    remedy="Mark them as missing with --na-value",
                 )
             notes.append(
-                f"{column}: {new.total():,} samples are of categories that no training sample has and count as unknown "
+                f"{column}: {new.total():,} samples have categories without training samples, which count as unknown "
                 f"({first_few(shown)})"
             )
         return CategoryCodes(codes, tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         names, counts = map(list, self.names), map(list, self.counts)
         return {"columns": list(self.columns), "names": [*names], "counts": [*counts]}
 
     @classmethod
     def from_dict(cls, values: object, place: str = "categories") -> Self:
-        """What ``to_dict`` gave. Raises DataError for anything else."""
+        """Restore what ``to_dict`` returned. Raises DataError for anything else."""
         checked = strict_fields(values, {"columns": list, "names": list, "counts": list}, place)
         columns, names, counts = checked["columns"], checked["names"], checked["counts"]
         lists = all(isinstance(each, list) for each in (*names, *counts))
         if not lists or not all(isinstance(text, str) for texts in (columns, *names) for text in texts):
-            raise DataError("columns or categories that are not texts", place=place)
+            raise DataError("columns and categories must be strings", place=place)
         if not all(type(count) is int and count > 0 for each in counts for count in each):
-            raise DataError("numbers of training samples that are not above 0", place=place)
+            raise DataError("numbers of training samples must be above 0", place=place)
         return cls(tuple(columns), tuple(map(tuple, names)), tuple(map(tuple, counts)))

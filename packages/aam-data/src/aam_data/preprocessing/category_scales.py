@@ -1,4 +1,4 @@
-"""A scale of a numeric target for each category of metadata, and that of all samples for the rest."""
+"""Scales of a numeric target by category of metadata, with a common scale for the remaining samples."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from aam_data.preprocessing.transforms import TRANSFORMS, TargetTransform, trans
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
 
-FEWEST = 10  # training samples of a category: the standard deviation of 10 normal values is known to about 24 %
-LEAST_SPREAD = 1e-3  # of the range of all training values; a narrower category would blow up every difference in it
+MIN_SAMPLES = 10  # training samples of a category: the standard deviation of 10 normal values is known to about 24 %
+MIN_SPREAD = 1e-3  # of the range of all training values; a narrower category would blow up every difference in it
 
-Category = tuple[str, ...]  # one value a column
+Category = tuple[str, ...]  # one value per column
 
 
 @dataclass(frozen=True)
 class CategoryScales:
-    """The transforms of the categories that have one of their own.
+    """Transforms of single categories.
 
-    The *scale* of a sample is a number: k for the transform of the k-th category (from 1), and 0 for that of all
-    samples, which serves categories that are unseen or rare and samples that miss a value in one of the columns.
+    The *scale* of a sample is a number: k for the transform of the k-th category (from 1), and 0 for the common
+    transform, which serves unseen or rare categories and samples without a value in one of the columns.
 
     Attributes:
-        columns: of the metadata; a category is a combination of their values.
-        categories: sorted.
-        transforms: of the categories.
+        columns: metadata columns; a category is a combination of their values.
+        categories: the categories, sorted.
+        transforms: one transform per category.
     """
 
     columns: tuple[str, ...]
@@ -43,53 +43,53 @@ class CategoryScales:
         widths = {len(category) for category in self.categories}
         distinct = len(set(self.categories)) == len(self.categories) == len(self.transforms)
         if not self.columns or widths - {len(self.columns)} or not distinct:
-            raise DataError("scales by category whose columns, categories and transforms do not go together")
+            raise DataError("columns, categories and transforms of the scales by category do not fit together")
 
     @classmethod
     def fit(cls, kind: str, values: np.ndarray, metadata: Metadata, rows: np.ndarray, columns: tuple[str, ...]) -> Self:
         """Fit a transform in each category with at least 10 training values that are not almost equal.
 
-        Almost equal means within a thousandth of the range of all training values, of their logarithms where the
+        Almost equal means within a thousandth of the range of all training values, or of their logarithms if the
         transform takes these.
 
         Args:
             kind: a key of ``transforms.TRANSFORMS``.
             values: float [B] of the target, NaN where missing; ``transforms.check_values`` accepts all of them,
                 ``transforms.fit_transform`` those of the training samples.
-            metadata: of the B samples.
+            metadata: metadata of the B samples.
             rows: int64 [R] the training samples.
-            columns: whose values make up the categories.
+            columns: columns whose values form the categories.
 
         Raises:
-            DataError: columns that the metadata do not have.
+            DataError: columns that are not in the metadata.
         """
         rows = rows[np.isfinite(values[rows])]
         names, code = _categories(metadata, columns)
         scaled = TRANSFORMS[kind].fit(values[rows]).apply(values)
-        least_spread = LEAST_SPREAD * np.ptp(scaled[rows])
-        found = {}
+        min_spread = MIN_SPREAD * np.ptp(scaled[rows])
+        transforms = {}
         for number, name in enumerate(names):
             here = rows[code[rows] == number]
-            if len(here) >= FEWEST and np.ptp(scaled[here]) > least_spread:
-                found[name] = TRANSFORMS[kind].fit(values[here])
-        return cls(columns, tuple(found), tuple(found.values()))
+            if len(here) >= MIN_SAMPLES and np.ptp(scaled[here]) > min_spread:
+                transforms[name] = TRANSFORMS[kind].fit(values[here])
+        return cls(columns, tuple(transforms), tuple(transforms.values()))
 
     def scales(self, metadata: Metadata) -> np.ndarray:
-        """The scale of each sample, int64 [B]. Raises DataError naming columns that the metadata do not have."""
+        """Return the scale of each sample, int64 [B]. Raises DataError naming columns that are not in the metadata."""
         names, code = _categories(metadata, self.columns)
         number = {category: k for k, category in enumerate(self.categories, 1)}
         scale = np.array([*(number.get(name, 0) for name in names), 0], dtype=np.int64)
         return scale[code]  # a missing category has code -1: the last entry
 
     def apply(self, overall: TargetTransform, values: np.ndarray, scales: np.ndarray) -> np.ndarray:
-        """From the target's units to the model's; values and scales [B]."""
+        """Convert values from the target's units to the model's; values and scales [B]."""
         result = overall.apply(values)
         for here, transform in self._members(scales):
             result[here] = transform.apply(values[here])
         return result
 
     def invert(self, overall: TargetTransform, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
-        """From the model's units to the target's; values and scales [B]."""
+        """Convert values from the model's units to the target's; values and scales [B]."""
         result = overall.invert(scaled)
         for here, transform in self._members(scales):
             result[here] = transform.invert(scaled[here])
@@ -100,43 +100,44 @@ class CategoryScales:
             yield np.flatnonzero(scales == k), transform
 
     def describe(self, target: str, metadata: Metadata, rows: np.ndarray) -> str:
-        """How many categories have a scale of their own, and which of the samples ``rows`` use that of all."""
+        """Describe how many categories have a scale, and which of the samples ``rows`` use the common scale."""
         names, code = _categories(metadata, self.columns)
         fallback = Counter(code[rows[self.scales(metadata)[rows] == 0]].tolist())
-        text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have a scale of their own"
+        text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have their own scale"
         if not fallback:
             return text if len(self.categories) > 1 else f"warning: {text}: --normalize-by has no effect"
         shown = [f"{'no value' if k < 0 else '/'.join(names[k])}: {n:,}" for k, n in sorted(fallback.items())]
         if not self.categories:
-            return f"warning: {text}, since each has fewer than {FEWEST} training samples: --normalize-by has no effect"
+            reason = f"each has fewer than {MIN_SAMPLES} training samples"
+            return f"warning: {text}, because {reason}: --normalize-by has no effect"
         return (
-            f"{text}, and {fallback.total():,} of {len(rows):,} samples use that of all, being of categories with "
-            f"fewer than {FEWEST} training samples, almost equal values or no value ({first_few(shown)})"
+            f"{text}; {fallback.total():,} of {len(rows):,} samples use the common scale, because their category has "
+            f"fewer than {MIN_SAMPLES} training samples, almost equal values or no value ({first_few(shown)})"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         fitted = zip(self.categories, map(transform_to_dict, self.transforms), strict=True)
         categories = [{"values": list(category), "transform": transform} for category, transform in fitted]
         return {"columns": list(self.columns), "categories": categories}
 
     @classmethod
     def from_dict(cls, values: object, kind: str, place: str) -> Self:
-        """What ``to_dict`` gave, with all transforms of one ``kind``. Raises DataError for anything else."""
+        """Restore what ``to_dict`` returned, with transforms of one ``kind``. Raises DataError for anything else."""
         checked = strict_fields(values, {"columns": list, "categories": list}, place)
         types = {"values": list, "transform": dict}
         fitted = [strict_fields(item, types, f"{place}: category") for item in checked["categories"]]
         categories = tuple(tuple(item["values"]) for item in fitted)
         transforms = tuple(transform_from_dict(item["transform"], f"{place}: transform") for item in fitted)
         if not all(isinstance(text, str) for row in (checked["columns"], *categories) for text in row):
-            raise DataError("columns or categories that are not texts", place=place)
+            raise DataError("columns and categories must be strings", place=place)
         if any(transform.kind != kind for transform in transforms):
-            raise DataError(f"transforms of categories that are not {kind}", place=place)
+            raise DataError(f"transforms of categories must be {kind}", place=place)
         return cls(tuple(checked["columns"]), categories, transforms)
 
 
 def _categories(metadata: Metadata, columns: tuple[str, ...]) -> tuple[list[Category], np.ndarray]:
-    """The combinations of values that occur, sorted, and the number of each sample's [B], -1 where one is missing."""
+    """Return the sorted combinations of values, and the number of each sample's [B], -1 if a value is missing."""
     metadata_columns = [metadata.text(column) for column in columns]
     rows = list(zip(*metadata_columns, strict=True))
     names = sorted({row for row in rows if None not in row})

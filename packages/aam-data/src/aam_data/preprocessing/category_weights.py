@@ -1,4 +1,4 @@
-"""Weights of the target's loss by category, so that a frequent one does not decide alone."""
+"""Weights of the target's loss by category, so that frequent categories do not dominate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CategoryWeights:
     """A weight for each category of a column; samples without a known category have weight 1.
 
     Attributes:
-        column: of the metadata.
-        names: of the categories, sorted.
-        weights: theirs, with mean 1 over the training samples that have one.
+        column: metadata column.
+        names: the categories, sorted.
+        weights: one weight per category, with mean 1 over the training samples that have a category.
     """
 
     column: str
@@ -32,19 +32,22 @@ class CategoryWeights:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.weights) or len({*self.names}) != len(self.names) or min(self.weights) <= 0:
-            raise DataError("weights of categories that are not one above 0 for each")
+            raise DataError("each category must have one weight above 0")
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, method: str | Mapping[str, float]) -> Self:
-        """Weights from the training samples ``rows``, scaled to a mean of 1 over them.
+        """Compute weights from the training samples ``rows``, scaled to a mean of 1 over them.
 
         Args:
+            metadata: metadata of all samples.
+            rows: int64 rows of the training samples.
+            column: the metadata column.
             method: "auto", 1 / n of the category; "effective", (1 - b) / (1 - b^n) with b = (N - 1) / N of N training
                 samples (effective number of samples, Cui et al. 2019, arXiv:1901.05555); or the weights themselves,
                 1 for categories that are not named.
 
         Raises:
-            DataError: the column is absent or has no value, or weights of categories that it does not have.
+            DataError: the column is absent or has no value, or there are weights of categories that it does not have.
         """
         codec = CategoryCodec.fit(metadata, rows, [column])
         (names,), (sizes,) = codec.names, codec.counts
@@ -70,28 +73,28 @@ class CategoryWeights:
         return cls(column, names, tuple(weights.tolist()))
 
     def apply(self, metadata: Metadata) -> np.ndarray:
-        """The weight of each sample, float32 [B]. Raises DataError when the column is absent."""
+        """Return the weight of each sample, float32 [B]. Raises DataError if the column is absent."""
         weight = dict(zip(self.names, self.weights, strict=True))
         return np.array([weight.get(value, 1.0) for value in metadata.text(self.column)], dtype=np.float32)
 
     def describe(self) -> str:
-        """``column: a 0.5, b 2``."""
+        """Format the weights: ``column: a 0.5, b 2``."""
         shown = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(self.names, self.weights, strict=True))
         return f"{self.column}: {shown}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         return {"column": self.column, "names": list(self.names), "weights": list(self.weights)}
 
     @classmethod
     def from_dict(cls, values: object, place: str = "weights") -> Self:
-        """What ``to_dict`` gave. Raises DataError for anything else."""
+        """Restore what ``to_dict`` returned. Raises DataError for anything else."""
         checked = strict_fields(values, {"column": str, "names": list, "weights": list}, place)
         if not all(isinstance(name, str) for name in checked["names"]):
-            raise DataError("names of categories that are not texts", place=place)
+            raise DataError("names of categories must be strings", place=place)
         weights = [
             strict_fields({"weight": weight}, {"weight": float}, place)["weight"] for weight in checked["weights"]
         ]
         if not weights:
-            raise DataError("weights of no category", place=place)
+            raise DataError("there are no weights", place=place)
         return cls(checked["column"], tuple(checked["names"]), tuple(weights))

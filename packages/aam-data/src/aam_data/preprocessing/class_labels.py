@@ -1,4 +1,4 @@
-"""Names of classes and their numbers."""
+"""Names of classes and their codes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from aam_data.errors import DataError
 
-_FEWEST = 2  # samples of a class: one to learn from and one to judge by
+_MIN_CLASS_SIZE = 2  # one sample to learn from and one to evaluate
 
 
 @dataclass(frozen=True)
 class ClassLabels:
-    """The classes of a target; the number of a class is its place in ``names``."""
+    """Classes of a target; the code of a class is its position in ``names``."""
 
     names: tuple[str, ...]
 
     @classmethod
     def fit(cls, values: np.ndarray, column: str, file: Path | None = None) -> Self:
-        """The classes of training samples, sorted by name.
+        """Fit the classes of training samples, sorted by name.
 
         Args:
             values: [B] str or None (missing).
@@ -32,7 +32,7 @@ class ClassLabels:
             DataError: fewer than two classes.
         """
         names, _ = _classes(values)
-        _refuse_single(names, "training samples", column, file)
+        _check_several(names, "training samples", column, file)
         return cls(tuple(names))
 
     def encode(
@@ -43,16 +43,16 @@ class ClassLabels:
         *,
         unseen: Literal["error", "missing"] = "error",
     ) -> np.ndarray:
-        """Class numbers, float64 [B], NaN where missing.
+        """Encode classes as float64 [B], NaN where missing.
 
         Args:
             values: [B] str or None (missing).
             column: the target's name, for messages.
             file: where the values are from, for messages.
-            unseen: what to do with classes that no training sample had: refuse them, or take them as missing.
+            unseen: whether classes without training samples are an error or count as missing.
 
         Raises:
-            DataError: unseen classes, unless they are taken as missing.
+            DataError: unseen classes, unless they count as missing.
         """
         number = {name: float(code) for code, name in enumerate(self.names)}
         names, counts = _classes(values)
@@ -63,19 +63,17 @@ class ClassLabels:
                 file=file,
                 place=f"column {column}",
                 offenders=new,
-                remedy="Take them as missing with --na-value, or divide the samples in another way",
+                remedy="Mark them as missing with --na-value, or split the samples in another way",
             )
         return np.array([number.get(value, np.nan) for value in values], dtype=np.float64)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Names, object array, of class numbers (integers of any shape)."""
+        """Return the names, an object array, of class codes (integers of any shape)."""
         return np.array(self.names, dtype=object)[codes]
 
 
 def check_classes(values: np.ndarray, column: str, file: Path | None = None) -> None:
-    """Refuse a target that cannot be classified, before samples are divided.
-
-    The rule: at least two classes, each with at least two samples.
+    """Check, before samples are split, that a target has at least two classes with at least two samples each.
 
     Args:
         values: [B] str or None (missing) of all samples that can be used.
@@ -83,18 +81,18 @@ def check_classes(values: np.ndarray, column: str, file: Path | None = None) -> 
         file: where the values are from, for messages.
 
     Raises:
-        DataError: the rule is broken.
+        DataError: there is only one class, or a class has only one sample.
     """
     names, counts = _classes(values)
-    _refuse_single(names, "samples", column, file)
-    rare = [name for name, n in zip(names, counts, strict=True) if n < _FEWEST]
+    _check_several(names, "samples", column, file)
+    rare = [name for name, n in zip(names, counts, strict=True) if n < _MIN_CLASS_SIZE]
     if rare:
         raise DataError(
             "classes with a single sample cannot be learned and tested",
             file=file,
             place=f"column {column}",
             offenders=rare,
-            remedy="Join them with other classes in the metadata, or take them as missing with --na-value",
+            remedy="Merge them with other classes in the metadata, or mark them as missing with --na-value",
         )
 
 
@@ -104,8 +102,8 @@ def _classes(values: np.ndarray) -> tuple[list[str], list[int]]:
     return names.tolist(), counts.tolist()
 
 
-def _refuse_single(names: list[str], whose: str, column: str, file: Path | None) -> None:
+def _check_several(names: list[str], whose: str, column: str, file: Path | None) -> None:
     if len(names) < 2:
-        found = f"the only class is {names[0]}" if names else "no class is given"
+        problem = f"the only class of the {whose} is {names[0]}" if names else f"the {whose} have no class"
         remedy = "Choose another --metadata-column"
-        raise DataError(f"{found} among the {whose}", file=file, place=f"column {column}", remedy=remedy)
+        raise DataError(problem, file=file, place=f"column {column}", remedy=remedy)

@@ -1,4 +1,4 @@
-"""Samples as model input: drawn, and cut to so many ASVs."""
+"""Samples as model input: rarefied, and cut to a number of ASVs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
         row: row of the sample in its study.
         asv_rows: int64 [n] features of the study, ascending (canonical order).
         counts: float32 [n] reads or abundances, > 0.
-        reads_cut: reads of the draw that are not in ``counts`` because of the token limit.
+        reads_cut: reads of the draw that are not in ``counts`` because of ``max_asvs``.
         asvs_cut: ASVs of the draw that are not in ``asv_rows``.
     """
 
@@ -36,12 +36,12 @@ class Sample(NamedTuple):
 
 
 class SampleDataset:
-    """Samples of a study, as the preprocessor treats them.
+    """Samples of a study, processed by the preprocessor.
 
     Args:
-        study: where the samples come from.
-        rarefier: of the study's table, with the preprocessor's depth and seed.
-        preprocessor: gives the token limit and which ASVs it leaves.
+        study: study of the samples.
+        rarefier: rarefier of the study's table, with the preprocessor's depth and seed.
+        preprocessor: sets the number of ASVs, and which ones are kept.
     """
 
     def __init__(self, study: Study, rarefier: Rarefier, preprocessor: Preprocessor) -> None:
@@ -53,14 +53,14 @@ class SampleDataset:
         return self.study.table.n_samples
 
     def sample(self, row: int, draw: int) -> Sample:
-        """Draw number ``draw`` of one sample; see ``Rarefier.draw`` for draws."""
+        """Return draw number ``draw`` of one sample; see ``Rarefier.draw`` for draws."""
         return self.samples(np.array([row]), draw)[0]
 
     def samples(self, rows: np.ndarray, draw: int) -> list[Sample]:
-        """Draw number ``draw`` of the samples ``rows`` (int64 [R]), in that order.
+        """Return draw number ``draw`` of the samples ``rows`` (int64 [R]), in that order.
 
-        A sample with more ASVs than the token limit keeps those that ``asv_sampling`` says: the most abundant (the
-        earlier in canonical order among equals), the first in the file, or random ones by key.
+        Of a sample with more than ``max_asvs`` ASVs, ``asv_sampling`` keeps the most abundant (the earlier in
+        canonical order among equals), the first in the file, or random ones by key.
         """
         drawn = self.rarefier.draw(rows, draw)
         asv_rows, counts = drawn.indices.astype(np.int64), drawn.counts.astype(np.float32)
@@ -78,25 +78,25 @@ class SampleDataset:
         return samples
 
     def each(self, rows: np.ndarray, draw: int) -> Iterator[Sample]:
-        """What `samples` gives, without all of it in memory."""
+        """Yield the results of `samples` without holding all of them in memory."""
         for start in range(0, len(rows), _DRAWN_AT_ONCE):
             yield from self.samples(rows[start : start + _DRAWN_AT_ONCE], draw)
 
     def drawn_asvs(self, rows: np.ndarray, draws: Sequence[int]) -> np.ndarray:
-        """ASVs that any of the samples ``rows`` has in any of these draws, int64, ascending."""
-        found = np.zeros(self.study.table.n_features, dtype=bool)
+        """List the ASVs that any of the samples ``rows`` has in any of these draws, int64, ascending."""
+        drawn = np.zeros(self.study.table.n_features, dtype=bool)
         for draw in draws:
             for sample in self.each(rows, draw):
-                found[sample.asv_rows] = True
-        return np.flatnonzero(found)
+                drawn[sample.asv_rows] = True
+        return np.flatnonzero(drawn)
 
     def most_asvs(self, rows: np.ndarray) -> np.ndarray:
-        """How many ASVs any draw of these samples has at most, int64 [R]."""
+        """Return an upper limit of the ASVs in any draw of these samples, int64 [R]."""
         most = np.minimum(self.study.table.features_per_sample()[rows], self.preprocessor.max_asvs)
         return np.minimum(most, self.rarefier.depth) if self.rarefier.depth else most
 
     def are_fixed(self, rows: np.ndarray) -> bool:
-        """Whether every draw of these samples is the same."""
+        """Return whether all draws of these samples are equal."""
         if self.rarefier.depth and self.rarefier.only_draw is None:
             return False
         richness = self.study.table.features_per_sample()[rows]
@@ -104,7 +104,7 @@ class SampleDataset:
         return not (random and bool((richness > limit).any()))
 
     def _chosen(self, row: int, draw: int, asv_rows: np.ndarray, reads: np.ndarray) -> np.ndarray:
-        """Places within a sample in the order in which its ASVs are kept."""
+        """Return indices into a sample's ASVs in the order in which they are kept."""
         table, sampling = self.study.table, self.preprocessor.asv_sampling
         if sampling == "first":
             return np.argsort(asv_rows if table.file_rows is None else table.file_rows[asv_rows])
@@ -118,7 +118,7 @@ _LEFT_OUT = {"abundance": "the {} rarest ASVs", "first": "the {} last ASVs of th
 
 
 def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
-    """One sentence about what ``--max-asvs`` and ``--max-bp`` cut from the samples ``rows``, or None.
+    """Describe in one sentence what ``--max-asvs`` and ``--max-bp`` cut from the samples ``rows``; None if nothing.
 
     ASVs and reads are those of draw number ``draw``; sequences are those of the whole study.
     """

@@ -1,4 +1,4 @@
-"""What a model reads of the metadata: categories, their hierarchy, covariates; fitted on training samples."""
+"""Metadata as model input: categories, their hierarchy and covariates, fitted on training samples."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class InputValues(NamedTuple):
-    """Of B samples, C categorical and K numeric columns.
+    """Inputs of B samples, C categorical and K numeric columns.
 
     Attributes:
         codes: int64 [B, C], 0 = unknown.
         covariates: float32 [B, 2 K], standardized (0 where missing), then 1 where missing.
-        notes: sentences about categories that no training sample has.
+        notes: sentences about categories without training samples.
     """
 
     codes: np.ndarray
@@ -33,7 +33,7 @@ class InputValues(NamedTuple):
 
 @dataclass(frozen=True)
 class MetadataInputs:
-    """Categories and covariates that go into a model; both may be of no column."""
+    """Categories and covariates that are model input; both may be empty."""
 
     categories: CategoryCodec = CategoryCodec()
     hierarchy: CategoryHierarchy = CategoryHierarchy()
@@ -54,6 +54,9 @@ class MetadataInputs:
         """Fit on the training samples ``rows``.
 
         Args:
+            metadata: metadata of all samples.
+            rows: int64 rows of the training samples.
+            categorical, numeric: names of columns.
             parents: parent of each categorical column that has one.
 
         Raises:
@@ -68,23 +71,23 @@ class MetadataInputs:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are read."""
+        """Names of all input columns."""
         return (*self.categories.columns, *self.covariates.columns)
 
     def describe(self) -> str:
-        """``location (3 categories), season (4 categories), age (a number)``."""
+        """List the columns: ``location (3 categories), season (4 categories), age (a number)``."""
         categories = zip(self.categories.columns, self.categories.names, strict=True)
         texts = [f"{column} ({len(names):,} categories)" for column, names in categories]
         return ", ".join([*texts, *(f"{column} (a number)" for column in self.covariates.columns)])
 
     def apply(self, metadata: Metadata) -> InputValues:
-        """The inputs of B samples. Raises DataError for columns that are absent or not numeric."""
-        found, numbers = self.categories.apply(metadata), self.covariates.apply(metadata)
+        """Return the inputs of B samples. Raises DataError for columns that are absent or not numeric."""
+        categories, numbers = self.categories.apply(metadata), self.covariates.apply(metadata)
         covariates = np.concatenate([numbers.values, numbers.missing.astype(np.float32)], axis=1)
-        return InputValues(found.codes, covariates, found.notes)
+        return InputValues(categories.codes, covariates, categories.notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         return {
             "categories": self.categories.to_dict(),
             "hierarchy": self.hierarchy.to_dict(),
@@ -93,7 +96,7 @@ class MetadataInputs:
 
     @classmethod
     def from_dict(cls, values: object, place: str = "inputs") -> Self:
-        """What ``to_dict`` gave. Raises DataError for anything else."""
+        """Restore what ``to_dict`` returned. Raises DataError for anything else."""
         checked = strict_fields(values, {"categories": dict, "hierarchy": dict, "covariates": dict}, place)
         codec = CategoryCodec.from_dict(checked["categories"], f"{place}: categories")
         hierarchy = CategoryHierarchy.from_dict(checked["hierarchy"], codec, f"{place}: hierarchy")

@@ -1,4 +1,4 @@
-"""Everything fitted on training samples. Saved with the model, it is the only way prediction treats data."""
+"""Preprocessing fitted on training samples; saved with the model, and the only one that prediction uses."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 # 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
 FORMAT_VERSION = 4
 _SAMPLINGS = ("abundance", "first", "random")
-_LEAST = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "max_asvs": 1}
+_MINIMA = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "max_asvs": 1}
 _STORED_KEYS = {"max_asvs": "token_limit"}  # where the key of preprocessor.json is an older name
 
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """How data become model input and model output becomes predictions.
+    """Conversion of data to model input, and of model output to predictions.
 
     Attributes:
         max_bp: most bases of a sequence that the model sees.
@@ -40,11 +40,11 @@ class Preprocessor:
         rarefy_depth: reads drawn per sample; 0 = counts as they are.
         seed: random seed of the draws.
         max_asvs: most ASVs of a sample that the model sees.
-        asv_sampling: which those are: "abundance", "first" or "random".
-        taxonomy: taxa that the encoder learned to tell; None when it did not.
-        targets: in the order of the model's outputs; empty after pretraining.
-        inputs: metadata that the model reads besides.
-        loss_weights: of categories; None without any. Prediction does not need them.
+        asv_sampling: choice of these ASVs: "abundance", "first" or "random".
+        taxonomy: taxa that the encoder learned to predict; None without taxonomy.
+        targets: targets in the order of the model's outputs; empty after pretraining.
+        inputs: metadata that is model input.
+        loss_weights: weights of categories in the loss; None without any. Prediction does not need them.
     """
 
     max_bp: int
@@ -59,13 +59,13 @@ class Preprocessor:
     loss_weights: CategoryWeights | None = None
 
     def __post_init__(self) -> None:
-        wrong = [name for name, least in _LEAST.items() if getattr(self, name) < least]
+        wrong = [name for name, minimum in _MINIMA.items() if getattr(self, name) < minimum]
         if wrong:
-            raise DataError("numbers of a preprocessor that are too small", offenders=wrong)
+            raise DataError("numbers of the preprocessor are too small", offenders=wrong)
         if self.asv_sampling not in _SAMPLINGS:
-            raise DataError("a preprocessor with an unknown choice of ASVs", offenders=[self.asv_sampling])
+            raise DataError("the preprocessor has an unknown choice of ASVs", offenders=[self.asv_sampling])
         if len(self.targets) > 1 and self.labels is not None:
-            raise DataError("a class is predicted alone, not beside other targets")
+            raise DataError("a class target cannot be combined with other targets")
 
     @classmethod
     def fit(
@@ -79,19 +79,18 @@ class Preprocessor:
         seed: int,
         target: TargetOptions | None = None,
         categories: CategoryOptions | None = None,
-        further_columns: Sequence[str] = (),
+        extra_columns: Sequence[str] = (),
     ) -> Self:
-        """Fit targets and inputs on training samples and on no others.
+        """Fit targets and inputs on training samples only.
 
         Args:
-            study: where the samples come from.
+            study: the study.
             train_rows: int64 rows of the training samples.
-            sample_options: token limit and longest sequence, which the caller has settled (not None).
-            trim_length, rarefy_depth, seed: as the attributes.
+            sample_options: ``max_asvs`` and ``max_bp``, which the caller has resolved (not None).
+            trim_length, rarefy_depth, seed: see the attributes.
             target: the columns to predict; None for pretraining.
-            categories: metadata that the model reads; None for none.
-            further_columns: categorical ones that a part of the model names; those of ``categories`` may be among
-                them.
+            categories: metadata that is model input; None for none.
+            extra_columns: categorical columns that a part of the model names; they may overlap with ``categories``.
 
         Raises:
             DataError: targets without metadata, or training values that cannot be learned from.
@@ -100,10 +99,10 @@ class Preprocessor:
         inputs, weights = MetadataInputs(), None
         if target is not None:
             if study.metadata is None:
-                raise DataError("targets are metadata columns", remedy="Give the file with --metadata")
+                raise DataError("targets are metadata columns", remedy="Pass the file with --metadata")
             metadata = study.metadata
             chosen = categories or CategoryOptions()
-            columns = tuple(dict.fromkeys([*chosen.categories(), *further_columns]))
+            columns = tuple(dict.fromkeys([*chosen.categories(), *extra_columns]))
             inputs = MetadataInputs.fit(metadata, train_rows, columns, chosen.numbers(), chosen.parents())
             column, method = chosen.weight_column(), chosen.weights()
             if column is not None and method is not None:
@@ -129,18 +128,18 @@ class Preprocessor:
 
     @property
     def labels(self) -> ClassLabels | None:
-        """The classes, when a class is predicted."""
+        """Classes of a class target, else None."""
         return next((target.labels for target in self.targets if target.labels is not None), None)
 
     def targets_of(self, metadata: Metadata, unseen: Literal["error", "missing"] = "error") -> np.ndarray:
-        """What the model learns: transformed values or class numbers, float32 [B, T], NaN where missing.
+        """Return the values to learn: transformed values or class codes, float32 [B, T], NaN where missing.
 
         Args:
-            metadata: of B samples.
-            unseen: what to do with classes that no training sample had.
+            metadata: metadata of B samples.
+            unseen: what to do with classes without training samples.
 
         Raises:
-            DataError: a column is absent or holds something else than numbers; unseen classes.
+            DataError: a column is absent or not numeric, or classes are unseen.
         """
         values = np.empty((len(metadata.sample_ids), len(self.targets)), dtype=np.float32)
         for column, target in enumerate(self.targets):
@@ -150,8 +149,8 @@ class Preprocessor:
     @property
     def category_columns(self) -> tuple[str, ...]:
         """Metadata columns whose categories have scales of the target."""
-        found = [target.by_category.columns for target in self.targets if target.by_category is not None]
-        return tuple(dict.fromkeys(column for columns in found for column in columns))
+        columns = [target.by_category.columns for target in self.targets if target.by_category is not None]
+        return tuple(dict.fromkeys(column for names in columns for column in names))
 
     @property
     def categorical_columns(self) -> tuple[str, ...]:
@@ -160,16 +159,18 @@ class Preprocessor:
 
     @property
     def required_columns(self) -> tuple[str, ...]:
-        """Metadata columns that predictions depend on besides the reads; empty when none does."""
+        """Metadata columns that predictions depend on; may be empty."""
         return tuple(dict.fromkeys((*self.inputs.columns, *self.category_columns)))
 
     def require_columns(self, metadata: Metadata | None) -> None:
-        """Raise DataError naming the ``required_columns`` that the metadata (None: no file) do not have, and why the
-        model needs them."""
+        """Raise DataError if the metadata (None: no file) lack any of the ``required_columns``.
+
+        The message names the columns and why the model needs them.
+        """
         why = {
-            "a category that it reads": self.inputs.categories.columns,
-            "a number that it reads": self.inputs.covariates.columns,
-            "its target has a scale for each category": self.category_columns,
+            "categorical input": self.inputs.categories.columns,
+            "numeric input": self.inputs.covariates.columns,
+            "scales of its target by category": self.category_columns,
         }
         absent = [name for name in self.required_columns if metadata is None or name not in metadata.columns]
         if absent:
@@ -178,18 +179,18 @@ class Preprocessor:
                 "the model needs these metadata columns",
                 file=metadata.path if metadata is not None else None,
                 offenders=[f"{name} ({'; '.join(texts)})" for name, texts in reasons],
-                remedy="Give a file that has them with --metadata",
+                remedy="Pass a file that has them with --metadata",
             )
 
     def scales_of(self, metadata: Metadata | None, n_samples: int) -> np.ndarray:
-        """Which of the fitted scales holds for each sample and target, int64 [B, T]; 0 = that of all samples.
+        """Return the number of the fitted scale for each sample and target, int64 [B, T]; 0 = the common scale.
 
         Args:
-            metadata: of the B samples; None will do when there are no ``category_columns``.
+            metadata: metadata of the B samples; may be None if there are no ``category_columns``.
             n_samples: B.
 
         Raises:
-            DataError: ``category_columns`` that are absent.
+            DataError: ``category_columns`` are absent.
         """
         self.require_columns(metadata)
         scales = np.zeros((n_samples, len(self.targets)), dtype=np.int64)
@@ -199,19 +200,19 @@ class Preprocessor:
         return scales
 
     def describe_scales(self, metadata: Metadata, rows: np.ndarray) -> list[str]:
-        """For each target with scales by category, which of the samples ``rows`` use one and which do not."""
+        """Describe, for each target with scales by category, which of the samples ``rows`` use them."""
         fitted = [(target.spec.name, target.by_category) for target in self.targets]
         return [scales.describe(name, metadata, rows) for name, scales in fitted if scales is not None]
 
     def points(self, outputs: np.ndarray) -> np.ndarray:
-        """The predictions among the outputs of numeric targets, [B, W] -> [B, T], in transformed units."""
+        """Select the predictions from the outputs of numeric targets, [B, W] -> [B, T], in transformed units."""
         return np.stack([target.point(part) for target, part in self._parts(outputs)], axis=1)
 
     def quantiles(self, outputs: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray | None, ...]:
-        """Of each target its quantiles in the column's units, float64 [B, Q], calibrated; None where it has none.
+        """Return each target's calibrated quantiles in the column's units, float64 [B, Q]; None if it has none.
 
         Args:
-            outputs: [B, W] of the model in transformed units.
+            outputs: [B, W] outputs of the model in transformed units.
             scales: int64 [B, T], see ``scales_of``.
         """
         return tuple(
@@ -220,20 +221,20 @@ class Preprocessor:
         )
 
     def _parts(self, outputs: np.ndarray) -> list[tuple[FittedTarget, np.ndarray]]:
-        """Each target with its outputs [B, width]."""
+        """Pair each target with its outputs [B, width]."""
         ends = np.cumsum([target.spec.width for target in self.targets])[:-1]
         return list(zip(self.targets, np.split(outputs, ends, axis=1), strict=True))
 
     def invert(self, outputs: np.ndarray, scales: np.ndarray | None = None) -> np.ndarray:
-        """Predictions in the targets' own terms.
+        """Convert outputs to predictions.
 
         Args:
             outputs: [B, T] numbers in transformed units, or [B, K] probabilities of the classes.
-            scales: int64 [B, T] of the samples, see ``scales_of``; None will do when there are no
+            scales: int64 [B, T] scales of the samples, see ``scales_of``; may be None if there are no
                 ``category_columns``.
 
         Returns:
-            float64 [B, T] in the columns' units, or object [B, 1] names of the likeliest classes.
+            float64 [B, T] in the columns' units, or object [B, 1] names of the most likely classes.
         """
         if self.labels is not None:
             return self.labels.decode(outputs.argmax(axis=1))[:, None]
@@ -243,10 +244,10 @@ class Preprocessor:
         return np.stack([target.invert(outputs[:, i], scales[:, i]) for i, target in enumerate(self.targets)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers, strings, lists and dicts, ready for JSON."""
+        """Return a form that JSON can store."""
         return {
             "format_version": FORMAT_VERSION,
-            **{_STORED_KEYS.get(name, name): getattr(self, name) for name in _LEAST},
+            **{_STORED_KEYS.get(name, name): getattr(self, name) for name in _MINIMA},
             "targets": [target_to_dict(target) for target in self.targets],
             "asv_sampling": self.asv_sampling,
             "taxonomy": None if self.taxonomy is None else self.taxonomy.to_list(),
@@ -256,16 +257,21 @@ class Preprocessor:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_dict`` gave, in this format version or an older one. Raises DataError for anything else."""
+        """Restore what ``to_dict`` returned, in this format version or an older one.
+
+        Raises:
+            DataError: anything else.
+        """
         version = values.get("format_version")
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise DataError(
-                f"preprocessor of format {version!r}, this version of AAM reads formats up to {FORMAT_VERSION}",
+                f"the preprocessor has format {version!r}, but this version of AAM reads formats up to "
+                f"{FORMAT_VERSION}",
                 remedy="Use the version of AAM that made the model, or a newer one",
             )
         types: dict[str, Any] = {
             "format_version": int,
-            **{_STORED_KEYS.get(name, name): int for name in _LEAST},
+            **{_STORED_KEYS.get(name, name): int for name in _MINIMA},
             "targets": list,
         }
         if version >= 3:
@@ -280,7 +286,7 @@ class Preprocessor:
         )
         taxonomy, weights = checked["taxonomy"], checked["loss_weights"]
         return cls(
-            **{name: checked[_STORED_KEYS.get(name, name)] for name in _LEAST},
+            **{name: checked[_STORED_KEYS.get(name, name)] for name in _MINIMA},
             targets=targets,
             asv_sampling=checked["asv_sampling"],
             taxonomy=None if taxonomy is None else TaxonRanks.from_list(taxonomy),

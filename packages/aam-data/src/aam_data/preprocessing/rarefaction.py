@@ -1,4 +1,4 @@
-"""Rarefaction: the same number of reads of every sample, drawn without replacement, by key."""
+"""Rarefaction: an equal number of reads from every sample, drawn without replacement, by key."""
 
 from __future__ import annotations
 
@@ -10,46 +10,51 @@ from aam_data.errors import DataError
 from aam_data.random_keys import Purpose, generator, sample_key
 from aam_data.table import CountTable, SampleCounts
 
-_MOST_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
+_MAX_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
 FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
-_MANY = 0.2  # share of samples that is worth a warning
+_WARNING_SHARE = 0.2  # of samples left out
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 
 
 class Rarefier:
     """Keyed rarefaction of the samples of one table.
 
-    The draw of a sample is a function of ``(seed, sample id, draw)`` and of its own counts in the order of the
-    features, nothing else: not of other samples, of features it does not have, or of earlier draws. Features
-    are in canonical order (sorted by sequence, as in a ``Study``), so that draws agree between tables.
+    The draw of a sample only depends on ``(seed, sample id, draw)`` and on its own counts in the order of the
+    features: not on other samples, on features that it does not have, or on earlier draws. Features are in canonical
+    order (sorted by sequence, as in a ``Study``), so that draws agree between tables.
 
     Args:
         table: reads; relative abundances are accepted with depth 0 only.
-        depth: reads per sample; 0 gives the counts as they are.
+        depth: reads per sample; 0 returns the counts as they are.
         seed: random seed.
-        only_draw: the draw that is given whichever is asked for; None gives them all.
+        only_draw: the draw to return for every draw number; None for the requested draws.
 
     Raises:
-        DataError: the table holds no reads, or a sample has more than 10^9 - 1 of them.
+        DataError: the table contains fractions, or a sample has more than 10^9 - 1 reads.
+
+    Example:
+        >>> rarefier = Rarefier(study.table, depth=5000, seed=42)
+        >>> rarefier.draw(np.array([0, 3]), draw=0).counts.sum()
+        10000
     """
 
     def __init__(self, table: CountTable, depth: int, seed: int, *, only_draw: int | None = None) -> None:
         self.table, self.depth, self.seed, self.only_draw = table, depth, seed, only_draw
         if depth == 0:
             return
-        refuse_undrawable(table)
+        check_drawable(table)
         self._depths = table.depths()
         self._keys = [sample_key(sample_id) for sample_id in table.sample_ids]
 
     def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
-        """Draw number ``draw`` of the samples ``rows``: ``depth`` reads each, features without a read absent.
+        """Return draw number ``draw`` of the samples ``rows``: ``depth`` reads each, without features of 0 reads.
 
         Args:
             rows: int64 [R] rows of the table, in any order.
             draw: a training epoch (0, 1, ...), or a fixed draw of validation and prediction (-1, -2, ...).
 
         Raises:
-            DataError: a sample has fewer than ``depth`` reads (``deep_enough`` finds them beforehand).
+            DataError: a sample has fewer than ``depth`` reads (``deep_enough`` finds these beforehand).
         """
         counts = self.table.take_counts(rows)
         if self.depth == 0:
@@ -65,7 +70,7 @@ class Rarefier:
         drawn = np.empty_like(counts.counts)
         for start, stop, row in zip(counts.indptr[:-1], counts.indptr[1:], rows, strict=True):
             random = generator(self.seed, Purpose.RAREFACTION, self._keys[row], draw)
-            # "marginals" (one hypergeometric number a feature) is exact and needs no memory per read. 32 samples
+            # "marginals" (one hypergeometric number per feature) is exact and needs no memory per read. 32 samples
             # of ibd to 5,000 reads take 1.4 ms; "count" 2.9, choice() 6.7, drawing distinct positions 4.8 ms.
             drawn[start:stop] = random.multivariate_hypergeometric(
                 counts.counts[start:stop], self.depth, method="marginals"
@@ -73,34 +78,34 @@ class Rarefier:
         return _without_zeros(counts._replace(counts=drawn))
 
 
-def refuse_undrawable(table: CountTable, file: Path | str | None = None) -> None:
-    """Raise DataError, naming ``file``, for tables that cannot be rarefied: fractions, samples of too many reads."""
+def check_drawable(table: CountTable, file: Path | str | None = None) -> None:
+    """Check that a table can be rarefied. Raises DataError for fractions and for samples with too many reads."""
     if not table.is_integer:
         raise DataError(
-            "the table holds relative abundances, from which reads cannot be drawn",
+            "the table contains relative abundances, which cannot be rarefied",
             file=file,
-            remedy="Give the table of counts, or --rarefy-depth 0",
+            remedy="Pass a table of counts, or --rarefy-depth 0",
         )
-    too_deep = table.sample_ids[table.depths() > _MOST_READS]
+    too_deep = table.sample_ids[table.depths() > _MAX_READS]
     if len(too_deep):
         raise DataError(
-            f"{len(too_deep):,} samples have more than {_MOST_READS:,} reads",
+            f"{len(too_deep):,} samples have more than {_MAX_READS:,} reads",
             file=file,
             offenders=too_deep.tolist(),
-            remedy="Leave them out of the table, or give --rarefy-depth 0",
+            remedy="Leave them out of the table, or pass --rarefy-depth 0",
         )
 
 
 def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -> np.ndarray:
-    """Which samples have ``depth`` reads, bool [B]. With depth 0 every sample that has any.
+    """Find samples with at least ``depth`` reads, bool [B]; with depth 0, samples with any reads.
 
     Args:
         table: the counts.
         depth: reads.
-        file: where the table is from, for messages.
+        file: file of the table, for messages.
 
     Raises:
-        DataError: none has.
+        DataError: there are none.
     """
     depths = table.depths()
     deep = depths >= depth if depth else depths > 0
@@ -108,15 +113,15 @@ def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -
         if depth == 0:
             raise DataError("no sample has reads", file=file)
         raise DataError(
-            f"no sample of the table has {depth:,} reads, the deepest has {int(depths.max(initial=0)):,}",
+            f"no sample of the table has {depth:,} reads; the deepest has {int(depths.max(initial=0)):,}",
             file=file,
-            remedy="Lower --rarefy-depth, or give 0 to use the counts as they are",
+            remedy="Lower --rarefy-depth, or pass 0 to use the counts as they are",
         )
     return deep
 
 
 def shallow_report(table: CountTable, depth: int) -> str | None:
-    """A sentence about the samples that rarefaction to ``depth`` leaves out, or None when there are none."""
+    """Describe the samples that rarefaction to ``depth`` leaves out; None if there are none."""
     depths = table.depths()
     shallow = int(np.count_nonzero(~deep_enough(table, depth)))
     if shallow == 0:
@@ -127,7 +132,7 @@ def shallow_report(table: CountTable, depth: int) -> str | None:
         f"{shallow:,} of {table.n_samples:,} samples have fewer than {max(depth, 1):,} reads and are left out"
         f" (quantiles of reads per sample: {spread})"
     )
-    if shallow <= _MANY * table.n_samples:
+    if shallow <= _WARNING_SHARE * table.n_samples:
         return what
     lower = max(1, int(np.quantile(depths, 0.05, method="lower")))
     return f"warning: {what}; --rarefy-depth {lower} would keep 95% of them"

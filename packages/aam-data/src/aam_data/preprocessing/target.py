@@ -1,4 +1,4 @@
-"""A predicted column with what was fitted for it on training samples."""
+"""Prediction targets: metadata columns with the transforms or class labels fitted on training samples."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TargetSpec:
 
     Attributes:
         name: the column.
-        kind: a number, or one of several classes.
-        width: model outputs for it: 1, the number of its quantiles, or the number of classes.
+        kind: "regression" for numbers, "classification" for classes.
+        width: number of its model outputs: 1, the number of quantiles, or the number of classes.
     """
 
     name: str
@@ -42,14 +42,17 @@ class TargetSpec:
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """A target with what was fitted for it: transforms (regression) or class labels (classification).
+    """A target with its fitted transforms (regression) or class labels (classification).
 
     Attributes:
-        transform: of all samples.
-        by_category: transforms that take its place in some categories.
-        quantiles: what its outputs are, ascending, the median among them; empty when its output is the prediction.
-        widening: of each pair of quantiles, from the outermost in, what calibration adds to either side in transformed
-            units; empty without calibration.
+        spec: name, kind and number of outputs.
+        transform: transform of all samples.
+        labels: class labels.
+        by_category: transforms of single categories, used instead of ``transform``.
+        quantiles: quantiles that the outputs predict, ascending and with the median; empty if the output is the
+            prediction itself.
+        widening: amounts that calibration adds to either side of each pair of quantiles, from the outermost pair
+            inwards, in transformed units; empty without calibration.
     """
 
     spec: TargetSpec
@@ -68,37 +71,46 @@ class FittedTarget:
             fits = self.transform is None and self.by_category is None and not self.quantiles
             fits = fits and classes == self.spec.width >= 2
         if not fits:
-            problem = f"{self.spec.kind} does not go with its transform, labels or width"
+            problem = f"the transform, labels or width do not fit a {self.spec.kind} target"
             raise DataError(problem, place=f"target {self.spec.name}", offenders=[self])
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, options: TargetOptions) -> Self:
-        """Fit one target on the samples ``rows``; what is refused stands in ``transforms`` and ``labels``."""
+        """Fit one target on the samples ``rows``.
+
+        Raises:
+            DataError: see ``transforms.fit_transform`` and ``ClassLabels.fit``.
+        """
         if options.classifier:
             labels = ClassLabels.fit(metadata.text(column)[rows], column, metadata.path)
             return cls(TargetSpec(column, "classification", len(labels.names)), labels=labels)
         values, scale = metadata.numeric(column), options.scale()
-        check_values(scale.kind, values, column, metadata.path)  # of all samples, so that all are named at once
+        check_values(scale.kind, values, column, metadata.path)  # of all samples, to name all at once
         transform = fit_transform(scale.kind, values[rows], column, metadata.path)
         by_category = CategoryScales.fit(scale.kind, values, metadata, rows, scale.by) if scale.by else None
         return cls(TargetSpec(column, "regression", 1), transform=transform, by_category=by_category)
 
     def with_quantiles(self, quantiles: tuple[float, ...]) -> Self:
-        """The same target when these quantiles of it are predicted; none = one number."""
+        """Return the target with other predicted quantiles; none = one number."""
         return replace(self, spec=replace(self.spec, width=max(len(quantiles), 1)), quantiles=quantiles, widening=())
 
     def point(self, outputs: np.ndarray) -> np.ndarray:
-        """The prediction [B] among a number's outputs [B, width]: the median where they are quantiles."""
+        """Select the prediction [B] from a numeric target's outputs [B, width]: the median if they are quantiles."""
         median: np.ndarray = outputs[:, self.quantiles.index(0.5) if self.quantiles else 0]
         return median
 
     def invert_quantiles(self, outputs: np.ndarray, scales: np.ndarray) -> np.ndarray:
-        """Calibrated quantiles in the column's units, float64 [B, Q], of outputs [B, Q] and the samples' scales [B]."""
+        """Return calibrated quantiles in the column's units, float64 [B, Q].
+
+        Args:
+            outputs: [B, Q] quantiles in transformed units.
+            scales: int64 [B] scales of the samples.
+        """
         widened = widen(outputs.astype(np.float64), self.widening, self.quantiles.index(0.5))
         return np.stack([self.invert(column, scales) for column in widened.T], axis=1)
 
     def apply(self, metadata: Metadata, unseen: Literal["error", "missing"]) -> np.ndarray:
-        """Transformed values or class numbers of all samples, float64 [B], NaN where missing."""
+        """Return transformed values or class codes of all samples, float64 [B], NaN where missing."""
         name = self.spec.name
         if self.labels is not None:
             return self.labels.encode(metadata.text(name), name, metadata.path, unseen=unseen)
@@ -110,7 +122,7 @@ class FittedTarget:
         return self.by_category.apply(self.transform, values, self.by_category.scales(metadata))
 
     def invert(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
-        """Numbers in the column's units, float64 [B], of numbers in transformed units and the samples' scales [B]."""
+        """Convert transformed numbers [B] to the column's units, float64 [B], given the samples' scales [B]."""
         assert self.transform is not None
         if self.by_category is None:
             return self.transform.invert(scaled)
@@ -118,7 +130,7 @@ class FittedTarget:
 
 
 def target_to_dict(target: FittedTarget) -> dict[str, Any]:
-    """Everything of a target, ready for JSON."""
+    """Return a form of a target that JSON can store."""
     return {
         "name": target.spec.name,
         "kind": target.spec.kind,
@@ -132,13 +144,16 @@ def target_to_dict(target: FittedTarget) -> dict[str, Any]:
 
 
 def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
-    """What ``target_to_dict`` gave, or what that of an older version did. Raises DataError for anything else.
+    """Restore what ``target_to_dict`` returned, in this version or an older one.
 
     Args:
         values: the saved form.
-        version: format version of the preprocessor that the target belongs to; 1 had no scales by category, those
-            before 4 no quantiles.
-        place: for messages.
+        version: format version of the target's preprocessor; 1 had no scales by category, and versions before 4 no
+            quantiles.
+        place: location in the file, for messages.
+
+    Raises:
+        DataError: anything else.
     """
     types = {"name": str, "kind": str, "width": int, "transform": dict | None, "labels": list | None}
     if version > 1:
@@ -150,11 +165,11 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
         raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
     transform, names = checked["transform"], checked["labels"]
     if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
-        raise DataError("class labels that are not distinct texts", place=place, offenders=names)
+        raise DataError("class labels must be distinct strings", place=place, offenders=names)
     numbers = {name: tuple(checked.get(name, ())) for name in ("quantiles", "widening")}
-    for name, values_of in numbers.items():
-        if not all(type(value) is float for value in values_of):
-            raise DataError(f"{name} that are not numbers", place=place, offenders=list(values_of))
+    for name, entries in numbers.items():
+        if not all(type(value) is float for value in entries):
+            raise DataError(f"{name} must be numbers", place=place, offenders=list(entries))
     fitted = transform_from_dict(transform, f"{place}: transform") if transform is not None else None
     by_category, kind = checked.get("by_category"), fitted.kind if fitted is not None else ""
     return FittedTarget(

@@ -1,4 +1,4 @@
-"""Lineages of ASVs as class numbers, rank by rank: what an encoder can learn of the taxonomy."""
+"""Lineages of ASVs as class codes, rank by rank, for an encoder that learns the taxonomy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from aam_data.errors import DataError
 
-MOST_RANKS = 32
+MAX_RANKS = 32
 _PREFIX = re.compile(r"[A-Za-z]+\d?__")  # k__, d__, ..., sp1__
 _UNKNOWN = {"", "unassigned", "unclassified", "unknown", "uncultured", "ambiguous_taxa", "none", "na"}
 
 
 def split_lineage(taxon: str | None) -> list[str]:
-    """Names from the highest rank down to the last known one; ``d__Bacteria; p__; c__`` is one name long."""
+    """Split a lineage into names, from the highest rank to the last known one; ``d__Bacteria; p__; c__`` is one."""
     names: list[str] = []
     for part in (taxon or "").split(";"):
         name = part.strip()
@@ -30,36 +30,37 @@ def split_lineage(taxon: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class TaxonRanks:
-    """The taxa of each rank. A taxon is its whole lineage: two genera of one name in two families are two taxa.
+    """Taxa of each rank. A taxon is its whole lineage: genera of one name in two families are two taxa.
 
     Attributes:
-        lineages: by rank, sorted; each as ``names joined by "; "``. The class of a taxon is its place.
+        lineages: sorted lineages by rank, with names joined by "; ". The class of a taxon is its position.
     """
 
     lineages: tuple[tuple[str, ...], ...]
 
     @classmethod
     def fit(cls, taxa: np.ndarray, file: Path) -> Self:
-        """The taxa of training ASVs.
+        """Fit the taxa of training ASVs.
 
         Args:
             taxa: [A] str as in the file, or None.
-            file: for messages.
+            file: file of the taxonomy, for messages.
 
         Raises:
             DataError: no rank has two taxa, or there are more than 32 ranks.
         """
         names = [split_lineage(taxon) for taxon in taxa]
         n_ranks = max(map(len, names), default=0)
-        if n_ranks > MOST_RANKS:
-            raise DataError(f"lineages of {n_ranks} ranks, at most {MOST_RANKS} are read", file=file)
+        if n_ranks > MAX_RANKS:
+            raise DataError(f"lineages have {n_ranks} ranks, but at most {MAX_RANKS} are allowed", file=file)
         lineages = tuple(
-            tuple(sorted({"; ".join(found[: rank + 1]) for found in names if len(found) > rank}))
+            tuple(sorted({"; ".join(lineage[: rank + 1]) for lineage in names if len(lineage) > rank}))
             for rank in range(n_ranks)
         )
         if not any(len(rank) > 1 for rank in lineages):
-            remedy = "Give the taxonomy of this table's features, or leave out --taxonomy"
-            raise DataError("the training ASVs have no two taxa, so nothing can be learned", file=file, remedy=remedy)
+            remedy = "Pass the taxonomy of this table's features, or leave out --taxonomy"
+            problem = "the training ASVs have fewer than two taxa, so there is nothing to learn"
+            raise DataError(problem, file=file, remedy=remedy)
         return cls(lineages)
 
     @property
@@ -68,7 +69,7 @@ class TaxonRanks:
         return tuple(map(len, self.lineages))
 
     def encode(self, taxa: np.ndarray) -> np.ndarray:
-        """Class numbers int64 [A, R] of taxa [A]; -1 where unknown, also for taxa that no training ASV had."""
+        """Encode taxa [A] as class codes, int64 [A, R]; -1 for unknown taxa and for those without training ASVs."""
         number = [{lineage: i for i, lineage in enumerate(rank)} for rank in self.lineages]
         codes = np.full((len(taxa), len(self.lineages)), -1, dtype=np.int64)
         for row, taxon in enumerate(taxa):
@@ -78,13 +79,13 @@ class TaxonRanks:
         return codes
 
     def to_list(self) -> list[list[str]]:
-        """Ready for JSON."""
+        """Return a form that JSON can store."""
         return [list(rank) for rank in self.lineages]
 
     @classmethod
     def from_list(cls, values: Sequence[Any]) -> Self:
-        """What ``to_list`` gave. Raises DataError for anything else."""
+        """Restore what ``to_list`` returned. Raises DataError for anything else."""
         well_formed = all(isinstance(rank, list) and all(isinstance(name, str) for name in rank) for rank in values)
-        if not well_formed or not 1 <= len(values) <= MOST_RANKS or any(rank != sorted(set(rank)) for rank in values):
-            raise DataError("preprocessor: a taxonomy that is not lists of sorted lineages by rank")
+        if not well_formed or not 1 <= len(values) <= MAX_RANKS or any(rank != sorted(set(rank)) for rank in values):
+            raise DataError("preprocessor: the taxonomy must be lists of sorted lineages by rank")
         return cls(tuple(map(tuple, values)))

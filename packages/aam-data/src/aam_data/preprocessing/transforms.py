@@ -1,7 +1,7 @@
-"""Invertible scales of numeric targets: fitted on training samples, applied to targets, inverted on output.
+"""Invertible transforms of numeric targets: fitted on training samples, applied to targets, inverted for predictions.
 
-All work in float64 and keep NaN (missing) as NaN. They are frozen dataclasses of floats, ready to be saved.
-``invert`` clips nothing: a value outside of the training range comes back as such, and the inverse of a logarithm is
+All compute in float64 and keep NaN (missing) as NaN. They are frozen dataclasses of floats, ready to be saved.
+``invert`` does not clip: values outside the training range are returned as such, and the inverse of a logarithm is
 infinite beyond the largest float64.
 """
 
@@ -17,34 +17,34 @@ import numpy as np
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
 
-LARGEST = 1e30  # models compute in float32
+MAX_VALUE = 1e30  # models compute in float32
 _ANOTHER_COLUMN = "Choose another --metadata-column"
 
 
 @dataclass(frozen=True)
 class TargetTransform(ABC):
-    """What every transform can do; arrays may have any shape."""
+    """Base class of transforms; arrays may have any shape."""
 
     kind: ClassVar[str]
-    above: ClassVar[float] = -np.inf  # values have to be above this
+    above: ClassVar[float] = -np.inf  # values must be above this
 
     @classmethod
     @abstractmethod
     def fit(cls, values: np.ndarray) -> Self:
-        """The transform for training values that are present, finite and not all equal."""
+        """Fit the transform to training values that are present, finite and not all equal."""
 
     @abstractmethod
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """From the target's units to the model's."""
+        """Convert values from the target's units to the model's."""
 
     @abstractmethod
     def invert(self, scaled: np.ndarray) -> np.ndarray:
-        """From the model's units to the target's."""
+        """Convert values from the model's units to the target's."""
 
 
 @dataclass(frozen=True)
 class NoTransform(TargetTransform):
-    """The model works in the target's own units."""
+    """Identity: the model computes in the target's units."""
 
     kind: ClassVar[str] = "none"
 
@@ -61,14 +61,14 @@ class NoTransform(TargetTransform):
 
 @dataclass(frozen=True)
 class MinMax(TargetTransform):
-    """Training values lie in [0, 1]: ``(y - low) / (high - low)``. Others may lie outside."""
+    """Scaling of training values to [0, 1]: ``(y - low) / (high - low)``. Other values may be outside."""
 
     low: float
     high: float
     kind: ClassVar[str] = "minmax"
 
     def __post_init__(self) -> None:
-        _refuse_scale_of_zero(self.high - self.low)
+        _check_scale(self.high - self.low)
 
     @classmethod
     def fit(cls, values: np.ndarray) -> Self:
@@ -83,14 +83,14 @@ class MinMax(TargetTransform):
 
 @dataclass(frozen=True)
 class ZScore(TargetTransform):
-    """Training values have mean 0 and standard deviation 1 (divided by n, not n - 1)."""
+    """Scaling of training values to mean 0 and standard deviation 1 (divided by n, not n - 1)."""
 
     mean: float
     std: float
     kind: ClassVar[str] = "zscore"
 
     def __post_init__(self) -> None:
-        _refuse_scale_of_zero(self.std)
+        _check_scale(self.std)
 
     @classmethod
     def fit(cls, values: np.ndarray) -> Self:
@@ -145,7 +145,7 @@ TRANSFORMS: dict[str, type[TargetTransform]] = {
 
 
 def check_values(kind: str, values: np.ndarray, column: str, file: Path | None = None) -> None:
-    """Refuse values of a target that a transform cannot take.
+    """Check that a transform can take all values of a target.
 
     Args:
         kind: a key of ``TRANSFORMS``.
@@ -154,13 +154,13 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
         file: where the values are from, for messages.
 
     Raises:
-        DataError: values beyond 1e30, or of -1 and less for a logarithm.
+        DataError: values beyond 1e30, or for a logarithm values of -1 and less.
     """
     values = np.asarray(values, dtype=np.float64)
     place = f"column {column}"
-    if (giant := np.abs(values) > LARGEST).any():
+    if (giant := np.abs(values) > MAX_VALUE).any():
         raise DataError(
-            f"values beyond {LARGEST:g} cannot be learned",
+            f"values beyond {MAX_VALUE:g} cannot be learned",
             file=file,
             place=place,
             offenders=values[giant].tolist(),
@@ -168,16 +168,16 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
         )
     if (low := values <= TRANSFORMS[kind].above).any():
         raise DataError(
-            f"--target-transform {kind} takes log(1 + value), which values of -1 and less do not have",
+            f"--target-transform {kind} needs values above -1 (it takes log(1 + value))",
             file=file,
             place=place,
             offenders=values[low].tolist(),
-            remedy="Take another --target-transform, or correct these values",
+            remedy="Use another --target-transform, or correct these values",
         )
 
 
 def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None = None) -> TargetTransform:
-    """The transform ``kind`` of the training values of a target.
+    """Fit the transform ``kind`` to the training values of a target.
 
     Args:
         kind: a key of ``TRANSFORMS``.
@@ -186,7 +186,7 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
         file: where the values are from, for messages.
 
     Raises:
-        DataError: no value, only one distinct value, or values that ``check_values`` refuses.
+        DataError: no value, only one distinct value, or values that ``check_values`` rejects.
     """
     present = np.asarray(values, dtype=np.float64)
     present = present[~np.isnan(present)]
@@ -195,18 +195,18 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
         raise DataError("no training sample has a value", file=file, place=place, remedy=_ANOTHER_COLUMN)
     check_values(kind, present, column, file)
     if (present == present[0]).all():
-        problem = f"all {len(present):,} training samples have the value {present[0]:g}, nothing can be learned"
+        problem = f"all {len(present):,} training samples have the value {present[0]:g}, so there is nothing to learn"
         raise DataError(problem, file=file, place=place, remedy=_ANOTHER_COLUMN)
     return TRANSFORMS[kind].fit(present)
 
 
 def transform_to_dict(transform: TargetTransform) -> dict[str, str | float]:
-    """``{"kind": ..., parameters}``, ready for JSON."""
+    """Return ``{"kind": ..., parameters}``, which JSON can store."""
     return {"kind": transform.kind, **asdict(transform)}
 
 
 def transform_from_dict(values: object, place: str = "transform") -> TargetTransform:
-    """The transform that ``transform_to_dict`` wrote. Raises DataError for anything else."""
+    """Restore what ``transform_to_dict`` returned. Raises DataError for anything else."""
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in TRANSFORMS:
         raise DataError(f"unknown transform {kind!r}", place=place, offenders=list(TRANSFORMS))
@@ -217,12 +217,12 @@ def transform_from_dict(values: object, place: str = "transform") -> TargetTrans
     return transform(**checked)
 
 
-def _refuse_scale_of_zero(scale: float) -> None:
+def _check_scale(scale: float) -> None:
     if not scale > 0:
         raise DataError(f"a target transform with a scale of {scale:g} cannot be inverted")
 
 
 def _expm1(logarithms: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # infinite, as the module says
-        grown: np.ndarray = np.expm1(logarithms)
-    return grown
+    with np.errstate(over="ignore"):  # infinite, see the module's docstring
+        values: np.ndarray = np.expm1(logarithms)
+    return values

@@ -1,4 +1,4 @@
-"""Files of sample ids, one a line, that say which samples train, validate and are held out."""
+"""Files of sample ids, one per line, for training, validation and test."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MAX_BYTES = 1 << 30
 def read_id_lists(
     options: SplitOptions, known: Collection[str], left_out: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The sorted ids of train, validation and test; a part without a file is empty.
+    """Read the sorted ids of train, validation and test; a part without a file is empty.
 
     Args:
-        options: names the files.
+        options: the files.
         known: samples that can be used.
-        left_out: samples that exist and cannot be used; lists may name them, they are skipped.
+        left_out: samples that exist but cannot be used; ignored in the lists.
 
     Raises:
-        DataError: a list is empty, names unknown samples or one twice, or shares samples with another.
+        DataError: a list is empty, names unknown samples or the same one twice, or shares samples with another list.
     """
     files = {"train": options.train_samples, "validation": options.val_samples, "test": options.test_samples}
     members: dict[str, tuple[str, ...]] = dict.fromkeys(files, ())
@@ -39,7 +39,7 @@ def read_id_lists(
         ids = _read_ids(path, _FLAGS[part])
         unknown = [sample_id for sample_id in ids if sample_id not in known and sample_id not in left_out]
         if unknown:
-            problem = f"{len(unknown):,} samples that the table does not have"
+            problem = f"{len(unknown):,} samples are not in the table"
             suggestion = closest_transformation(unknown, [*known, *left_out])
             raise DataError(problem, file=path, offenders=unknown, remedy=str(suggestion) if suggestion else None)
         shared = [f"{sample_id} (also {part_of[sample_id]})" for sample_id in ids if sample_id in part_of]
@@ -47,28 +47,28 @@ def read_id_lists(
             raise DataError(f"{len(shared):,} samples are in another list too", file=path, offenders=shared)
         members[part] = tuple(sorted(sample_id for sample_id in ids if sample_id in known))
         if not members[part]:
-            raise DataError("none of its samples can be used" if ids else "holds no sample id", file=path)
+            raise DataError("none of its samples can be used" if ids else "contains no sample id", file=path)
         part_of |= dict.fromkeys(ids, part)
     return members
 
 
-def refuse_torn_groups(part_of: Mapping[str, str], groups: Mapping[str, str | None], column: str | None) -> None:
-    """Raise DataError when samples of one group are in different parts."""
+def check_groups_whole(part_of: Mapping[str, str], groups: Mapping[str, str | None], column: str | None) -> None:
+    """Raise DataError if samples of one group are in different parts."""
     parts: dict[str, set[str]] = {}
     for sample_id, part in part_of.items():
         if (group := groups[sample_id]) is not None:
             parts.setdefault(group, set()).add(part)
-    torn = sorted(group for group, names in parts.items() if len(names) > 1)
-    if torn:
+    split = sorted(group for group, names in parts.items() if len(names) > 1)
+    if split:
         raise DataError(
-            f"the lists of samples tear {len(torn):,} groups of --group-column {column} apart",
-            offenders=torn,
+            f"the lists of samples split {len(split):,} groups of --group-column {column}",
+            offenders=split,
             remedy="Change the lists, or leave out --group-column",
         )
 
 
-def refuse_repeats(ids: Sequence[str], path: Path) -> None:
-    """Raise DataError when an id is listed twice."""
+def check_unique(ids: Sequence[str], path: Path) -> None:
+    """Raise DataError if an id is listed twice."""
     values, counts = np.unique(np.array(ids, dtype=object), return_counts=True)
     if (counts > 1).any():
         raise DataError("sample ids are listed twice", file=path, offenders=list(values[counts > 1]))
@@ -77,5 +77,5 @@ def refuse_repeats(ids: Sequence[str], path: Path) -> None:
 def _read_ids(path: Path, flag: str) -> list[str]:
     content = read_bounded(path, first_bytes(path, flag), _MAX_BYTES)
     ids = [line.strip() for line in decode_text(content, path).split("\n") if line.strip()]
-    refuse_repeats(ids, path)
+    check_unique(ids, path)
     return ids

@@ -1,4 +1,4 @@
-"""Dividing samples into parts of given shares: whole groups at a time, classes balanced."""
+"""Division of samples into parts of given shares, with whole groups and balanced classes."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from scipy.sparse import csr_array
 
 from aam_data.random_keys import generator
 
-_MOST_CANDIDATES = 1000
-_MOST_SPREAD = 100  # of orders that are spread evenly to begin with
+_MAX_CANDIDATES = 1000
+_MAX_SPREAD_CANDIDATES = 100  # of orders that are spread evenly from the start
 _WORK = 200_000  # candidates x units: a few tens of milliseconds
 
 
 def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
-    """The part of each unit, every part with at least one unit and close to its share of the samples.
+    """Assign each unit to a part, such that no part is empty and each is close to its share of the samples.
 
     Units of one sample each are put in an order in which the members of every class are spread evenly, and
     the order is cut: sizes are exact and each class is close to its share. Larger units (groups) are cut in
     many random orders, and the order whose parts differ least from the shares wins, by Pearson's chi-square
-    over parts and classes. So do units of one sample when there are several divisions into classes: combinations
-    of their classes are spread evenly, and the best of many such orders wins.
+    over parts and classes. The same applies to units of one sample if there are several divisions into classes:
+    combinations of their classes are spread evenly, and the best of many such orders wins.
 
     Args:
-        strata: one or several divisions of all samples into classes: int [G, K] samples of each unit in each of
-            K classes (K = 1 without classes), with the same number of samples of a unit in all. No unit is empty.
-            They are sparse, since classes may be nearly as many as samples; rare ones count like all others.
-        shares: [P] parts of the whole, > 0, with sum 1; P <= G.
+        strata: one or several divisions of all samples into classes: int [G, K] number of samples of each unit in
+            each of K classes (K = 1 without classes); the sums over classes are equal in all divisions. No unit is
+            empty. Matrices are sparse, since there may be nearly as many classes as samples; rare classes count like
+            all others.
+        shares: [P] shares of the parts, > 0, with sum 1; P <= G.
         seed: random seed.
-        key: what this division is for, see ``keys.generator``.
+        key: purpose of this division, see ``random_keys.generator``.
 
     Returns:
         int64 [G] part numbers.
@@ -40,9 +41,9 @@ def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: 
     sizes = _part_sizes(int(unit_sizes.sum()), shares)
     single = unit_sizes.max() == 1
     combined = _combinations(strata) if single else np.empty(0)
-    divisions = [_Division.of(members) for members in strata]
-    most = _MOST_CANDIDATES if not single else _MOST_SPREAD if len(strata) > 1 else 1
-    n_candidates = min(most, max(10, _WORK // len(unit_sizes)))
+    divisions = [_Division.from_matrix(members) for members in strata]
+    max_candidates = _MAX_CANDIDATES if not single else _MAX_SPREAD_CANDIDATES if len(strata) > 1 else 1
+    n_candidates = min(max_candidates, max(10, _WORK // len(unit_sizes)))
     best, best_score = np.empty(0, dtype=np.int64), np.inf
     for candidate in range(n_candidates):
         random = generator(seed, *key, candidate)
@@ -56,7 +57,7 @@ def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: 
 
 
 def _part_sizes(n_samples: int, shares: np.ndarray) -> np.ndarray:
-    """Whole numbers with sum ``n_samples``, by largest remainders, each at least 1."""
+    """Round part sizes to whole numbers with sum ``n_samples``, by largest remainders, each at least 1."""
     exact = shares * n_samples
     sizes = np.floor(exact).astype(np.int64)
     largest_remainders = np.argsort(sizes - exact, kind="stable")
@@ -68,30 +69,30 @@ def _part_sizes(n_samples: int, shares: np.ndarray) -> np.ndarray:
 
 
 def _spread_order(class_of: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A random order of single samples, every stretch of which holds the classes [B] in their proportions."""
+    """Draw a random order of single samples in which every section has the classes [B] in their proportions."""
     shuffled = random.permutation(len(class_of))
     classes = class_of[shuffled]
     class_sizes = np.bincount(classes)
     by_class = np.argsort(classes, kind="stable")
     rank = np.empty(len(class_of), dtype=np.int64)
     rank[by_class] = np.arange(len(class_of)) - np.repeat(np.cumsum(class_sizes) - class_sizes, class_sizes)
-    place = (rank + random.random(len(class_sizes))[classes]) / class_sizes[classes]
-    return shuffled[np.argsort(place, kind="stable")]
+    position = (rank + random.random(len(class_sizes))[classes]) / class_sizes[classes]
+    return shuffled[np.argsort(position, kind="stable")]
 
 
 def _cut(unit_sizes: np.ndarray, part_sizes: np.ndarray) -> np.ndarray:
-    """Parts of units in their order: each goes where its middle sample falls, but no part stays empty."""
+    """Assign units in their order to the part in which their middle sample falls, such that no part is empty."""
     middles = np.cumsum(unit_sizes) - unit_sizes / 2
     n_parts = len(part_sizes)
     cuts = np.searchsorted(middles, np.cumsum(part_sizes)[:-1])
     at_least = np.arange(1, n_parts)
-    cuts = np.maximum.accumulate(cuts - at_least) + at_least  # each beyond the one before
+    cuts = np.maximum.accumulate(cuts - at_least) + at_least  # each after the one before
     cuts = np.clip(cuts, at_least, len(unit_sizes) - n_parts + at_least)
     return np.searchsorted(cuts, np.arange(len(unit_sizes)), side="right")
 
 
 def _combinations(strata: Sequence[csr_array]) -> np.ndarray:
-    """Numbers of the combinations of classes of units of one sample, int64 [G]."""
+    """Number the combinations of classes of units of one sample, int64 [G]."""
     classes = np.stack([members.indices for members in strata])  # a row has one entry
     return np.unique(classes, axis=1, return_inverse=True)[1].ravel()
 
@@ -106,13 +107,13 @@ class _Division:
     class_sizes: np.ndarray
 
     @classmethod
-    def of(cls, members: csr_array) -> Self:
+    def from_matrix(cls, members: csr_array) -> Self:
         entries = members.tocoo()
         classes = np.unique(entries.col, return_inverse=True)[1]
         return cls(entries.row, classes, entries.data, np.bincount(classes, weights=entries.data))
 
     def chi_square(self, part: np.ndarray, shares: np.ndarray) -> float:
-        """Pearson's chi-square of classes in parts [P, K], units being in ``part`` [G], against ``shares``."""
+        """Compute Pearson's chi-square of classes in parts [P, K] against ``shares``, with units in ``part`` [G]."""
         shape = len(shares), len(self.class_sizes)
         cell = part[self.units] * shape[1] + self.classes
         observed = np.bincount(cell, weights=self.samples, minlength=shape[0] * shape[1]).reshape(shape)

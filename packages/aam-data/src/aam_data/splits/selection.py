@@ -1,4 +1,4 @@
-"""Which samples of a study a run can use, and how they are divided."""
+"""Selection of the samples that a run can use, and their splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aam_data.errors import DataError, Problems
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import check_classes
-from aam_data.preprocessing.rarefaction import deep_enough, refuse_undrawable, shallow_report
+from aam_data.preprocessing.rarefaction import check_drawable, deep_enough, shallow_report
 from aam_data.preprocessing.transforms import check_values
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.splits import Splits, cross_validation, split_samples, with_calibration, without_calibration
@@ -20,34 +20,43 @@ from aam_data.study.study import Study
 
 DEFAULT_DEPTH = 5000
 DEFAULT_MAX_BP = 150
-_FEWEST = 10  # samples of a part, below which its figures mean little
+_MIN_PART_SIZE = 10  # samples of a part; scores on fewer mean little
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of the study that can be used, int64 [R], and sentences about the others and about the target."""
+    """Selected samples.
+
+    Attributes:
+        rows: rows of the study that can be used, int64 [R].
+        notes: sentences about the other samples and about the target.
+    """
 
     rows: np.ndarray
     notes: tuple[str, ...]
 
 
-def default_depth(given: int | None, *, with_matrix: bool, relative_abundance: bool) -> int:
-    """Reads to rarefy to: as given, else 0 with a matrix (it belongs to the table as it is) or fractions, else 5000."""
-    if given is not None:
-        return given
+def default_depth(depth: int | None, *, with_matrix: bool, relative_abundance: bool) -> int:
+    """Return the depth to rarefy to.
+
+    That is the depth passed, if any; else 0 with a matrix (which belongs to the table as it is) or with fractions;
+    else 5000.
+    """
+    if depth is not None:
+        return depth
     return 0 if with_matrix or relative_abundance else DEFAULT_DEPTH
 
 
 def select_samples(study: Study, depth: int, target: TargetOptions | None = None) -> Selection:
-    """Samples deep enough to rarefy and, with a target, with a value in at least one of its columns.
+    """Select samples that are deep enough to rarefy and, with a target, have a value in at least one of its columns.
 
     Raises:
-        DataError: no sample is left, or a target column is absent, not numeric or not fit to be classes; all columns
-            together.
+        DataError: no sample is left, or a target column is absent, not numeric or unusable as classes; problems of
+            all columns together.
     """
     file = study.inputs[0].path if study.inputs else None
     if depth:
-        refuse_undrawable(study.table, file)
+        check_drawable(study.table, file)
     usable = deep_enough(study.table, depth, file)
     notes = [text for text in [shallow_report(study.table, depth)] if text]
     if target is not None:
@@ -70,7 +79,7 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
 
 
 def _has_target(metadata: Metadata, target: TargetOptions, usable: np.ndarray) -> np.ndarray:
-    """Whether a sample has a value in any of the target columns, bool [B]; ``usable`` are to be learned from."""
+    """Find samples with a value in any of the target columns, bool [B]; ``usable`` samples must have varying values."""
     if target.classifier:
         return np.array([value is not None for value in metadata.text(target.metadata_column[0])])
     problems = Problems()
@@ -81,8 +90,11 @@ def _has_target(metadata: Metadata, target: TargetOptions, usable: np.ndarray) -
 
 
 def _known_numbers(metadata: Metadata, column: str, usable: np.ndarray, kind: str) -> np.ndarray:
-    """Where a numeric target has a value, bool [B]; refused without any, when all usable ones are equal, and where
-    the transform of this kind cannot take one."""
+    """Find samples with a value of a numeric target, bool [B].
+
+    Raises:
+        DataError: there is none, all usable values are equal, or the transform ``kind`` cannot take one of them.
+    """
     values = metadata.numeric(column)
     check_values(kind, values, column, metadata.path)
     known = np.isfinite(values)
@@ -90,45 +102,45 @@ def _known_numbers(metadata: Metadata, column: str, usable: np.ndarray, kind: st
     if not known.any():
         remedy = f"{another}, or see --na-value and --no-default-na"
         raise DataError("no sample of the table has a value", file=metadata.path, place=place, remedy=remedy)
-    found = values[known & usable]
-    if len(found) > 0 and (found == found[0]).all():
-        problem = f"all {len(found):,} samples with a value have {found[0]:g}, so nothing can be learned"
+    learned = values[known & usable]
+    if len(learned) > 0 and (learned == learned[0]).all():
+        problem = f"all {len(learned):,} samples with a value have {learned[0]:g}, so there is nothing to learn"
         raise DataError(problem, file=metadata.path, place=place, remedy=another)
     return known
 
 
 def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
-    """Warnings about target columns that may not be what they seem, and what older options became."""
+    """Return warnings about suspicious target columns, and the new spelling of older options."""
     older = target.older_spellings()
-    notes = [f"{', '.join(older)} became {target.scale().flags()}"] if older else []
+    notes = [f"{', '.join(older)} is an older spelling of {target.scale().flags()}"] if older else []
     for column in target.metadata_column:
         if not target.classifier:
             notes += missing_code_notes(metadata, column)
         if not target.classifier and metadata.types.get(column) == "categorical":
-            declared = f"the metadata declare {column} categorical (#q2:types)"
-            notes.append(f"warning: {declared}; --classifier predicts classes")
+            declared = f"the metadata file declares {column} as categorical (#q2:types)"
+            notes.append(f"warning: {declared}; use --classifier to predict classes")
         if target.classifier:
             notes += doubtful_notes(metadata, column, "classes")
     return notes
 
 
 def missing_code_notes(metadata: Metadata, column: str) -> list[str]:
-    """A warning when a column of numbers has some that may mean missing."""
+    """Return a warning if a column of numbers has values that may mean missing."""
     if not (codes := missing_codes(metadata.numeric(column))):
         return []
     shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
     flags = " ".join(f"--na-value {value}" for value in codes)
     return [
-        f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, give {flags}"
+        f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, pass {flags}"
     ]
 
 
 def doubtful_notes(metadata: Metadata, column: str, what: str) -> list[str]:
-    """A warning when a column of words has some that may mean missing; ``what`` the words are."""
+    """Return a warning if a column of words has some that may mean missing; ``what`` is a plural for the words."""
     if not (doubtful := metadata.doubtful(column)):
         return []
     words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
-    return [f"warning: {column} has {what} that may mean missing: {words}; --na-value makes them missing"]
+    return [f"warning: {column} has {what} that may mean missing: {words}; if so, pass --na-value"]
 
 
 def make_splits(
@@ -140,10 +152,15 @@ def make_splits(
     folds: int = 0,
     calibration_size: float | None = None,
 ) -> list[Splits]:
-    """One split, or one a fold; groups stay together, targets (and a column to stratify by) are spread evenly.
+    """Make one split, or one per fold; groups stay together, and targets (and a column to stratify by) are balanced.
 
     Args:
-        folds: 0 for one split.
+        study: the study.
+        rows: int64 [R] rows of the study to split.
+        options: shares or lists of samples.
+        seed: random seed.
+        target: target whose values are balanced, if any.
+        folds: number of folds; 0 for one split.
         calibration_size: share of the training samples that calibrates intervals; None = all of them train.
     """
     splits = _divide(study, rows, options, seed, target, folds)
@@ -166,19 +183,19 @@ def _divide(
 
 
 def small_parts(splits: Splits) -> list[str]:
-    """What happened to samples in no part, and warnings about parts so small that their figures mean little."""
+    """Return notes on samples in no part, and warnings about parts so small that their scores mean little."""
     notes = [*splits.notes]
     for part, what in (
-        ("validation", "early stopping and the best checkpoint depend on them; raise --val-size"),
-        ("test", "held-out figures will be imprecise; raise --test-size, or see --cv"),
+        ("validation", "early stopping and the best checkpoint depend on this part; raise --val-size"),
+        ("test", "scores on this part will be imprecise; raise --test-size, or use --cv"),
     ):
-        if 0 < (size := len(getattr(splits, part))) < _FEWEST:
-            notes.append(f"warning: only {size} {'sample is' if size == 1 else 'samples are'} for {part}: {what}")
+        if 0 < (size := len(getattr(splits, part))) < _MIN_PART_SIZE:
+            notes.append(f"warning: only {size} {part} {'sample' if size == 1 else 'samples'}: {what}")
     return notes
 
 
 def groups_of(study: Study, options: SplitOptions) -> dict[str, str | None] | None:
-    """Group of each sample by id, when there is a group column."""
+    """Map sample ids to groups; None without a group column."""
     groups = _column(study, np.arange(study.table.n_samples), options.group_column)
     return None if groups is None else dict(zip(study.table.sample_ids, groups, strict=True))
 

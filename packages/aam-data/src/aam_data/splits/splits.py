@@ -1,4 +1,4 @@
-"""Which samples train, which stop the training, and which are held out.
+"""Splits of samples into parts for training, for validation, and held out.
 
 A sample without a group is a group of its own. Results do not depend on the order of the samples.
 """
@@ -17,7 +17,7 @@ from aam_data.errors import DataError, first_few
 from aam_data.id_matching import check_not_disjoint
 from aam_data.options.samples import SplitOptions
 from aam_data.random_keys import Purpose
-from aam_data.splits.id_lists import read_id_lists, refuse_repeats, refuse_torn_groups
+from aam_data.splits.id_lists import check_groups_whole, check_unique, read_id_lists
 from aam_data.splits.partition import partition
 from aam_data.splits.strata import group_codes, label_codes
 from aam_data.writers.atomic import atomic_write
@@ -31,7 +31,8 @@ class Splits:
     """Ids of the samples of each part, sorted; no sample is in two parts.
 
     Attributes:
-        calibration: those that make intervals honest; mostly none.
+        train, validation, test: samples to learn from, to stop and choose by, and held out.
+        calibration: samples that calibrate prediction intervals; usually none.
         notes: sentences about samples that are in no part.
     """
 
@@ -42,19 +43,22 @@ class Splits:
     notes: tuple[str, ...] = ()
 
     def part_of(self) -> dict[str, str]:
-        """The part of each sample, by id."""
+        """Map sample ids to parts."""
         return {sample_id: part for part in PARTS for sample_id in getattr(self, part)}
 
     def summary(self, groups: Mapping[str, str | None] | None = None) -> str:
-        """``"329 samples train, 47 validate, 94 are held out"``, with the number of groups of each part."""
-        words = zip(("train", "validate", "are held out", "calibrate"), PARTS, strict=True)
-        said = [(verb, part) for verb, part in words if part != "calibration" or self.calibration]
-        text = ", ".join(f"{_count(getattr(self, part), groups)} {verb}" for verb, part in said)
+        """Describe the sizes: ``"329 samples for training, 47 samples for validation, 94 samples held out"``.
+
+        With groups, the description also has the number of groups of each part.
+        """
+        words = zip(("for training", "for validation", "held out", "for calibration"), PARTS, strict=True)
+        shown = [(purpose, part) for purpose, part in words if part != "calibration" or self.calibration]
+        text = ", ".join(f"{_count(getattr(self, part), groups)} {purpose}" for purpose, part in shown)
         alone = sum(groups[sample_id] is None for sample_id in self.part_of()) if groups else 0
         return f"{text}; {alone:,} samples without a group count as one each" if alone else text
 
     def write(self, path: Path, groups: Mapping[str, str | None] | None = None) -> None:
-        """Write ``sample-id, split, group`` as TSV, sorted by id; the group is empty where there is none."""
+        """Write ``sample-id, split, group`` as TSV, sorted by id; the group is empty if there is none."""
         with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, "excel-tab", lineterminator="\n")
             writer.writerow(_HEADER)
@@ -63,7 +67,7 @@ class Splits:
 
 
 def read_splits(path: Path) -> Splits:
-    """Read what ``Splits.write`` wrote. Raises DataError for anything else."""
+    """Read a file that ``Splits.write`` wrote. Raises DataError for anything else."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, "excel-tab", strict=True))
@@ -73,24 +77,24 @@ def read_splits(path: Path) -> Splits:
         raise DataError(f"not a file of splits: the header is not {', '.join(_HEADER)}", file=path)
     wrong = [number for number, row in enumerate(rows, 1) if len(row) != 3 or (number > 1 and row[1] not in PARTS)]
     if wrong:
-        problem = f"rows without an id, one of {', '.join(PARTS)}, and a group"
+        problem = f"rows must have an id, one of {', '.join(PARTS)}, and a group"
         raise DataError(problem, file=path, offenders=[f"row {number}" for number in wrong])
-    refuse_repeats([row[0] for row in rows[1:]], path)
+    check_unique([row[0] for row in rows[1:]], path)
     members = {part: tuple(sorted(row[0] for row in rows[1:] if row[1] == part)) for part in PARTS}
     return Splits(**members)
 
 
 def splits_file(path: Path) -> Path:
-    """The file of splits that a user means: itself, or that of a run folder. Raises DataError when there is none."""
+    """Return the file of splits: the path itself, or that of a run folder. Raises DataError if there is none."""
     file = path / "splits.tsv" if path.is_dir() else path
     if not file.is_file():
         problem = "no such file of splits" if not path.is_dir() else "this folder has no splits.tsv"
-        raise DataError(problem, file=path, remedy="Give a run folder, or a splits.tsv, with --splits-from")
+        raise DataError(problem, file=path, remedy="Pass a run folder or a splits.tsv with --splits-from")
     return file
 
 
 def _splits_of_run(path: Path, usable: set[str]) -> Splits:
-    """The splits of another run, of the samples that can be used here."""
+    """Read the splits of another run, reduced to the samples that can be used here."""
     file = splits_file(path)
     before = read_splits(file)
     members = {part: tuple(i for i in getattr(before, part) if i in usable) for part in PARTS}
@@ -102,7 +106,7 @@ def _splits_of_run(path: Path, usable: set[str]) -> Splits:
     if new := sorted(usable - known):
         notes.append(f"warning: {len(new):,} of {len(usable):,} samples are not in {file}, left out: {first_few(new)}")
     if absent := sorted(known - usable):
-        notes.append(f"{len(absent):,} of {len(known):,} samples of {file} are not here: {first_few(absent)}")
+        notes.append(f"{len(absent):,} of {len(known):,} samples of {file} cannot be used here: {first_few(absent)}")
     return Splits(**members, notes=tuple(notes))
 
 
@@ -114,19 +118,26 @@ def split_samples(
     strata: Sequence[Sequence[str | None] | np.ndarray] = (),
     left_out: Collection[str] = (),
 ) -> Splits:
-    """Divide samples as the options say: by shares, or by lists of ids.
+    """Divide samples by the shares or the lists of ids in the options.
 
     Args:
         sample_ids: [B] the samples that can be used.
         options: shares or id lists.
         seed: random seed of the shares.
         groups: [B] values of ``--group-column`` in the order of ``sample_ids``; a group stays in one part.
-        strata: labels [B] each, such as classes, that every part should hold in the same proportions.
-        left_out: known samples that cannot be used (too few reads, no target): lists may name them.
+        strata: labels [B] each, such as classes, whose proportions should be equal in all parts.
+        left_out: known samples that cannot be used (too few reads, no target); lists may name them.
+
+    Returns:
+        The splits; equal for every order of the samples.
 
     Raises:
         DataError: too few samples or groups for the parts; id lists that overlap, are empty, name unknown
-            samples or tear a group apart.
+            samples or split a group.
+
+    Example:
+        >>> split_samples([f"s{i}" for i in range(10)], SplitOptions(), seed=42).summary()
+        '7 samples for training, 1 samples for validation, 2 samples held out'
     """
     ids, units, members = _units(sample_ids, groups, strata)
     if options.train_samples is not None or options.splits_from is not None:
@@ -135,7 +146,7 @@ def split_samples(
         else:
             splits = Splits(**read_id_lists(options, set(ids), left_out))
         if groups is not None:
-            refuse_torn_groups(splits.part_of(), dict(zip(sample_ids, groups, strict=True)), options.group_column)
+            check_groups_whole(splits.part_of(), dict(zip(sample_ids, groups, strict=True)), options.group_column)
         return splits
     shares = {"test": options.test_size, "validation": options.val_size}
     shares["train"] = 1.0 - sum(shares.values())
@@ -145,7 +156,7 @@ def split_samples(
         kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
         raise DataError(
             f"{n_units:,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
-            remedy="Give --val-size 0 or --test-size 0"
+            remedy="Use --val-size 0 or --test-size 0"
             + (", or a --group-column with more groups" if groups is not None else ""),
         )
     part = partition(members, np.array([shares[name] for name in wanted]), seed, Purpose.SPLIT)
@@ -160,18 +171,21 @@ def cross_validation(
     groups: Sequence[str | None] | np.ndarray | None = None,
     strata: Sequence[Sequence[str | None] | np.ndarray] = (),
 ) -> list[Splits]:
-    """Splits whose test parts cover every sample exactly once; groups and strata as in ``split_samples``.
+    """Make splits whose test parts contain every sample exactly once; groups and strata as in ``split_samples``.
 
     Args:
         sample_ids: [B] the samples that can be used.
         folds: number of splits, at least 2.
-        val_size: share of all samples that validates, taken from each fold's other samples.
+        val_size: share of all samples for validation, taken from each fold's other samples.
         seed: random seed.
         groups: [B] group of each sample.
         strata: labels [B] each.
 
+    Returns:
+        One split per fold.
+
     Raises:
-        DataError: too few samples or groups for so many folds, or nothing is left to train on.
+        DataError: too few samples or groups for so many folds, or no sample is left to train on.
     """
     rest_share = 1.0 - 1.0 / folds
     if folds < 2 or val_size >= rest_share:
@@ -201,9 +215,9 @@ def cross_validation(
 
 
 def with_calibration(splits: Splits, share: float, seed: int, groups: Mapping[str, str | None] | None) -> Splits:
-    """The same split with a share of its training samples set apart, whole groups at a time.
+    """Move a share of a split's training samples to calibration, whole groups at a time.
 
-    A split that has calibration samples already (``--splits-from`` of another run) keeps them.
+    A split that already has calibration samples (``--splits-from`` of another run) keeps them.
 
     Raises:
         DataError: the training samples are too few, or of a single group.
@@ -216,7 +230,7 @@ def with_calibration(splits: Splits, share: float, seed: int, groups: Mapping[st
 
 
 def without_calibration(splits: Splits) -> Splits:
-    """The same split where nothing is calibrated: such samples train."""
+    """Move a split's calibration samples to training."""
     return replace(splits, train=tuple(sorted(splits.train + splits.calibration)), calibration=())
 
 
@@ -225,14 +239,14 @@ def _units(
     groups: Sequence[str | None] | np.ndarray | None,
     strata: Sequence[Sequence[str | None] | np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, list[csr_array]]:
-    """Sorted ids [B], the unit of each [B], and for each of the strata the samples of each unit by label [G, K]."""
+    """Return sorted ids [B], the unit of each [B], and for each of the strata, sizes of units by label [G, K]."""
     ids = np.array(sample_ids, dtype=object)
     order = np.argsort(ids)
     units = np.arange(len(ids)) if groups is None else group_codes(np.array(groups, dtype=object)[order])
     n_units, members = units.max(initial=-1) + 1, []
     for labels in strata or [np.full(len(ids), None)]:
         names, codes = label_codes(np.array(labels, dtype=object)[order])
-        codes[codes < 0] = len(names)  # the missing are a label too
+        codes[codes < 0] = len(names)  # missing values are a label too
         ones = np.ones(len(ids), dtype=np.int64)
         members.append(csr_array((ones, (units, codes)), shape=(n_units, len(names) + 1)))
     return ids[order], units, members

@@ -1,4 +1,4 @@
-"""What every part of a split should hold in the same proportions: classes, quarters of numbers, a further column."""
+"""Labels that are balanced between the parts of a split: classes, quarters of numbers, an additional column."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
 
 QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
-_MOST_LEVELS = 8  # numbers of more different values are balanced by quarters
+_MAX_LEVELS = 8  # numbers with more distinct values are balanced by quarters
 
 
 def strata_of(
     metadata: Metadata | None, rows: np.ndarray, target: TargetOptions | None, column: str | None
 ) -> list[np.ndarray]:
-    """Labels by which samples are divided evenly: one array for each target, and one for ``--stratify-column``.
+    """Return the labels to balance: one array for each target, and one for ``--stratify-column``.
 
     Args:
-        metadata: of all samples; None only without target and column.
+        metadata: metadata of all samples; None only without target and column.
         rows: int64 [R] the samples to divide.
-        target: its classes, or quarters of its values, are balanced.
-        column: of the metadata, balanced besides.
+        target: target whose classes, or quarters of its values, are balanced.
+        column: additional column to balance.
 
     Returns:
-        Arrays [R] of str objects, None where a value is missing.
+        Arrays [R] of str objects, None for missing values.
 
     Raises:
-        DataError: a column is absent, numeric targets that are not, or a column without a value or with a different
-            one in every sample.
+        DataError: a column is absent, a numeric target is not numeric, or the additional column has no value or a
+            different one in every sample.
     """
     if metadata is None:
         return []
@@ -47,7 +47,7 @@ def strata_of(
 
 
 def quarters(values: np.ndarray) -> np.ndarray:
-    """The quarter of each value, object [R], None where it is NaN. Equal values are in the same quarter."""
+    """Assign each value to a quarter, object [R], None for NaN. Equal values are in the same quarter."""
     known = np.isfinite(values)
     labels = np.full(len(values), None, dtype=object)
     if known.any():
@@ -60,7 +60,7 @@ def _column(metadata: Metadata, rows: np.ndarray, column: str) -> np.ndarray:
     texts = metadata.text(column)[rows]
     if _is_numeric(metadata, column):
         numbers = metadata.numeric(column)[rows]
-        if len(np.unique(numbers[np.isfinite(numbers)])) > _MOST_LEVELS:
+        if len(np.unique(numbers[np.isfinite(numbers)])) > _MAX_LEVELS:
             return quarters(numbers)
     known = [text for text in texts if text is not None]
     if len(set(known)) == len(known):
@@ -74,15 +74,15 @@ def _column(metadata: Metadata, rows: np.ndarray, column: str) -> np.ndarray:
 
 
 def _is_numeric(metadata: Metadata, column: str) -> bool:
-    """Whether a column is numeric once words such as "NA" are missing, as they are in a numeric target."""
+    """Return whether a column is numeric if words such as "NA" are missing, as in a numeric target."""
     doubtful = metadata.frame[[column]].isin(list(metadata.doubtful(column)))
     return replace(metadata, frame=metadata.frame[[column]].mask(doubtful, None)).kind(column) == "numeric"
 
 
 def label_codes(texts: Sequence[str | None] | np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The different texts, sorted, and the number of each sample's, int64 [B], -1 where it is missing (None).
+    """Encode texts: sorted distinct texts, and the number of each sample's text, int64 [B], -1 if missing (None).
 
-    Memory grows with the texts that differ: NumPy's own arrays of text take the longest one's room for every sample.
+    Memory grows with the distinct texts: NumPy's own text arrays use the size of the longest text for every sample.
     """
     names = sorted({text for text in texts if text is not None})
     number: dict[str | None, int] = {name: k for k, name in enumerate(names)}
@@ -90,7 +90,7 @@ def label_codes(texts: Sequence[str | None] | np.ndarray) -> tuple[list[str], np
 
 
 def group_codes(texts: Sequence[str | None] | np.ndarray) -> np.ndarray:
-    """The number of each sample's group, int64 [B], from 0; a missing value is a group of its own."""
+    """Number the samples' groups, int64 [B], from 0; a missing value is a group of its own."""
     names, codes = label_codes(texts)
     missing = codes < 0
     codes[missing] = len(names) + np.arange(missing.sum())

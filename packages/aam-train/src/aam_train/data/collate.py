@@ -5,7 +5,6 @@ Axes as in aam_models.batch.batch: B samples, N occurrences, U distinct ASVs, L 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,36 +17,10 @@ from aam_data.random_keys import sample_key
 from aam_data.study.study import Study
 from aam_models.batch.batch import Batch, Chunk
 from aam_models.batch.padding import pad
-from aam_train.data.masking import hidden_occurrences, masked_positions
+from aam_train.data.corruptions import BatchArrays, Corruptions
 
 MIN_CHUNK_ASVS = 32  # ASVs of one length that get a chunk of their own
 MIN_LENGTH_RATIO = 0.75  # shortest to longest ASV of a mixed chunk, in tokens: bounds the padding
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Inputs that are hidden from the model in training, and the true values to look up.
-
-    Attributes:
-        nucleotide_ratio: share of bases to mask; 0 = none.
-        count_ratio: share of abundances to hide; 0 = none.
-        strategy: "random" or "span", see `masked_positions`.
-        taxa: whether taxa are predicted.
-    """
-
-    nucleotide_ratio: float = 0.0
-    count_ratio: float = 0.0
-    strategy: str = "random"
-    taxa: bool = False
-
-    def union(self, other: Masking) -> Masking:
-        """Return what either of two objectives hides or looks up."""
-        return Masking(
-            self.nucleotide_ratio or other.nucleotide_ratio,
-            self.count_ratio or other.count_ratio,
-            self.strategy if self.nucleotide_ratio else other.strategy,
-            self.taxa or other.taxa,
-        )
 
 
 class ActivationPlan(NamedTuple):
@@ -98,7 +71,7 @@ class Collator:
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
 
     def collate(
-        self, samples: list[Sample], draw: int, masking: Masking, activations: ActivationPlan = KEEP_ALL
+        self, samples: list[Sample], draw: int, corruptions: Corruptions, activations: ActivationPlan = KEEP_ALL
     ) -> Batch:
         """Make a batch of samples, each with at least one ASV."""
         rows = np.array([sample.row for sample in samples], dtype=np.int64)
@@ -106,10 +79,20 @@ class Collator:
         assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
         asv_rows, asv_index = self._distinct(np.concatenate([sample.asv_rows for sample in samples]))
         tokens, lengths = self._tokens(asv_rows)
-        masked = self._mask(tokens, asv_rows, draw, masking)
+        arrays = BatchArrays(
+            tokens,
+            asv_keys=self.sequences.keys[asv_rows],
+            asv_index=asv_index,
+            sample_keys=np.repeat(self.sample_hashes[rows], sizes),
+            seed=self.seed,
+            draw=draw,
+            known_taxa=None if self.taxa is None else self.taxa[asv_rows],
+        )
+        for corruption in corruptions:
+            corruption.apply(arrays)
         sample_ptr = np.concatenate([[0], np.cumsum(sizes)])
         return Batch(
-            tokens=torch.from_numpy(tokens),
+            tokens=torch.from_numpy(arrays.tokens),
             lengths=torch.from_numpy(lengths),
             asv_index=torch.from_numpy(asv_index),
             sample_ptr=torch.from_numpy(sample_ptr),
@@ -118,13 +101,13 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, masked[0]), activations.tokens),
-            masked_rows=torch.from_numpy(masked[0]),
-            masked_columns=torch.from_numpy(masked[1]),
-            masked_bases=torch.from_numpy(masked[2]),
-            hidden_counts=self._hide(rows, sizes, asv_rows[asv_index], draw, masking),
+            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, arrays.masked_rows), activations.tokens),
+            masked_rows=torch.from_numpy(arrays.masked_rows),
+            masked_columns=torch.from_numpy(arrays.masked_columns),
+            masked_bases=torch.from_numpy(arrays.masked_bases),
+            hidden_counts=None if arrays.hidden_counts is None else torch.from_numpy(arrays.hidden_counts),
             targets=_rows(self.targets, rows),
-            taxa=torch.from_numpy(self.taxa[asv_rows]) if masking.taxa and self.taxa is not None else None,
+            taxa=None if arrays.taxa is None else torch.from_numpy(arrays.taxa),
             categories=None if self.inputs is None else _rows(self.inputs.codes, rows),
             covariates=None if self.inputs is None else _rows(self.inputs.covariates, rows),
             sample_weights=_rows(self.sample_weights, rows),
@@ -132,10 +115,10 @@ class Collator:
             recompute_samples=not activations.slots,
         )
 
-    def asvs(self, asv_rows: np.ndarray, draw: int, masking: Masking) -> Batch:
+    def asvs(self, asv_rows: np.ndarray, draw: int, corruptions: Corruptions) -> Batch:
         """Make a batch for the ASV level alone: these ASVs as a single sample."""
         sample = Sample(0, asv_rows, np.ones(len(asv_rows), dtype=np.float32), reads_cut=0.0, asvs_cut=0)
-        return self.collate([sample], draw, masking)
+        return self.collate([sample], draw, corruptions)
 
     def chunks_of(self, samples: list[Sample]) -> tuple[Chunk, ...]:
         """Return the chunks of a batch of these samples, without making the batch."""
@@ -156,28 +139,6 @@ class Collator:
         tokens[:, 0] = alphabet.START
         tokens[:, 1:] = self.sequences.codes[asv_rows, : tokens.shape[1] - 1]
         return tokens, lengths + 1
-
-    def _mask(
-        self, tokens: np.ndarray, asv_rows: np.ndarray, draw: int, masking: Masking
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mask ``tokens`` in place; return the rows, columns and original bases."""
-        if masking.nucleotide_ratio == 0:
-            return (np.zeros(0, dtype=np.int64),) * 3
-        maskable = (tokens >= alphabet.A) & (tokens <= alphabet.T)
-        keys = self.sequences.keys[asv_rows]
-        rows, columns = masked_positions(keys, maskable, masking.nucleotide_ratio, self.seed, draw, masking.strategy)
-        bases = tokens[rows, columns].astype(np.int64) - alphabet.A
-        tokens[rows, columns] = alphabet.MASK
-        return rows, columns, bases
-
-    def _hide(
-        self, rows: np.ndarray, sizes: np.ndarray, occurrences: np.ndarray, draw: int, masking: Masking
-    ) -> torch.Tensor | None:
-        if masking.count_ratio == 0:
-            return None
-        sample_hashes = np.repeat(self.sample_hashes[rows], sizes)
-        keys = self.sequences.keys[occurrences]
-        return torch.from_numpy(hidden_occurrences(keys, sample_hashes, masking.count_ratio, self.seed, draw))
 
 
 def _rows(values: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:

@@ -19,7 +19,8 @@ from aam_data.preprocessing.dataset import SampleDataset
 from aam_data.preprocessing.rarefaction import FIXED_DRAW as FIXED_DRAW
 from aam_data.random_keys import Purpose, generator
 from aam_models.batch.batch import Batch
-from aam_train.data.collate import KEEP_ALL, ActivationPlan, Collator, Masking
+from aam_train.data.collate import KEEP_ALL, ActivationPlan, Collator
+from aam_train.data.corruptions import Corruptions
 from aam_train.data.step_split import EvenSplitter, StepSplitter
 from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
@@ -32,13 +33,13 @@ class BatchRequest:
     Attributes:
         rows: int64 rows of the study's samples.
         draw: rarefaction draw of the samples.
-        masking: inputs to hide.
+        corruptions: what is hidden or looked up.
         activations: those that training keeps.
     """
 
     rows: np.ndarray
     draw: int
-    masking: Masking
+    corruptions: Corruptions
     activations: ActivationPlan = KEEP_ALL
 
 
@@ -52,7 +53,7 @@ class TrainingPlan:
         rows: int64 rows of the training samples, in an order that does not depend on the table's.
         batch_size: maximum samples of a micro-batch, over all processes.
         seed: of the order.
-        masking: of training batches.
+        corruptions: of training batches.
         accumulation: maximum micro-batches of a step, if they are even.
         part: index of this process's part of every micro-batch, and the number of parts.
         step_size: maximum samples of a step; those of ``accumulation`` micro-batches by default.
@@ -67,14 +68,14 @@ class TrainingPlan:
         rows: np.ndarray,
         batch_size: int,
         seed: int,
-        masking: Masking,
+        corruptions: Corruptions,
         accumulation: int = 1,
         part: tuple[int, int] = (0, 1),
         *,
         step_size: int | None = None,
         splitter: StepSplitter | None = None,
     ) -> None:
-        self.rows, self.seed, self.masking, self.part = rows, seed, masking, part
+        self.rows, self.seed, self.corruptions, self.part = rows, seed, corruptions, part
         even = EvenSplitter(batch_size)
         self.splitter = splitter or even
         self.steps_per_epoch = max(1, -(-len(rows) // (step_size or batch_size * accumulation)))
@@ -92,7 +93,7 @@ class TrainingPlan:
         order = epoch_order(self.rows, self.seed, epoch)
         for rows in np.array_split(order, self.steps_per_epoch)[first:]:
             own = [parts[index] for parts in self.splitter.split(rows, epoch, n_parts)]
-            yield [BatchRequest(part.rows, epoch, self.masking, part.activations) for part in own]
+            yield [BatchRequest(part.rows, epoch, self.corruptions, part.activations) for part in own]
 
     def stream(self, first_step: int, epochs: int) -> Iterator[list[BatchRequest]]:
         """Yield all steps from ``first_step`` (from 0) to the end of the last epoch."""
@@ -114,7 +115,7 @@ class BatchMaker(Dataset):
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         samples = self.samples.samples(request.rows, request.draw)
-        return self.collator.collate(samples, request.draw, request.masking, request.activations)
+        return self.collator.collate(samples, request.draw, request.corruptions, request.activations)
 
 
 class _Requests:

@@ -110,7 +110,7 @@ def _fit_preprocessor(
         seed=config.run.seed,
         target=training.target if training else None,
         categories=training.category if training else None,
-        further_columns=training.condition_columns() if training else (),
+        extra_columns=training.condition_columns() if training else (),
     )
     if training is None or preprocessor.labels is not None:
         return preprocessor

@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from aam_data.preprocessing.dataset import SampleDataset
 from aam_models.encoder.value_head import ValueHead
 from aam_models.requested import EMBEDDINGS, RequestedOutputs, requested_heads
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions
 from aam_train.data.loading import FIXED_DRAW, BatchMaker, BatchRequest
 from aam_train.engine.embedding_table import EmbeddingTable
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.parallel.sharded_map import map_over_ranks
 
-ASVS_AT_ONCE = 4096  # encoded per call; the model chunks further
+ASVS_AT_ONCE = 4096  # encoded per call; the model splits them into smaller chunks
 ASVS_IN_MEMORY = 16 * ASVS_AT_ONCE  # encoded before they are moved to the table
 
 
@@ -61,7 +61,7 @@ def embed_asvs(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> Embedding
 
     def embed(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, ())
         return batch.asv_rows.to(step.device), step.encode_asvs(batch, EMBEDDINGS).embeddings
 
     with evaluating(step):
@@ -124,7 +124,7 @@ def run_samples(
 
     def run(part: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        result = step.run(maker[BatchRequest(part, draw, Masking())], requested)
+        result = step.run(maker[BatchRequest(part, draw, ())], requested)
         tensors = {"embeddings": result.encoded.sample_embeddings} if requested.sample_embeddings else {}
         if result.predicted is not None:
             tensors["outputs"] = result.predicted.outputs
@@ -160,7 +160,7 @@ def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[n
 
     def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        batch = maker.collator.asvs(asvs, FIXED_DRAW, Masking())
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, ())
         order = torch.argsort(batch.asv_rows).to(step.device)  # batches are ordered by length
         ranks = step.predict_taxa(batch)[order].split(widths, dim=1)
         true = torch.from_numpy(taxa[asvs]).to(step.device)
@@ -174,7 +174,7 @@ def predict_taxa(step: Step, maker: BatchMaker, asv_rows: np.ndarray) -> tuple[n
 
 
 def predict_masked_bases(
-    step: Step, maker: BatchMaker, asv_rows: np.ndarray, masking: Masking
+    step: Step, maker: BatchMaker, asv_rows: np.ndarray, corruptions: Corruptions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Predict masked bases under the fixed draw, for each ASV once.
 
@@ -187,7 +187,7 @@ def predict_masked_bases(
 
     def predict(asvs: np.ndarray) -> tuple[Tensor, ...]:
         step.check_stop()
-        batch = maker.collator.asvs(asvs, FIXED_DRAW, masking)
+        batch = maker.collator.asvs(asvs, FIXED_DRAW, corruptions)
         predicted = step.encode_asvs(batch, requested_heads("nucleotides")).nucleotide_logits
         if predicted is None:  # all masked bases are ambiguous
             predicted = torch.zeros((0, step.encoder.config.alphabet.n_bases), device=step.device)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aam_data.preprocessing.conformal import fewest_groups, fit_widening
+from aam_data.preprocessing.conformal import fit_widening, min_groups
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.requested import PREDICTION
 from aam_train.data.run_data import RunData
@@ -55,7 +55,7 @@ def calibration_warnings(data: RunData, groups: Mapping[str, str | None] | None)
     assert targets is not None
     for t, target in enumerate(data.preprocessor.targets):
         n_groups = len(np.unique(group_codes[np.isfinite(targets[rows, t])]))
-        if len(target.quantiles) > 1 and n_groups < (needed := fewest_groups(target.quantiles)):
+        if len(target.quantiles) > 1 and n_groups < (needed := min_groups(target.quantiles)):
             share = target.quantiles[-1] - target.quantiles[0]
             what = "samples" if groups is None else "groups"
             if n_groups == 0:

@@ -18,7 +18,7 @@ from torch import Tensor
 from aam_models.batch.batch import Batch, EncoderOutput, PredictorOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions
 from aam_train.losses.expert_balance import balance_loss
 from aam_train.losses.targets import TargetLoss
 
@@ -109,7 +109,7 @@ class EncoderTerm(Protocol):
     @property
     def reads(self) -> RequestedOutputs: ...
     @property
-    def masking(self) -> Masking: ...
+    def corruptions(self) -> Corruptions: ...
     def look_up(self, rows: np.ndarray, everyone: np.ndarray, draw: int) -> Tensor | None: ...
     def count(self, batch: Batch, true: TrueValues) -> float: ...
     def loss(
@@ -154,9 +154,9 @@ class Objective:
         return reduce(RequestedOutputs.union, reads)
 
     @property
-    def masking(self) -> Masking:
+    def corruptions(self) -> Corruptions:
         """What training batches hide and look up: only what some term predicts."""
-        return reduce(Masking.union, (term.masking for term in self.encoder), Masking())
+        return tuple(corruption for term in self.encoder for corruption in term.corruptions)
 
     @property
     def trains(self) -> frozenset[EncoderPart]:

@@ -1,7 +1,7 @@
-"""How outputs are compared with targets. Axes: B samples, T targets, W outputs, K classes.
+"""Losses of targets. Axes: B samples, T targets, W outputs, K classes.
 
-A loss gives a value for each sample and target. What a value counts is a weight, 0 where the truth is unknown; weights
-are applied here and nowhere else.
+A loss has a value for each sample and target. Each value has a weight, 0 if the truth is unknown; weights are applied
+only here.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from aam_train.losses.regression import REGRESSION_LOSSES
 
 
 class TargetLoss(ABC):
-    """The loss of all targets: a weighted mean of values, whose sum and whose divisor are known apart."""
+    """Loss of all targets: a weighted mean of values, with its sum and its divisor available separately."""
 
     @abstractmethod
     def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """[B, W] and [B, T] (NaN = unknown) -> losses [B, T]; finite, of no meaning where the truth is unknown."""
+        """Compute losses [B, T], finite and meaningless where targets [B, T] are unknown (NaN); ``outputs`` is [B, W]."""
 
     @abstractmethod
     def weights(self, targets: Tensor) -> Tensor:
-        """Weights [B, T] of the values by what is predicted, 0 where the truth is unknown."""
+        """Compute the weights [B, T] of the values from the targets, 0 if the truth is unknown."""
 
     def sum(self, outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
-        """Weighted sum of all values, a scalar; ``sample_weights`` [B]."""
+        """Compute the weighted sum of all values, a scalar; ``sample_weights`` [B]."""
         return (self.values(outputs, targets) * self._weights(targets, sample_weights)).sum()
 
     def count(self, targets: Tensor, sample_weights: Tensor | None = None) -> float:
-        """What the sum is divided by: the sum of all weights. Everything is on the host."""
+        """Compute the divisor of the sum: the sum of all weights. All tensors are on the host."""
         return float(self._weights(targets, sample_weights).sum())
 
     def _weights(self, targets: Tensor, sample_weights: Tensor | None) -> Tensor:
@@ -43,15 +43,15 @@ class TargetLoss(ABC):
 
 @dataclass(frozen=True)
 class NumberLoss:
-    """The loss of one numeric target.
+    """Loss of one numeric target.
 
     Attributes:
         kind: a key of `REGRESSION_LOSSES`.
-        spread: standard deviation of its training values in transformed units: residuals are in units of it.
-        delta: where huber bends, in these units.
-        quantiles: of "quantile", those of its outputs.
-        over, under: of "asymmetric", what a prediction that is too high or too low costs.
-        weight: of this target among the others.
+        spread: standard deviation of its training values in transformed units; residuals are in this unit.
+        delta: residual at which huber turns linear, in units of ``spread``.
+        quantiles: levels of the outputs of "quantile".
+        over, under: costs of "asymmetric" for predictions that are too high and too low.
+        weight: weight of this target among all targets.
     """
 
     kind: str
@@ -64,11 +64,11 @@ class NumberLoss:
 
     @property
     def width(self) -> int:
-        """Outputs of the target."""
+        """Number of outputs of the target."""
         return max(len(self.quantiles), 1)
 
     def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Outputs [B, width] and truth [B] in transformed units, NaN = unknown -> losses [B]."""
+        """Compute losses [B] from outputs [B, width] and truth [B] in transformed units (NaN = unknown)."""
         known = torch.isfinite(target)[:, None]
         residuals = torch.where(known, outputs - torch.nan_to_num(target)[:, None], 0.0) / self.spread
         return REGRESSION_LOSSES[self.kind](residuals, self)
@@ -76,10 +76,10 @@ class NumberLoss:
 
 @dataclass(frozen=True, eq=False)
 class NumberLosses(TargetLoss):
-    """The loss of numeric targets, each with its own.
+    """Loss of numeric targets.
 
     Attributes:
-        targets: of the T targets, in the order of their outputs.
+        targets: loss of each of the T targets, in the order of their outputs.
     """
 
     targets: tuple[NumberLoss, ...]
@@ -98,8 +98,8 @@ class ClassLoss(TargetLoss):
     """Cross-entropy of classes.
 
     Args:
-        weights: [K] of the classes; None for 1 each.
-        device: of the model.
+        weights: [K] weights of the classes; None if all are 1.
+        device: device of the model.
     """
 
     def __init__(self, weights: Sequence[float] | None = None, device: torch.device | None = None) -> None:

@@ -19,7 +19,7 @@ from aam_data.unifrac.pair_targets import PairTargets
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions
 from aam_train.data.loading import BatchMaker
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
@@ -80,9 +80,9 @@ class Validated:
 class PretrainingObjective(ABC):
     """One term of the pretraining loss.
 
-    A subclass says what training batches hide (``masking``), what is looked up for a batch (`look_up`), what its loss
-    is a mean over (`count`), the loss, how its head is calibrated before the first step, and how it is validated and
-    reported. The head itself is in aam_models, under the same name.
+    A subclass defines what training batches hide (``corruptions``), what is looked up for a batch (`look_up`), what its
+    loss is a mean over (`count`), the loss, how its head is calibrated before the first step, and how it is validated
+    and reported. The head itself is in aam_models, under the same name.
 
     Attributes:
         name: key of the loss in logs and of the head in model folders.
@@ -113,9 +113,9 @@ class PretrainingObjective(ABC):
         """The outputs of the encoder that the loss needs."""
 
     @property
-    def masking(self) -> Masking:
-        """What training batches hide for this objective; nothing by default."""
-        return Masking()
+    def corruptions(self) -> Corruptions:
+        """What training batches hide or look up for this objective; nothing by default."""
+        return ()
 
     def look_up(self, rows: np.ndarray, everyone: np.ndarray, draw: int) -> Tensor | None:
         """Look up the true values of a batch on the host; None by default, when the batch itself holds them.

@@ -10,7 +10,7 @@ from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.abundance import standardized_log_abundance
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions, HideCounts
 from aam_train.data.loading import FIXED_DRAW, BatchRequest
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, evaluating
@@ -27,7 +27,8 @@ class HiddenCountsObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        self._masking = Masking(count_ratio=sources.masking.count_mask_ratio)
+        ratio = sources.masking.count_mask_ratio
+        self._corruptions = (HideCounts(ratio),) if ratio else ()
 
     @property
     def reads(self) -> RequestedOutputs:
@@ -35,9 +36,9 @@ class HiddenCountsObjective(PretrainingObjective):
         return requested_heads(self.name)
 
     @property
-    def masking(self) -> Masking:
-        """Counts of ASVs of each sample."""
-        return self._masking
+    def corruptions(self) -> Corruptions:
+        """Hidden counts of each sample."""
+        return self._corruptions
 
     def count(self, batch: Batch, true: TrueValues) -> int:
         """Count the occurrences whose abundance is hidden."""
@@ -55,7 +56,7 @@ class HiddenCountsObjective(PretrainingObjective):
 
         def run(rows: np.ndarray) -> tuple[Tensor, ...]:
             step.check_stop()
-            batch = samples.maker[BatchRequest(rows, FIXED_DRAW, self.masking)]
+            batch = samples.maker[BatchRequest(rows, FIXED_DRAW, self.corruptions)]
             predicted = step.run(batch, self.reads).encoded.predictions[self.name]
             sums = [[float(hidden_count_loss(predicted, batch.to(step.device))), count_hidden(batch)]]
             return (torch.tensor(sums, dtype=torch.float64, device=step.device),)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions, MaskBases
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, predict_masked_bases
@@ -32,9 +32,8 @@ class MaskedBasesObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        self._masking = Masking(
-            nucleotide_ratio=sources.masking.nuc_mask_ratio, strategy=sources.masking.nuc_mask_strategy
-        )
+        ratio, strategy = sources.masking.nuc_mask_ratio, sources.masking.nuc_mask_strategy
+        self._corruptions = (MaskBases(ratio, strategy),) if ratio else ()
 
     @property
     def reads(self) -> RequestedOutputs:
@@ -42,9 +41,9 @@ class MaskedBasesObjective(PretrainingObjective):
         return requested_heads(self.name)
 
     @property
-    def masking(self) -> Masking:
-        """Bases of each ASV."""
-        return self._masking
+    def corruptions(self) -> Corruptions:
+        """Masked bases of each ASV."""
+        return self._corruptions
 
     def count(self, batch: Batch, true: TrueValues) -> float:
         """Count the masked bases of all occurrences."""
@@ -59,7 +58,7 @@ class MaskedBasesObjective(PretrainingObjective):
 
     def validate(self, step: Step, samples: SampleSet, outputs: SampleOutputs | None) -> Validated:
         """Predict masked bases of every ASV of the samples once."""
-        _, _, base, logits = predict_masked_bases(step, samples.maker, samples.asv_rows, self.masking)
+        _, _, base, logits = predict_masked_bases(step, samples.maker, samples.asv_rows, self.corruptions)
         accuracy = float((logits.argmax(axis=1) == base).mean())
         loss = float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(base)))
         return Validated({"nucleotide_accuracy": accuracy}, loss)
@@ -70,7 +69,7 @@ class MaskedBasesObjective(PretrainingObjective):
         novel = np.setdiff1d(data.drawn_asvs("test"), seen)
         if len(novel) == 0:
             return {"novel_asvs": {"count": 0}}
-        _, position, base, logits = predict_masked_bases(step, data.maker, novel, self.masking)
+        _, position, base, logits = predict_masked_bases(step, data.maker, novel, self.corruptions)
         majority = majority_bases(data, seen)
         return {
             "novel_asvs": {

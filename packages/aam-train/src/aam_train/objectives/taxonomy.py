@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.collate import Masking
+from aam_train.data.corruptions import Corruptions, LookUpTaxa
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, predict_taxa
@@ -39,9 +39,9 @@ class TaxonomyObjective(PretrainingObjective):
         return requested_heads(self.name)
 
     @property
-    def masking(self) -> Masking:
+    def corruptions(self) -> Corruptions:
         """Nothing is hidden, but the taxa of a batch's ASVs are looked up."""
-        return Masking(taxa=True)
+        return (LookUpTaxa(),)
 
     def count(self, batch: Batch, true: TrueValues) -> float:
         """Count the known taxa of all occurrences and ranks."""

@@ -31,7 +31,7 @@ class ConfigField:
     """One option of a root.
 
     Attributes:
-        section: name of the root's field that holds it.
+        section: field of the root that has the option.
         owner: the section dataclass that declares it.
         kind: its type without ``Annotated`` and without ``| None``.
         common: whether it is marked ``Common``.
@@ -63,7 +63,7 @@ def flag(name: str) -> str:
 
 def config_fields(root_class: type) -> dict[str, ConfigField]:
     """Return the options of a root by name, in the order of declaration."""
-    found: dict[str, ConfigField] = {}
+    fields: dict[str, ConfigField] = {}
     names: set[str] = set()
     for section, owner in _sections(root_class).items():
         hints = get_type_hints(owner, include_extras=True)
@@ -80,8 +80,8 @@ def config_fields(root_class: type) -> dict[str, ConfigField]:
                 assert name not in names, f"{root_class.__name__}: {name} is declared in two sections"
                 names.add(name)
             kind = _without_none(kind)
-            found[field.name] = ConfigField(field.name, section, owner, kind, common, field.default, aliases)
-    return found
+            fields[field.name] = ConfigField(field.name, section, owner, kind, common, field.default, aliases)
+    return fields
 
 
 def fields_by_spelling(fields: Mapping[str, ConfigField]) -> dict[str, ConfigField]:

@@ -107,8 +107,10 @@ def _number_of_passes(config: PredictConfig, inputs: ModelInputs, loaded: Loaded
 def variance_of(
     passes: Sequence[SampleOutputs], predictions: Predictions, preprocessor: Preprocessor, scales: np.ndarray
 ) -> np.ndarray:
-    """Compute the variance of each prediction over the passes, float64 [R, T], in squared units of the column; of a class that of
-    its probability."""
+    """Compute the variance of each prediction over the passes, float64 [R, T].
+
+    It is in squared units of the column; for classes it is that of the probability of the likeliest class.
+    """
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:
         found = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])

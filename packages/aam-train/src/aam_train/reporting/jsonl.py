@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from aam_data.checked_json import parse_json
 from aam_train.errors import TrainError
 from aam_train.files import json_line
 from aam_train.reporting.records import EpochRecord, StepRecord
@@ -62,6 +62,10 @@ class JsonlReporter:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read all records, without an unfinished last line (of a killed run)."""
+    """Read all records, without an unfinished last line (of a killed run).
+
+    Raises:
+        DataError: a line is not JSON.
+    """
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    return [parse_json(line, file=path, place=f"line {number}") for number, line in enumerate(lines[:-1], 1)]

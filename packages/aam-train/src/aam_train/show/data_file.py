@@ -43,7 +43,7 @@ def describe_file(path: Path) -> Rows:
     if kind is None or kind not in _DESCRIBERS:
         known = ", ".join(_DESCRIBERS)
         raise TrainError(f"{path}: not a file that AAM knows ({known}), nor a model or run folder")
-    return [("file", str(path)), ("holds", kind), *_DESCRIBERS[kind](path)]
+    return [("file", str(path)), ("content", kind), *_DESCRIBERS[kind](path)]
 
 
 def _table(path: Path) -> Rows:

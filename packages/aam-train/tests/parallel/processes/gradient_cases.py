@@ -1,4 +1,4 @@
-"""One of several processes: gradients of a step, and what one process has on the union of their micro-batches.
+"""One of several processes: gradients of a step, compared with those of one process on the union of the micro-batches.
 
 ``python gradient_cases.py STUDY RESULTS``; which process it is comes from the environment, as under torchrun.
 """
@@ -25,7 +25,8 @@ from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
-from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan, Masking
+from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan
+from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data
 from aam_train.engine.gradients import gradients
@@ -52,7 +53,7 @@ from aam_train.setup.freezing import freeze_unused_parameters
 from aam_train.setup.head_initialization import calibrate_heads
 
 CPU = torch.device("cpu")
-MASKING = Masking(0.15, 0.15)
+MASKING = (MaskBases(0.15), HideCounts(0.15))
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=1, asv_chunk_size=8)
 # Samples of each of at most 4 processes in each micro-batch.
 SIZES = [[3, 7, 1, 2], [5, 1, 4, 6]]
@@ -61,7 +62,7 @@ ALL = {"unifrac": 0.7, "faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
 
 @dataclass(frozen=True)
 class Case:
-    """What is learned; ``target`` is a kind of target loss, ``again``: each process keeps other activations."""
+    """Losses to train; ``target`` is a kind of target loss, ``again``: processes recompute different activations."""
 
     name: str
     weights: dict[str, float]
@@ -91,7 +92,7 @@ CASES = [
 
 
 def read(folder: Path) -> RunData:
-    """The study, with sequences of three lengths and one of ambiguous bases alone, which cannot be masked."""
+    """Build the study, with sequences of three lengths and one of only ambiguous bases, which cannot be masked."""
     files = TableOptions(folder / "table.biom"), PhylogenyOptions(tree=folder / "tree.nwk")
     study: Study = read_study(files[0], MetadataOptions(), files[1])
     for length, rows in ((33, slice(0, None, 3)), (21, slice(1, None, 7))):
@@ -132,7 +133,7 @@ def build(case: Case, data: RunData, strategy: Strategy) -> tuple[Step, Objectiv
 
 
 def number_losses(kind: str) -> NumberLosses:
-    """Of two targets, the second with a loss of its own."""
+    """Build the losses of two targets, the second with a loss of its own."""
     quantiles = (0.1, 0.5, 0.7, 0.9) if kind == "quantile" else ()
     first = NumberLoss(kind, 1.5, 0.3, quantiles, over=2.0, under=0.5)
     return NumberLosses((first, NumberLoss("mae", 0.5, weight=0.7)))
@@ -166,7 +167,7 @@ def step_gradients(
 def compare(
     case: Case, data: RunData, strategy: Strategy, cut: Callable[[list[int]], list[int]]
 ) -> dict[str, float] | None:
-    """Largest differences, relative to the parameter's largest gradient; None on processes but the first."""
+    """Return the largest differences, relative to the parameter's largest gradient; None except on rank 0."""
     ranks, order = strategy.ranks, data.rows["train"]
     mine, union, start = [], [], 0
     for sizes in SIZES[: case.micro_batches]:
@@ -191,7 +192,7 @@ def compare(
 
 
 class NoGradient(ProcessGroup):
-    """Gathers without a gradient: what the comparison must find."""
+    """Gather without a gradient, an error that the comparison must find."""
 
     def gather(self, rows: Tensor, sizes: object) -> Tensor:
         return self.collect(rows.detach(), sizes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One of several processes: figures and outputs of 1 to 17 samples beside those of one process alone.
+"""One of several processes: metrics and outputs of 1 to 17 samples, compared with those of a single process.
 
 ``python validation.py STUDY RESULTS``.
 """
@@ -40,7 +40,7 @@ BATCH = 3
 
 
 def judge(data: RunData, strategy: Strategy, sizes: range, preprocessor: Preprocessor) -> dict[int, dict[str, float]]:
-    """Figures of the first n samples, by n, with the outputs themselves among them."""
+    """Return the metrics of the first n samples, by n, including the outputs themselves."""
     found: dict[int, dict[str, float]] = {}
     encoder, objective = build(ENCODER, data, strategy)
     predictor, target_objective = build(PREDICTOR, data, strategy)
@@ -60,7 +60,7 @@ def judge(data: RunData, strategy: Strategy, sizes: range, preprocessor: Preproc
         assert outputs.outputs is not None
         for row, (pair, value) in enumerate(zip(outputs.outputs, outputs.values["faith_pd"], strict=True)):
             figures |= {f"output {row}.{t}": float(x) for t, x in enumerate(pair)} | {f"pd {row}": float(value)}
-        bases = predict_masked_bases(encoder, data.maker, asvs[:n], objective.masking)
+        bases = predict_masked_bases(encoder, data.maker, asvs[:n], objective.corruptions)
         figures["masked bases"] = float(len(bases[0]))
         found[n] = figures
     return found
