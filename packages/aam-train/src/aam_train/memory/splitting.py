@@ -96,8 +96,8 @@ class MemorySplitter:
         return [self._parts(parts, drawn) for parts in distribute(max_number)]
 
     def _take(self, left: np.ndarray, drawn: dict[int, Sample], processes: int) -> int:
-        """Return how many of the next samples form a micro-batch: as many as fit, but if possible leave at least a pair,
-        and a sample per process, for the last one."""
+        """Return how many of the next samples form a micro-batch: as many as fit, but if possible leave a pair and a
+        sample per process for the last one."""
         fitting, too_many = min(processes, len(left)), min(len(left), self.even.batch_size) + 1
         while too_many - fitting > 1:
             middle = (fitting + too_many) // 2
