@@ -22,7 +22,7 @@ class TargetLoss(ABC):
 
     @abstractmethod
     def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Compute losses [B, T], finite and meaningless where targets [B, T] are unknown (NaN); ``outputs`` is [B, W]."""
+        """Compute losses [B, T]; they are finite but meaningless where ``targets`` [B, T] are NaN (unknown)."""
 
     @abstractmethod
     def weights(self, targets: Tensor) -> Tensor:
