@@ -52,10 +52,10 @@ def samples_of(study: Study, rows: list[int]) -> list[Sample]:
     ]
 
 
-def collate(study: Study, rows: list[int], masking: Corruptions = BOTH, chunk_size: int = 16) -> Batch:
+def collate(study: Study, rows: list[int], corruptions: Corruptions = BOTH, chunk_size: int = 16) -> Batch:
     targets = np.array([[0.1], [np.nan], [0.3], [0.4], [0.5], [0.6]], dtype=np.float32)
     collator = Collator(study, max_bp=MAX_BP, chunk_size=chunk_size, seed=5, targets=targets)
-    return collator.collate(samples_of(study, rows), draw=3, masking=masking)
+    return collator.collate(samples_of(study, rows), draw=3, corruptions=corruptions)
 
 
 ROWS = [4, 0, 3, 1]

@@ -41,7 +41,7 @@ def same(left: Batch, right: Batch) -> bool:
 
 
 def test_workers_make_the_same_batches(study: Study) -> None:
-    plan = TrainingPlan(np.arange(24), batch_size=5, seed=1, masking=BOTH)
+    plan = TrainingPlan(np.arange(24), batch_size=5, seed=1, corruptions=BOTH)
     here, elsewhere = (
         list(load(maker_of(study), plan.stream(2, epochs=2), workers=workers, device=CPU)) for workers in (0, 2)
     )
@@ -52,7 +52,7 @@ def test_workers_make_the_same_batches(study: Study) -> None:
 
 
 def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
-    plan = TrainingPlan(np.arange(24), batch_size=2, seed=1, masking=BOTH)
+    plan = TrainingPlan(np.arange(24), batch_size=2, seed=1, corruptions=BOTH)
     batches = load(maker, plan.stream(0, epochs=1000), workers=1, device=CPU)
     next(batches)
     (worker,) = multiprocessing.active_children()
@@ -66,7 +66,7 @@ def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: Study) -> None:
+def test_the_error_of_a_dead_worker_names_the_samples_of_its_batch(study: Study) -> None:
     """Runs in its own process, because PyTorch remembers dead workers until the process ends."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
@@ -74,30 +74,30 @@ def test_a_worker_that_dies_is_told_with_the_samples_that_are_waited_for(study: 
     process.start()
     process.join(60)
     assert here.poll()
-    assert re.search(r"ended \(.+\) before those of S\d+, S\d+; usually memory ran out", here.recv())
+    assert re.search(r"died \(.+\) before the batch of S\d+, S\d+; usually memory ran out", here.recv())
 
 
 def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:
-    plan = TrainingPlan(np.arange(10, 33), batch_size=5, seed=1, masking=BOTH)
+    plan = TrainingPlan(np.arange(10, 33), batch_size=5, seed=1, corruptions=BOTH)
     assert plan.steps_per_epoch == 5
     for epoch in range(3):
         requests = [request for (request,) in plan.epoch(epoch)]
         assert sorted(np.concatenate([request.rows for request in requests])) == list(range(10, 33))
         assert {len(request.rows) for request in requests} == {4, 5}
-        assert {(request.draw, request.masking) for request in requests} == {(epoch, BOTH)}
+        assert {(request.draw, request.corruptions) for request in requests} == {(epoch, BOTH)}
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        plan = TrainingPlan(np.arange(23), batch_size=5, seed=seed, masking=BOTH)
+        plan = TrainingPlan(np.arange(23), batch_size=5, seed=seed, corruptions=BOTH)
         return np.concatenate([request.rows for (request,) in plan.epoch(epoch)]).tolist()
 
     assert order(1, 4) == order(1, 4)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
 
 
-def test_a_stream_can_begin_at_any_step() -> None:
-    plan = TrainingPlan(np.arange(23), batch_size=5, seed=1, masking=BOTH)
+def test_a_stream_can_start_at_any_step() -> None:
+    plan = TrainingPlan(np.arange(23), batch_size=5, seed=1, corruptions=BOTH)
     whole = list(plan.stream(0, epochs=3))
     assert len(whole) == 15
     for step in range(17):
@@ -106,13 +106,13 @@ def test_a_stream_can_begin_at_any_step() -> None:
 
 
 def test_few_samples_are_one_batch() -> None:
-    plan = TrainingPlan(np.arange(3), batch_size=32, seed=1, masking=BOTH)
+    plan = TrainingPlan(np.arange(3), batch_size=32, seed=1, corruptions=BOTH)
     assert [[len(request.rows) for request in step] for step in plan.epoch(0)] == [[3]]
 
 
 def test_micro_batches_are_the_step_cut_in_equal_parts() -> None:
-    whole = TrainingPlan(np.arange(23), batch_size=12, seed=1, masking=BOTH)
-    parts = TrainingPlan(np.arange(23), batch_size=4, seed=1, masking=BOTH, accumulation=3)
+    whole = TrainingPlan(np.arange(23), batch_size=12, seed=1, corruptions=BOTH)
+    parts = TrainingPlan(np.arange(23), batch_size=4, seed=1, corruptions=BOTH, accumulation=3)
     assert whole.steps_per_epoch == parts.steps_per_epoch == 2
     for (step,), micro in zip(whole.epoch(3), parts.epoch(3), strict=True):
         assert [len(request.rows) for request in micro] == ([4, 4, 4] if len(step.rows) == 12 else [4, 4, 3])

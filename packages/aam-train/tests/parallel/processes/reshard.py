@@ -80,7 +80,7 @@ def save(data: RunData, strategy: Strategy, folder: Path) -> None:
 def load(data: RunData, strategy: Strategy, folder: Path) -> tuple[int, float] | None:
     """Return how many tensors differ in any bit, and by how much the next loss differs."""
     step, objective, update = ready(data, strategy)
-    name = Checkpoints(folder).target("last")
+    name = Checkpoints(folder).resolve("last")
     assert name is not None
     progress = restore(folder / name, step.model, update.optimizer, strategy)
     assert progress.step == 2
