@@ -1,4 +1,4 @@
-"""How often intervals hold the truth: counts by hand, uncertainty by scipy, tables."""
+"""Coverage of intervals: counts by hand, uncertainty from scipy, tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PART = np.array(["test", "test", "test", "validation", "train"], dtype=object)
 
 
 def predictions() -> Predictions:
-    """Of five samples: an interval of the first target, none of the second."""
+    """Return predictions of five samples, with an interval of the first target and none of the second."""
     ends = np.array([[-1.0, 0.0, 1.0], [2.0, 3.0, 4.0], [1.0, 2.0, 2.0], [8.0, 8.5, 9.0], [0.0, 0.0, 0.0]])
     ids = np.array(list("abcde"), dtype=object)
     values = np.stack([ends[:, 1], TRUTH[:, 1]], axis=1)

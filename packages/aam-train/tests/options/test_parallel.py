@@ -1,4 +1,4 @@
-"""Which process this is, which batches it takes, and which combinations of options are refused."""
+"""Which process this is, which batches it takes, and which options cannot be combined."""
 
 from __future__ import annotations
 

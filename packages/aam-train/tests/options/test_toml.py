@@ -1,4 +1,4 @@
-"""Configurations there and back: flat values, TOML, and what is refused."""
+"""Configurations there and back: flat values, TOML, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as words, lines, curves and pictures."""
+"""Records as text, lines, curves and plots."""
 
 from __future__ import annotations
 
@@ -189,51 +189,49 @@ def epochs(validations: list[dict[str, float | None]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "picture.png"
+def plot(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "plot.png"
     assert len(list(tmp_path.iterdir())) <= 1
 
 
-def test_pictures_of_curves(picture: Path) -> None:
-    plot_curves(picture, [])
-    assert not picture.exists()
-    plot_curves(
-        picture, epochs([{"val_loss": 1.0, "r2": None, "r2:a": 0.1}, {"val_loss": None, "r2": 0.5, "r2:a": 0.1}])
-    )
-    two = png_size(picture)
-    plot_curves(picture, epochs([{}, {}]))
-    assert png_size(picture)[0] * 2 == two[0]
+def test_plots_of_curves(plot: Path) -> None:
+    plot_curves(plot, [])
+    assert not plot.exists()
+    plot_curves(plot, epochs([{"val_loss": 1.0, "r2": None, "r2:a": 0.1}, {"val_loss": None, "r2": 0.5, "r2:a": 0.1}]))
+    two = png_size(plot)
+    plot_curves(plot, epochs([{}, {}]))
+    assert png_size(plot)[0] * 2 == two[0]
 
 
-def test_pictures_show_names_as_they_are(picture: Path) -> None:
+def test_plots_show_names_as_they_are(plot: Path) -> None:
     """Column names and classes are input: dollars are no formulas."""
-    plot_scatter(picture, np.arange(3.0), np.arange(3.0), "held-out", "cost in $ per ^{ $")
-    assert png_size(picture) == (520, 520)
-    plot_confusion(picture, np.array(["$a", "b$_{"]), np.array(["$a", "$a"]), ("$a", "b$_{"), "$_{$")
+    plot_scatter(plot, np.arange(3.0), np.arange(3.0), "held-out", "cost in $ per ^{ $")
+    assert png_size(plot) == (520, 520)
+    plot_confusion(plot, np.array(["$a", "b$_{"]), np.array(["$a", "$a"]), ("$a", "b$_{"), "$_{$")
 
 
-def test_pictures_without_values(picture: Path) -> None:
-    plot_scatter(picture, np.zeros(0), np.zeros(0), "held-out", "y")
-    assert not picture.exists()
-    plot_comparison(picture, {"AAM": math.nan, "constant": math.nan}, "R2")
-    plot_comparison(picture, {"AAM": 0.5, "constant": math.nan}, "R2")
-    assert picture.exists()
+def test_plots_without_values(plot: Path) -> None:
+    plot_scatter(plot, np.zeros(0), np.zeros(0), "held-out", "y")
+    assert not plot.exists()
+    plot_comparison(plot, {"AAM": math.nan, "constant": math.nan}, "R2")
+    plot_comparison(plot, {"AAM": 0.5, "constant": math.nan}, "R2")
+    assert plot.exists()
 
 
-def test_many_classes_stay_a_picture(picture: Path) -> None:
+def test_many_classes_stay_a_plot(plot: Path) -> None:
     classes = tuple(f"class {n}" for n in range(300))
     names = np.array(classes, dtype=object)
-    plot_confusion(picture, names, names, classes, "many")
-    assert max(png_size(picture)) == int((2 + 0.7 * MAX_NAMED_CLASSES) * 130)
+    plot_confusion(plot, names, names, classes, "many")
+    assert max(png_size(plot)) == int((2 + 0.7 * MAX_NAMED_CLASSES) * 130)
 
 
-def test_the_picture_of_the_demo(picture: Path, tmp_path: Path) -> None:
+def test_the_plot_of_the_demo(plot: Path, tmp_path: Path) -> None:
     curves = tmp_path / "curves" / "metrics.jsonl"
     curves.parent.mkdir()
     lines = epochs([{"unifrac_r": None, "nucleotide_accuracy": 0.5}, {"unifrac_r": 0.3, "nucleotide_accuracy": 0.6}])
     curves.write_text("".join(json.dumps(line) + "\n" for line in lines))
     truth = np.arange(4.0)
-    plot_demo(picture, curves=curves, truth=truth, predicted=truth[::-1], r2={"AAM": 0.5, "forest": 0.4}, target="y")
-    assert png_size(picture) == (1560, 494)
+    plot_demo(plot, curves=curves, truth=truth, predicted=truth[::-1], r2={"AAM": 0.5, "forest": 0.4}, target="y")
+    assert png_size(plot) == (1560, 494)
     curves.unlink()
     curves.parent.rmdir()

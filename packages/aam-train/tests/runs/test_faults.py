@@ -1,4 +1,4 @@
-"""Full disks, damaged and malicious folders: what a run or a prediction says, and what it leaves."""
+"""Full disks, damaged and malicious folders: the messages of runs and predictions, and the files they leave."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_damage_is_refused_wherever_a_model_is_taken_from(
     if older is None:
         assert "start 2 of this run, from step 0" in text
     else:
-        assert f"warning: damaged, so the run continues from {older.name}: {last.name}" in text
+        assert f"warning: skipping damaged checkpoint {last.name}; resuming from {older.name}" in text
 
 
 class Payload:

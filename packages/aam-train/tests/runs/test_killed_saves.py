@@ -1,4 +1,4 @@
-"""kill -9 at every file operation of a save: the run goes on from a complete checkpoint, as if nothing had happened."""
+"""kill -9 at every file operation of a save: the run resumes from a complete checkpoint, as if nothing had happened."""
 
 from __future__ import annotations
 

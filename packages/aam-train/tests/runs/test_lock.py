@@ -1,4 +1,4 @@
-"""One program at a time in a run's folder."""
+"""The lock of a run's folder: one program at a time."""
 
 from __future__ import annotations
 

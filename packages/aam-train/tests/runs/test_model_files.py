@@ -1,4 +1,4 @@
-"""What stands in the small files of a model folder, read back and described."""
+"""The small files of a model folder, read back and described."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_an_older_one(
     data[-1] ^= 1
     weights.write_bytes(data)
     run = pretrain(stopped, quiet=True)
-    assert "warning: damaged, so the run continues from step-3: step-4" in capsys.readouterr().err
+    assert "warning: skipping damaged checkpoint step-4; resuming from step-3" in capsys.readouterr().err
     assert_same_run(run, encoder_run[1])
 
 

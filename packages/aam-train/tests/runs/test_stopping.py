@@ -1,4 +1,4 @@
-"""Real signals at any moment of a run: what is saved, and that the run goes on as if it had never been stopped."""
+"""Real signals at any moment of a run: what is saved, and that the run resumes as if it had never been stopped."""
 
 from __future__ import annotations
 

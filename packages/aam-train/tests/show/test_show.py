@@ -29,7 +29,7 @@ def test_a_finished_run(number_run: Run) -> None:
     assert f"mae {results['random_forest']['mae']:.3g}" in rows["test degree_days, random forest"]
 
 
-def test_a_run_that_goes_on(number_run: Run, tmp_path: Path) -> None:
+def test_an_unfinished_run(number_run: Run, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(number_run[1], run, symlinks=True)
     (run / "report" / "results.json").unlink()
@@ -91,7 +91,7 @@ def test_other_files(files: Path, number_run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}", "word", "a\tb\n1\t2\n"])
-def test_what_is_no_file_of_ours(content: str, tmp_path: Path) -> None:
+def test_unknown_files(content: str, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text(content)
     with pytest.raises(TrainError, match=r"not a file that AAM knows .feature table, metadata, tree"):
         describe(tmp_path / "file.txt")
