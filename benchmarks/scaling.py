@@ -156,7 +156,7 @@ def measure_data(folder: Path, batches: int) -> dict[str, dict[str, float]]:
     data = stage(
         "set up batches", lambda: build_data(config, study, splits, depth=DEPTH, max_bp=BASES, reporter=console)
     )
-    masking = build_objective(config.weights(), Sources(data.pairs, masking=config.masking)).masking
+    masking = build_objective(config.weights(), Sources(data.pairs, masking=config.masking)).corruptions
     plan = stage("plan the run", lambda: TrainingPlan(data.rows["train"], BATCH, 0, masking))
     steps = stage("order of an epoch", lambda: list(plan.epoch(0)))
     made = steps[:batches] if batches else steps

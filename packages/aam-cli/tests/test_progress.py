@@ -110,6 +110,6 @@ def test_an_interrupted_matrix_is_continued_by_the_same_command(tmp_path: Path, 
     assert stopped.stdout == ""
     done = subprocess.run([sys.executable, "-m", "aam_cli", *arguments], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "continuing d.h5.partial, which holds 2 blocks" in done.stderr.splitlines()
+    assert "continuing d.h5.partial, which has 2 blocks" in done.stderr.splitlines()
     assert len(read_distances(tmp_path / "d.h5").ids) == 300
     assert not list(tmp_path.glob("*.partial*"))

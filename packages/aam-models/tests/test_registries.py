@@ -22,6 +22,6 @@ def test_choices_are_the_keys_of_their_registries() -> None:
 
 
 def test_configurations_name_kinds_that_exist(config: EncoderConfig) -> None:
-    assert {config.asv_encoder_kind} == set(ASV_ENCODERS)
+    assert {config.asv_encoder} == set(ASV_ENCODERS)
     plain = PredictorConfig(config, out_width=1)
     assert plain.head_kind in HEADS

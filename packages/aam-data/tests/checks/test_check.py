@@ -63,7 +63,7 @@ def test_facts_of_a_good_study(table: TableOptions, metadata: MetadataOptions) -
     assert facts["rarefaction"] == "to 150 reads keeps 7 of 8 samples"
     assert facts["target status"] == "2 classes among 7 samples (sick: 3, well: 4)"
     assert facts["groups host"] == "4 groups of 1 to 2 samples, among 7 samples"
-    assert facts["split"].startswith("4 samples (2 groups) train, 1 samples (1 groups) validate")
+    assert facts["split"].startswith("4 samples (2 groups) for training, 1 samples (1 groups) for validation")
 
 
 def test_a_numeric_target(table: TableOptions, metadata: MetadataOptions) -> None:
@@ -187,7 +187,7 @@ def test_folds_and_scales_are_tried_as_a_run_would(table: TableOptions, metadata
     split = SplitOptions(group_column="host", val_size=0.25)
     report = check_study(table, metadata, None, SampleOptions(rarefy_depth=0), split, target, folds=2)
     facts = dict(report.facts)
-    assert facts["fold 1"].endswith("4 samples (2 groups) are held out")
+    assert facts["fold 1"].endswith("4 samples (2 groups) held out")
     assert {name for name in facts if name.startswith("fold")} == {"fold 1", "fold 2"}
     assert sum(finding.text.count("--normalize-by has no effect") for finding in report.findings) == 1
     too_many = check_study(table, metadata, None, SampleOptions(rarefy_depth=0), split, target, folds=9)

@@ -78,12 +78,12 @@ def test_saved_categories_are_the_same(metadata: Metadata) -> None:
         ({"columns": ["a"], "names": [["y", "x"]], "counts": [[1, 1]]}, "must be sorted and distinct"),
         ({"columns": ["a"], "names": [["x", "x"]], "counts": [[1, 1]]}, "must be sorted and distinct"),
         ({"columns": ["a"], "names": [[]], "counts": [[]]}, "must be sorted and distinct"),
-        ({"columns": ["a"], "names": ["xy"], "counts": [[1]]}, "not texts"),
-        ({"columns": ["a"], "names": [[1]], "counts": [[1]]}, "not texts"),
+        ({"columns": ["a"], "names": ["xy"], "counts": [[1]]}, "must be strings"),
+        ({"columns": ["a"], "names": [[1]], "counts": [[1]]}, "must be strings"),
         ({"columns": ["a", "b"], "names": [["x"]], "counts": [[1]]}, "belong to distinct columns"),
         ({"columns": ["a"], "names": [["x"]], "counts": [[1, 2]]}, "must have a number of training samples"),
-        ({"columns": ["a"], "names": [["x"]], "counts": [[0]]}, "not above 0"),
-        ({"columns": ["a"], "names": [["x"]], "counts": [[True]]}, "not above 0"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[0]]}, "must be above 0"),
+        ({"columns": ["a"], "names": [["x"]], "counts": [[True]]}, "must be above 0"),
     ],
 )
 def test_other_saved_categories_are_refused(values: object, message: str) -> None:

@@ -150,9 +150,9 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(data: st.DataObject) -> 
         ({"columns": ["a", "b"], "categories": [UNIT]}, "do not fit together"),
         ({"columns": [1]}, "columns and categories must be strings"),
         ({"categories": [{"values": ["x"]}]}, r"scales: category: missing keys \(transform\)"),
-        ({"categories": [{"values": [None], "transform": {"kind": "none"}}]}, "not texts"),
+        ({"categories": [{"values": [None], "transform": {"kind": "none"}}]}, "must be strings"),
         ({"categories": [{"values": ["x"], "transform": {"kind": "none"}}]}, "categories must be minmax"),
-        ({"categories": [UNIT] * 2}, "do not go"),
+        ({"categories": [UNIT] * 2}, "do not fit"),
         ({"extra": 1}, r"scales: unknown keys \(extra\)"),
     ],
 )

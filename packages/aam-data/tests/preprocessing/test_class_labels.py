@@ -33,8 +33,8 @@ def test_unseen_classes_are_refused_or_missing() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (texts("ill", None, "ill"), "column state: samples is ill"),
-        (texts(None, None), "column state: samples have no class"),
+        (texts("ill", None, "ill"), "column state: the only class of the training samples is ill"),
+        (texts(None, None), "column state: the training samples have no class"),
     ],
 )
 def test_fewer_than_two_classes_are_refused(values: np.ndarray, message: str) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aam_data.preprocessing.conformal import ascending, min_groups, fit_widening, widen
+from aam_data.preprocessing.conformal import ascending, fit_widening, min_groups, widen
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -146,10 +146,10 @@ def test_inputs_are_applied_and_saved_as_they_were_fitted(metadata: Metadata) ->
     [
         ("hierarchy.parents", [1, 2], "does not fit the categories"),
         ("hierarchy.parents", [1, 3, -1], "does not fit the categories"),
-        ("hierarchy.parents", [1, 2, True], "not of whole numbers"),
+        ("hierarchy.parents", [1, 2, True], "must consist of whole numbers"),
         ("hierarchy.parent_codes", [[0, 2, 2, 1, 9], [0, 1, 2], []], "does not fit the categories"),
         ("hierarchy.parent_codes", [[0, 2], [0, 1, 2], []], "does not fit the categories"),
-        ("hierarchy.parent_codes", [1, 2, 3], "not of whole numbers"),
+        ("hierarchy.parent_codes", [1, 2, 3], "must consist of whole numbers"),
         ("covariates.stds", [0.0], "scale of 0"),
         ("categories", [], "wrong type"),
     ],
@@ -172,7 +172,7 @@ def test_other_saved_inputs_are_refused(metadata: Metadata, path: str, value: ob
         ({"column": "a", "names": ["x", "y"], "weights": [1.0]}, "must have one weight above 0"),
         ({"column": "a", "names": ["x"], "weights": [-1.0]}, "must have one weight above 0"),
         ({"column": "a", "names": ["x"], "weights": ["1"]}, "wrong type"),
-        ({"column": "a", "names": [1], "weights": [1.0]}, "not texts"),
+        ({"column": "a", "names": [1], "weights": [1.0]}, "must be strings"),
     ],
 )
 def test_other_saved_weights_are_refused(values: object, message: str) -> None:

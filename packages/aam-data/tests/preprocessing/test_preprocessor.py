@@ -194,7 +194,7 @@ def test_scales_by_category(tmp_path: Path) -> None:
     assert study.metadata is not None
     without = replace(study.metadata, frame=study.metadata.frame[["age"]])
     for metadata in (None, without):
-        with pytest.raises(DataError, match=r"needs these metadata columns \(site \(its .*\. Give a file"):
+        with pytest.raises(DataError, match=r"needs these metadata columns \(site \(scales of its .*\. Pass a file"):
             preprocessor.scales_of(metadata, 24)
     plain = Preprocessor.fit(study, train, OPTIONS, **SETTLED, target=TargetOptions(("age",)))
     assert plain.category_columns == ()
@@ -231,12 +231,12 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
         ("age", "max_bp", -1, r"numbers of the preprocessor are too small \(max_bp\)"),
         ("age", "targets", {}, r"values of a wrong type \(targets\)"),
         ("age", "targets.0.kind", "ranking", "target 1: unknown kind of target 'ranking'"),
-        ("age", "targets.0.width", 2, "target age: regression does not go with"),
+        ("age", "targets.0.width", 2, "target age: .*do not fit a regression target"),
         ("age", "targets.0.transform.low", float("nan"), r"target 1: transform: values of a wrong type \(low\)"),
         ("age", "targets.0.transform.high", 10.0, "a target transform with a scale of 0 cannot be inverted"),
         ("state", "targets.0.labels", ["ill", "ill"], "target 1: class labels must be distinct strings"),
         ("state", "targets.0.labels", ["ill", ["x"]], "target 1: class labels must be distinct strings"),
-        ("state", "targets.0.labels", ["ill", "well", "x"], "target state: classification does not go with"),
+        ("state", "targets.0.labels", ["ill", "well", "x"], "target state: .*do not fit a classification target"),
     ],
 )
 def test_anything_else_is_refused(study: Study, column: str, path: str, value: object, message: str) -> None:
@@ -249,5 +249,5 @@ def test_targets_that_cannot_be_are_refused() -> None:
     classes = FittedTarget(TargetSpec("state", "classification", 2), labels=ClassLabels(("a", "b")))
     with pytest.raises(DataError, match="a class target cannot be combined"):
         Preprocessor(**NUMBERS, targets=(classes, numeric))
-    with pytest.raises(DataError, match="classification does not go with"):
+    with pytest.raises(DataError, match="do not fit a classification target"):
         FittedTarget(TargetSpec("state", "classification", 2), transform=NoTransform())

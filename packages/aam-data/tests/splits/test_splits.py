@@ -176,9 +176,9 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
         split_samples(IDS, options, 1)
 
 
-def test_lists_that_tear_a_group_apart_are_refused(tmp_path: Path) -> None:
+def test_lists_that_split_a_group_are_rejected(tmp_path: Path) -> None:
     options = list_files(tmp_path, train="s000\ns001", val="s017")
-    with pytest.raises(DataError, match=r"tear 1 groups of --group-column None apart \(h0\)"):
+    with pytest.raises(DataError, match=r"split 1 groups of --group-column None \(h0\)"):
         split_samples(IDS, options, 1, HOSTS)
 
 
@@ -210,10 +210,10 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
 
 def test_summary_counts_samples_groups_and_the_ungrouped() -> None:
     splits = Splits(train=("a", "b", "c"), validation=("d",), test=("e", "f"))
-    assert splits.summary() == "3 samples train, 1 samples validate, 2 samples are held out"
+    assert splits.summary() == "3 samples for training, 1 samples for validation, 2 samples held out"
     groups = {"a": "h", "b": "h", "c": None, "d": "i", "e": None, "f": None}
     assert splits.summary(groups) == (
-        "3 samples (2 groups) train, 1 samples (1 groups) validate, 2 samples (2 groups) are held out;"
+        "3 samples (2 groups) for training, 1 samples (1 groups) for validation, 2 samples (2 groups) held out;"
         " 3 samples without a group count as one each"
     )
 
@@ -274,7 +274,7 @@ def test_groups_stay_whole_and_other_parts_as_they_are(tmp_path: Path) -> None:
     assert len(found.calibration) == 8
     assert not {FOURS[i] for i in found.train} & {FOURS[i] for i in found.calibration}
     assert found == with_calibration(SPLITS, 0.25, 3, FOURS)
-    assert found.summary().endswith("8 samples are held out, 8 samples calibrate")
+    assert found.summary().endswith("8 samples held out, 8 samples for calibration")
     found.write(tmp_path / "splits.tsv", FOURS)
     assert read_splits(tmp_path / "splits.tsv") == found
 

@@ -42,7 +42,7 @@ def test_the_warning_says_what_to_give(tmp_path: Path) -> None:
     metadata = read_metadata(path, MetadataOptions())
     (note,) = target_notes(metadata, TargetOptions(("age",)))
     assert note == (
-        "warning: age has values far outside of all others that may mean missing: -999 (2); if so, give --na-value -999"
+        "warning: age has values far outside of all others that may mean missing: -999 (2); if so, pass --na-value -999"
     )
     declared = read_metadata(path, MetadataOptions(na_value=("-999",)))
     assert target_notes(declared, TargetOptions(("age",))) == []

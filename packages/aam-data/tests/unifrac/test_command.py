@@ -90,7 +90,7 @@ def test_samples_off_the_tree_are_left_out_and_named(folder: Path, study: Study,
     assert table.sample_ids[7] not in written
     (line,) = [text for text in notes if "no read on the tree" in text]
     assert f"{300 - len(written)} samples" in line
-    assert notes[-1] == f"{len(written)} samples measured"
+    assert notes[-1] == f"{len(written)} samples written"
 
 
 def test_needs_no_library_that_takes_long_to_import(folder: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_continues_where_it_was_interrupted(suffix: str, tmp_path: Path) -> None
         write_distances(path, ids, interrupted, "key")
     assert path.read_text() == "old"
     write_distances(path, ids, rest, "key", note=notes.append)
-    assert notes == [f"continuing {path.name}.partial, which holds 3 blocks"]
+    assert notes == [f"continuing {path.name}.partial, which has 3 blocks"]
     again = read_distances(path, tmp_path / "out.ids.txt" if suffix == ".npy" else None)
     np.testing.assert_allclose(again.values, values, rtol=0, atol=0 if suffix == ".tsv" else 1e-7)
     assert not list(tmp_path.glob("*.partial*"))

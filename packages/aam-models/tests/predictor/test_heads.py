@@ -132,9 +132,9 @@ def test_quantiles_never_cross_and_their_inverse_leads_back() -> None:
 FORMS = {
     "linear": {},
     "mlp": {"hidden_dims": (5,)},
-    "film": {"hidden_dims": (5, 4), "film_columns": (1, 0)},
+    "film": {"hidden_dims": (5, 4), "film_columns": (1, 0), "head_kind": "film"},
     "experts": {"experts": 3, "routing_column": 1},
-    "film experts": {"hidden_dims": (5,), "film_columns": (0,), "experts": 2, "routing_column": 1},
+    "film experts": {"hidden_dims": (5,), "film_columns": (0,), "head_kind": "film", "experts": 2, "routing_column": 1},
     "residual": {"hidden_dims": (5,), "residual": True},
     "residual experts": {"hidden_dims": (5,), "residual": True, "experts": 2, "routing_column": 0},
 }
@@ -199,8 +199,9 @@ def test_the_registry(form: str, kind: type, config) -> None:
     ("changes", "message"),
     [
         ({"residual": True}, "residual without hidden_dims"),
-        ({"film_columns": (0,)}, "film_columns without hidden_dims"),
-        ({"hidden_dims": (5,), "film_columns": (2,)}, r"columns \(2,\) of 2 categorical ones"),
+        ({"film_columns": (0,), "head_kind": "film"}, "film_columns without hidden_dims"),
+        ({"hidden_dims": (5,), "head_kind": "film"}, "film_columns of a film head"),
+        ({"hidden_dims": (5,), "film_columns": (2,), "head_kind": "film"}, r"columns \(2,\) of 2 categorical ones"),
         ({"experts": 1, "routing_column": 0}, "1 experts"),
         ({"experts": 2}, "2 experts by -1"),
         ({"target_widths": (3,)}, r"target_widths \(3,\) of 4 outputs"),

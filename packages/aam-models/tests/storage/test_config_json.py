@@ -64,6 +64,7 @@ def remove(path: str) -> Callable[[Content], None]:
 def with_flags(encoder: Content) -> None:
     """Replace the names of objectives by what stood there up to version 4."""
     names = encoder.pop("objectives")
+    del encoder["asv_encoder"]
     encoder |= {"distance_head": "unifrac" in names, "faith_pd_head": "faith_pd" in names}
     encoder |= {"nucleotide_head": "nucleotides" in names, "count_head": "counts" in names}
 
@@ -94,6 +95,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
             del encoder[name]
         with_flags(encoder)
         content["model"].pop("conditioning", None)
+        content["model"].pop("head_kind", None)
         assert config_from_json(json.dumps(content | {"format_version": 1}), "config.json") == present
     with pytest.raises(ModelError, match=r"config.json: not a configuration of format version 1"):
         config_from_json('{"format_version": 1, "kind": "encoder", "model": []}', "config.json")
@@ -112,7 +114,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("format_version", 6), "format version 6 is newer than this program can read .* pip install -U aam-cli"),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
-        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 8 more"),
+        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 9 more"),
         (set_at("model", []), "model: expected a JSON object"),
         (remove("model.out_width"), "model: missing keys: out_width"),
         (set_at("model.colour", 1), "model: unknown keys: colour"),

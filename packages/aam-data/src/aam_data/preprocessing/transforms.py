@@ -168,7 +168,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
         )
     if (low := values <= TRANSFORMS[kind].above).any():
         raise DataError(
-            f"--target-transform {kind} needs values above -1 (it takes log(1 + value))",
+            f"--target-transform {kind} takes log(1 + value), which needs values above -1",
             file=file,
             place=place,
             offenders=values[low].tolist(),

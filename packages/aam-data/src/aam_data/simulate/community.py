@@ -1,7 +1,7 @@
 """Communities of simulated studies and the reads drawn from them, block by block.
 
-A host carries one ASV of every *niche*, a stretch of related ASVs. Where there are as many niches as ASVs, every host
-can carry all of them; beyond that the work for a sample does not grow with the tree.
+A host carries one ASV of every *niche*, a group of related ASVs. If there are as many niches as ASVs, every host can
+carry all of them; with more ASVs, the work for a sample does not grow with the tree.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ HOST_CLADE_SD, HOST_ASV_SD, SAMPLE_CLADE_SD = 0.3, 3.5, 0.3
 ABUNDANCE_SD, SAMPLE_ASV_SD = 1.0, 1.0
 DEPTH_SD = 0.4
 MAX_DEPTH = 2_000_000_000  # counts are int32
-BLOCK_CELLS = 2_000_000  # samples times niches worked on at once; bounds memory
+BLOCK_CELLS = 2_000_000  # samples times niches processed at once; bounds memory
 
 
 @dataclass(frozen=True, eq=False)
 class CladeEffects:
-    """What moves the K clades, strengths not yet applied.
+    """Effects on the K clades, before the strengths of the options are applied.
 
     Attributes:
-        slope: float64 [K] answer to warmth: half of them rise, half fall, none is indifferent.
-        age_slope: float64 [K] answer to the host's age, likewise.
-        location: float64 [locations, K] what each place favours.
-        plate: float64 [plates, K] what each extraction favours: one in two clades is sensitive, others have 0.
+        slope: float64 [K] response to warmth: half of the clades rise, half fall, none is indifferent.
+        age_slope: float64 [K] response to the host's age, likewise.
+        location: float64 [locations, K] effect of each location.
+        plate: float64 [plates, K] effect of each extraction plate: every second clade is sensitive, others have 0.
         depth: float64 [plates] logarithm of the yield of each plate.
     """
 
@@ -52,7 +52,7 @@ class CladeEffects:
 def draw_effects(
     options: SimulateOptions, n_clades: int, slope_rng: np.random.Generator, rng: np.random.Generator
 ) -> CladeEffects:
-    """Effects of K clades."""
+    """Draw the effects on K clades."""
     plates = max(1, options.plates)
     sensitive = rng.permutation(n_clades) % 2 == 0
     return CladeEffects(
@@ -71,21 +71,21 @@ def _slopes(n_clades: int, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass
 class VarianceSums:
-    """Sums over samples of what moves the logarithm of a clade's abundance, by component."""
+    """Sums over samples of the components of a clade's log abundance."""
 
     samples: int = 0
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     squares: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, components: dict[str, np.ndarray]) -> None:
-        """Take up a block: component name to float64 [b, K]."""
+        """Add a block: component name to float64 [b, K]."""
         self.samples += len(next(iter(components.values())))
         for name, values in {**components, "total": sum(components.values(), start=np.float64(0))}.items():
             self.sums[name] = self.sums.get(name, 0.0) + values.sum(axis=0)
             self.squares[name] = self.squares.get(name, 0.0) + (values**2).sum(axis=0)
 
     def variances(self) -> dict[str, float]:
-        """Variance over samples of every component and of their sum (``total``), mean over clades."""
+        """Compute the variance over samples of every component and of their sum (``total``), averaged over clades."""
         return {
             name: float(np.mean(self.squares[name] / self.samples - (self.sums[name] / self.samples) ** 2))
             for name in self.sums
@@ -100,12 +100,13 @@ def draw_reads(
     seeds: tuple[np.random.Generator, np.random.Generator, np.random.Generator],
     variance: VarianceSums,
 ) -> Iterator[SampleCounts]:
-    """Counts of consecutive samples over all ASVs, in blocks of bounded size; no sample is empty.
+    """Yield counts of consecutive samples over all ASVs, in blocks of bounded size; no sample is empty.
 
     Args:
+        options, design, effects: the study.
         clade: int64 [A] clade of each ASV, ascending.
-        seeds: generators of what ASVs are like, of communities and reads, and of what hosts carry.
-        variance: takes up what moves the clades of each block.
+        seeds: generators for the properties of ASVs, for communities and reads, and for the ASVs that hosts carry.
+        variance: collects the components of each block.
     """
     asv_rng, rng, niche_rng = seeds
     n_asvs, n_hosts = len(clade), options.n_hosts
@@ -121,15 +122,15 @@ def draw_reads(
         host_clade = HOST_CLADE_SD * rng.standard_normal((hosts, effects.n_clades))
         at_home = commonness[carried] + HOST_ASV_SD * rng.standard_normal((hosts, n_niches))
         start, end = np.searchsorted(design.host, [first, first + hosts])
-        for low in range(start, end, rows_at_once):  # several times where one host has very many samples
+        for low in range(start, end, rows_at_once):  # more than once if one host has very many samples
             rows = slice(low, min(low + rows_at_once, end))
             local = design.host[rows] - first
             asvs = carried[local]
-            moved = _clade_movements(options, design, effects, rows)
-            moved["host"] = host_clade[local]
-            moved["sample"] = SAMPLE_CLADE_SD * rng.standard_normal(moved["host"].shape)
-            variance.add(moved)
-            incidence, log_share = _of_asvs(moved, clade[asvs])
+            components = _components(options, design, effects, rows)
+            components["host"] = host_clade[local]
+            components["sample"] = SAMPLE_CLADE_SD * rng.standard_normal(components["host"].shape)
+            variance.add(components)
+            incidence, log_share = _asv_effects(components, clade[asvs])
             incidence += at_home[local]
             log_share += abundance[asvs]
             share = _draw_shares(incidence, log_share, rng)
@@ -139,10 +140,10 @@ def draw_reads(
             yield SampleCounts(indptr, asvs[row, column].astype(np.int32), counts[row, column].astype(np.int32))
 
 
-def _clade_movements(
+def _components(
     options: SimulateOptions, design: StudyDesign, effects: CladeEffects, rows: slice
 ) -> dict[str, np.ndarray]:
-    """What moves the log abundance of clades apart from chance, by component, float64 [b, K] each."""
+    """Compute the systematic components of the log abundance of clades, float64 [b, K] each."""
     return {
         "environment": CLADE_ABUNDANCE * (options.effect * effects.slope) * design.warmth[rows, None],
         "age": CLADE_ABUNDANCE * (options.age_effect * effects.age_slope) * design.maturity[rows, None],
@@ -151,27 +152,27 @@ def _clade_movements(
     }
 
 
-def _of_asvs(moved: dict[str, np.ndarray], clade: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What clades give their ASVs, on the logit scale of incidence and the log scale of abundance.
+def _asv_effects(components: dict[str, np.ndarray], clade: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pass the effects on clades to their ASVs, on the logit scale of incidence and the log scale of abundance.
 
     Extraction changes how many reads an ASV gets, not whether the sample has it.
 
     Args:
-        moved: components, float64 [b, K].
+        components: components, float64 [b, K].
         clade: int64 [b, P] clade of each ASV that the sample's host carries.
 
     Returns:
         float64 [b, P] each.
     """
-    driven = moved["environment"] + moved["age"]
-    other = moved["location"] + (moved["host"] + moved["sample"])
+    driven = components["environment"] + components["age"]
+    other = components["location"] + (components["host"] + components["sample"])
     cell = (np.arange(len(clade)) * driven.shape[1])[:, None] + clade
     incidence = (CLADE_INCIDENCE / CLADE_ABUNDANCE * driven + other).ravel()[cell]
-    return incidence, (driven + other + moved["plate"]).ravel()[cell]
+    return incidence, (driven + other + components["plate"]).ravel()[cell]
 
 
 def _draw_shares(incidence: np.ndarray, log_share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Relative abundances of b samples, float64 [b, P]: present by chance, log-normal where present."""
+    """Draw relative abundances of b samples, float64 [b, P]: random presence, log-normal abundance."""
     present = rng.random(incidence.shape) < 1 / (1 + np.exp(-incidence))
     present[np.arange(len(incidence)), incidence.argmax(axis=1)] = True  # no sample is empty
     log_share = log_share + SAMPLE_ASV_SD * rng.standard_normal(log_share.shape)
@@ -183,7 +184,7 @@ def _draw_shares(incidence: np.ndarray, log_share: np.ndarray, rng: np.random.Ge
 def _draw_depths(
     options: SimulateOptions, design: StudyDesign, effects: CladeEffects, rows: slice, rng: np.random.Generator
 ) -> np.ndarray:
-    """Reads of each sample, int64 [b]: log-normal around the depth, times the yield of the plate."""
+    """Draw the number of reads of each sample, int64 [b]: log-normal around the depth, times the plate's yield."""
     plate_yield = np.exp(options.batch_effect * effects.depth[design.plate[rows]])
     chance = np.exp(DEPTH_SD * rng.standard_normal(len(plate_yield)))
     return np.clip(np.rint(options.depth * chance * plate_yield), 1, MAX_DEPTH).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Who is sampled where, when and on which plate, and the targets that follow from it, for simulated studies."""
+"""Design of simulated studies: hosts, locations, days and plates of the samples, and the targets that follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from aam_data.options.simulate import SimulateOptions
 
-# Mean temperature, degrees Celsius; a study takes the first ones.
+# Mean temperature, degrees Celsius; a study uses the first ones.
 LOCATIONS = {
     "coast": 9.0,
     "valley": 11.0,
@@ -26,7 +26,7 @@ YEAR = 365.0
 WEATHER_NOISE = 0.08  # sd of the logarithm of degree-days around their formula
 STATUS_SLOPE = 3.0  # log odds of stress per standard deviation of degree-days
 YOUNGEST, OLDEST = 20.0, 80.0
-AGE_R2 = 0.9  # share of the variance of normal scores of age that clades can know
+AGE_R2 = 0.9  # share of the variance of normal scores of age that communities can show
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +35,16 @@ class StudyDesign:
 
     Attributes:
         host: int64 [B] host of each sample.
-        location: int64 [B] place in LOCATIONS; hosts do not move.
-        season: int64 [B] place in SEASONS.
-        warmth: float64 [B] what drives communities: expected degree-days, scaled to mean 0 and variance 1.
+        location: int64 [B] index in LOCATIONS; hosts do not move.
+        season: int64 [B] index in SEASONS.
+        warmth: float64 [B] driver of communities: expected degree-days, scaled to mean 0 and variance 1.
         degree_days: float64 [B] the numeric target, with weather noise and two decimals.
         stress: float64 [B] probability of being stressed.
         stressed: bool [B] the class target.
-        maturity: float64 [B] what drives communities of older hosts, standard normal over hosts.
+        maturity: float64 [B] driver of communities by the host's age, standard normal over hosts.
         age: float64 [B] the host's age in years, one decimal.
         plate: int64 [B] extraction plate; all 0 in a study without plates.
-        occupied: bool [locations, seasons] cells of the factorial in which samples were taken.
+        occupied: bool [locations, seasons] combinations in which samples were taken.
     """
 
     host: np.ndarray
@@ -61,7 +61,7 @@ class StudyDesign:
 
 
 def host_of_samples(n_samples: int, n_hosts: int) -> np.ndarray:
-    """Host of each sample, int64 [B]: consecutive samples share one, and all have the same number or one more."""
+    """Assign consecutive samples to hosts, int64 [B]; sizes of hosts differ by at most one."""
     return np.arange(n_samples) * n_hosts // n_samples
 
 
@@ -71,17 +71,18 @@ def design_study(
     """Draw the design.
 
     Args:
-        rng: days, places, weather and stress.
-        cell_rng: which cells of the factorial are empty.
-        lab_rng: ages and plates.
+        options: the options of the simulator.
+        rng: generator for days, locations, weather and stress.
+        cell_rng: generator for the empty combinations of location and season.
+        lab_rng: generator for ages and plates.
     """
     n_samples, n_hosts = options.samples, options.n_hosts
     host = host_of_samples(n_samples, n_hosts)
     first = np.searchsorted(host, np.arange(n_hosts))
-    of_host = np.bincount(host, minlength=n_hosts)[host]
-    # A host's samples are spread over the year, so that knowing the host says nothing about the day; confounding
-    # shrinks the stretch of the year in which a host is seen.
-    within = (np.arange(n_samples) - first[host] + rng.random(n_samples)) / of_host * (1 - options.host_confounding)
+    host_size = np.bincount(host, minlength=n_hosts)[host]
+    # A host's samples are spread over the year, so that the host carries no information about the day; confounding
+    # shortens the part of the year in which a host is sampled.
+    within = (np.arange(n_samples) - first[host] + rng.random(n_samples)) / host_size * (1 - options.host_confounding)
     day = YEAR * (within + rng.random(n_hosts)[host]) % YEAR
     location = rng.permutation(np.arange(n_hosts) % options.locations)[host]
     occupied = _occupied_cells(options, cell_rng)
@@ -112,7 +113,7 @@ def design_study(
 
 
 def _occupied_cells(options: SimulateOptions, rng: np.random.Generator) -> np.ndarray:
-    """Cells with samples, bool [locations, seasons]; no location and no season loses all of its cells."""
+    """Choose combinations with samples, bool [locations, seasons]; every location and every season has some."""
     shape = (options.locations, len(SEASONS))
     diagonal = np.arange(max(shape))
     kept = np.zeros(shape, dtype=bool)
@@ -124,7 +125,7 @@ def _occupied_cells(options: SimulateOptions, rng: np.random.Generator) -> np.nd
 
 
 def _move_into_cells(day: np.ndarray, location: np.ndarray, occupied: np.ndarray) -> np.ndarray:
-    """Where a location has fewer seasons, the year is squeezed into those; elsewhere days stay as they are."""
+    """Squeeze the year of locations with fewer seasons into those; other days do not change."""
     n_seasons = occupied.sum(axis=1)
     seasons = np.argsort(~occupied, axis=1, kind="stable")  # occupied ones first, in order
     position = day / YEAR * n_seasons[location]
@@ -134,7 +135,7 @@ def _move_into_cells(day: np.ndarray, location: np.ndarray, occupied: np.ndarray
 
 
 def _plates(options: SimulateOptions, warmth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Plates of equal size, int64 [B], filled in an order whose correlation with warmth is the confounding."""
+    """Fill plates of equal size, int64 [B], in an order whose correlation with warmth is the confounding."""
     share = options.plate_confounding
     order = share * warmth + np.sqrt(1 - share**2) * rng.standard_normal(len(warmth))
     plate = np.empty(len(order), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Metadata of simulated studies, any stretch of rows at a time, with gaps in the spellings that people use."""
+"""Metadata of simulated studies, for any range of rows, with missing values in the spellings that people use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from aam_data.options.simulate import SimulateOptions
 from aam_data.simulate.design import LOCATIONS, SEASONS, STATUSES, StudyDesign
 
-# Understood in every column, then in columns of numbers only (aam_data.readers.metadata.missing_values).
+# Recognised in every column, then in columns of numbers only (aam_data.readers.metadata.missing_values).
 MISSING = ("", "not applicable", "missing: not provided", "Not collected", "restricted access", "missing")
 MISSING_NUMBERS = (*MISSING, "NA", "nan", "unknown", "-")
 NUMBERS = ("degree_days", "age")
@@ -18,8 +18,8 @@ class SimulatedMetadata:
     """The rows of metadata.tsv.
 
     Attributes:
-        gaps: by column the number of the spelling in place of each value, int8 [B]; -1 where the value stands.
-            Hosts and depths have none.
+        gaps: for each column, int8 [B]: the number of the spelling of a missing value, or -1 for a present value.
+            Hosts and depths have no missing values.
     """
 
     def __init__(self, options: SimulateOptions, design: StudyDesign, rng: np.random.Generator) -> None:
@@ -32,14 +32,14 @@ class SimulatedMetadata:
             self.gaps[name] = np.where(absent, spelling, np.int8(-1))
 
     def sample_ids(self, rows: slice) -> np.ndarray:
-        """Ids of a stretch of samples, str objects."""
+        """Return the ids of a range of samples, str objects."""
         return numbered("S", np.arange(self._options.samples)[rows], self._options.samples)
 
     def frame(self, rows: slice, depth: np.ndarray) -> pd.DataFrame:
-        """The rows as they stand in the file, indexed by ``sample-id``.
+        """Return rows as they are in the file, indexed by ``sample-id``.
 
         Args:
-            rows: which samples.
+            rows: range of samples.
             depth: [B] reads of all samples.
         """
         options, design = self._options, self._design
@@ -62,11 +62,11 @@ class SimulatedMetadata:
 
 
 def spellings(column: str) -> tuple[str, ...]:
-    """How a missing value of a column may be written."""
+    """Return the spellings of missing values in a column."""
     return MISSING_NUMBERS if column in NUMBERS else MISSING
 
 
 def numbered(prefix: str, number: np.ndarray, count: int) -> np.ndarray:
-    """``S001`` and so on, wide enough for ``count`` of them, str objects."""
+    """Format ids ``S001`` and so on, wide enough for ``count`` of them, as str objects."""
     width = len(str(count))
     return np.array([f"{prefix}{value + 1:0{width}d}" for value in number.tolist()], dtype=object)

@@ -1,15 +1,15 @@
-"""A study with known truth: a tree, 16S-like sequences, communities that answer to an environment, and metadata.
+"""Simulation of a study with known effects: a tree, 16S-like sequences, communities, and metadata.
 
-The chain of causes, with every random draw keyed by the seed:
+The causal chain, with every random draw keyed by the seed:
 
 1. A random tree (coalescent point process) whose deepest splits bound the clades.
-2. Sequences evolve along it (Kimura's two-parameter model, conserved and variable sites), so relatives look alike.
+2. Sequences evolve along it (Kimura's two-parameter model, conserved and variable sites), so relatives are similar.
 3. Hosts live at locations and are sampled all year round: degree-days follow from location and day, not from host.
-4. Clades rise or fall with the degree-days, and, where asked for, with the host's age, the location and the plate of
-   the extraction; hosts and samples add their own noise; ASVs come and go by host.
+4. Clades rise or fall with the degree-days and, optionally, with the host's age, the location and the extraction
+   plate; hosts and samples add noise; hosts differ in their ASVs.
 5. Reads are drawn from the community at a log-normal depth.
 
-Only step 4 links the metadata to the reads, and ``effect`` and its relatives scale that link: 0 makes targets
+Only step 4 links the metadata to the reads, and ``effect`` and similar options scale that link: 0 makes targets
 unpredictable. Samples are drawn in blocks, so a study of any number of samples can be written in bounded memory.
 """
 
@@ -37,19 +37,19 @@ from aam_data.table import CountTable, SampleCounts
 from aam_data.writers.atomic import atomic_write
 from aam_data.writers.biom import BiomWriter
 
-_ROWS = 50_000  # rows of metadata held as text at once
-Progress = Callable[[int], None]
+_ROWS = 50_000  # rows of metadata in memory as text at once
+OnProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedStudy:
-    """What was simulated.
+    """A simulated study.
 
     Attributes:
         table: reads; feature ids are the sequences of the ASVs that were observed at least once.
         tree: the tree of all ASVs, tips named by sequence, lengths in substitutions per site.
-        metadata: one row a sample, indexed by ``sample-id``, in the table's order, as it stands in the file.
-        truth: what generated what, ready for JSON.
+        metadata: one row per sample, indexed by ``sample-id``, in the table's order, as in the file.
+        truth: the effects that generated the data, in a form that JSON can store.
     """
 
     table: CountTable
@@ -59,7 +59,7 @@ class SimulatedStudy:
 
 
 class _Plan:
-    """A study before its reads are drawn. ``blocks`` may be run through once."""
+    """A study before its reads are drawn. ``blocks`` may be used only once."""
 
     def __init__(self, options: SimulateOptions) -> None:
         seeds = np.random.SeedSequence(options.seed).spawn(10)
@@ -81,17 +81,28 @@ class _Plan:
         self._rngs = (clade_rng, reads_rng, niche_rng)
 
     def blocks(self) -> Iterator[SampleCounts]:
-        """Reads over all ASVs."""
+        """Yield reads over all ASVs."""
         return draw_reads(self.options, self.design, self.clade, self.effects, self._rngs, self.variance)
 
     def truth(self, observed_asvs: int) -> dict[str, Any]:
-        """What truth.json says, after the last block."""
+        """Return the content of truth.json, after the last block."""
         clades = [self.names[self.clade == k].tolist() for k in range(self.effects.n_clades)]
         return study_truth(self.options, self.design, self.effects, self.metadata, clades, self.variance, observed_asvs)
 
 
 def simulate_study(options: SimulateOptions) -> SimulatedStudy:
-    """The study of these options in memory; the same options give the same study."""
+    """Simulate a study in memory; equal options always produce the same study.
+
+    Args:
+        options: size of the study and strengths of the effects.
+
+    Returns:
+        Table, tree, metadata and truth.
+
+    Example:
+        >>> study = simulate_study(SimulateOptions(samples=40, asvs=100))
+        >>> write_simulated_study(study, Path("study"))
+    """
     plan = _Plan(options)
     blocks = list(plan.blocks())
     indptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(block.indptr) for block in blocks]))])
@@ -117,20 +128,22 @@ def write_simulated_study(study: SimulatedStudy, directory: Path) -> None:
 
 
 def run_simulate(
-    options: SimulateOptions, directory: Path, progress: Progress = lambda samples: None
+    options: SimulateOptions, directory: Path, progress: OnProgress = lambda samples: None
 ) -> tuple[int, int]:
-    """Write the same files as ``write_simulated_study`` does, in memory that the number of samples hardly changes.
+    """Write the same files as ``write_simulated_study``, with memory that hardly depends on the number of samples.
 
     Args:
-        progress: told after every block how many samples have their reads.
+        options: size of the study and strengths of the effects.
+        directory: folder for the files; created if necessary.
+        progress: callback after every block, with the number of finished samples.
 
     Returns:
-        Samples and observed ASVs.
+        Numbers of samples and of observed ASVs.
     """
     directory.mkdir(parents=True, exist_ok=True)
     plan = _Plan(options)
     depth = np.zeros(options.samples, dtype=np.int64)
-    stretches = [slice(low, min(low + _ROWS, options.samples)) for low in range(0, options.samples, _ROWS)]
+    ranges = [slice(low, min(low + _ROWS, options.samples)) for low in range(0, options.samples, _ROWS)]
     done = 0
     with atomic_write(directory / "table.biom") as path, BiomWriter(path, options.asvs) as writer:
         for block in plan.blocks():
@@ -138,10 +151,10 @@ def run_simulate(
             depth[done : done + block.n_samples] = np.add.reduceat(block.counts, block.indptr[:-1], dtype=np.int64)
             done += block.n_samples
             progress(done)
-        ids = (plan.metadata.sample_ids(rows) for rows in stretches)
+        ids = (plan.metadata.sample_ids(rows) for rows in ranges)
         n_features = writer.finish(ids, plan.names)
     _write_tree(plan.tree, directory)
-    _write_metadata((plan.metadata.frame(rows, depth) for rows in stretches), directory)
+    _write_metadata((plan.metadata.frame(rows, depth) for rows in ranges), directory)
     _write_truth(plan.truth(n_features), directory)
     return options.samples, n_features
 

@@ -1,4 +1,4 @@
-"""Random trees and sequences that evolve along them, for simulated studies."""
+"""Random trees, and sequences that evolve along them, for simulated studies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from aam_data.alphabet import A
 
 HEIGHT = 0.25  # expected substitutions per site from the root to a tip
-RATE_SHAPE = 4.0  # gamma shape of branch rates around 1: how far the tree is from a molecular clock
+RATE_SHAPE = 4.0  # gamma shape of branch rates around 1: deviation of the tree from a molecular clock
 SITE_SHAPE, CONSERVED = 0.6, 0.35  # gamma shape of variable sites; share of sites that (almost) never change
 TRANSITION_BIAS = 4.0  # kappa of Kimura 1980: transitions over transversions
 CLADE_SPLITS, INNER_SPLITS = (
@@ -19,10 +19,10 @@ CLADE_SPLITS, INNER_SPLITS = (
 def random_tree(
     n_tips: int, n_clades: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A binary tree by the coalescent point process (Popovic 2004): the splits between neighbouring tips are given
-    independent heights, and the tree follows from them.
+    """Draw a binary tree by the coalescent point process (Popovic 2004).
 
-    Clades are runs of neighbouring tips of similar size, separated by splits that are deeper than all others.
+    The splits between neighbouring tips have independent heights, and the tree follows from them. Clades are runs of
+    neighbouring tips of similar size, separated by splits that are deeper than all others.
 
     Returns:
         Parents int32 [n], lengths float64 [n], node number of each tip int32 [n_tips] (depth-first order, as in
@@ -56,7 +56,7 @@ def random_tree(
 
 
 def _nearest_deeper(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each split the nearest deeper one to its left (-1: none) and right (n: none), int64 [n] each."""
+    """Find the nearest deeper split to the left (-1: none) and right (n: none) of each split, int64 [n] each."""
     n = len(height)
     left, right = np.full(n, -1), np.full(n, n)
     open_splits: list[int] = []
@@ -72,7 +72,7 @@ def _nearest_deeper(height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def evolve_sequences(
     parent: np.ndarray, length: np.ndarray, tips: np.ndarray, n_bases: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Sequences of the tips under Kimura's two-parameter model with gamma and conserved sites; all are distinct.
+    """Evolve sequences of the tips under Kimura's two-parameter model with gamma and conserved sites; all distinct.
 
     Args:
         parent: int32 [n], parents before children.
@@ -96,7 +96,7 @@ def evolve_sequences(
 
 
 def _mutate(bases: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bases after ``distance`` expected substitutions (Kimura 1980). With A C G T as 0-3, XOR 2 is a transition."""
+    """Mutate bases by ``distance`` expected substitutions (Kimura 1980). With A C G T as 0-3, XOR 2 is a transition."""
     slow = np.exp(-4 * distance / (TRANSITION_BIAS + 2))
     fast = np.exp(-2 * distance * (TRANSITION_BIAS + 1) / (TRANSITION_BIAS + 2))
     transition = 0.25 + 0.25 * slow - 0.5 * fast
@@ -107,7 +107,7 @@ def _mutate(bases: np.ndarray, distance: np.ndarray, rng: np.random.Generator) -
 
 
 def _distinct(bases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Tips that came out equal get further substitutions, one at a time, until no two are."""
+    """Add substitutions to tips with equal sequences, one at a time, until all are distinct."""
     while True:
         rows = np.ascontiguousarray(bases).view(f"V{bases.shape[1]}").ravel()
         _, first = np.unique(rows, return_index=True)

@@ -1,4 +1,4 @@
-"""What truth.json says: which effects were at work, how strong they came out, and what the best guess can reach."""
+"""Content of truth.json: the effects of a simulated study, their strengths, and the best scores that can be reached."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ def study_truth(
     variance: VarianceSums,
     observed_asvs: int,
 ) -> dict[str, Any]:
-    """Everything, ready for JSON.
+    """Return the content of truth.json.
 
     Args:
+        options, design, effects, metadata, variance: the study.
         clades: names of the ASVs of each clade.
-        observed_asvs: ASVs with a read in any sample.
+        observed_asvs: number of ASVs with reads in any sample.
     """
     groups = {"host": design.host, "location": design.location, "season": design.season}
     if options.plates:
@@ -96,18 +97,18 @@ def _shares(variance: VarianceSums) -> dict[str, float]:
 
 
 def _cells(design: StudyDesign) -> dict[str, dict[str, int]]:
-    """Samples by location and season; 0 in the cells that were left empty."""
+    """Count samples by location and season, including empty combinations."""
     counts = np.zeros(design.occupied.shape, dtype=np.int64)
     np.add.at(counts, (design.location, design.season), 1)
-    places = list(LOCATIONS)[: len(counts)]
+    locations = list(LOCATIONS)[: len(counts)]
     return {
-        place: {season: int(count) for season, count in zip(SEASONS, row, strict=True)}
-        for place, row in zip(places, counts, strict=True)
+        location: {season: int(count) for season, count in zip(SEASONS, row, strict=True)}
+        for location, row in zip(locations, counts, strict=True)
     }
 
 
 def _target(target: np.ndarray, driver: np.ndarray, effect: float, groups: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Noise of a numeric target, and the R2 of someone who knows what drives the communities exactly."""
+    """Describe a numeric target: its noise, and the R2 of exact knowledge of what drives the communities."""
     slope, intercept = np.polyfit(driver, target, 1)
     noise = target - (intercept + slope * driver)
     return {
@@ -120,7 +121,7 @@ def _target(target: np.ndarray, driver: np.ndarray, effect: float, groups: dict[
 
 
 def _status(design: StudyDesign, effect: float, groups: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The accuracy of someone who knows the probability of stress, or (without effect) only the shares."""
+    """Describe the status: the accuracy of knowing the probability of stress or, without effect, only the shares."""
     share = float(design.stressed.mean())
     best = np.maximum(design.stress, 1 - design.stress).mean() if effect else max(share, 1 - share)
     stressed = design.stressed.astype(np.float64)
@@ -132,7 +133,7 @@ def _status(design: StudyDesign, effect: float, groups: dict[str, np.ndarray]) -
 
 
 def variance_between(values: np.ndarray, group: np.ndarray) -> float:
-    """Share of the variance of [B] values that lies between groups (eta squared); 0 for constant values."""
+    """Compute the share of the variance of [B] values between groups (eta squared); 0 for constant values."""
     size = np.maximum(np.bincount(group), 1)
     mean = np.bincount(group, weights=values) / size
     total = values.var()

@@ -1,4 +1,4 @@
-"""`aam unifrac`: a table and its tree -> a matrix of distances, or Faith's PD. Read from top to bottom."""
+"""`aam unifrac`: compute a distance matrix, or Faith's PD, from a table and its tree."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from aam_data.unifrac.unifrac import BLOCKS_VERSION, faith_pd, unifrac_blocks
 from aam_data.unifrac.write import (
     check_distance_suffix,
     check_faith_pd_suffix,
+    extra_files,
     write_distances,
     write_faith_pd,
-    written_beside,
 )
 from aam_data.writers.atomic import check_output
 
-_DRAW = -1  # the fixed draw of validation, so that the file holds what models are judged by
+_DRAW = -1  # the fixed draw of validation, so that the file has the distances that models are validated on
 
 
 def run_unifrac(
@@ -38,16 +38,21 @@ def run_unifrac(
     note: Callable[[str], None] = lambda text: None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Path:
-    """Measure all samples of a table and write the result; returns the file.
+    """Compute distances, or Faith's PD, of all samples of a table and write them.
 
-    An interrupted matrix is continued by the same call, see ``write_distances``.
+    The same call continues an interrupted matrix, see ``write_distances``.
 
     Args:
-        note: told what was dropped, merged or left out, sentence by sentence.
-        progress: told the share of the matrix that is done, from 0 to 1, several times a second.
+        table: the table and its sequences.
+        options: tree, metric and output.
+        note: callback for messages about dropped, merged and skipped data.
+        progress: callback for the finished share of the matrix, from 0 to 1, several times a second.
+
+    Returns:
+        The file.
 
     Raises:
-        DataError: something the user can change; nothing was written.
+        DataError: bad input; nothing was written.
     """
     output = options.output
     inputs = {"--table": table.table, "--sequences": table.sequences, "--tree": options.tree}
@@ -55,7 +60,7 @@ def run_unifrac(
         check_output(output, inputs, overwrite=options.overwrite)
         check_faith_pd_suffix(output)
     else:
-        check_output(output, inputs, temporary=written_beside(output), overwrite=options.overwrite)
+        check_output(output, inputs, temporary=extra_files(output), overwrite=options.overwrite)
         check_distance_suffix(output)
 
     phylogeny = PhylogenyOptions(
@@ -76,14 +81,14 @@ def run_unifrac(
         blocks = partial(unifrac_blocks, tree, samples, metric, alpha)
         key = _digest(tree, ids, samples, metric, alpha)
         write_distances(output, ids, blocks, key, progress=progress, note=note)
-    note(f"{len(ids):,} samples measured")
+    note(f"{len(ids):,} samples written")
     return output
 
 
 def _counts_and_tree(
     table: TableOptions, phylogeny: PhylogenyOptions, note: Callable[[str], None]
 ) -> tuple[CountTable, Phylogeny]:
-    """Hashed ids need no sequences when the tips of the tree have the same."""
+    """Read table and tree; ids that are the names of the tree's tips, such as hashes, need no sequences."""
     named = load_named_tips(table, phylogeny) if table.sequences is None else None
     if isinstance(named, tuple):
         counts, tree, notes = named
@@ -97,17 +102,17 @@ def _counts_and_tree(
 
 
 def _on_tree(tree: Phylogeny, rarefier: Rarefier, rows: np.ndarray, note: Callable[[str], None]) -> np.ndarray:
-    """Which of the samples ``rows`` have a read on the tree in the draw, bool [R]."""
+    """Find which of the samples ``rows`` have reads on the tree in the draw, bool [R]."""
     sample, _, _ = on_tree(tree, rarefier.draw(rows, _DRAW))
-    found = np.bincount(sample, minlength=len(rows)) > 0
-    if not found.all():
-        names = first_few(list(rarefier.table.sample_ids[rows[~found]]))
-        note(f"{np.count_nonzero(~found):,} samples have no read on the tree and are left out ({names})")
-    return found
+    has_reads = np.bincount(sample, minlength=len(rows)) > 0
+    if not has_reads.all():
+        names = first_few(list(rarefier.table.sample_ids[rows[~has_reads]]))
+        note(f"{np.count_nonzero(~has_reads):,} samples have no reads on the tree and are left out ({names})")
+    return has_reads
 
 
 def _digest(phylogeny: Phylogeny, ids: np.ndarray, samples: SampleCounts, metric: UnifracMetric, alpha: float) -> str:
-    """Of everything that the matrix follows from."""
+    """Compute a digest of everything that determines the matrix."""
     digest = blake2b(f"{BLOCKS_VERSION} {metric} {alpha!r} {len(ids)}\n".encode(), digest_size=16)
     digest.update("\n".join(ids).encode())
     tree = (phylogeny.tip_start, phylogeny.tip_stop, phylogeny.branch_length, phylogeny.feature_tip)

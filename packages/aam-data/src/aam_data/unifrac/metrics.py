@@ -1,10 +1,10 @@
-"""The distances of UniFrac between the samples of two sparse matrices of branch shares.
+"""UniFrac distances between the samples of two sparse matrices of branch shares.
 
-Each metric prepares R rows once and is then asked for their distances to a few columns at a time. All sums are over
-the branches that both samples hold, the rest follows from sums of one sample: real samples hold a tenth of the
+Each metric prepares R rows once and then computes their distances to a few columns at a time. All sums are over the
+branches that both samples have, and the rest follows from sums of one sample: real samples have a tenth of the
 branches of their study, so this is a tenth of the work.
 
-Axes: R rows, C columns, n branches; shares are csr_matrix [R or C, n] of float64, as ``branch_shares`` gives them.
+Axes: R rows, C columns, n branches; shares are csr_matrix [R or C, n] of float64, as ``branch_shares`` returns them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,28 @@ from scipy.sparse import csr_matrix
 
 from aam_data.options.base import UnifracMetric
 
-# Branches held by a larger share of the rows are multiplied as dense matrices. 470 ibd samples, all pairs: dense alone
+# Branches of a larger share of the rows are multiplied as dense matrices. 470 ibd samples, all pairs: dense alone
 # 320 ms, sparse alone 1390; both, divided at 0.02: 49, at 0.1: 45, at 0.2: 47 (CPU time of one core).
 _DENSE = 0.1
 # Doubles of one step over branches that two samples share. All pairs of 470 ibd samples, with 96 columns at a time:
 # 2^14 320 ms, 2^15 275, 2^16 290, 2^17 260; with 32 columns 310, with 256 320. Other ways: differences of all branches
-# by scipy.spatial's cdist 2400 ms, those of the branches that blocks of 16 to 128 samples hold 700 to 2800.
+# by scipy.spatial's cdist 2400 ms, those of the branches that blocks of 16 to 128 samples have 700 to 2800.
 _STEP = 2**16
 
 
 class Distances(Protocol):
-    """Distances of the R rows that a metric was built for."""
+    """Distances from the R rows that a metric was built for."""
 
     def to(self, right: csr_matrix, n_rows: int | None = None) -> np.ndarray:
-        """Distances, float64 [R, C], to the samples with the shares ``right`` [C, n]; only of the first ``n_rows``."""
+        """Compute distances to the samples with the shares ``right`` [C, n].
+
+        Args:
+            right: shares of the columns.
+            n_rows: compute only the first rows; None for all R.
+
+        Returns:
+            float64 [n_rows, C], NaN for empty samples.
+        """
         ...
 
 
@@ -44,12 +52,12 @@ def build_metric(metric: UnifracMetric, alpha: float, left: csr_matrix, length: 
 
 
 def presence(shares: csr_matrix) -> csr_matrix:
-    """1 where a sample holds a branch."""
+    """Return 1 for each branch of a sample."""
     return _with_values(shares, np.ones(len(shares.data)))
 
 
 class Unweighted:
-    """``1 - shared / union`` of branch lengths; a product of matrices gives what is shared."""
+    """``1 - shared / union`` of branch lengths; shared lengths are a product of matrices."""
 
     def __init__(self, left: csr_matrix, length: np.ndarray) -> None:
         self.length, self.total = length, presence(left) @ length
@@ -58,9 +66,9 @@ class Unweighted:
 
     def to(self, right: csr_matrix, n_rows: int | None = None) -> np.ndarray:
         """See ``Distances``."""
-        held = presence(right)
-        shared = self.product.to(held, n_rows)
-        union = self.total[:n_rows, None] + held @ self.length
+        branches = presence(right)
+        shared = self.product.to(branches, n_rows)
+        union = self.total[:n_rows, None] + branches @ self.length
         union -= shared
         return _defined(_ratio(union - shared, union), self.empty[:n_rows], _empty(right))
 
@@ -87,8 +95,8 @@ class Weighted:
 class Generalized:
     """``sum len s^alpha |m_i - m_j| / s`` over ``sum len s^alpha`` with ``s = m_i + m_j``.
 
-    A branch of one sample adds ``len m^alpha`` to both sums, so they are those of either sample's own branches, less
-    these terms and plus the true ones for branches of both.
+    A branch of only one sample adds ``len m^alpha`` to both sums. So the sums are computed from each sample's own
+    branches; for branches of both, these terms are replaced by the true ones.
     """
 
     def __init__(self, left: csr_matrix, length: np.ndarray, alpha: float) -> None:
@@ -122,14 +130,14 @@ class Product:
     """``left @ right.T`` for one left matrix [R, n] and many right ones [C, n], all sparse."""
 
     def __init__(self, left: csr_matrix) -> None:
-        held_by = np.bincount(left.indices, left.data != 0, minlength=left.shape[1]) / max(1, left.shape[0])
-        self._common = np.flatnonzero(held_by > _DENSE)
-        self._rare = np.flatnonzero((held_by > 0) & (held_by <= _DENSE))
+        prevalence = np.bincount(left.indices, left.data != 0, minlength=left.shape[1]) / max(1, left.shape[0])
+        self._common = np.flatnonzero(prevalence > _DENSE)
+        self._rare = np.flatnonzero((prevalence > 0) & (prevalence <= _DENSE))
         self._left_common = left[:, self._common].toarray()
         self._left_rare = left[:, self._rare]
 
     def to(self, right: csr_matrix, n_rows: int | None = None) -> np.ndarray:
-        """The first ``n_rows`` rows of the product, float64 [n_rows, C]."""
+        """Compute the first ``n_rows`` rows of the product, float64 [n_rows, C]."""
         values = self._left_common[:n_rows] @ right[:, self._common].toarray().T
         values += (self._left_rare[:n_rows] @ right[:, self._rare].T).toarray()
         return values
@@ -137,29 +145,29 @@ class Product:
 
 class _Encounter(NamedTuple):
     row: int
-    length: np.ndarray  # [k] of some branches that the row holds
-    share: np.ndarray  # [k, 1] the row's
-    others: np.ndarray  # [k, C] the columns'; valid and free to overwrite until the next encounter
+    length: np.ndarray  # [k] of some branches of the row
+    share: np.ndarray  # [k, 1] shares of the row
+    others: np.ndarray  # [k, C] shares of the columns; valid and free to overwrite until the next encounter
 
 
 def _encounters(left: csr_matrix, right: csr_matrix, length: np.ndarray) -> Iterator[_Encounter]:
-    """Each row's shares beside those of all columns, on the branches of the row that any column holds.
+    """Yield each row's shares with those of all columns, on the branches that the row shares with any column.
 
-    Branches without length, a sixth of the entries of ibd, are left out.
+    Branches of length 0, a sixth of the entries of ibd, are left out.
     """
-    held = np.flatnonzero(np.bincount(right.indices, minlength=right.shape[1]) * length)
-    rows, length = left[:, held], length[held]
-    columns = np.ascontiguousarray(right[:, held].toarray().T)  # scipy would give the transpose of a row-major matrix
+    shared = np.flatnonzero(np.bincount(right.indices, minlength=right.shape[1]) * length)
+    rows, length = left[:, shared], length[shared]
+    columns = np.ascontiguousarray(right[:, shared].toarray().T)  # scipy returns the transpose of a row-major matrix
     step = max(1, _STEP // columns.shape[1])
     buffer = np.empty((step, columns.shape[1]))
     branch, share, bounds = rows.indices, rows.data[:, None], rows.indptr.tolist()
-    length_of_entry = length[branch]
+    entry_length = length[branch]
     for row in range(rows.shape[0]):
         for start in range(bounds[row], bounds[row + 1], step):
-            part = slice(start, min(start + step, bounds[row + 1]))
-            others = buffer[: part.stop - start]
-            columns.take(branch[part], axis=0, out=others, mode="clip")  # "raise" makes a copy of out
-            yield _Encounter(row, length_of_entry[part], share[part], others)
+            entries = slice(start, min(start + step, bounds[row + 1]))
+            others = buffer[: entries.stop - start]
+            columns.take(branch[entries], axis=0, out=others, mode="clip")  # "raise" makes a copy of out
+            yield _Encounter(row, entry_length[entries], share[entries], others)
 
 
 def _with_values(shares: csr_matrix, values: np.ndarray) -> csr_matrix:
@@ -167,7 +175,7 @@ def _with_values(shares: csr_matrix, values: np.ndarray) -> csr_matrix:
 
 
 def _above_zero(shares: csr_matrix) -> csr_matrix:
-    """Without branches whose share is lost: 1e-20 beside 0.5 is 0 after a sum, and 0 / 0 has no value."""
+    """Drop branches whose share was lost: 1e-20 is 0 after a sum with 0.5, and 0 / 0 is undefined."""
     if shares.data.all():
         return shares
     shares = shares.copy()

@@ -1,4 +1,4 @@
-"""The distances that a model should reproduce: of any samples to any others, from the tree or from a file."""
+"""Distances that a model learns: between any samples, from the tree or from a file."""
 
 from __future__ import annotations
 
@@ -15,40 +15,43 @@ from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 if TYPE_CHECKING:
     from aam_data.readers.distances.matrix import DistanceMatrix
 
-_AT_ONCE = 4096  # samples that are drawn together for Faith's PD
+_CHUNK = 4096  # samples drawn together for Faith's PD
 
 
 class PairTargets(Protocol):
-    """A pure function of rows and draw, so that any process can compute the targets of any pair.
+    """Targets as a pure function of rows and draw, so that any process can compute those of any pair.
 
     Draws 0, 1, ... are the epochs of training; negative draws are the fixed ones of validation and prediction.
     """
 
     def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
-        """Distances of the samples ``rows`` (int64 [R]) to ``columns`` (int64 [C]), float32 [R, C]; NaN where a
-        pair has none."""
+        """Return distances of the samples ``rows`` (int64 [R]) to ``columns`` (int64 [C]).
+
+        Returns:
+            float32 [R, C], NaN for pairs without a distance.
+        """
         ...
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
-        """Faith's PD of the samples ``rows`` (int64 [R]), float32 [R]; NaN where a sample has none."""
+        """Return Faith's PD of the samples ``rows`` (int64 [R]), float32 [R], NaN for samples without one."""
         ...
 
 
 class Reads(Protocol):
-    """What gives the reads of samples, for instance ``aam_data.preprocessing.rarefaction.Rarefier``."""
+    """Source of the reads of samples, for instance ``aam_data.preprocessing.rarefaction.Rarefier``."""
 
     def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
-        """Reads of the samples ``rows`` in draw number ``draw``."""
+        """Return the reads of the samples ``rows`` in draw number ``draw``."""
         ...
 
 
 class TreeTargets:
-    """UniFrac and Faith's PD of exactly the reads that a draw gives.
+    """UniFrac and Faith's PD of exactly the reads of a draw.
 
     Args:
         phylogeny: tree of the features that ``reads`` counts.
         reads: reads of the study's samples.
-        metric, alpha: as of ``unifrac_distances``; all metrics but ``weighted_unnormalized`` are between 0 and 1.
+        metric, alpha: see ``unifrac_distances``; all metrics but ``weighted_unnormalized`` are between 0 and 1.
     """
 
     def __init__(
@@ -64,16 +67,16 @@ class TreeTargets:
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
         """See ``PairTargets``."""
-        starts = range(0, max(len(rows), 1), _AT_ONCE)
-        parts = [faith_pd(self.phylogeny, self.reads.draw(rows[start : start + _AT_ONCE], draw)) for start in starts]
-        return np.concatenate(parts).astype(np.float32)
+        starts = range(0, max(len(rows), 1), _CHUNK)
+        chunks = [faith_pd(self.phylogeny, self.reads.draw(rows[start : start + _CHUNK], draw)) for start in starts]
+        return np.concatenate(chunks).astype(np.float32)
 
 
 class ScaledTargets:
-    """Distances divided by a constant, for metrics without an upper bound of 1; Faith's PD as it is.
+    """Distances divided by a constant, for metrics without an upper bound of 1; Faith's PD is unchanged.
 
     Args:
-        targets: in their own units.
+        targets: targets in their own units.
         scale: the largest training distance.
     """
 
@@ -90,14 +93,14 @@ class ScaledTargets:
 
 
 class MatrixTargets:
-    """Distances that were computed before, the same in every draw.
+    """Precomputed distances, the same in every draw.
 
     Args:
         matrix: distances by sample id, in any order.
         sample_ids: [B] ids of the study's samples; row b of the targets is ``sample_ids[b]``.
 
     Raises:
-        DataError: the matrix lacks samples.
+        DataError: samples are not in the matrix.
     """
 
     def __init__(self, matrix: DistanceMatrix, sample_ids: np.ndarray) -> None:
@@ -107,7 +110,7 @@ class MatrixTargets:
             raise DataError(
                 f"{len(absent):,} of {len(sample_ids):,} samples are not in the distance matrix",
                 offenders=absent,
-                remedy="Give the --unifrac-matrix of this table, or --tree",
+                remedy="Pass the --unifrac-matrix of this table, or --tree",
             )
         self._values = matrix.values
         self._position = np.array([number[sample_id] for sample_id in sample_ids], dtype=np.int64)
@@ -117,5 +120,5 @@ class MatrixTargets:
         return self._values[np.ix_(self._position[rows], self._position[columns])].astype(np.float32)
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
-        """Raises DataError: a distance matrix says nothing about Faith's PD."""
-        raise DataError("Faith's PD cannot be had from --unifrac-matrix", remedy="Give --tree in its place")
+        """Raise DataError: a distance matrix does not contain Faith's PD."""
+        raise DataError("--unifrac-matrix does not contain Faith's PD", remedy="Use --tree instead")

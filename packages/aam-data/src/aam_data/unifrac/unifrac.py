@@ -2,16 +2,16 @@
 
 With m the shares of a sample's reads below the branches and len the branches' lengths (sums are over branches):
 
-- ``unifrac``, unweighted: branches of one of both samples over branches of any (Lozupone and Knight 2005,
-  doi:10.1128/AEM.71.12.8228-8235.2005). Faith's PD (Faith 1992, doi:10.1016/0006-3207(92)91201-3) is the length of a
-  sample's branches.
+- ``unifrac``, unweighted: length of the branches of exactly one of the samples over the length of the branches of
+  either (Lozupone and Knight 2005, doi:10.1128/AEM.71.12.8228-8235.2005). Faith's PD (Faith 1992,
+  doi:10.1016/0006-3207(92)91201-3) is the length of a sample's branches.
 - ``weighted``: ``sum len |m_i - m_j| / sum len (m_i + m_j)``, and ``weighted_unnormalized``: its numerator (Lozupone
   et al. 2007, doi:10.1128/AEM.01996-06).
 - ``generalized``: ``sum len (m_i + m_j)^alpha |m_i - m_j| / (m_i + m_j)`` over ``sum len (m_i + m_j)^alpha`` (Chen et
   al. 2012, doi:10.1093/bioinformatics/bts342); alpha 1 is ``weighted``.
 
-Features that are not in the tree are left out. A sample without a read on the tree has no distances and no PD: NaN.
-Samples whose branches all have length 0 do not differ (scikit-bio's convention too).
+Features that are not in the tree are left out. The distances and the PD of a sample without reads on the tree are NaN.
+Samples whose branches all have length 0 have distance 0, as in scikit-bio.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from aam_data.table import SampleCounts
 from aam_data.unifrac.branch_shares import branch_shares, shear_to
 from aam_data.unifrac.metrics import build_metric, presence
 
-# A block of the matrix. Columns: their shares stay in the cache, see unifrac_metrics.py. Rows: what is made once for
-# them (branch shares, the dense part of the product) is used for all columns, in about 150 MB for ibd's tree.
+# A block of the matrix. Columns: their shares stay in the cache, see metrics.py. Rows: what is computed once for them
+# (branch shares, the dense part of the product) serves all columns, in about 150 MB for ibd's tree.
 _COLUMNS = 96
 _ROWS = 20 * _COLUMNS
-BLOCKS_VERSION = 1  # of the numbering of blocks: a matrix is continued only under the one it was begun with
+BLOCKS_VERSION = 1  # of the numbering of blocks; a matrix can only be continued with the version that started it
 
 
 class Block(NamedTuple):
-    """A part of a symmetric matrix, on and above its diagonal (with the lower half of squares on it).
+    """A block of a symmetric matrix, on and above its diagonal (with the lower half of squares on it).
 
     Attributes:
-        rows, columns: which samples, R and C of them.
+        rows, columns: positions of R and C samples.
         values: float64 [R, C] distances.
-        number: of the block, from 0.
-        share: of all work that is done after it; 1 for the last.
+        number: number of the block, from 0.
+        share: share of all work that is done after this block; 1 for the last.
     """
 
     rows: slice
@@ -52,7 +52,15 @@ class Block(NamedTuple):
 
 
 def faith_pd(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
-    """Faith's PD, float64 [S]: the length of all branches between a sample's ASVs and the root; NaN without any."""
+    """Compute Faith's PD of S samples: the length of all branches between a sample's ASVs and the root.
+
+    Args:
+        phylogeny: the tree.
+        samples: counts of the samples.
+
+    Returns:
+        float64 [S], NaN for samples without reads on the tree.
+    """
     phylogeny = shear_to(phylogeny, samples)
     values = np.empty(samples.n_samples)
     for rows in _slices(0, samples.n_samples, _ROWS):
@@ -68,15 +76,22 @@ def unifrac_distances(
     metric: UnifracMetric = "unifrac",
     alpha: float = 1.0,
 ) -> np.ndarray:
-    """UniFrac of each of S ``samples`` to each of S' ``others`` (when not given: to each other).
+    """Compute UniFrac distances of S ``samples`` to S' ``others``, or of all pairs of ``samples``.
 
     Args:
-        metric: see the formulas above.
-        alpha: of ``generalized``, 0 to 1: how much abundant branches count.
+        phylogeny: the tree.
+        samples: counts of the samples.
+        others: counts of other samples; None for all pairs of ``samples``.
+        metric: see the formulas in the module's docstring.
+        alpha: weight of abundant branches in ``generalized``, 0 to 1.
 
     Returns:
-        float64 [S, S'], NaN in rows and columns of samples without a read on the tree. Without ``others`` exactly
+        float64 [S, S'], NaN in rows and columns of samples without reads on the tree. Without ``others`` exactly
         symmetric, with a diagonal of zeros.
+
+    Example:
+        >>> study = read_study(TableOptions(Path("table.qza")), phylogeny=PhylogenyOptions(Path("tree.qza")))
+        >>> distances = unifrac_distances(study.phylogeny, study.table.data, metric="weighted")
     """
     if others is None:
         values = np.empty((samples.n_samples, samples.n_samples))
@@ -100,11 +115,11 @@ def unifrac_blocks(
     alpha: float = 1.0,
     first: int = 0,
 ) -> Iterator[Block]:
-    """UniFrac of all pairs, as blocks that cover them once; memory does not depend on their number.
+    """Yield UniFrac distances of all pairs in blocks that cover each pair once, in bounded memory.
 
     Args:
-        metric, alpha: see ``unifrac_distances``.
-        first: number of the block to begin with: those before it are neither computed nor given.
+        phylogeny, samples, metric, alpha: see ``unifrac_distances``.
+        first: number of the first block to yield; earlier blocks are not computed.
     """
     phylogeny = shear_to(phylogeny, samples)
     n = samples.n_samples
@@ -138,7 +153,7 @@ def _n_cells(row_start: int, columns: slice) -> int:
 
 
 def _mirror(square: np.ndarray) -> None:
-    """Make a square on the diagonal exactly symmetric and 0 on the diagonal: sums in another order differ by 1e-16."""
+    """Make a square block exactly symmetric and 0 on the diagonal: sums in another order differ by 1e-16."""
     upper = np.triu(square, 1)
     undefined = np.isnan(square.diagonal())
     square[:] = upper + upper.T
@@ -150,7 +165,7 @@ def _slices(start: int, stop: int, size: int) -> list[slice]:
 
 
 def _take(samples: SampleCounts, rows: slice) -> SampleCounts:
-    """Consecutive samples, without copying their counts."""
+    """Take consecutive samples without copying their counts."""
     indptr = samples.indptr[rows.start : rows.stop + 1]
-    part = slice(indptr[0], indptr[-1])
-    return SampleCounts(indptr - indptr[0], samples.indices[part], samples.counts[part])
+    entries = slice(indptr[0], indptr[-1])
+    return SampleCounts(indptr - indptr[0], samples.indices[entries], samples.counts[entries])

@@ -1,4 +1,4 @@
-"""Whole matrices of distances, and Faith's PD, in the files that other programs read."""
+"""Writers of distance matrices and Faith's PD in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def write_distances(
     progress: Callable[[float], None] = lambda share: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Write a symmetric matrix as its blocks come; the format follows from the suffix of ``path``.
+    """Write a symmetric matrix block by block; the suffix of ``path`` selects the format.
 
     ``.h5``: float32, in the layout of ssu (unifrac-binaries). ``.tsv``: the square text that QIIME 2 and scikit-bio
-    read. ``.npy``: float32, with the ids, one a line, in a file of the same name that ends in ``.ids.txt``.
+    read. ``.npy``: float32, with the ids, one per line, in a file of the same name that ends in ``.ids.txt``.
 
-    The matrix grows on disk, in ``path`` + ``.partial``. What is interrupted leaves that file, and the same call goes
-    on from there.
+    The matrix grows on disk, in ``path`` + ``.partial``. An interrupted call leaves that file, and the same call
+    continues it.
 
     Args:
         path: the file, complete or absent afterwards.
         ids: [n] sample ids, as a reader accepted them (no tabs, no line breaks).
-        blocks: from the number of the first to give, the blocks as ``unifrac_blocks`` gives them.
+        blocks: function that returns blocks as ``unifrac_blocks`` does, given the number of the first one.
         key: one line that identifies the matrix, for instance a digest of what it is computed from.
-        progress: told the share of the work that is done, after each block.
-        note: told when an earlier call is continued.
+        progress: callback for the finished share of the work, after each block.
+        note: callback for a message when an earlier call is continued.
 
     Raises:
-        DataError: another suffix; ``path`` + ``.partial`` holds a matrix with another key; or a distance is undefined
+        DataError: another suffix; ``path`` + ``.partial`` has a matrix with another key; or a distance is undefined
             or above the largest number of the format, and nothing is kept.
     """
     check_distance_suffix(path)
@@ -57,7 +57,7 @@ def write_distances(
 
     with resumable_file(path, key, create, note) as file:
         if file.n_blocks:
-            note(f"continuing {file.path.name}, which holds {file.n_blocks:,} blocks")
+            note(f"continuing {file.path.name}, which has {file.n_blocks:,} blocks")
         matrix = _map_ssu(file.stream) if path.suffix == ".h5" else _map_npy(file.stream)
         for block in blocks(file.n_blocks):
             _check_finite(block, ids, np.finfo(matrix.dtype).max)
@@ -76,13 +76,22 @@ def write_distances(
         file.rename_to(path)
 
 
-def written_beside(path: Path) -> tuple[Path, ...]:
-    """The other files that ``write_distances`` writes for ``path``, those that vanish in the end too."""
+def extra_files(path: Path) -> tuple[Path, ...]:
+    """List the other files that ``write_distances`` writes for ``path``, including temporary ones."""
     return (*resumable_paths(path), path.with_suffix(".ids.txt")) if path.suffix == ".npy" else resumable_paths(path)
 
 
 def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarray) -> None:
-    """Write Faith's PD [n] of samples in the layout of QIIME 2's alpha-diversity.tsv, the only suffix it takes."""
+    """Write Faith's PD [n] of samples in the layout of QIIME 2's alpha-diversity.tsv.
+
+    Args:
+        path: the file; must end in ``.tsv``.
+        ids: [n] sample ids.
+        values: float64 [n].
+
+    Raises:
+        DataError: another suffix.
+    """
     check_faith_pd_suffix(path)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write("\tfaith_pd\n")
@@ -90,34 +99,34 @@ def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarr
 
 
 def check_distance_suffix(path: Path) -> None:
-    """Raise DataError when ``write_distances`` has no format for the suffix of ``path``."""
+    """Raise DataError if ``write_distances`` has no format for the suffix of ``path``."""
     if path.suffix not in DISTANCE_SUFFIXES:
         formats = ", ".join(DISTANCE_SUFFIXES)
-        raise DataError(f"distances are written as {formats}", file=path, remedy="Give --output one of these suffixes")
+        raise DataError(f"distances are written as {formats}", file=path, remedy="Use one of these suffixes")
 
 
 def check_faith_pd_suffix(path: Path) -> None:
-    """Raise DataError when ``path`` promises another format than ``write_faith_pd`` has."""
+    """Raise DataError if the suffix of ``path`` is not that of ``write_faith_pd``."""
     if path.suffix != ".tsv":
-        raise DataError("Faith's PD is written as .tsv", file=path, remedy="Give --output this suffix")
+        raise DataError("Faith's PD is written as .tsv", file=path, remedy="Use this suffix for --output")
 
 
 def _check_finite(block: Block, ids: Sequence[str] | np.ndarray, largest: float) -> None:
-    bad = ~(np.abs(block.values) <= largest)  # of NaN too
+    bad = ~(np.abs(block.values) <= largest)  # true for NaN too
     if bad.any():
         pairs = [f"{ids[block.rows][i]} - {ids[block.columns][j]}" for i, j in np.argwhere(bad)]
         raise DataError(
             "distances are undefined or too large to be written",
             offenders=pairs,
-            remedy="Look at the branch lengths of --tree and at the values of these samples in --table",
+            remedy="Check the branch lengths of --tree and the values of these samples in --table",
         )
 
 
 def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
-    """The layout of ssu: ``format``, ``version``, ``order`` and ``matrix`` (unifrac-binaries, src/api.cpp).
+    """Create the layout of ssu: ``format``, ``version``, ``order``, ``matrix`` (unifrac-binaries, src/api.cpp).
 
     The matrix is allocated in one piece and filled with zeros at once, so that a full disk is an OSError here, and so
-    that blocks are written without touching the structure of the file, which a killed program would leave broken.
+    that blocks are written without changing the structure of the file, which a killed program would leave broken.
     """
     with h5py.File(path, "x", alignment_threshold=1, alignment_interval=64) as file:
         file["format"] = np.array([b"BDSM"])
@@ -132,21 +141,21 @@ def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
 
 
 def _map_ssu(stream: BinaryIO) -> np.memmap:
-    """The matrix in the file, mapped to memory."""
+    """Map the matrix in the file to memory."""
     with h5py.File(stream) as file:
         offset, shape = file["matrix"].id.get_offset(), file["matrix"].shape
     return np.memmap(stream, "<f4", "r+", offset, shape)
 
 
 def _map_npy(stream: BinaryIO) -> np.memmap:
-    """The matrix in the file, mapped to memory; ``numpy.lib.format.open_memmap`` would open it by its name again."""
+    """Map the matrix in the file to memory; ``numpy.lib.format.open_memmap`` would open the file by name again."""
     np.lib.format.read_magic(stream)
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     return np.memmap(stream, dtype, "r+", stream.tell(), shape)
 
 
 def _create_npy(path: Path, n: int, dtype: type[np.floating]) -> None:
-    """A matrix [n, n] of zeros, written out, so that a full disk is an OSError here and not a bus error later."""
+    """Write a matrix [n, n] of zeros, so that a full disk is an OSError here and not a bus error later."""
     row = np.zeros(n, dtype=dtype)
     header = {"descr": np.lib.format.dtype_to_descr(row.dtype), "fortran_order": False, "shape": (n, n)}
     with path.open("xb") as stream:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from aam_models.config.limits import (
     MAX_LAYERS,
@@ -156,7 +156,7 @@ class EncoderConfig:
     """Everything that determines an encoder's shapes and arithmetic.
 
     Attributes:
-        asv_encoder_kind: key of the registry of ASV encoders. There is one so far, so it is not stored.
+        asv_encoder: key of the registry of ASV encoders.
         max_bp: largest number of bases in a sequence; positions 0 (START) to max_bp have embeddings.
         width: D, of ASV and sample embeddings.
         asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
@@ -168,8 +168,6 @@ class EncoderConfig:
         site_sum: whether an ASV's embedding includes the sum of its site embeddings, see `TransformerAsvEncoder`.
         distance_scale: UniFrac distance that an output of 1 of the distance head means; 1 for metrics of at most 1.
     """
-
-    asv_encoder_kind: ClassVar[str] = "transformer"
 
     alphabet: Alphabet
     max_bp: int
@@ -184,6 +182,7 @@ class EncoderConfig:
     distance_scale: float = 1.0
     size_embedding: bool = False
     site_sum: bool = False
+    asv_encoder: str = "transformer"
 
     def __post_init__(self) -> None:
         methods = get_args(AbundanceMethod)

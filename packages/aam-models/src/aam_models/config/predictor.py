@@ -115,6 +115,7 @@ class HeadOptions:
             "experts": self.moe_experts or 0,
             "routing_column": -1 if self.moe_routing is None else column_index[self.moe_routing],
             "layer_norm": self.target_layer_norm,
+            "head_kind": "film" if film else "mlp",
         }
 
 
@@ -227,6 +228,7 @@ class PredictorConfig:
         target_widths: outputs of each numeric target, its quantiles; empty for classes.
         anchors: index of each numeric target's median among its outputs.
         link: from the head's outputs to transformed units.
+        head_kind: key of the registry of heads, for the head or each expert.
     """
 
     encoder: EncoderConfig
@@ -242,6 +244,7 @@ class PredictorConfig:
     target_widths: tuple[int, ...] = ()
     anchors: tuple[int, ...] = ()
     link: LinkConfig = LinkConfig()
+    head_kind: str = "mlp"
 
     def __post_init__(self) -> None:
         require(1 <= self.out_width <= MAX_OUTPUTS, f"out_width {self.out_width}: must be 1 to {MAX_OUTPUTS:,}")
@@ -260,14 +263,10 @@ class PredictorConfig:
         self._check_head()
         self._check_outputs()
 
-    @property
-    def head_kind(self) -> str:
-        """Kind of the head, or of each expert: a key of the registry of heads."""
-        return "film" if self.film_columns else "mlp"
-
     def _check_head(self) -> None:
         require(bool(self.hidden_dims) or not self.residual, "residual without hidden_dims")
         require(bool(self.hidden_dims) or not self.film_columns, "film_columns without hidden_dims")
+        require((self.head_kind == "film") == bool(self.film_columns), f"film_columns of a {self.head_kind} head")
         require(self.experts != 1 and 0 <= self.experts <= MAX_EXPERTS, f"{self.experts} experts")
         require((self.experts == 0) == (self.routing_column == -1), f"{self.experts} experts by {self.routing_column}")
         columns = (*self.film_columns, *self.link.scaling_columns, *([self.routing_column] if self.experts else []))

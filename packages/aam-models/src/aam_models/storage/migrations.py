@@ -51,8 +51,8 @@ def _add_conditions(content: Content) -> Content:
     return {**content, "model": {**content["model"], **added}}
 
 
-def _name_objectives(content: Content) -> Content:
-    """Convert to version 5: the objectives that the encoder has heads for, by name."""
+def _name_parts(content: Content) -> Content:
+    """Convert to version 5: the encoder's objectives, the ASV encoder and the head of a predictor by name."""
     flags = {
         "unifrac": "distance_head",
         "faith_pd": "faith_pd_head",
@@ -63,8 +63,11 @@ def _name_objectives(content: Content) -> Content:
     encoder = dict(model.get("encoder", model))
     objectives = [name for name, flag in flags.items() if encoder.pop(flag)]
     objectives += ["taxonomy"] if encoder["taxonomy_classes"] else []
-    encoder["objectives"] = objectives
-    return {**content, "model": {**model, "encoder": encoder} if "encoder" in model else encoder}
+    encoder |= {"objectives": objectives, "asv_encoder": "transformer"}
+    if content["kind"] != "predictor":
+        return {**content, "model": encoder}
+    kind = "film" if model["film_columns"] else "mlp"
+    return {**content, "model": {**model, "encoder": encoder, "head_kind": kind}}
 
 
 def _add_to_encoder(content: Content, added: Content) -> Content:
@@ -78,5 +81,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _add_methods_and_taxonomy,
     _add_site_sums,
     _add_conditions,
-    _name_objectives,
+    _name_parts,
 )

@@ -1,7 +1,8 @@
 """What training batches hide from the model, or look up for it: one class each, applied before arrays become tensors.
 
-To add one, write a class with `apply` here and let an objective or an option ask for it. Random choices must be keyed,
-as in `aam_train.data.masking`, so that they depend on neither the order of samples nor the number of workers.
+To add one, write a class with `apply` here and return it from `base_corruptions` or `count_corruptions` where an option
+asks for it. Random choices must be keyed, as in `aam_train.data.masking`, so that they depend on neither the order of
+samples nor the number of workers.
 Axes: B samples, N occurrences, U distinct ASVs, L tokens, M masked bases, R ranks.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from aam_data import alphabet
 from aam_train.data.masking import hidden_occurrences, masked_positions
+from aam_train.options.objective import MaskingOptions
 
 
 def _no_positions() -> np.ndarray:
@@ -97,6 +99,17 @@ class HideCounts:
         """Choose the occurrences to hide."""
         keys = batch.asv_keys[batch.asv_index]
         batch.hidden_counts = hidden_occurrences(keys, batch.sample_keys, self.ratio, batch.seed, batch.draw)
+
+
+def base_corruptions(options: MaskingOptions) -> Corruptions:
+    """Build the changes to bases that the options ask for."""
+    ratio = options.nuc_mask_ratio
+    return (MaskBases(ratio, options.nuc_mask_strategy),) if ratio else ()
+
+
+def count_corruptions(options: MaskingOptions) -> Corruptions:
+    """Build the changes to counts that the options ask for."""
+    return (HideCounts(options.count_mask_ratio),) if options.count_mask_ratio else ()
 
 
 @dataclass(frozen=True)

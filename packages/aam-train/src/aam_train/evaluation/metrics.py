@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sk
 
-from aam_train.options.metrics import metric_names
+from aam_train.options.metrics import METRICS, Kind, metric_names
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -44,10 +44,19 @@ def mean_of_defined(values: Sequence[float]) -> float:
 def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
     """Compute r2, mae, rmse and pearson_r of [R] values; NaN for too few values (R2 needs two)."""
     return {
-        "r2": float(sk.r2_score(truth, prediction)) if len(truth) > 1 else float("nan"),
+        **_sklearn_metrics("number", truth, prediction),
         "mae": mean_absolute_error(truth, prediction),
         "rmse": math.sqrt(mean_squared_error(truth, prediction)),
         "pearson_r": pearson(truth, prediction),
+    }
+
+
+def _sklearn_metrics(kind: Kind, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """Compute the metrics of a kind that scikit-learn has a function for."""
+    return {
+        name: float(getattr(sk, metric.sklearn)(truth, prediction)) if len(truth) >= metric.min_samples else math.nan
+        for name, metric in METRICS.items()
+        if metric.kind == kind and metric.sklearn
     }
 
 
@@ -75,7 +84,7 @@ def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict
     present = np.unique(truth)
     recalls = [float((prediction[truth == code] == code).mean()) for code in present]
     return {
-        "accuracy": float(sk.accuracy_score(truth, prediction)),
+        **_sklearn_metrics("class", truth, prediction),
         "balanced_accuracy": float(np.mean(recalls)),
         "f1": float(sk.f1_score(truth, prediction, average="macro", labels=present, zero_division=0.0)),
         "auc": _macro_auc(truth, probabilities),

@@ -10,7 +10,7 @@ from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.abundance import standardized_log_abundance
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.corruptions import Corruptions, HideCounts
+from aam_train.data.corruptions import Corruptions, count_corruptions
 from aam_train.data.loading import FIXED_DRAW, BatchRequest
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, evaluating
@@ -27,8 +27,7 @@ class HiddenCountsObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        ratio = sources.masking.count_mask_ratio
-        self._corruptions = (HideCounts(ratio),) if ratio else ()
+        self._corruptions = count_corruptions(sources.masking)
 
     @property
     def reads(self) -> RequestedOutputs:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.corruptions import Corruptions, MaskBases
+from aam_train.data.corruptions import Corruptions, base_corruptions
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, predict_masked_bases
@@ -32,8 +32,7 @@ class MaskedBasesObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        ratio, strategy = sources.masking.nuc_mask_ratio, sources.masking.nuc_mask_strategy
-        self._corruptions = (MaskBases(ratio, strategy),) if ratio else ()
+        self._corruptions = base_corruptions(sources.masking)
 
     @property
     def reads(self) -> RequestedOutputs:

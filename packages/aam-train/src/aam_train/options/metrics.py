@@ -1,7 +1,8 @@
 """Metrics that can select the best checkpoint. Standard library only.
 
-This table is the only list of their names. A new metric needs its name in a Literal, its entry in `METRICS`, and the
-code that computes it: in `aam_train.evaluation.metrics` for targets, in its objective for encoders.
+This table is the only list of their names. A new metric needs its name in a Literal and its entry in `METRICS`; if
+scikit-learn does not have it, also code that computes it: in `aam_train.evaluation.metrics` for targets, in its
+objective for encoders.
 """
 
 from __future__ import annotations
@@ -32,18 +33,23 @@ class Metric:
         kind: "number" or "class" for the metrics of targets, "encoder" for those of pretraining, "loss" for both.
         higher_is_better: whether larger values are better.
         objective: name of the pretraining objective that computes it, for metrics of kind "encoder".
+        sklearn: name of the function of sklearn.metrics that computes it from true and predicted values; empty for
+            metrics with code of their own.
+        min_samples: number of samples below which a metric of scikit-learn is undefined (NaN).
     """
 
     kind: Kind
     higher_is_better: bool
     objective: str = ""
+    sklearn: str = ""
+    min_samples: int = 1
 
 
 METRICS = {
     "val_loss": Metric("loss", higher_is_better=False),
-    "r2": Metric("number", higher_is_better=True),
+    "r2": Metric("number", higher_is_better=True, sklearn="r2_score", min_samples=2),
     "mae": Metric("number", higher_is_better=False),
-    "accuracy": Metric("class", higher_is_better=True),
+    "accuracy": Metric("class", higher_is_better=True, sklearn="accuracy_score"),
     "balanced_accuracy": Metric("class", higher_is_better=True),
     "f1": Metric("class", higher_is_better=True),
     "auc": Metric("class", higher_is_better=True),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from aam_data.options.alias import Alias
-from aam_data.options.base import require
+from aam_data.options.base import PhylogeneticTarget, require
 from aam_train.options.losses import (
     LOSSES,
     QUANTILES,
@@ -64,6 +64,29 @@ class PretrainObjective:
             ("--taxonomy-weight", self.taxonomy_weight or 0.0),
         ):
             not_negative(flag, value)
+
+    def weights(self, metric: PhylogeneticTarget, *, has_taxonomy: bool) -> dict[str, float]:
+        """Return the weight of each objective by its name.
+
+        Args:
+            metric: as `--unifrac-metric`.
+            has_taxonomy: whether there is a taxonomy, which is then learned by default.
+        """
+        taxonomy = float(has_taxonomy) if self.taxonomy_weight is None else self.taxonomy_weight
+        return {
+            **phylogenetic_weights(metric, self.unifrac_weight),
+            "nucleotides": self.masked_base_weight,
+            "counts": self.masked_count_weight,
+            "taxonomy": taxonomy,
+        }
+
+
+def phylogenetic_weights(metric: PhylogeneticTarget, weight: float) -> dict[str, float]:
+    """Return the weights of distances and of Faith's PD: of one of them, or of both."""
+    return {
+        "unifrac": 0.0 if metric == "faith_pd" else weight,
+        "faith_pd": weight if metric in ("faith_pd", "combined") else 0.0,
+    }
 
 
 def _is_centred(quantiles: Sequence[float]) -> bool:

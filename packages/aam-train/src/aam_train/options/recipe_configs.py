@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam_data.options.base import PhylogeneticTarget, require
+from aam_data.options.base import require
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
@@ -24,7 +24,7 @@ from aam_train.options.cross_checks import (
 )
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.metrics import METRICS, metric_names
-from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective
+from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective, phylogenetic_weights
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.run import RunOptions, TransferOptions
@@ -91,18 +91,8 @@ class PretrainConfig:
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each objective by its name."""
-        return {
-            **phylogenetic_weights(self.phylogeny.unifrac_metric, self.objective.unifrac_weight),
-            "nucleotides": self.objective.masked_base_weight,
-            "counts": self.objective.masked_count_weight,
-            "taxonomy": self.taxonomy_weight(),
-        }
-
-    def taxonomy_weight(self) -> float:
-        """Return the weight of the taxonomy objective: as given, else 1 with a taxonomy."""
-        if self.objective.taxonomy_weight is not None:
-            return self.objective.taxonomy_weight
-        return 1.0 if self.taxonomy.taxonomy is not None else 0.0
+        has_taxonomy = self.taxonomy.taxonomy is not None
+        return self.objective.weights(self.phylogeny.unifrac_metric, has_taxonomy=has_taxonomy)
 
 
 @dataclass(frozen=True)
@@ -285,11 +275,3 @@ class DemoConfig:
 
 def _has_targets(phylogeny: PhylogenyOptions) -> bool:
     return phylogeny.tree is not None or phylogeny.unifrac_matrix is not None
-
-
-def phylogenetic_weights(metric: PhylogeneticTarget, weight: float) -> dict[str, float]:
-    """Return the weights of distances and of Faith's PD: of one of them, or of both."""
-    return {
-        "unifrac": 0.0 if metric == "faith_pd" else weight,
-        "faith_pd": weight if metric in ("faith_pd", "combined") else 0.0,
-    }

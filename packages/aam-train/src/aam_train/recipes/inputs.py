@@ -8,7 +8,7 @@ from pathlib import Path
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study, read_study
-from aam_data.unifrac.write import check_distance_suffix, written_beside
+from aam_data.unifrac.write import check_distance_suffix, extra_files
 from aam_data.writers.atomic import check_output
 from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
@@ -74,7 +74,7 @@ def _check_losses(config: PretrainConfig | TrainConfig) -> None:
 
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:
-    taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.taxonomy_weight() else None
+    taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.weights()["taxonomy"] else None
     return read_study(config.table, config.metadata, config.phylogeny, taxonomy)
 
 
@@ -130,8 +130,8 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
     check_output(options.output, files, overwrite=options.overwrite)
     if options.distances is not None:
         check_distance_suffix(options.distances)
-        beside_distances = written_beside(options.distances)
-        check_output(options.distances, files, temporary=beside_distances, overwrite=options.overwrite)
+        distance_files = extra_files(options.distances)
+        check_output(options.distances, files, temporary=distance_files, overwrite=options.overwrite)
     folder, preprocessor = _model(options.model, options.output.parent, config.table)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     return ModelInputs(folder, preprocessor, read_study(table))

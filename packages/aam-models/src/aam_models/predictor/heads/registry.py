@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aam_models.config.predictor import PredictorConfig
+from aam_models.errors import ModelError
 from aam_models.predictor.heads.base import Head, SingleHead
 from aam_models.predictor.heads.film import FilmHead
 from aam_models.predictor.heads.mixture import MixtureHead
@@ -16,6 +17,8 @@ HEADS: dict[str, type[SingleHead]] = {head.kind: head for head in (MlpHead, Film
 
 def build_head(config: PredictorConfig) -> Head:
     """Build the head of a configuration with random initial weights: alone, as experts, or with a linear head added."""
+    if config.head_kind not in HEADS:
+        raise ModelError(f"unknown head {config.head_kind!r}; known: {', '.join(HEADS)}. Update AAM")
     head: Head = HEADS[config.head_kind].from_config(config)
     if config.experts:
         head = MixtureHead(head, config.experts, config.routing_column, config.conditioning.embed_dim)
