@@ -33,14 +33,14 @@ def test_unseen_classes_are_refused_or_missing() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (texts("ill", None, "ill"), "column state: the only class of the training samples is ill"),
-        (texts(None, None), "column state: the training samples have no class"),
+        (texts("ill", None, "ill"), "the only class of the {} is ill"),
+        (texts(None, None), "the {} have no class"),
     ],
 )
 def test_fewer_than_two_classes_are_refused(values: np.ndarray, message: str) -> None:
-    with pytest.raises(DataError, match=f"{message} training samples"):
+    with pytest.raises(DataError, match="column state: " + message.format("training samples")):
         ClassLabels.fit(values, "state")
-    with pytest.raises(DataError, match=f"{message} samples"):
+    with pytest.raises(DataError, match="column state: " + message.format("samples")):
         check_classes(values, "state")
 
 

@@ -88,7 +88,7 @@ def test_samples_off_the_tree_are_left_out_and_named(folder: Path, study: Study,
     run_unifrac(*given, note=notes.append)
     written = read_distances(tmp_path / "d.tsv").ids.tolist()
     assert table.sample_ids[7] not in written
-    (line,) = [text for text in notes if "no read on the tree" in text]
+    (line,) = [text for text in notes if "no reads on the tree" in text]
     assert f"{300 - len(written)} samples" in line
     assert notes[-1] == f"{len(written)} samples written"
 

@@ -144,7 +144,7 @@ def test_prediction_takes_the_categories_from_metadata(
 
 
 def test_prediction_without_the_categories_is_refused(by_site: Path, sited: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"needs these metadata columns \(site \(.*\. Give a file that has them"):
+    with pytest.raises(DataError, match=r"needs these metadata columns \(site \(.*\. Pass a file that has them"):
         predict(by_site, sited, tmp_path / "p.tsv", None)
     metadata = pd.read_csv(sited / "metadata.tsv", sep="\t", dtype=str).drop(columns="site")
     metadata.to_csv(tmp_path / "without.tsv", sep="\t", index=False)

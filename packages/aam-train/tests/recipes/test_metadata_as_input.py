@@ -124,7 +124,7 @@ def test_only_the_columns_that_the_model_reads_are_needed_and_missing_ones_are_n
     fewer = write_metadata(tmp_path / "fewer.tsv", few, lambda rows: [row[:2] for row in rows])
     with pytest.raises(
         DataError,
-        match=r"fewer.tsv: .*columns \(season \(categorical input\), age \(numeric input\)\)\. Give a",
+        match=r"fewer.tsv: .*columns \(season \(categorical input\), age \(numeric input\)\)\. Pass a",
     ):
         predict(conditioned[1], files, tmp_path / "r.tsv", fewer)
     evaluation = EvaluateConfig(
@@ -136,7 +136,7 @@ def test_only_the_columns_that_the_model_reads_are_needed_and_missing_ones_are_n
         evaluate(evaluation, quiet=True)
     without = PredictConfig(TableOptions(files / "table.biom"), PredictOptions(conditioned[1], tmp_path / "r.tsv"))
     with pytest.raises(
-        DataError, match=r"columns \(location .*, season .*, age .*Give a file that has them with --met"
+        DataError, match=r"columns \(location .*, season .*, age .*Pass a file that has them with --met"
     ):
         run_predict(without, quiet=True)
 

@@ -1,4 +1,4 @@
-"""What a command looks at first: its folders and its files. Needs no torch, so mistakes are told at once."""
+"""Validation of paths and reading of files, before torch is imported, so that mistakes surface immediately."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from aam_train.runs.records import read_preprocessor, read_training
 
 @dataclass(frozen=True, eq=False)
 class RunInputs:
-    """A run that may begin.
+    """Inputs of a run that may start.
 
     Attributes:
-        folder: where it writes.
-        folds: with ``--cv``, the folder of each fold in it.
-        study: the files, read and aligned; what was not given was not read.
+        folder: the run folder.
+        folds: the folder of each fold in it, with ``--cv``.
+        study: the files, read and aligned.
     """
 
     folder: RunFolder
@@ -36,11 +36,11 @@ class RunInputs:
 
 
 def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
-    """Check the run's folder and read its files; writes nothing.
+    """Check the run's folder and read its files; write nothing.
 
     Raises:
-        TrainError: the folder holds something else, or another run.
-        DataError: everything that is wrong with the files.
+        TrainError: the folder contains something else, or another run.
+        DataError: all problems of the files.
     """
     check_launcher(config.parallel)
     _check_losses(config)
@@ -51,13 +51,13 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
 
 
 def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
-    """The files of a run that a learning rate is searched for; its folder has to be new. Raises as above."""
+    """Read the files of a run to find a learning rate for, whose folder must be new; see `read_run_inputs`."""
     if config.run.resume_from is not None:
-        raise TrainError("--resume-from is about runs: a search begins with new weights. Leave it out")
+        raise TrainError("--resume-from only applies to runs: a search starts with new weights. Omit it")
     if config.parallel.is_parallel:
         raise TrainError(
-            "aam lr-find runs in one process: leave out --distributed, --data-parallel and --fsdp, and give the "
-            "--batch-size of all processes together"
+            "aam lr-find runs in one process. Omit --distributed, --data-parallel and --fsdp, and use the --batch-size "
+            "of all processes together"
         )
     check_unused(config.run.output_dir)
     _check_losses(config)
@@ -65,7 +65,7 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
 
 
 def _check_losses(config: PretrainConfig | TrainConfig) -> None:
-    """Read the file of --loss-config, if there is one, and hold it against the targets."""
+    """Read the file of --loss-config, if there is one, and check it against the targets."""
     if isinstance(config, TrainConfig) and not config.target.classifier:
         try:
             config.objective.losses(config.target.metadata_column)
@@ -80,12 +80,12 @@ def _read_files(config: PretrainConfig | TrainConfig) -> Study:
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
-    """A model that may be used on a table.
+    """Inputs of a command that uses a model on a table.
 
     Attributes:
         folder: of the model.
-        preprocessor: the model's own.
-        study: the files, read and aligned; what is not needed was not read.
+        preprocessor: of the model.
+        study: the files, read and aligned; unneeded files are not read.
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class ModelInputs:
 
 
 def read_predict_inputs(config: PredictConfig) -> ModelInputs:
-    """Check where predictions go, look at the model and read the files; weights are not loaded, nothing is written.
+    """Check the outputs, read the model without its weights and the files; write nothing.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change.
@@ -106,13 +106,15 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     if options.asv_sampling is not None:
         preprocessor = replace(preprocessor, asv_sampling=options.asv_sampling)
     if not preprocessor.targets:
-        raise TrainError(f"{options.model}: a pretrained encoder predicts nothing yet. Train it first: aam train")
-    beside = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
-    beside += [probability_table(options.output)] if preprocessor.labels is not None else []
-    check_output(options.output, files, beside, overwrite=options.overwrite)
+        raise TrainError(
+            f"{options.model}: a pretrained encoder predicts no targets. Train a predictor with it first: aam train"
+        )
+    more = [*target_tables(options.output, len(preprocessor.targets)), full_table(options.output)]
+    more += [probability_table(options.output)] if preprocessor.labels is not None else []
+    check_output(options.output, files, more, overwrite=options.overwrite)
     if (attention := options.category_attention) is not None:
-        if attention.resolve() in {path.resolve() for path in (options.output, *beside)}:
-            raise TrainError(f"--category-attention {attention}: predictions are written there. Name another file")
+        if attention.resolve() in {path.resolve() for path in (options.output, *more)}:
+            raise TrainError(f"--category-attention {attention}: must differ from the files of the predictions")
         check_output(attention, files, overwrite=options.overwrite)
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
@@ -124,7 +126,7 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
 
 
 def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
-    """The same for embeddings, which any model has."""
+    """Check and read the inputs of `aam embed`; see `read_predict_inputs`."""
     options = config.embed
     files = _files(config.table, MetadataOptions())
     check_output(options.output, files, overwrite=options.overwrite)
@@ -138,12 +140,12 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
 
 
 def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
-    """The same for evaluation: the truth is in the metadata, or in the phylogeny."""
+    """Check and read the inputs of `aam evaluate`; see `read_predict_inputs`."""
     options = config.evaluate
     check_unused(options.output_dir)
     folder, preprocessor = _model(options.model, options.output_dir, config.table)
     if preprocessor.targets and config.metadata.metadata is None:
-        raise TrainError(f"{options.model}: its targets are metadata columns. Give the file with --metadata")
+        raise TrainError(f"{options.model}: its targets are metadata columns. Pass their file with --metadata")
     record, asked = read_training(folder), config.phylogeny
     if asked.unifrac_metric not in ("unifrac", record.unifrac_metric):
         raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")
@@ -159,15 +161,15 @@ def _files(table: TableOptions, metadata: MetadataOptions) -> dict[str, Path | N
 
 
 def _model(path: Path, output: Path, table: TableOptions) -> tuple[Path, Preprocessor]:
-    """The model's folder and preprocessor; refused where the table is to be treated in another way."""
+    """Return the model's folder and preprocessor; raise TrainError if the table options contradict it."""
     folder = model_folder(path)
     verify_folder(folder)
     if output.resolve() == folder.resolve():
-        raise TrainError(f"{output}: this is the model's own folder. Write to another one")
+        raise TrainError(f"{output}: must differ from the model's own folder")
     preprocessor = read_preprocessor(folder)
     if table.trim_length not in (0, preprocessor.trim_length):
         raise TrainError(f"--trim-length {table.trim_length}: the model needs {preprocessor.trim_length}")
     if table.relative_abundance and preprocessor.rarefy_depth:
         what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
-        raise TrainError(f"--relative-abundance: {what}. Give the table of counts")
+        raise TrainError(f"--relative-abundance: {what}. Pass the table of counts")
     return folder, preprocessor
