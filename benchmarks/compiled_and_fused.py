@@ -25,7 +25,7 @@ from aam_train.engine.step import Step
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.compile_check import verify_compiled
 
 
 def now(device: torch.device) -> tuple[float, float]:
@@ -47,7 +47,7 @@ def compiled(steps: Steps, preset: str, device: torch.device, options: argparse.
         ways[name].train_mode()
     counters.clear()
     started = time.perf_counter()
-    keep_compiled_if_right(ways["compiled"], steps.objective, maker[batches[0]], reporter)
+    verify_compiled(ways["compiled"], steps.objective, maker[batches[0]], reporter)
     check = time.perf_counter() - started
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for request in batches if options.epoch else batches[: options.batches]:

@@ -38,7 +38,7 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.profiling.throughput import Work, reset_peak_memory
 from aam_train.reporting.console import ConsoleReporter
-from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.compile_check import verify_compiled
 
 # relative difference of the loss from the CPU's in float32
 TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "bf16": 2e-2, "fp16": 2e-2}
@@ -128,7 +128,7 @@ def measure(case: Case, steps: Steps, device: torch.device, n_steps: int, worker
             torch._dynamo.reset()
             counters.clear()
             started = time.perf_counter()
-            keep_compiled_if_right(step, steps.objective, maker[next(plan.epoch(0))[0]], reporter)
+            verify_compiled(step, steps.objective, maker[next(plan.epoch(0))[0]], reporter)
             compiling = time.perf_counter() - started
         reset_peak_memory(device)
         stream = itertools.islice(plan.stream(0, epochs), n_steps + WARM_UP)

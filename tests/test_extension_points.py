@@ -326,7 +326,8 @@ def read_fixed_width_table(content, path):
         f"{DATA}/readers/biom/table.py": [
             (
                 "            table = read_hdf5_table(BytesIO(content), path, max_bytes)",
-                "\n        elif content.startswith(MAGIC):\n            table, notes = read_fixed_width_table(content, path)",
+                "\n        elif content.startswith(MAGIC):"
+                "\n            table, notes = read_fixed_width_table(content, path)",
             ),
             (
                 "from aam_data.readers.biom.checks import cells_of, check_fractions",

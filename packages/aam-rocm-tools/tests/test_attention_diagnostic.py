@@ -113,7 +113,7 @@ def test_every_backend_of_this_machine_is_right() -> None:
     assert {r.backend for r in found.results if r.missing is None} == {"sdpa", "math", "flash"}
     reasons = {r.missing for r in found.results if r.backend == "mem_efficient"}
     assert None not in reasons
-    assert advice(found)[0] == "Attention gives right results for AAM here: no flag is needed."
+    assert advice(found)[0] == "Attention is correct for AAM here: no flag is needed."
 
 
 def broken(query, key, value, attn_mask=None, **rest):
@@ -141,7 +141,7 @@ def test_a_backend_that_raises_is_reported_and_fails(monkeypatch: pytest.MonkeyP
     found = diagnose(CPU, [case()], speed=False)
     assert {r.error for r in found.results} == {"HIP error: invalid device function"}
     assert (
-        advice(found)[0] == "Even plain attention gives wrong results: do not train with this PyTorch on this device."
+        advice(found)[0] == "Even plain attention is wrong: do not train with this PyTorch on this device."
     )
     assert "FAILS: HIP error" in attention_report(found)
 
@@ -155,7 +155,7 @@ def test_what_is_wrong_at_empty_rows_alone_needs_no_flag_but_fails() -> None:
     found = Diagnosis("cuda", Build("2.7.1"), [Result("sdpa", case(), 0, 0), Result("sdpa", case("empty rows"))])
     assert len(found.wrong) == 1
     first, second = advice(found)
-    assert first == "Attention gives right results for AAM here: no flag is needed."
+    assert first == "Attention is correct for AAM here: no flag is needed."
     assert second.startswith("sdpa: wrong at sequences that are all padding. AAM makes none")
 
 

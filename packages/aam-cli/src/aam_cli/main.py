@@ -8,7 +8,8 @@ import sys
 
 import click
 
-from aam_cli.commands import COMMANDS, load_command
+from aam_cli.commands import COMMANDS
+from aam_cli.commands.load import load_command
 from aam_cli.errors import run_program
 
 

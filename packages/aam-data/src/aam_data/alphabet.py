@@ -11,7 +11,7 @@ PAD = 0
 A, C, G, T = 1, 2, 3, 4
 START = 5
 MASK = 6
-AMBIGUOUS = 7  # every IUPAC code that stands for more than one base: never masked, never predicted
+AMBIGUOUS = 7  # every IUPAC code of more than one base: never masked, never predicted
 VOCABULARY_SIZE = 8
 
 BASES = "ACGT"

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-MAX_SHOWN = 5  # offenders listed in a message; a count stands for the others
+MAX_SHOWN = 5  # offenders listed in a message; the others are counted
 
 
 class DataError(ValueError):

@@ -27,7 +27,7 @@ from aam_models.config.predictor import HeadOptions, OutputOptions
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.predictor import Predictor
 from aam_train.engine.optimizer import build_optimizer
-from aam_train.losses.class_weights import class_weights
+from aam_train.losses.build import class_weights
 from aam_train.losses.expert_balance import balance_loss
 from aam_train.losses.output_layout import OutputLayout
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aam_train.losses.class_weights import class_weights
+from aam_train.losses.build import class_weights
 from aam_train.losses.regression import REGRESSION_LOSSES
 from aam_train.options.losses import LOSSES, LossSettings, check_class_weights
 from aam_train.options.objective import TrainObjective

@@ -40,7 +40,7 @@ from aam_train.reporting.console import ConsoleReporter
 from aam_train.reporting.jsonl import read_records
 from aam_train.reporting.records import Reporters, StepRecord
 from aam_train.setup.architecture import new_encoder_config
-from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.compile_check import verify_compiled
 from aam_train.setup.head_initialization import calibrate_heads
 
 SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attention_layers=2)
@@ -112,7 +112,7 @@ def broken(block, x, mask):
 def test_what_is_the_same_stays(data: RunData, precision: str, predictor: bool) -> None:
     step, objective, batch = step_with(data, right, precision, predictor=predictor)
     notes = Notes()
-    keep_compiled_if_right(step, objective, batch, notes)
+    verify_compiled(step, objective, batch, notes)
     assert kept(step)
     assert len(notes.notes) == 1
     assert notes.notes[0].startswith("the first batch gives the same loss and gradient with compiled blocks (")
@@ -129,7 +129,7 @@ def test_what_is_the_same_stays(data: RunData, precision: str, predictor: bool) 
 def test_what_differs_or_fails_is_left_out_with_the_reason(data: RunData, run: Run, said: str) -> None:
     step, objective, batch = step_with(data, run)
     notes = Notes()
-    keep_compiled_if_right(step, objective, batch, notes)
+    verify_compiled(step, objective, batch, notes)
     assert not kept(step)
     assert len(notes.notes) == 1
     assert notes.notes[0].startswith("warning: --compile-model is left out: ")
@@ -148,7 +148,7 @@ def test_weights_gradients_and_random_numbers_are_as_before(data: RunData, run: 
     torch.manual_seed(5)
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
-    keep_compiled_if_right(step, objective, batch, Reporters())
+    verify_compiled(step, objective, batch, Reporters())
     drawn = torch.rand(3), random.random(), np.random.rand()  # noqa: NPY002
     torch.manual_seed(5)
     random.seed(5)
@@ -187,7 +187,7 @@ def test_an_epoch_makes_few_graphs(data: RunData) -> None:
     step, objective, batch = step_with(data, None)
     prepare_model(step.model, ComputeOptions(compile_model=True), Reporters())
     counters.clear()
-    keep_compiled_if_right(step, objective, batch, Reporters())
+    verify_compiled(step, objective, batch, Reporters())
     assert kept(step)
     step.train_mode()
     for requests in TrainingPlan(data.rows["train"], 5, 0, MASKING).epoch(0):

@@ -14,7 +14,7 @@ import pytest
 from aam_train.errors import RunStopped, TrainError
 from aam_train.recipes.lr_find import lr_find
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import HIGHEST, LOWEST, running_means, suggest
+from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, running_means, suggest
 
 Configs = Callable[..., Any]
 
@@ -46,12 +46,12 @@ def test_a_search_writes_its_curve_and_no_model(
         header, *rows = csv.reader(lines, "excel-tab")
     assert header == ["lr", "loss", "running_mean"]
     table = np.array(rows, dtype=float)
-    assert table[0, 0] == LOWEST
-    assert np.diff(np.log(table[:, 0])) == pytest.approx(np.log(HIGHEST / LOWEST) / 99)
+    assert table[0, 0] == MIN_RATE
+    assert np.diff(np.log(table[:, 0])) == pytest.approx(np.log(MAX_RATE / MIN_RATE) / 99)
     assert table[:, 2] == pytest.approx(running_means(table[:, 1]), rel=1e-6)
     found = json.loads((folder / "lr-find.json").read_text())
     assert found["steps"] == len(table)
-    assert found["suggestion"] is None or LOWEST < found["suggestion"] < HIGHEST
+    assert found["suggestion"] is None or MIN_RATE < found["suggestion"] < MAX_RATE
     assert "lr" in capsys.readouterr().err
 
 

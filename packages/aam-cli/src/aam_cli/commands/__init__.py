@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import click
-
 COMMANDS = {
     "demo": "Run the whole pipeline on a simulated study.",
     "check": "Check a study's input files and report every problem.",
@@ -24,15 +18,3 @@ COMMANDS = {
     "slurm": "Write a job script for Slurm.",
     "doctor": "Report hardware and PyTorch setup, and flag known problems.",
 }
-# These are rows of the table in `aam_cli.commands.recipes`; each other one is ``command`` in the module of its name.
-_RECIPES = {"demo", "pretrain", "train", "predict", "evaluate", "embed"}
-
-
-def load_command(name: str) -> click.Command:
-    """Import and return a subcommand."""
-    if name in _RECIPES:
-        from aam_cli.commands.recipes import recipe_command
-
-        return recipe_command(name)
-    command: click.Command = import_module(f"aam_cli.commands.{name.replace('-', '_')}").command
-    return command

@@ -100,8 +100,8 @@ def association(number: np.ndarray, target: np.ndarray, classes: Sequence[str] =
     """
     if (number == number[0]).all() or (target == target[0]).all():
         return None
-    found = _strongest_auc(number, target, classes) if classes else _rank_correlation(number, target)
-    return found if found is not None and found.p_value <= MAX_P_VALUE else None
+    result = _strongest_auc(number, target, classes) if classes else _rank_correlation(number, target)
+    return result if result is not None and result.p_value <= MAX_P_VALUE else None
 
 
 def _rank_correlation(number: np.ndarray, target: np.ndarray) -> Association:

@@ -168,9 +168,9 @@ def sequences_by_hash(wanted: Mapping[int, str], sequences: Iterable[bytes]) -> 
         if (algorithm := hash_algorithm(name)) is not None:
             keys[algorithm][name] = key
     searched = {algorithm: key_of for algorithm, key_of in keys.items() if key_of}
-    found = {}
+    matches = {}
     for sequence in sequences if searched else ():
         for algorithm, key_of in searched.items():
             if (match := key_of.get(sequence_hash(normalise(sequence), algorithm))) is not None:
-                found[match] = sequence
-    return found
+                matches[match] = sequence
+    return matches

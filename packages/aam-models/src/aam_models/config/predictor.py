@@ -206,8 +206,8 @@ class LinkConfig:
             texts.append(f"{self.activation} (predictions from 0 up)")
         if self.bounded:
             bounds = zip(targets, self.low, self.high, strict=True)
-            of_targets = (f"{name} {low:.4g} to {high:.4g}" for name, low, high in bounds)
-            texts.append(f"bounds in transformed units: {', '.join(of_targets)}")
+            bounds = (f"{name} {low:.4g} to {high:.4g}" for name, low, high in bounds)
+            texts.append(f"bounds in transformed units: {', '.join(bounds)}")
         return "; ".join(texts)
 
 

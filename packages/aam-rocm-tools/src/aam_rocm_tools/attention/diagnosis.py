@@ -138,11 +138,11 @@ def advice(diagnosis: Diagnosis) -> list[str]:
     wrong = diagnosis.wrong_backends()
     lines = []
     if not wrong:
-        lines.append("Attention gives right results for AAM here: no flag is needed.")
+        lines.append("Attention is correct for AAM here: no flag is needed.")
     elif "math" in wrong:
-        lines.append("Even plain attention gives wrong results: do not train with this PyTorch on this device.")
+        lines.append("Even plain attention is wrong: do not train with this PyTorch on this device.")
     elif "sdpa" in wrong:
-        lines.append("PyTorch's default gives wrong results: pass --attn-implementation math to every aam command.")
+        lines.append("PyTorch's default is wrong: pass --attn-implementation math to every aam command.")
     else:
         lines.append(f"The default is right; do not use --attn-implementation {' or '.join(wrong)}.")
     if at_empty := diagnosis.wrong_backends(at_empty_rows=True):

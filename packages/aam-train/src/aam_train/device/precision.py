@@ -120,7 +120,7 @@ def trusted_attention(precision: Precision, reporter: Reporter) -> Iterator[None
     they are wrong, warn and use math.
 
     Raises:
-        TrainError: math gives wrong results too.
+        TrainError: math is wrong too.
     """
     kind = _TYPES.get(precision.name, torch.float32)
     if torch.version.hip is None or attention_is_right(precision.device, kind):

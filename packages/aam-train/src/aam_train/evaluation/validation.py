@@ -1,4 +1,4 @@
-"""Judging a model on samples it did not train on: whole sets at once, so that batches do not matter."""
+"""Validation of a predictor: whole sets of samples at once, so that the size of batches does not matter."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from aam_train.losses.targets import TargetLoss
 
 
 class Validator(Protocol):
-    """Gives the metrics of a model; ``val_loss`` is always among them."""
+    """A function that computes the metrics of a model; ``val_loss`` is always among them."""
 
     def __call__(self, step: Step) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class PredictorValidator:
-    """Fine-tuning's judge: the loss, weighted as in training, and the metrics of the targets, in their own units.
+    """Computes the loss, weighted as in training, and the metrics of the targets, in their own units.
 
     Attributes:
-        rows: int64 [R] rows of the samples to judge on.
-        scales: int64 [R, T] theirs, see `Preprocessor.scales_of`.
+        rows: int64 [R] rows of the samples to validate on.
+        scales: int64 [R, T] of these samples, see `Preprocessor.scales_of`.
         passes: fixed draws of the samples whose outputs are averaged.
     """
 
@@ -60,14 +60,14 @@ class PredictorValidator:
         on_host = [torch.from_numpy(outputs), torch.from_numpy(targets)]
         on_host += [] if every_weight is None else [torch.from_numpy(every_weight[self.rows])]
         value = loss.sum(*(each.to(step.device) for each in on_host)).item() / (loss.count(*on_host[1:]) or 1.0)
-        found = {"val_loss": value, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
-        return found | expert_use(passes)
+        metrics = {"val_loss": value, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
+        return metrics | expert_use(passes)
 
 
 def target_metrics(
     preprocessor: Preprocessor, targets: np.ndarray, outputs: np.ndarray, scales: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Metrics in the targets' own units; of several targets the means where defined, and each one's as ``r2:column``.
+    """Compute metrics in the targets' own units; for several targets their means, and each one's as ``r2:column``.
 
     Args:
         targets: [R, T] in transformed units or class codes, NaN = missing.
@@ -89,7 +89,7 @@ def target_metrics(
 
 
 def expert_use(passes: Sequence[SampleOutputs]) -> dict[str, float]:
-    """Mean share of each expert of a mixture as ``expert_use:1``, and how many they are worth; {} without experts.
+    """Compute the mean share of each expert as ``expert_use:1``, and their effective number; {} without experts.
 
     ``experts_used`` is ``1 / sum p_k^2``: K when all are used alike, 1 when one does everything.
     """
@@ -102,11 +102,11 @@ def expert_use(passes: Sequence[SampleOutputs]) -> dict[str, float]:
 
 
 def mean_outputs(passes: Sequence[SampleOutputs], *, is_classes: bool) -> np.ndarray:
-    """Outputs [R, W] averaged over passes: in transformed units, or as the logarithms of mean probabilities."""
-    found = [one.outputs for one in passes if one.outputs is not None]
-    assert len(found) == len(passes)
-    if len(found) == 1:
-        return found[0]
+    """Average outputs [R, W] over passes: in transformed units, or as logarithms of mean probabilities."""
+    outputs = [one.outputs for one in passes if one.outputs is not None]
+    assert len(outputs) == len(passes)
+    if len(outputs) == 1:
+        return outputs[0]
     if is_classes:
-        return np.log(np.mean([probabilities(logits) for logits in found], axis=0)).astype(np.float32)
-    return np.stack(found).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return np.log(np.mean([probabilities(logits) for logits in outputs], axis=0)).astype(np.float32)
+    return np.stack(outputs).mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How evenly a mixture's experts are used. Axes: B samples, K experts."""
+"""The loss that keeps the experts of a mixture in use. Axes: B samples, K experts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def balance_loss(routing: Tensor, everyone: Tensor | None = None) -> Tensor:
-    """``B * (K sum_k p_k^2 - 1)``, ``p_k`` the mean share of expert k over the samples of a micro-batch; a scalar.
+    """Compute ``B * (K sum_k p_k^2 - 1)``, ``p_k`` being expert k's mean share in a micro-batch; a scalar.
 
-    0 when all are used alike, ``B (K - 1)`` when one does everything: the squared coefficient of variation of the
+    It is 0 if all are used alike and ``B (K - 1)`` if one does everything: the squared coefficient of variation of the
     experts' importance (Shazeer et al. 2017, arXiv:1701.06538), times B.
 
     Args:

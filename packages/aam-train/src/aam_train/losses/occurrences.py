@@ -1,4 +1,4 @@
-"""How often each distinct ASV occurs in a batch: the weight of what is computed once for all its occurrences."""
+"""Occurrences of each distinct ASV in a batch: the weight of what is computed once for all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from aam_models.batch.batch import Batch
 
 
 def occurrences(batch: Batch) -> Tensor:
-    """Samples that hold each distinct ASV, float [U]; on the batch's device."""
+    """Count the samples that have each distinct ASV, float [U]; on the batch's device."""
     ones = batch.counts.new_ones(batch.n_occurrences)
     return ones.new_zeros(batch.n_asvs).index_add(0, batch.asv_index, ones)

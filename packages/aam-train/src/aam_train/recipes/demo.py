@@ -1,4 +1,4 @@
-"""`aam demo`: the whole way on a simulated study, with baselines beside and a picture at the end."""
+"""`aam demo`: the whole pipeline on a simulated study, with baselines and a plot at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TARGET, GROUP, DEPTH = "degree_days", "host", 1000
 
 
 def demo(config: DemoConfig, *, quiet: bool = False) -> Path:
-    """Simulate, pretrain, train, predict; returns the folder.
+    """Simulate a study, pretrain, train and predict; return the folder.
 
     Raises:
         TrainError: the folder is in use.
@@ -40,9 +40,9 @@ def demo(config: DemoConfig, *, quiet: bool = False) -> Path:
     study = folder / "study"
     console.note("1/4 simulate a study: aam simulate")
     write_simulated_study(simulate_study(SimulateOptions(seed=seed)), study)
-    console.note("2/4 learn samples from sequences and tree, without labels: aam pretrain")
+    console.note("2/4 pretrain an encoder on sequences and tree, without labels: aam pretrain")
     pretrain(pretrain_config(study, folder / "pretrain", seed), quiet=quiet)
-    console.note(f"3/4 learn {TARGET} on some hosts, judge on others: aam train")
+    console.note(f"3/4 train a predictor of {TARGET} on some hosts, test it on others: aam train")
     train(train_config(study, folder / "pretrain", folder / "train", seed), quiet=quiet)
     console.note("4/4 predict: aam predict")
     predictions = folder / "predictions.tsv"
@@ -54,21 +54,21 @@ def demo(config: DemoConfig, *, quiet: bool = False) -> Path:
 
 
 def pretrain_config(study: Path, output: Path, seed: int) -> PretrainConfig:
-    """Settings of the demo's pretraining."""
+    """Return the settings of the demo's pretraining."""
     return PretrainConfig(
         table=TableOptions(study / "table.biom"),
         run=RunOptions(output, epochs=24, batch_size=16, seed=seed),
         phylogeny=PhylogenyOptions(tree=study / "tree.nwk"),
         sample=SampleOptions(rarefy_depth=DEPTH),
         metadata=MetadataOptions(study / "metadata.tsv"),
-        split=SplitOptions(group_column=GROUP, stratify_column=TARGET),  # the same samples held out as in training
+        split=SplitOptions(group_column=GROUP, stratify_column=TARGET),  # holds out the same samples as training
         model=ModelOptions(preset="tiny"),
         optimizer=OptimizerOptions(lr=4e-3),
     )
 
 
 def train_config(study: Path, encoder: Path, output: Path, seed: int) -> TrainConfig:
-    """Settings of the demo's training."""
+    """Return the settings of the demo's training."""
     return TrainConfig(
         table=TableOptions(study / "table.biom"),
         metadata=MetadataOptions(study / "metadata.tsv"),

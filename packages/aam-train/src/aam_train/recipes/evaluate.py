@@ -199,12 +199,12 @@ def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) ->
         return None
     assert study.metadata is not None
     texts = study.metadata.text(predictions.names[0])[rows]
-    found = Counter(text for text in texts if text is not None and text not in predictions.classes)
-    if not found:
+    unknown = Counter(text for text in texts if text is not None and text not in predictions.classes)
+    if not unknown:
         return None
-    shown = first_few([f"{name}: {n:,}" for name, n in sorted(found.items())])
+    shown = first_few([f"{name}: {n:,}" for name, n in sorted(unknown.items())])
     return (
-        f"warning: {found.total():,} samples have classes that the model does not know, and are not evaluated: {shown}"
+        f"warning: {unknown.total():,} samples have classes that the model does not know, and are not evaluated: {shown}"
     )
 
 
@@ -261,8 +261,8 @@ def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReport
         console.note(f"{evaluated['samples']:,} samples {_WORDS[part]}:")
         for target, models in evaluated["targets"].items():
             for model, metrics in models.items():
-                figures = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
-                console.note(f"  {target}, {MODEL_NAMES[model]:<9} {figures}")
+                words = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
+                console.note(f"  {target}, {MODEL_NAMES[model]:<9} {words}")
 
 
 def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.ndarray) -> None:

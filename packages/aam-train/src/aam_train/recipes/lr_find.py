@@ -1,4 +1,4 @@
-"""`aam lr-find`: the loss over the learning rate of a pretraining or a training, and a rate to begin with."""
+"""`aam lr-find`: loss against learning rate, for pretraining or training, and a rate to start with."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aam_train.setup.encoder_setup import set_up_encoder
 from aam_train.setup.predictor_setup import set_up_first_split
 from aam_train.setup.run_context import RunContext
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import Search, find_rate
+from aam_train.training.lr_finder import LrSearch, find_rate
 
 
 def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
-    """Search with the settings of a run; returns the folder of the curve (``--output-dir``).
+    """Search for a learning rate with the settings of a run; return the folder of the curve (``--output-dir``).
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
@@ -37,13 +37,13 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
         search = find_rate(setup, config, console)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
-        console.note("the loss did not fall at any rate: look at the curve, and at the data")
+        console.note("the loss did not fall at any rate: check the curve and the data")
     else:
         console.note(f"the loss falls fastest at {search.suggestion:.2g}: try --lr {search.suggestion:.2g}")
     return config.run.output_dir
 
 
-def _write(folder: Path, search: Search) -> None:
+def _write(folder: Path, search: LrSearch) -> None:
     from aam_train.evaluation.plots import plot_lr_search
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -113,8 +113,8 @@ def variance_of(
     """
     outputs = [one.outputs for one in passes if one.outputs is not None]
     if preprocessor.labels is None:
-        found = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])
-        return found.var(axis=0)
+        values = np.stack([preprocessor.invert(preprocessor.points(one), scales) for one in outputs])
+        return values.var(axis=0)
     assert predictions.probabilities is not None
     likeliest = predictions.probabilities.argmax(axis=1)[:, None]
     shares = np.stack([np.take_along_axis(probabilities(one), likeliest, axis=1) for one in outputs])

@@ -1,4 +1,4 @@
-"""From options to model configurations: the one place where aam_data's alphabet reaches a model."""
+"""Model configurations from options; the only place where the alphabet of aam_data reaches a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
 def dna_alphabet() -> Alphabet:
-    """The token codes of this version of aam_data."""
+    """Return the token codes of this version of aam_data."""
     return Alphabet(
         pad=alphabet.PAD,
         first_base=alphabet.A,
@@ -37,7 +37,7 @@ def new_encoder_config(
     taxonomy_classes: tuple[int, ...] = (),
     distance_scale: float = 1.0,
 ) -> EncoderConfig:
-    """An encoder from scratch with the heads that the objective needs."""
+    """Configure a new encoder with the heads that the objectives need."""
     config = EncoderConfig(
         alphabet=dna_alphabet(),
         max_bp=max_bp,
@@ -71,39 +71,39 @@ def with_heads(
 
 
 def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: EncoderConfig, source: str) -> None:
-    """Options given beside --pretrained-encoder must say what the encoder is.
+    """Raise TrainError for options that contradict --pretrained-encoder.
 
     Raises:
-        TrainError: naming the options that contradict it, or an alphabet of another version.
+        TrainError: names the options, or an alphabet of another version.
     """
     if pretrained.alphabet != dna_alphabet():
-        raise TrainError(f"{source}: made with another alphabet of bases; pretrain it again with this version")
+        raise TrainError(f"{source}: made with another alphabet of bases. Pretrain it again with this version")
     conflicts = options.conflicts(pretrained)
     if max_bp not in (None, pretrained.max_bp):
         conflicts.append(f"--max-bp {max_bp} (it has {pretrained.max_bp})")
     if conflicts:
         raise TrainError(
-            f"{source}: --pretrained-encoder does not match these options: {'; '.join(conflicts)}. Leave them out"
+            f"{source}: --pretrained-encoder does not match these options: {'; '.join(conflicts)}. Omit them"
         )
 
 
 def conditioning_config(
     inputs: MetadataInputs, options: ConditioningOptions, fused: Collection[str], embedded: Collection[str]
 ) -> ConditioningConfig:
-    """How a predictor reads these inputs.
+    """Configure how a predictor reads these inputs.
 
     Args:
-        fused: categorical columns that join the sample embedding; heads and links name the others. Covariates do.
-        embedded: categorical columns whose vectors are read, by fusion or head; their parents are read too.
+        fused: categorical columns that join the sample embedding, like all covariates; heads and links name the others.
+        embedded: categorical columns whose vectors fusion or head read; their parents are read too.
     """
     codec, hierarchy = inputs.categories, inputs.hierarchy
     columns = zip(codec.columns, codec.sizes, hierarchy.parents, hierarchy.parent_codes, strict=True)
-    read = {place for place, name in enumerate(codec.columns) if name in embedded}
-    while above := {hierarchy.parents[place] for place in read if hierarchy.parents[place] >= 0} - read:
+    read = {index for index, name in enumerate(codec.columns) if name in embedded}
+    while above := {hierarchy.parents[index] for index in read if hierarchy.parents[index] >= 0} - read:
         read |= above
     categories = tuple(
-        CategoryConfig(size, name in fused, parent, parent_codes, place in read)
-        for place, (name, size, parent, parent_codes) in enumerate(columns)
+        CategoryConfig(size, name in fused, parent, parent_codes, index in read)
+        for index, (name, size, parent, parent_codes) in enumerate(columns)
     )
     covariates = len(inputs.covariates.columns)
     fuses = covariates > 0 or any(category.fused for category in categories)
@@ -124,17 +124,17 @@ def predictor_config(
     conditioning: ConditioningConfig = UNCONDITIONED,
     columns: Sequence[str] = (),
 ) -> PredictorConfig:
-    """A predictor on this encoder.
+    """Configure a predictor on this encoder.
 
     Args:
-        targets: what the outputs are.
+        targets: layout of the outputs.
         columns: names of the categorical columns, in the order of ``conditioning``.
     """
-    place = {name: number for number, name in enumerate(columns)}
+    index = {name: number for number, name in enumerate(columns)}
     has_floor = output.output_activation != "none"
     link = LinkConfig(
         learned_scale=output.learnable_output_scale,
-        scaling_columns=tuple(place[name] for name in output.scaling_columns()),
+        scaling_columns=tuple(index[name] for name in output.scaling_columns()),
         activation=output.output_activation,
         floors=targets.floors if has_floor else (),
         bounded=output.bounded_targets,
@@ -145,7 +145,7 @@ def predictor_config(
         encoder,
         targets.out_width,
         conditioning=conditioning,
-        **head.stored(place),
+        **head.stored(index),
         target_widths=targets.widths,
         anchors=targets.anchors,
         link=link,

@@ -1,7 +1,7 @@
-"""`--compile-model` before the first step: does what was compiled compute the same? If not, the run goes on without.
+"""A check of `--compile-model` before the first step: without the same results, the run continues uncompiled.
 
-Both ways of the first batch are compared, loss and gradient, without a step in between: weights, gradients and random
-numbers are afterwards as they were.
+Loss and gradient of the first batch are compared with and without compilation. No step is made in between: weights,
+gradients and random states are unchanged afterwards.
 """
 
 from __future__ import annotations
@@ -23,44 +23,45 @@ from aam_train.errors import TrainError
 from aam_train.losses.objective import LossBreakdown, Objective
 from aam_train.reporting.records import Reporter
 
-TOLERANCES = {"none": 1e-4, "bf16": 2e-2, "fp16": 2e-2}  # relative, of loss and gradient norm
+TOLERANCES = {"none": 1e-4, "bf16": 2e-2, "fp16": 2e-2}  # relative, for loss and gradient norm
 _FP16_SCALE = 1024.0  # so that small gradients survive, as the scaler does in training
-_TRIAL = (64, 101)  # sequences and positions of a trial: as most chunks are, so that their graph is made only once
+_TRIAL = (64, 101)  # sequences and positions of a trial, like most chunks, whose graph is then compiled already
 
 
-def keep_compiled_if_right(step: Step, objective: Objective, batch: Batch, reporter: Reporter) -> None:
-    """Compile for this batch and compare; on any difference or failure warn and go on without. Nothing where nothing
-    is to be compiled. Entered by all processes, which decide alike.
+def verify_compiled(step: Step, objective: Objective, batch: Batch, reporter: Reporter) -> None:
+    """Compile for this batch and compare; after any difference or failure, warn and continue uncompiled.
+
+    Does nothing if nothing is to be compiled. All processes must call it, and all decide alike.
 
     Args:
         step: before `Step.begin_training`.
         batch: this process's part of the first micro-batch, on the host.
 
     Raises:
-        TrainError: memory is exhausted without compilation already.
+        TrainError: memory is exhausted even without compilation.
     """
     transformers = [each for each in step.encoder.transformers() if each.compiled is not None]
     if not transformers:
         return
     ranks, started = step.strategy.ranks, time.monotonic()
-    with _as_before(step):
+    with _restoring(step):
         problem = ""
         if step.strategy.name == "fsdp":
             # a process that fails within a forward pass would leave the others waiting for its weights
             problem = _problem_of_trial(step, transformers[0])
         if not any(ranks.all_reduce_max([bool(problem)])):
             expected = _eager(step, objective, batch, transformers)
-            problem, found = _compiled(step, objective, batch)
-            problem = problem or _difference(expected, found, TOLERANCES[step.precision.name])
+            problem, actual = _compiled(step, objective, batch)
+            problem = problem or _difference(expected, actual, TOLERANCES[step.precision.name])
     failed = ranks.all_gather([bool(problem)])[:, 0]
     if not failed.any():
         seconds = time.monotonic() - started
-        reporter.note(f"the first batch gives the same loss and gradient with compiled blocks ({seconds:.0f} s)")
+        reporter.note(f"the first batch has the same loss and gradient with compiled blocks ({seconds:.0f} s)")
         return
     for transformer in transformers:
         transformer.compiled = None
-    reason = problem or f"on process {int(failed.argmax())}, which says why"
-    reporter.note(f"warning: --compile-model is left out: {reason}")
+    reason = problem or f"see the message of process {int(failed.argmax())}"
+    reporter.note(f"warning: continuing without --compile-model: {reason}")
 
 
 def _eager(step: Step, objective: Objective, batch: Batch, transformers: list[Transformer]) -> tuple[float, float]:
@@ -68,7 +69,7 @@ def _eager(step: Step, objective: Objective, batch: Batch, transformers: list[Tr
     for transformer in transformers:
         transformer.compiled = None
     try:
-        return _figures(step, objective, batch)
+        return _loss_and_norm(step, objective, batch)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -79,15 +80,15 @@ def _eager(step: Step, objective: Objective, batch: Batch, transformers: list[Tr
 
 
 def _compiled(step: Step, objective: Objective, batch: Batch) -> tuple[str, tuple[float, float]]:
-    """What went wrong, if anything; and the figures."""
+    """Return the problem, empty without one, and loss and gradient norm."""
     try:
-        return "", _figures(step, objective, batch)
-    except Exception as error:  # whatever a compiler may raise: the run does not need it
+        return "", _loss_and_norm(step, objective, batch)
+    except Exception as error:  # compilers raise all kinds, and the run can do without
         return _reason(error), (math.nan, math.nan)
 
 
 def _problem_of_trial(step: Step, transformer: Transformer) -> str:
-    """What goes wrong with one block by itself, in this process alone; empty when nothing does."""
+    """Compile a single block, in this process alone; return the problem, empty without one."""
     assert transformer.compiled is not None
     block = transformer.new_block().to(step.device)
     x = torch.zeros(*_TRIAL, transformer.width, device=step.device, requires_grad=True)
@@ -100,7 +101,7 @@ def _problem_of_trial(step: Step, transformer: Transformer) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line that says something, of the innermost error."""
+    """Return the first line with text of the innermost error."""
     inner: BaseException = error
     while inner.__cause__ is not None:
         inner = inner.__cause__
@@ -108,19 +109,19 @@ def _reason(error: Exception) -> str:
     return f"compilation failed ({type(inner).__name__}: {lines[0][:200] if lines else 'no message'})"
 
 
-def _difference(expected: tuple[float, float], found: tuple[float, float], tolerance: float) -> str:
-    """Words where they differ; where the right figures are not finite, the first step says more."""
+def _difference(expected: tuple[float, float], actual: tuple[float, float], tolerance: float) -> str:
+    """Describe a difference, empty without one; values that are not finite are left to the first step."""
     if not all(map(math.isfinite, expected)):
         return ""
-    for name, right, value in zip(("loss", "norm of the gradient"), expected, found, strict=True):
+    for name, right, value in zip(("loss", "norm of the gradient"), expected, actual, strict=True):
         if not abs(value - right) <= tolerance * abs(right):
             return f"the {name} of the first batch is {value:.6g}, {right:.6g} without it"
     return ""
 
 
-def _figures(step: Step, objective: Objective, batch: Batch) -> tuple[float, float]:
-    """Loss and norm of the gradient of this process's batch by itself: no other process has a part in its pairs."""
-    torch.manual_seed(0)  # the same dropout both times
+def _loss_and_norm(step: Step, objective: Objective, batch: Batch) -> tuple[float, float]:
+    """Compute loss and gradient norm of this process's batch alone, without pairs with other processes."""
+    torch.manual_seed(0)  # the same dropout with and without compilation
     step.train_mode()
     step.model.zero_grad(set_to_none=True)
     scale = _FP16_SCALE if step.precision.name == "fp16" else 1.0
@@ -138,8 +139,8 @@ def _figures(step: Step, objective: Objective, batch: Batch) -> tuple[float, flo
 
 
 @contextlib.contextmanager
-def _as_before(step: Step) -> Iterator[None]:
-    """Gradients and the state of all random numbers come back at the end."""
+def _restoring(step: Step) -> Iterator[None]:
+    """Restore gradients, modes and all random states at the end."""
     grads = [(p, p.grad) for p in step.model.parameters()]
     on_gpu = [step.device] if step.device.type == "cuda" else []
     numbers, old_numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 (that of others is kept)

@@ -34,7 +34,7 @@ def initialize_at_prior(
 
     Args:
         targets: [R, T] of the training samples, transformed or codes, NaN = missing.
-        class_weights: [K] in the loss.
+        class_weights: [K], those of the loss.
     """
     if preprocessor.labels is not None:
         codes = targets[np.isfinite(targets[:, 0]), 0].astype(np.int64)

@@ -1,4 +1,4 @@
-"""A model and its data, ready for the first step: what a run trains, and what a search for a learning rate tries."""
+"""A model and its data, ready for the first step of a run or of a search for a learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a pretrained encoder into a predictor, with a report of what came along."""
+"""Transfer of a pretrained encoder into a predictor, with a report of what was transferred."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPTIONAL_PARTS = tuple(part for head in PRETRAINING_HEADS.values() for part in (
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """Where an encoder comes from and what it is."""
+    """A pretrained encoder: its folder, configuration, preprocessor and training record."""
 
     folder: Path
     config: EncoderConfig
@@ -48,7 +48,7 @@ class PretrainedEncoder:
 
 
 def read_pretrained(path: Path) -> PretrainedEncoder:
-    """Look at a model or run folder without loading weights."""
+    """Read a model or run folder, without its weights."""
     folder = model_folder(path)
     config = read_config(folder)
     encoder = config.encoder if isinstance(config, PredictorConfig) else config
@@ -56,18 +56,18 @@ def read_pretrained(path: Path) -> PretrainedEncoder:
 
 
 def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | None:
-    """A sentence when samples that judge were among the encoder's training samples; with targets, a warning."""
+    """Return a note if evaluation samples were among the encoder's training samples; a warning if with targets."""
     run = run_folder_of(pretrained.folder)
     if run is None or not (run / "splits.tsv").is_file():
         return None
     before = set(read_splits(run / "splits.tsv").train)
     if targets := pretrained.record.targets:
-        judges = {*splits.test, *splits.validation, *splits.calibration}
-        if not (both := before & judges):
+        evaluated = {*splits.test, *splits.validation, *splits.calibration}
+        if not (both := before & evaluated):
             return None
         return (
-            f"warning: {len(both):,} of the {len(judges):,} samples that judge were trained on with their values of "
-            f"{', '.join(targets)}, when the encoder was made; figures promise too much. Give --splits-from {run}: "
+            f"warning: the encoder was trained on {len(both):,} of the {len(evaluated):,} validation and test samples "
+            f"with their values of {', '.join(targets)}, so scores are too optimistic. Use --splits-from {run}: "
             f"{first_few(sorted(both))}"
         )
     if not (both := before & set(splits.test)):
@@ -79,7 +79,7 @@ def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | 
 
 
 def other_trimming(pretrained: PretrainedEncoder, table: TableOptions) -> str | None:
-    """A sentence when the encoder learned from sequences that were trimmed in another way."""
+    """Return a warning if the encoder was pretrained on sequences of another trimming."""
     before, now = pretrained.preprocessor.trim_length, table.trim_length
     return f"warning: the encoder was pretrained with --trim-length {before}, this is {now}" if before != now else None
 
@@ -88,7 +88,7 @@ def load_encoder(predictor: Predictor, pretrained: PretrainedEncoder, *, freeze:
     """Copy the encoder's weights into the predictor.
 
     Returns:
-        The report: what was loaded, what is new, what was left behind, what is frozen.
+        A report of what was loaded, what is new, what was not transferred and what is frozen.
     """
     loaded = load_model(pretrained.folder)
     source = loaded.encoder if isinstance(loaded, Predictor) else loaded
@@ -111,7 +111,7 @@ def load_encoder(predictor: Predictor, pretrained: PretrainedEncoder, *, freeze:
 
 
 def _parts(names: list[str]) -> str:
-    """The modules of these tensors, each once."""
+    """List the modules of these tensors, each once."""
     parts = dict.fromkeys(_optional_part(name) or name.rpartition(".")[0] for name in names)
     return ", ".join(parts) if parts else "nothing"
 

@@ -29,7 +29,7 @@ from aam_train.runs.folder import RunFolder
 from aam_train.runs.records import TrainingRecord
 from aam_train.runs.saver import Saver, restore
 from aam_train.runs.state import TrainerState
-from aam_train.setup.compile_check import keep_compiled_if_right
+from aam_train.setup.compile_check import verify_compiled
 from aam_train.setup.run_context import RunContext
 from aam_train.setup.training_setup import TrainingSetup
 from aam_train.training.trainer import MemoryBudget, Trainer
@@ -68,7 +68,7 @@ class TrainingRun:
         """
         step, options, strategy = self.setup.step, self.config.optimizer, self.context.strategy
         if options.scheduler == "plateau" and self.validate is None:
-            raise TrainError("--scheduler plateau follows the validation metric, and there are no validation samples")
+            raise TrainError("--scheduler plateau needs the validation metric, and there are no validation samples")
         update = build_update(
             step, build_optimizer(step.model, options, self.config.categorical_lr), options.max_grad_norm
         )
@@ -137,7 +137,7 @@ class TrainingRun:
         if self.config.compute.compile_model:
             request = self._batches().small_request(state.processes)
             batch = self.setup.data.maker[request]
-            keep_compiled_if_right(self.setup.step, self.setup.objective, batch, self.context.console)
+            verify_compiled(self.setup.step, self.setup.objective, batch, self.context.console)
 
     def _announce(self) -> None:
         """Log how samples become batches, as far as it may surprise."""
