@@ -30,7 +30,7 @@ def test_classes_of_other_samples_by_hand() -> None:
     assert explained_by(target, groups, np.arange(6)) == pytest.approx(1 - 3 / 2)
 
 
-def test_samples_of_one_host_do_not_vouch_for_each_other() -> None:
+def test_samples_of_one_host_do_not_predict_each_other() -> None:
     """Each host is on one plate: plate explains the target, unless it is predicted from other hosts."""
     host = np.repeat(np.arange(6), 5)
     target = host // 2 * 10.0 + np.tile(np.arange(5), 6) / 10
@@ -117,7 +117,7 @@ def test_what_may_be_chance_is_nothing() -> None:
 
 
 def test_many_classes_take_little_memory() -> None:
-    """The 200 most frequent of 20,000 classes are looked at: 150 of 40 samples, told by groups, and 50 singles."""
+    """Only the 200 most frequent of 20,000 classes count: 150 of 40 samples, explained by groups, and 50 singles."""
     target = np.concatenate([np.repeat(np.arange(150), 40), np.arange(150, 20_000)])
     groups = np.concatenate([np.repeat(np.arange(150), 40), np.full(19_850, 200)])
     tracemalloc.start()

@@ -172,7 +172,7 @@ def test_columns_that_divide_alike_count_once_and_hosts_come_first(tmp_path: Pat
     assert suspicious_columns(metadata) == ["host", "plate"]
 
 
-def test_one_long_value_takes_no_room_in_the_others(tmp_path: Path) -> None:
+def test_one_long_value_takes_no_memory_for_the_others(tmp_path: Path) -> None:
     """A cell of 131,072 characters in 300 rows would be 157 MB of NumPy's own text."""
     host = [f"h{i % 50}" for i in range(299)] + ["x" * 131_072]
     ids = [f"s{i}" for i in range(300)]
@@ -186,7 +186,7 @@ def test_one_long_value_takes_no_room_in_the_others(tmp_path: Path) -> None:
     assert peak < 5e6
 
 
-def test_folds_say_the_same_of_a_target(tmp_path: Path) -> None:
+def test_all_folds_report_the_same_about_a_target(tmp_path: Path) -> None:
     study = simulated(tmp_path, plates=5, plate_confounding=1.0)
     splits = make_splits(study, np.arange(160), SplitOptions(group_column="host"), 1, DEGREE_DAYS, folds=4)
     found = [find_leaks(study, each, DEGREE_DAYS, "host", 1000) for each in splits]
@@ -203,7 +203,7 @@ def test_columns_of_one_value_and_of_singles_share_nothing(tmp_path: Path) -> No
     assert leaks_of(study, DEGREE_DAYS, None) == []
 
 
-def test_what_cannot_be_said_is_not_said(tmp_path: Path) -> None:
+def test_no_report_without_enough_data(tmp_path: Path) -> None:
     """Too few samples with a value, and a table of relative abundances, which has no depth."""
     study = simulated(tmp_path, plates=5, plate_confounding=1.0)
     assert study.metadata is not None

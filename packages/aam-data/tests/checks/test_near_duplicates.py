@@ -1,4 +1,4 @@
-"""Nearly equal communities: distances against SciPy's, and what is found among how many."""
+"""Nearly equal communities: distances compared with SciPy's, and the numbers of samples compared."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_measurements_behind_the_limits() -> None:
 
 @pytest.mark.skipif(not IBD.exists(), reason="real data are not at ../shared/data")
 def test_replicates_of_real_samples_are_found() -> None:
-    """A tenth of the reads of each deep sample beside the rest of them: nearly all pairs are recognised."""
+    """A tenth of the reads of each deep sample and the rest of them: nearly all pairs are recognised."""
     table = read_table(IBD).table
     deep = np.flatnonzero(table.depths() >= 20_000)[:40]
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Options about trees and matrices, from files to a study."""
+"""Options of trees and matrices, from files to a study."""
 
 from __future__ import annotations
 

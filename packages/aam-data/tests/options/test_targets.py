@@ -1,4 +1,4 @@
-"""Which scale of the target the options mean, in today's spelling and in older ones."""
+"""Scale of the target by its options, in the current spelling and in older ones."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_contradictions_name_both_flags(options: dict[str, Any], message: str) -
         TargetOptions(("y",), **options)
 
 
-def test_older_spellings_say_what_they_became() -> None:
+def test_older_spellings_are_reported_in_the_current_one() -> None:
     assert TargetOptions(("y",), target_transform="zscore").older_spellings() == []
     target = TargetOptions(("y",), log_transform_targets=True, normalize_targets_by=("location,season",))
     assert target.older_spellings() == ["--normalize-targets-by", "--log-transform-targets"]

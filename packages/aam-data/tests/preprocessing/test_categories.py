@@ -49,7 +49,7 @@ def test_codes_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
     assert codec.apply(metadata.take(metadata.sample_ids[:3])).notes == ()
 
 
-def test_unseen_categories_may_be_refused(metadata: Metadata) -> None:
+def test_unseen_categories_may_be_rejected(metadata: Metadata) -> None:
     codec = CategoryCodec.fit(metadata, TRAIN, ["site"])
     with pytest.raises(
         DataError, match=r"metadata.tsv: column site: categories that no .*\(c: 2, d: 1\)\. .*--na-value"
@@ -86,7 +86,7 @@ def test_saved_categories_are_the_same(metadata: Metadata) -> None:
         ({"columns": ["a"], "names": [["x"]], "counts": [[True]]}, "must be above 0"),
     ],
 )
-def test_other_saved_categories_are_refused(values: object, message: str) -> None:
+def test_other_saved_categories_are_rejected(values: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         CategoryCodec.from_dict(values)
 
@@ -120,7 +120,7 @@ def test_covariates_that_cannot_be_fitted(
         CovariateScaler.fit(metadata, rows, columns)
 
 
-def test_numbers_too_large_for_a_model_are_refused(metadata: Metadata) -> None:
+def test_numbers_too_large_for_a_model_are_rejected(metadata: Metadata) -> None:
     scaler = CovariateScaler(("ph",), (ZScore(7.0, 2.0),))
     message = r"metadata.tsv: column ph: values beyond 1e\+30 \(s5: 1e\+31\).*--na-value"
     with pytest.raises(DataError, match=message):
@@ -142,6 +142,6 @@ def test_saved_covariates_are_the_same(metadata: Metadata) -> None:
         ({"columns": ["a"], "means": ["0"], "stds": [1.0]}, r"wrong type \(mean\)"),
     ],
 )
-def test_other_saved_covariates_are_refused(values: object, message: str) -> None:
+def test_other_saved_covariates_are_rejected(values: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         CovariateScaler.from_dict(values)

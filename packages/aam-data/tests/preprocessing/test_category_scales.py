@@ -1,4 +1,4 @@
-"""Scales by category: values by hand, what falls back to the scale of all, and the saved form."""
+"""Scales by category: values by hand, fallback to the common scale, and the saved form."""
 
 from __future__ import annotations
 
@@ -156,6 +156,6 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(data: st.DataObject) -> 
         ({"extra": 1}, r"scales: unknown keys \(extra\)"),
     ],
 )
-def test_other_saved_forms_are_refused(change: dict[str, object], message: str) -> None:
+def test_other_saved_forms_are_rejected(change: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         CategoryScales.from_dict({"columns": ["a"], "categories": []} | change, "minmax", "scales")

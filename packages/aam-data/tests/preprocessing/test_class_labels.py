@@ -1,4 +1,4 @@
-"""Class labels: order, codes, missing and unseen classes, and what is refused."""
+"""Class labels: order, codes, missing and unseen classes, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_classes_are_sorted_by_name_and_numbers_are_names_again() -> None:
     assert labels.decode(np.array([[3], [0]])).tolist() == [["well"], ["10"]]
 
 
-def test_unseen_classes_are_refused_or_missing() -> None:
+def test_unseen_classes_are_rejected_or_missing() -> None:
     labels = ClassLabels(("ill", "well"))
     values = texts("ill", "dead", "lost", "dead")
     with pytest.raises(DataError, match=r"column state: classes that no.*\(dead: 2, lost: 1\)"):
@@ -37,14 +37,14 @@ def test_unseen_classes_are_refused_or_missing() -> None:
         (texts(None, None), "the {} have no class"),
     ],
 )
-def test_fewer_than_two_classes_are_refused(values: np.ndarray, message: str) -> None:
+def test_fewer_than_two_classes_are_rejected(values: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match="column state: " + message.format("training samples")):
         ClassLabels.fit(values, "state")
     with pytest.raises(DataError, match="column state: " + message.format("samples")):
         check_classes(values, "state")
 
 
-def test_classes_of_one_sample_are_refused_before_the_split() -> None:
+def test_classes_of_one_sample_are_rejected_before_the_split() -> None:
     check_classes(texts("ill", "ill", "well", "well", None), "state")
     with pytest.raises(DataError, match=r"single sample.*\(dead, lost\)\. .*--na-value"):
         check_classes(texts("ill", "ill", "lost", "well", "well", "dead"), "state")

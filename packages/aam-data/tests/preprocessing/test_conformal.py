@@ -1,4 +1,4 @@
-"""Conformal calibration of intervals: by hand, and that they hold what they promise."""
+"""Conformal calibration of intervals: by hand, and coverage as promised."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_widened_quantiles_stay_on_their_side_of_the_median_and_ascend() -> None
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 3.0])
-def test_calibrated_intervals_cover_new_samples_as_they_say(factor: float) -> None:
+def test_calibrated_intervals_have_nominal_coverage_of_new_samples(factor: float) -> None:
     """Whatever the width was before: too narrow, about right or too wide."""
     random = np.random.default_rng(1)
     outputs = random.normal(size=(9000, 1)) + factor * np.array([-1.28, -0.67, 0.0, 0.67, 1.28])

@@ -85,7 +85,7 @@ def test_relative_abundances_stay_what_they_are() -> None:
     assert (sample.asv_rows.tolist(), sample.counts.tolist(), sample.reads_cut) == ([0, 3], [0.5, 0.25], 0.25)
 
 
-def test_a_rarefier_that_is_not_the_preprocessors_is_refused() -> None:
+def test_a_rarefier_that_is_not_the_preprocessors_is_rejected() -> None:
     dataset = dataset_of(COUNTS)
     with pytest.raises(ValueError, match="depth and seed"):
         SampleDataset(dataset.study, Rarefier(dataset.study.table, 5, 42), dataset.preprocessor)

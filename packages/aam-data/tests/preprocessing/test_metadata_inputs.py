@@ -83,7 +83,7 @@ def test_columns_come_one_by_one_or_with_commas() -> None:
         ({"categorical_columns": ("a",), "categorical_loss_weights": "{}"}, "a number above 0"),
     ],
 )
-def test_contradictions_are_refused_by_the_names_of_the_flags(options: dict, message: str) -> None:
+def test_contradictions_are_rejected_by_the_names_of_the_flags(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         CategoryOptions(**options)
 
@@ -154,7 +154,7 @@ def test_inputs_are_applied_and_saved_as_they_were_fitted(metadata: Metadata) ->
         ("categories", [], "wrong type"),
     ],
 )
-def test_other_saved_inputs_are_refused(metadata: Metadata, path: str, value: object, message: str) -> None:
+def test_other_saved_inputs_are_rejected(metadata: Metadata, path: str, value: object, message: str) -> None:
     values = MetadataInputs.fit(metadata, TRAIN, COLUMNS, ["ph"], PARENTS).to_dict()
     *parents, last = path.split(".")
     inner = values
@@ -175,6 +175,6 @@ def test_other_saved_inputs_are_refused(metadata: Metadata, path: str, value: ob
         ({"column": "a", "names": [1], "weights": [1.0]}, "must be strings"),
     ],
 )
-def test_other_saved_weights_are_refused(values: object, message: str) -> None:
+def test_other_saved_weights_are_rejected(values: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         CategoryWeights.from_dict(values)

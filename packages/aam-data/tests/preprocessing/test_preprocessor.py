@@ -102,7 +102,7 @@ def test_samples_that_do_not_train_change_nothing(study: Study, tmp_path: Path) 
     assert fit(study, "state", classifier=True) == fit(other, "state", classifier=True)
 
 
-def test_targets_without_metadata_or_variation_are_refused(study: Study) -> None:
+def test_targets_without_metadata_or_variation_are_rejected(study: Study) -> None:
     with pytest.raises(DataError, match="Pass the file with --metadata"):
         fit(Study(study.table, study.sequences, None), "age")
     with pytest.raises(DataError, match=r"metadata.tsv: column age: all 1 training samples have the value 10"):
@@ -150,7 +150,7 @@ def test_the_second_format_is_read(study: Study) -> None:
         ({"taxonomy": {"a": 1}}, r"values of a wrong type \(taxonomy\)"),
     ],
 )
-def test_wrong_samplings_and_taxonomies_are_refused(study: Study, change: dict[str, object], message: str) -> None:
+def test_wrong_samplings_and_taxonomies_are_rejected(study: Study, change: dict[str, object], message: str) -> None:
     values = fit(study, "age").to_dict()
     assert Preprocessor.from_dict(values | {"taxonomy": [["a", "b"], ["a; c"]]}).taxonomy == TaxonRanks(
         (("a", "b"), ("a; c",))
@@ -159,7 +159,7 @@ def test_wrong_samplings_and_taxonomies_are_refused(study: Study, change: dict[s
         Preprocessor.from_dict(values | change)
 
 
-def test_logarithms_are_refused_for_all_samples_at_once(study: Study, tmp_path: Path) -> None:
+def test_logarithms_are_rejected_for_all_samples_at_once(study: Study, tmp_path: Path) -> None:
     path = tmp_path / "cold.tsv"
     path.write_text(METADATA.replace("30", "-1").replace("1000", "-7.5"))
     cold = Study(study.table, study.sequences, read_metadata(path, MetadataOptions()).take(study.table.sample_ids))
@@ -202,7 +202,7 @@ def test_scales_by_category(tmp_path: Path) -> None:
 
 
 def changed(study: Study, column: str, path: str, value: object) -> dict:
-    """A saved preprocessor with ``path`` (dotted) set to ``value``, or removed where it is None."""
+    """Return a saved preprocessor with ``path`` (dotted) set to ``value``, or removed if that is None."""
     values = json.loads(json.dumps(fit(study, column, classifier=column == "state").to_dict()))
     *parents, last = path.split(".")
     inner = values
@@ -239,12 +239,12 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
         ("state", "targets.0.labels", ["ill", "well", "x"], "target state: .*do not fit a classification target"),
     ],
 )
-def test_anything_else_is_refused(study: Study, column: str, path: str, value: object, message: str) -> None:
+def test_anything_else_is_rejected(study: Study, column: str, path: str, value: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Preprocessor.from_dict(changed(study, column, path, value))
 
 
-def test_targets_that_cannot_be_are_refused() -> None:
+def test_targets_that_cannot_be_are_rejected() -> None:
     numeric = FittedTarget(TargetSpec("age", "regression", 1), transform=NoTransform())
     classes = FittedTarget(TargetSpec("state", "classification", 2), labels=ClassLabels(("a", "b")))
     with pytest.raises(DataError, match="a class target cannot be combined"):

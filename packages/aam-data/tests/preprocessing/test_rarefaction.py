@@ -1,4 +1,4 @@
-"""Rarefaction against its distribution, and what a draw may and may not depend on."""
+"""Rarefaction compared with its distribution, and dependence of a draw on nothing but its key."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_draw_depends_on_nothing_but_the_sample(counts: np.ndarray) -> None:
 
 
 def test_the_draw_of_a_saved_model_stays_the_same() -> None:
-    """Worked out once. If this changes, predictions of saved models change with it."""
+    """Stored numbers. If they change, predictions of saved models change too."""
     drawn = Rarefier(table_of(np.array([[5, 90, 0, 300, 20]]), ["sample"]), 40, seed=42).draw(np.array([0]), -1)
     assert (drawn.indices.tolist(), drawn.counts.tolist()) == ([1, 3, 4], [9, 30, 1])
 
@@ -114,21 +114,21 @@ def test_depth_equal_to_the_reads_or_zero_gives_the_counts_themselves(counts: np
     assert (dense_of(Rarefier(table, 0, 1).draw(rows, 0), 30) == counts[rows]).all()
 
 
-def test_relative_abundances_are_refused_unless_used_as_they_are() -> None:
+def test_relative_abundances_are_rejected_unless_used_as_they_are() -> None:
     table = table_of(np.array([[0.25, 0.75]]))
     assert Rarefier(table, 0, 1).draw(np.array([0]), 0).counts.tolist() == [0.25, 0.75]
     with pytest.raises(DataError, match=r"relative abundances.*--rarefy-depth 0"):
         Rarefier(table, 10, 1)
 
 
-def test_counts_beyond_int32_are_exact_and_beyond_the_generator_refused() -> None:
+def test_counts_beyond_int32_are_exact_and_beyond_the_generator_rejected() -> None:
     deep = table_of(np.array([[999_999_000, 999], [3, 4]]))
     assert Rarefier(deep, 7, 1).draw(np.array([0, 1]), 0).counts.sum() == 14
     with pytest.raises(DataError, match=r"1 samples have more than 999,999,999 reads \(s0\)"):
         Rarefier(table_of(np.array([[2**31, 2**33]])), 7, 1)
 
 
-def test_shallow_samples_are_found_named_and_refused() -> None:
+def test_shallow_samples_are_found_named_and_rejected() -> None:
     table = table_of(np.array([[5, 0], [90, 20], [0, 99]]))
     assert deep_enough(table, 100).tolist() == [False, True, False]
     assert shallow_report(table, 100) == (

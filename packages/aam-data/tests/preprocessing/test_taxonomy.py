@@ -1,4 +1,4 @@
-"""Lineages as class numbers."""
+"""Lineages as class codes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_classes_are_whole_lineages_of_the_training_asvs() -> None:
     assert TaxonRanks.from_list(ranks.to_list()) == ranks
 
 
-def test_taxa_that_teach_nothing_are_refused() -> None:
+def test_taxa_that_teach_nothing_are_rejected() -> None:
     with pytest.raises(DataError, match=r"taxonomy.tsv: the training ASVs have fewer than two taxa"):
         TaxonRanks.fit(TAXA[[1, 4, 5]], FILE)
     deep = np.array(["; ".join(f"r{i}__{name}" for i in range(33)) for name in "ab"], dtype=object)

@@ -1,4 +1,4 @@
-"""Target transforms against scikit-learn's scalers, their inverses and their saved form."""
+"""Target transforms compared with scikit-learn's scalers, their inverses and their saved form."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_inversion_clips_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["log-minmax", "log-zscore"])
-def test_values_without_a_logarithm_are_refused(kind: str) -> None:
+def test_values_without_a_logarithm_are_rejected(kind: str) -> None:
     message = (
         rf"metadata.tsv: column y: --target-transform {kind} takes log.*\(-1.0, -2.0, -3.0, -4.0, -5.0 and 2 more\)"
     )
@@ -106,7 +106,7 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(kind: str, values: list[
         ([1.0, np.inf, -np.inf], r"column y: values beyond 1e\+30 cannot be learned \(inf, -inf\)"),
     ],
 )
-def test_targets_that_teach_nothing_are_refused(kind: str, values: list[float], message: str) -> None:
+def test_targets_that_teach_nothing_are_rejected(kind: str, values: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):
         fit_transform(kind, np.array(values), "y")
 
@@ -122,7 +122,7 @@ def test_targets_that_teach_nothing_are_refused(kind: str, values: list[float], 
         ({"kind": "zscore", "mean": float("nan"), "std": float("inf")}, r"wrong type \(mean, std\)"),
     ],
 )
-def test_other_saved_forms_are_refused(values: object, message: str) -> None:
+def test_other_saved_forms_are_rejected(values: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         transform_from_dict(values)
 

@@ -1,4 +1,4 @@
-"""Every effect that can be asked for is in the files, as strong as truth.json says, measured there independently."""
+"""Every effect of the options is in the files, as strong as in truth.json, measured independently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aam_data.simulate.study import SimulatedStudy, simulate_study
 
 
 def clade_logs(study: SimulatedStudy) -> np.ndarray:
-    """Centred logarithms of the shares of clades, [B, K]."""
+    """Compute centred logarithms of the shares of clades, [B, K]."""
     clade = {name: number for number, entry in enumerate(study.truth["clades"]) for name in entry["asvs"]}
     column = np.array([clade[name] for name in study.table.feature_ids])[study.table.data.indices]
     row = np.repeat(np.arange(study.table.n_samples), study.table.features_per_sample())
@@ -25,7 +25,7 @@ def clade_logs(study: SimulatedStudy) -> np.ndarray:
 
 
 def between(values: np.ndarray, groups: pd.Series) -> float:
-    """Eta squared by the table of an analysis of variance: sum of squares between groups over the whole one."""
+    """Compute eta squared by analysis of variance: sum of squares between groups over the total."""
     frame = pd.DataFrame({"value": np.asarray(values, dtype=float), "group": groups.to_numpy()})
     by_group = frame.groupby("group")["value"]
     within = (by_group.var(ddof=0) * by_group.size()).sum()
@@ -33,7 +33,7 @@ def between(values: np.ndarray, groups: pd.Series) -> float:
 
 
 def held_out_r2(study: SimulatedStudy, target: str) -> float:
-    """R2 of a ridge on clades for hosts that it has not seen."""
+    """Compute the R2 of a ridge on clades for held-out hosts."""
     logs, values, host = clade_logs(study), study.metadata[target].to_numpy(), study.metadata["host"].to_numpy()
     held_out = np.isin(host, np.unique(host)[::3])
     ridge = RidgeCV(np.logspace(-2, 4, 13)).fit(logs[~held_out], values[~held_out])
@@ -212,7 +212,7 @@ def test_hosts_stay_themselves_across_blocks() -> None:
         ({"hosts": 161}, "--hosts 161"),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, float], message: str | None) -> None:
+def test_options_out_of_range_are_rejected(options: dict[str, float], message: str | None) -> None:
     if message is None:
         assert SimulateOptions(**options).empty_cells == 0
         return

@@ -1,4 +1,4 @@
-"""What the simulator writes while it draws is what it would write at once, and gaps are gaps to every reader."""
+"""The simulator writes the same files block by block and at once, and readers recognise its missing values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from aam_data.simulate.study import run_simulate, simulate_study, write_simulate
     ids=["default", "blocks"],
 )
 def test_written_in_blocks_or_at_once(options: SimulateOptions, tmp_path: Path) -> None:
-    told: list[int] = []
-    samples, features = run_simulate(options, tmp_path / "blocks", told.append)
+    done: list[int] = []
+    samples, features = run_simulate(options, tmp_path / "blocks", done.append)
     study = simulate_study(options)
     write_simulated_study(study, tmp_path / "whole")
     names = {file.name for file in (tmp_path / "whole").iterdir()}
@@ -34,9 +34,9 @@ def test_written_in_blocks_or_at_once(options: SimulateOptions, tmp_path: Path) 
     for name in names:
         assert (tmp_path / "blocks" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert (samples, features) == (study.table.n_samples, study.table.n_features)
-    assert told[-1] == options.samples
-    assert (np.diff(told) > 0).all()
-    assert len(told) == (1 if options.samples == 160 else 3)
+    assert done[-1] == options.samples
+    assert (np.diff(done) > 0).all()
+    assert len(done) == (1 if options.samples == 160 else 3)
     table = load_table(str(tmp_path / "blocks" / "table.biom"))
     assert table.shape == (features, samples)
     assert table.sum("sample").tolist() == study.table.depths().tolist()

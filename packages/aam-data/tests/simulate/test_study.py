@@ -1,4 +1,4 @@
-"""The simulated study holds what truth.json says, and the target is neither trivial nor noise."""
+"""The simulated study agrees with truth.json, and the target is neither trivial nor noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def study() -> SimulatedStudy:
 
 
 def shares(study: SimulatedStudy) -> np.ndarray:
-    """Relative abundances, [B, A]."""
+    """Compute relative abundances, [B, A]."""
     table = study.table
     dense = np.zeros((table.n_samples, table.n_features))
     dense[np.repeat(np.arange(table.n_samples), table.features_per_sample()), table.data.indices] = table.data.counts
@@ -41,7 +41,7 @@ def clades_of_features(study: SimulatedStudy) -> np.ndarray:
 
 
 def held_out_r2(study: SimulatedStudy) -> tuple[float, float]:
-    """R2 on held-out hosts: a forest on ASVs, a ridge on clades."""
+    """Compute R2 on held-out hosts: a forest on ASVs, a ridge on clades."""
     features, clade = shares(study), clades_of_features(study)
     in_clades = np.log(features @ (clade[:, None] == np.unique(clade)) + 1e-3)
     target = study.metadata["degree_days"].to_numpy()

@@ -1,4 +1,4 @@
-"""Files of sample ids: how they are read, and what is refused (more in test_splits)."""
+"""Files of sample ids: reading, and errors (more in test_splits)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def divide(strata: list[np.ndarray], shares: np.ndarray, seed: int, *key: int) -
 
 
 def sizes_of(members: np.ndarray, shares: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Samples by part and class, [P, K]."""
+    """Count samples by part and class, [P, K]."""
     part = divide([members], shares, seed)
     return np.stack([members[part == number].sum(axis=0) for number in range(len(shares))])
 
@@ -54,7 +54,7 @@ def test_a_class_of_two_always_has_one_in_the_largest_part() -> None:
     assert all(sizes_of(members, SHARES, seed)[2, 1] >= 1 for seed in range(50))
 
 
-def test_every_sample_is_in_each_part_as_often_as_its_share_says() -> None:
+def test_every_sample_is_in_each_part_in_proportion_to_its_share() -> None:
     parts = np.array([divide([np.ones((10, 1), dtype=int)], SHARES, seed) for seed in range(2000)])
     share = np.stack([(parts == number).mean(axis=0) for number in range(3)])
     assert (np.abs(share - SHARES[:, None]) < 5 * np.sqrt(0.25 / 2000)).all()

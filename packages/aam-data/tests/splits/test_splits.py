@@ -90,7 +90,7 @@ def test_classes_are_stratified() -> None:
     ],
 )
 def test_the_samples_of_a_seed_stay_the_same(groups: list | None, strata: list, test: str) -> None:
-    """Models are compared across versions on the samples that a seed holds out."""
+    """Models of different versions are compared on the held-out samples of a seed."""
     options = SplitOptions(test_size=0.1, group_column="host" if groups else None)
     assert list(split_samples(IDS, options, 42, groups, strata).test) == test.split()
 
@@ -112,7 +112,7 @@ def test_parts_may_be_switched_off() -> None:
     assert (len(splits.train), len(splits.validation), splits.test) == (90, 30, ())
 
 
-def test_too_few_groups_say_what_to_do() -> None:
+def test_the_error_about_too_few_groups_has_a_remedy() -> None:
     with pytest.raises(DataError, match="2 groups of --group-column site cannot be divided into train, valid"):
         split_samples(IDS, SplitOptions(group_column="site"), 1, ["a", "b"] * 60)
     with pytest.raises(DataError, match=r"2 samples cannot be divided.*--val-size 0 or --test-size 0$"):
@@ -164,12 +164,12 @@ def test_lists_of_ids(tmp_path: Path) -> None:
         ({"train": "s001", "val": "shallow"}, "val: none of its samples can be used"),
     ],
 )
-def test_bad_lists_are_refused(tmp_path: Path, lists: dict[str, str], message: str) -> None:
+def test_bad_lists_are_rejected(tmp_path: Path, lists: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_samples(IDS, list_files(tmp_path, **lists), 1, left_out=["shallow"])
 
 
-def test_a_list_in_another_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_list_in_another_encoding_is_rejected(tmp_path: Path) -> None:
     options = list_files(tmp_path, train="s001", val="s002")
     (tmp_path / "val").write_bytes(b"s\xe9\n")
     with pytest.raises(DataError, match="val: not UTF-8 text"):
@@ -201,7 +201,7 @@ def test_files_are_read_back(tmp_path: Path) -> None:
         ('sample-id\tsplit\tgroup\n"s1\ttrain\t\n', "not a file of splits"),
     ],
 )
-def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_other_files_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "splits.tsv"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
@@ -220,7 +220,7 @@ def test_summary_counts_samples_groups_and_the_ungrouped() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(st.data())
-def test_groups_are_never_torn(data: st.DataObject) -> None:
+def test_groups_are_never_split(data: st.DataObject) -> None:
     """Any groups, any strata, any seed: every sample once, every group on one side, in splits and in folds."""
     n = data.draw(st.integers(12, 60))
     ids = IDS[:n]

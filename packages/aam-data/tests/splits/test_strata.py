@@ -1,4 +1,4 @@
-"""What splits balance: classes, quarters of numbers, a further column."""
+"""Balance of splits: classes, quarters of numbers, an additional column."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_column_without_a_value(read: Callable[[str], Metadata]) -> None:
         strata_of(metadata, np.arange(5), None, "empty")
 
 
-def test_numbers_are_what_the_metadata_call_numeric(read: Callable[[str], Metadata]) -> None:
+def test_numbers_are_columns_that_the_metadata_call_numeric(read: Callable[[str], Metadata]) -> None:
     """A word for missing among numbers is missing, as in a target; another word makes a column categorical."""
     numbers = [f"s{i}\t{i}\t{i // 2}" for i in range(20)]
     metadata = read("\n".join(["sample-id\tage\tsize", *numbers, "x\tNA\t<5", ""]))

@@ -36,7 +36,7 @@ def test_what_counts_as_a_code(values: list[float], expected: dict[str, int]) ->
     assert missing_codes(np.array(values, dtype=np.float64)) == expected
 
 
-def test_the_warning_says_what_to_give(tmp_path: Path) -> None:
+def test_the_warning_names_the_option(tmp_path: Path) -> None:
     path = tmp_path / "m.tsv"
     path.write_text("sample-id\tage\n" + "".join(f"s{i}\t{v}\n" for i, v in enumerate([20, 31, 44, -999, -999])))
     metadata = read_metadata(path, MetadataOptions())

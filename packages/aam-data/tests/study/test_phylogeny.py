@@ -1,4 +1,4 @@
-"""Shearing and matching of tips, against sets of tips worked out node by node."""
+"""Shearing and matching of tips, compared with sets of tips computed node by node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aam_data.study.phylogeny import Phylogeny
 
 
 def branches_by_tips(phylogeny: Phylogeny, names: np.ndarray) -> dict[frozenset[str], float]:
-    """Branch lengths by the names of the features below; each set of tips has one branch."""
+    """Map the names of the features below a branch to its length; each set of tips has one branch."""
     branches = {}
     for start, stop, length in zip(phylogeny.tip_start, phylogeny.tip_stop, phylogeny.branch_length, strict=True):
         below = frozenset(names[(phylogeny.feature_tip >= start) & (phylogeny.feature_tip < stop)])
@@ -29,7 +29,7 @@ def branches_by_tips(phylogeny: Phylogeny, names: np.ndarray) -> dict[frozenset[
 
 
 def expected_branches(tree: NewickTree, kept: set[str]) -> dict[frozenset[str], float]:
-    """The same, by walking from every tip to the root."""
+    """Compute the same by walking from every tip to the root."""
     below = defaultdict(set)
     for name, tip in zip(tree.tip_names, tree.tips.tolist(), strict=True):
         while tip >= 0 and name in kept:
@@ -102,7 +102,7 @@ def test_an_id_wins_over_a_sequence() -> None:
     assert phylogeny.branch_length.tolist() == [2]
 
 
-def test_a_tip_is_given_to_one_feature() -> None:
+def test_a_tip_belongs_to_one_feature() -> None:
     """An id that is the MD5 of another feature's sequence: the id is the better key."""
     letters = [b"ACGT" * 8, b"CCGT" * 8]
     names = [md5(letters[1]).hexdigest(), "asv1"]
@@ -117,7 +117,7 @@ def test_names_that_are_not_ascii() -> None:
     assert phylogeny.branch_length.tolist() == [0, 1, 2 + 4]
 
 
-def test_refuses_a_tree_of_other_asvs(tmp_path: Path) -> None:
+def test_rejects_a_tree_of_other_asvs(tmp_path: Path) -> None:
     path = tmp_path / "other.nwk"
     path.write_text("(A:1,B:2,C:3,D:4);")
     ids = np.array(["v", "w", "x", "y"], dtype=object)

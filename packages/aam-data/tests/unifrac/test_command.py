@@ -1,4 +1,4 @@
-"""`aam unifrac` as a function: every metric and format from files, and what happens when it is stopped."""
+"""`aam unifrac` as a function: every metric and format from files, and interruption."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_goes_on_after_kill_9(suffix: str, folder: Path, study: Study, tmp_path:
     assert not list(tmp_path.glob("*.partial*"))
 
 
-def test_refuses_before_reading(tmp_path: Path) -> None:
+def test_rejects_before_reading(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\.h5, \.tsv, \.npy"):
         run_unifrac(*options(tmp_path / "absent", tmp_path / "d.csv"))
     with pytest.raises(DataError, match=r"Faith's PD is written as \.tsv"):

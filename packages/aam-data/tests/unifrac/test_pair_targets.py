@@ -89,7 +89,7 @@ def test_matrix_targets_keep_unknown_distances_unknown() -> None:
     assert np.isnan(targets.pairs(np.array([0]), np.array([1]), 0)).all()
 
 
-def test_matrix_targets_refuse_absent_samples() -> None:
+def test_matrix_targets_reject_absent_samples() -> None:
     ids = np.array([f"s{i}" for i in range(10)], dtype=object)
     matrix = DistanceMatrix(ids[:3], np.zeros((3, 3)))
     with pytest.raises(DataError, match=r"7 of 10 samples are not in the distance matrix.*s3, s4.*and 2 more"):

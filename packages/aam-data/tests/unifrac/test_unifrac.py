@@ -1,4 +1,4 @@
-"""UniFrac and Faith's PD against scikit-bio, sums over branches, and by hand."""
+"""UniFrac and Faith's PD compared with scikit-bio, with sums over branches, and by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aam_data.options.base import UnifracMetric
 from aam_data.unifrac.branch_shares import branch_shares, shear_to
 from aam_data.unifrac.unifrac import faith_pd, unifrac_blocks, unifrac_distances
 
-from .unifrac_cases import (
+from .cases import (
     SHAPES,
     as_phylogeny,
     as_samples,
@@ -119,7 +119,7 @@ def test_fractions_leave_no_trace_where_nothing_is() -> None:
 
 @pytest.mark.parametrize(("metric", "alpha"), WAYS)
 def test_fractions_that_sums_lose(metric: UnifracMetric, alpha: float) -> None:
-    """Beside 0.5, 1e-20 below a branch is 0 after a sum; all samples still have distances, as if it were not there."""
+    """1e-20 below a branch is 0 after a sum with 0.5; all samples still have distances, as if it were absent."""
     phylogeny = as_phylogeny("((A:1,B:1):1,C:1);", ["A", "B", "C"])
     fractions = np.array([[0.5, 1e-20, 0.5], [0.9, 1e-20, 0.1], [0.2, 0, 0.8]])
     values = unifrac_distances(phylogeny, as_samples(fractions), metric=metric, alpha=alpha)

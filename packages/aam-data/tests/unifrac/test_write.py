@@ -167,6 +167,6 @@ def test_faith_pd_is_text(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refuses_another_suffix(tmp_path: Path) -> None:
+def test_rejects_another_suffix(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\.h5, \.tsv, \.npy\. Use one of these suffixes"):
         check_distance_suffix(tmp_path / "out.csv")

@@ -47,7 +47,7 @@ class MetadataOptions:
     id_column: str | None = None
     """The column with sample ids. Default: detected by its name."""
     na_value: tuple[str, ...] = ()
-    """An additional cell value that means missing, in any case; may be repeated."""
+    """An additional cell value that means missing, upper or lower case; may be repeated."""
     default_na: bool = True
     """Whether the usual words for missing ("not provided", "NA", ...) count as missing."""
     missing_samples: Literal["error", "ignore"] = "error"

@@ -28,7 +28,7 @@ class CategoryOptions:
     """Weights of the target's loss by category: `auto` (1 / samples of the category), `effective` (less steep, by the
     effective number of samples), or JSON like '{"oral": 2, "gut": 1}'. Scaled to a mean of 1 over training samples."""
     categorical_loss_weight_column: str | None = None
-    """The metadata column of --categorical-loss-weights. Default: the --categorical-columns, if it is only one."""
+    """The metadata column of --categorical-loss-weights. Default: --categorical-columns, if that is a single column."""
 
     def __post_init__(self) -> None:
         categories, numbers = self.categories(), self.numbers()

@@ -1,4 +1,4 @@
-"""Trees and samples for the tests of UniFrac, and distances of them that are computed in another way."""
+"""Trees and samples for the tests of UniFrac, and their distances by other implementations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPES = ("ladder", "star", "binary", "polytomies", "long root path")
 
 
 def random_newick(shape: str, n_tips: int, rng: np.random.Generator) -> str:
-    """A tree over the tips t0, t1, ... in random order, a third of its branches of length 0."""
+    """Draw a tree over the tips t0, t1, ... in random order, with a third of its branches of length 0."""
 
     def length() -> str:
         return f":{0.0 if rng.random() < 1 / 3 else rng.exponential():.6f}"
@@ -37,7 +37,7 @@ def random_newick(shape: str, n_tips: int, rng: np.random.Generator) -> str:
 
 
 def random_counts(n_tips: int, rng: np.random.Generator) -> np.ndarray:
-    """Reads of 6 samples over n_tips ASVs: sparse, full, one ASV, neighbours only. None is empty."""
+    """Draw reads of 6 samples over n_tips ASVs: sparse, full, one ASV, neighbours only. None is empty."""
     density = np.array([0.1, 0.3, 0.6, 1.0, 0.0, 0.0])
     counts = (rng.random((6, n_tips)) < density[:, None]) * rng.integers(1, 1000, (6, n_tips))
     counts[5, : int(rng.integers(1, n_tips + 1))] = 7
@@ -56,7 +56,7 @@ def as_phylogeny(text: str, names: list[str]) -> Phylogeny:
 
 
 def ladder(n_tips: int, rng: np.random.Generator) -> tuple[str, list[str]]:
-    """A newick text that is ``n_tips`` deep, and its tips."""
+    """Return a newick text that is ``n_tips`` deep, and its tips."""
     lengths = rng.exponential(size=(n_tips, 2))
     text = "(" * (n_tips - 1) + "t0:1"
     text += "".join(f",t{i}:{tip:.6f}):{up:.6f}" for i, (tip, up) in enumerate(lengths[1:], start=1)) + ";"
@@ -87,7 +87,7 @@ def by_scikit_bio(tree: skbio.TreeNode, counts: np.ndarray, names: list[str]) ->
 
 
 def by_definition(tree: skbio.TreeNode, counts: np.ndarray, names: list[str], alpha: float) -> np.ndarray:
-    """Generalized UniFrac [S, S], branch by branch and pair by pair (Chen et al. 2012)."""
+    """Compute generalized UniFrac [S, S], branch by branch and pair by pair (Chen et al. 2012)."""
     number = {name: i for i, name in enumerate(names)}
     branches = [
         (node.length, counts[:, [number[tip.name] for tip in node.tips(include_self=True)]].sum(axis=1))

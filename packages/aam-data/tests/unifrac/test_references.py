@@ -1,4 +1,4 @@
-"""UniFrac and Faith's PD of real studies against QIIME 2's files, scikit-bio and ssu."""
+"""UniFrac and Faith's PD of real studies compared with QIIME 2's files, scikit-bio and ssu."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aam_data.readers.distances.matrix import DistanceMatrix, read_distances
 from aam_data.study.study import read_study
 from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 
-from .unifrac_cases import (
+from .cases import (
     as_phylogeny,
     as_samples,
     by_sample,
@@ -109,7 +109,7 @@ def test_small_trees_against_ssu(shape: str, tmp_path: Path) -> None:
 
 
 def ssu(folder: Path, counts: np.ndarray, names: list[str], ids: list[str], options: list[str]) -> DistanceMatrix:
-    """Distances of the samples ``counts`` [S, A] on ``tree.nwk`` in the folder."""
+    """Compute distances of the samples ``counts`` [S, A] on ``tree.nwk`` in the folder with ssu."""
     with h5py.File(folder / "table.biom", "w") as file:
         Table(counts.T, names, ids).to_hdf5(file, "test")
     command = ["ssu", "-i", "table.biom", "-t", "tree.nwk", "-o", "out.h5", "-r", "hdf5_fp64", "--pcoa", "0", *options]
