@@ -164,7 +164,7 @@ def test_logarithms_in_an_older_spelling(
     make_run: Callable[..., Path], sited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(tmp_path, log_transform_targets=True)
-    assert "--log-transform-targets became --target-transform log-minmax" in capsys.readouterr().err
+    assert "--log-transform-targets is an older spelling of --target-transform log-minmax" in capsys.readouterr().err
     saved = json.loads((run / "checkpoints" / "best" / "preprocessor.json").read_text())["targets"][0]
     full = rows_of(run / "predictions_full.tsv")
     train = [value for i, value in column(full, "truth").items() if i in ids_of(full, "train")]

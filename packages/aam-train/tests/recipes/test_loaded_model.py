@@ -288,7 +288,7 @@ def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Conf
         with pytest.raises(DataError, match=message):
             train(config, quiet=True)
     for other in ({"train_samples": tmp_path, "val_samples": tmp_path}, {"stratify_column": "season"}):
-        with pytest.raises(ValueError, match=r"--splits-from and --(train-samples|stratify-column) exclude each other"):
+        with pytest.raises(ValueError, match=r"--splits-from and --(train-samples|stratify-column) cannot be combined"):
             SplitOptions(splits_from=tmp_path, **other)
 
 

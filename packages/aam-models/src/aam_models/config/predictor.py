@@ -206,8 +206,8 @@ class LinkConfig:
             texts.append(f"{self.activation} (predictions from 0 up)")
         if self.bounded:
             bounds = zip(targets, self.low, self.high, strict=True)
-            bounds = (f"{name} {low:.4g} to {high:.4g}" for name, low, high in bounds)
-            texts.append(f"bounds in transformed units: {', '.join(bounds)}")
+            ranges = (f"{name} {low:.4g} to {high:.4g}" for name, low, high in bounds)
+            texts.append(f"bounds in transformed units: {', '.join(ranges)}")
         return "; ".join(texts)
 
 

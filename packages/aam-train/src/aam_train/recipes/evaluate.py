@@ -204,7 +204,7 @@ def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) ->
         return None
     shown = first_few([f"{name}: {n:,}" for name, n in sorted(unknown.items())])
     return (
-        f"warning: {unknown.total():,} samples have classes that the model does not know, and are not evaluated: {shown}"
+        f"warning: {unknown.total():,} samples have classes that the model does not know and are not evaluated: {shown}"
     )
 
 
