@@ -28,6 +28,7 @@ from torch._dynamo.utils import counters
 
 from aam_train.data.loading import BatchRequest, TrainingPlan, default_workers, load
 from aam_train.device.device import resolve_device
+from aam_train.device.memory import reset_peak_memory
 from aam_train.device.peak_flops import device_peak
 from aam_train.device.precision import Precision, prepare_model, torch_settings
 from aam_train.engine.gradients import gradients
@@ -36,7 +37,7 @@ from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.optimizer import OptimizerOptions
-from aam_train.profiling.throughput import Work, reset_peak_memory
+from aam_train.profiling.throughput import Work
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.setup.compile_check import verify_compiled
 
