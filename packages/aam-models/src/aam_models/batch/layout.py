@@ -14,7 +14,7 @@ from aam_models.batch.batch import Batch
 def to_slots(values: Tensor, batch: Batch) -> list[Tensor]:
     """Lay out values of occurrences, [N] or [N, D], as padded samples: [B, S] or [B, S, D] of each group.
 
-    Empty slots are zero. Only the [N, D] form is differentiated, and its gradient is summed in a fixed order (see `gather`).
+    Empty slots are zero. Only the [N, D] form is differentiated; its gradient is summed in a fixed order (`gather`).
     """
     padded = torch.cat([values, values.new_zeros((1, *values.shape[1:]))])
     return batch.by_group(padded[batch.slots] if values.dim() == 1 else gather(padded, batch.slots))
