@@ -140,9 +140,7 @@ def test_a_backend_that_raises_is_reported_and_fails(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(backends, "scaled_dot_product_attention", failing)
     found = diagnose(CPU, [case()], speed=False)
     assert {r.error for r in found.results} == {"HIP error: invalid device function"}
-    assert (
-        advice(found)[0] == "Even plain attention is wrong: do not train with this PyTorch on this device."
-    )
+    assert advice(found)[0] == "Even plain attention is wrong: do not train with this PyTorch on this device."
     assert "FAILS: HIP error" in attention_report(found)
 
 
