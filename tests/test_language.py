@@ -32,18 +32,17 @@ RARE = {
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
-    """Functions and methods of a file, but not properties: those are nouns."""
-    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)]
-    return [node for node in nodes if not any("property" in ast.unparse(each) for each in node.decorator_list)]
+    """Functions, methods and properties of a file."""
+    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)]
 
 
 @pytest.mark.parametrize("package", sorted(ROOT.glob("packages/*")), ids=lambda path: path.name)
-def test_docstrings_of_functions_begin_with_a_verb(package: Path) -> None:
+def test_docstrings_of_functions_do_not_start_as_relative_clauses(package: Path) -> None:
     wrong = [
         f"{path.relative_to(package)}:{node.lineno} {node.name}: {text.splitlines()[0]}"
         for path in sorted(package.glob("src/**/*.py"))
         for node in functions(path)
-        if (text := ast.get_docstring(node)) and re.match(r"\w+", text.lstrip("`")) and text.split()[0] in NO_VERBS
+        if (text := ast.get_docstring(node)) and text.split()[0] in NO_VERBS
     ]
     assert wrong == []
 

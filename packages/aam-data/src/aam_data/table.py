@@ -95,7 +95,7 @@ class CountTable:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the table counts reads (and so can be rarefied)."""
+        """True if the table counts reads, and so can be rarefied."""
         return bool(np.issubdtype(self.data.counts.dtype, np.integer))
 
     def depths(self) -> np.ndarray:

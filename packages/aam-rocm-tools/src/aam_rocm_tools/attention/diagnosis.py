@@ -36,7 +36,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the backend is right, or not available."""
+        """True if the backend is right, or not available."""
         if self.missing is not None:
             return True
         return self.forward <= self.case.limit and self.backward <= self.case.limit  # NaN is not

@@ -155,7 +155,7 @@ class Objective:
 
     @property
     def corruptions(self) -> Corruptions:
-        """What training batches hide and look up: only what some term predicts."""
+        """Changes to training batches: they hide and look up only what some term predicts."""
         return tuple(corruption for term in self.encoder for corruption in term.corruptions)
 
     @property
@@ -166,7 +166,7 @@ class Objective:
 
     @property
     def needs_pairs(self) -> bool:
-        """Whether a loss compares samples, so that a micro-batch needs two of them."""
+        """True if a loss compares samples, so that a micro-batch needs two of them."""
         return any(term.gathers for term in self.encoder)
 
     @property

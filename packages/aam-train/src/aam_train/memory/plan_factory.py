@@ -36,7 +36,7 @@ class PlanFactory:
 
     @property
     def recompute(self) -> bool | None:
-        """Whether to recompute activations: all, none, or as many as the memory limit requires (None)."""
+        """Recomputation of activations: of all, of none, or of as many as the memory limit requires (None)."""
         return self.compute.gradient_checkpointing
 
     @property

@@ -114,7 +114,7 @@ class PretrainingObjective(ABC):
 
     @property
     def corruptions(self) -> Corruptions:
-        """What training batches hide or look up for this objective; nothing by default."""
+        """Changes to training batches for this objective, such as masks; none by default."""
         return ()
 
     def look_up(self, rows: np.ndarray, everyone: np.ndarray, draw: int) -> Tensor | None:

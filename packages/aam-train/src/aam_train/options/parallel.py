@@ -58,12 +58,12 @@ class ParallelOptions:
 
     @property
     def is_joined(self) -> bool:
-        """Whether this is one of several processes that a launcher started."""
+        """True if this is one of several processes that a launcher started."""
         return self.distributed or self.fsdp
 
     @property
     def is_parallel(self) -> bool:
-        """Whether any of the strategies was chosen."""
+        """True if any of the strategies was chosen."""
         return self.is_joined or self.data_parallel
 
     def _strategies(self) -> dict[str, bool]:

@@ -34,7 +34,7 @@ class Ranks(Protocol):
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this process decides and writes."""
+        """True for the process that decides and writes."""
         ...
 
     def on_rank_zero(self, act: Callable[[], T]) -> T:
