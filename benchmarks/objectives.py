@@ -44,7 +44,7 @@ from aam_data.unifrac.pair_targets import TreeTargets
 from aam_models.config.encoder import ModelOptions
 from aam_models.encoder.abundance import standardized_log_abundance
 from aam_train.data.corruptions import HideCounts
-from aam_train.data.loading import fixed_requests
+from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_maker
 from aam_train.options.commands import EmbedOptions
 from aam_train.options.objective import PretrainObjective
@@ -84,7 +84,8 @@ def count_error_of_the_mean(study: Path, run: Path) -> float:
     for part in ("train", "test"):
         rows = np.array([row_of[i] for i in getattr(splits, part)])
         found = []
-        for request in fixed_requests(rows, 32, (HideCounts(0.15),)):
+        for first in range(0, len(rows), 32):
+            request = BatchRequest(rows[first : first + 32], FIXED_DRAW, (HideCounts(0.15),))
             batch = maker[request]
             assert batch.hidden_counts is not None
             found.append(standardized_log_abundance(batch)[batch.hidden_counts])
