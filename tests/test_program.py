@@ -91,7 +91,7 @@ def test_unifrac_equals_scikit_bio(way: Path, tmp_path: Path) -> None:
     [
         (["train", "--metadata-column", "degre_days"], "degree_days"),
         (["train", "--metadata-column", "degree_days", "--output-dir", "{way}/run"], "not empty"),
-        (["predict", "--model", "{way}/encoder"], "predicts nothing yet"),
+        (["predict", "--model", "{way}/encoder"], "predicts no targets"),
         (["predict", "--model", "{way}/study"], "{way}/study"),
         (["unifrac", "--tree", "{way}/study/tree.nwk", "--output", "{out}/d.csv"], ".h5, .tsv, .npy"),
         (

@@ -9,8 +9,8 @@ import sys
 import click
 
 from aam_cli.commands import COMMANDS
-from aam_cli.commands.load import load_command
 from aam_cli.errors import run_program
+from aam_cli.load_command import load_command
 
 
 class LazyGroup(click.Group):

@@ -120,9 +120,9 @@ def test_class_weights() -> None:
     ("option", "message"),
     [
         ("1,2", "--class-weights 1,2: 2 weights for 3 classes, which are a, b:1, c"),
-        ("d:2", "--class-weights d:2: 'd' is no class; known: a, b:1, c"),
+        ("d:2", "--class-weights d:2: 'd' is not a class; choose from a, b:1, c"),
         ("a:2,a:3", "'a' is given twice"),
-        ("a:2,3", "'3' is no class"),
+        ("a:2,3", "'3' is not a class"),
         ("a:x", "'x' is not a number above 0"),
     ],
 )

@@ -235,7 +235,9 @@ def test_what_the_data_contradict_is_refused(train_config: Make, files: Path, tm
         train(config, quiet=True)
     target = TargetOptions(("status",), classifier=True)
     config = train_config(tmp_path / "run", target=target, objective=TrainObjective(class_weights="calm:2"))
-    with pytest.raises(TrainError, match="--class-weights calm:2: 'calm' is no class; known: healthy, stressed"):
+    with pytest.raises(
+        TrainError, match="--class-weights calm:2: 'calm' is not a class; choose from healthy, stressed"
+    ):
         train(config, quiet=True)
     config = train_config(tmp_path / "run", objective=TrainObjective(loss_config=str(tmp_path / "absent.json")))
     with pytest.raises(TrainError, match=r"--loss-config .*absent.json: cannot be read"):

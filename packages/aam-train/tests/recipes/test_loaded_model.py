@@ -103,7 +103,7 @@ def test_classes_that_the_model_does_not_know_are_told(
     metadata.write_text("\n".join([header, *("\t".join(row) for row in cells)]) + "\n")
     options = EvaluateOptions(class_run[1], tmp_path / "judged", device="cpu")
     run_evaluate(EvaluateConfig(TableOptions(files / "table.biom"), options, MetadataOptions(metadata)), quiet=True)
-    text = f"warning: {len(cells[::4])} samples have classes that the model does not know, and are not judged: dead"
+    text = f"warning: {len(cells[::4])} samples have classes that the model does not know and are not evaluated: dead"
     assert text in capsys.readouterr().err
 
 
@@ -116,11 +116,11 @@ def test_a_model_without_its_run_knows_no_parts(
     for file in alone.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     assert set(evaluate(files, copy, tmp_path / "new")["parts"]) == {"new"}
-    assert "warning: which samples the model trained on is not known" in capsys.readouterr().err
+    assert "warning: which samples the model was trained on is unknown" in capsys.readouterr().err
     with_splits = evaluate(files, copy, tmp_path / "known", splits_from=number_run[1], part="test")
     own = evaluate(files, number_run[1], tmp_path / "own", part="test")
     assert with_splits == own
-    with pytest.raises(TrainError, match="--part new: none of the table's samples"):
+    with pytest.raises(TrainError, match="--part new: no sample of the table"):
         evaluate(files, number_run[1], tmp_path / "none", part="new")
     with pytest.raises(TrainError, match=r"the folder is not empty. Use a new one$"):
         evaluate(files, number_run[1], tmp_path / "own")
@@ -281,7 +281,7 @@ def test_a_run_takes_the_splits_of_another(
 def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Configs, tmp_path: Path) -> None:
     (tmp_path / "splits.tsv").write_text("sample-id\tsplit\tgroup\nelsewhere\ttrain\t\n")
     for source, message in (
-        (tmp_path, "contains none of the table's samples"),
+        (tmp_path, "contains no sample of the table"),
         (tmp_path / "absent", "no such file of splits"),
     ):
         config = train_config(tmp_path / "run", encoder_run[1], split=SplitOptions(splits_from=source))

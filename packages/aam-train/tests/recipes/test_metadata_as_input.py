@@ -205,7 +205,9 @@ def test_attention_is_written_for_models_that_have_it(
     ):
         predict(number_run[1], files, tmp_path / "q.tsv", category_attention=tmp_path / "none.tsv")
     there = tmp_path / "x" / ".." / "r_full.tsv"
-    with pytest.raises(TrainError, match=r"--category-attention .*r_full.tsv: predictions are written there"):
+    with pytest.raises(
+        TrainError, match=r"--category-attention .*r_full.tsv: must differ from the files of the predictions"
+    ):
         predict(conditioned[1], files, tmp_path / "r.tsv", category_attention=there)
     assert not (tmp_path / "q.tsv").exists()
 

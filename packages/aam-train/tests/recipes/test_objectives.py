@@ -276,7 +276,7 @@ def test_equal_passes_are_refused(
     with pytest.raises(TrainError, match=r"--val-prediction-passes 2: without rarefaction, .* are the same"):
         train(changed(config, "transfer", val_prediction_passes=2), quiet=True)
     options = PredictOptions(class_run[1], tmp_path / "p.tsv", output_variance=True)
-    with pytest.raises(TrainError, match="--output-variance is over several draws"):
+    with pytest.raises(TrainError, match="--output-variance needs several draws"):
         predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert list(tmp_path.glob("p*")) == []
 

@@ -190,7 +190,7 @@ def test_models_that_predict_nothing_are_refused(
 ) -> None:
     output = tmp_path / "out" / "predictions.tsv"
     output.parent.mkdir()
-    with pytest.raises(TrainError, match="a pretrained encoder predicts nothing yet"):
+    with pytest.raises(TrainError, match="a pretrained encoder predicts no targets"):
         predict(encoder_run[1], files / "table.biom", output)
     with pytest.raises(TrainError, match="absent: no such folder"):
         predict(tmp_path / "absent", files / "table.biom", output)
@@ -227,7 +227,7 @@ def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path
         predict(number_run[1], table, tmp_path)
     with pytest.raises(DataError, match="the folder of --output does not exist"):
         predict(number_run[1], table, tmp_path / "absent" / "p.tsv")
-    with pytest.raises(TrainError, match="this is the model's own folder"):
+    with pytest.raises(TrainError, match="must differ from the model's own folder"):
         predict(number_run[1], table, number_run[1] / "checkpoints" / "best" / "p.tsv")
     assert table.read_bytes() == (files / "table.biom").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["table.biom"]

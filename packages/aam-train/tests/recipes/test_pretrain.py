@@ -200,7 +200,7 @@ def test_without_validation_and_held_out_samples(
     text = capsys.readouterr().err
     assert text.count("no validation samples: there is no early stopping, and the last weights count as best") == 1
     assert text.count("--batch-size 32: all 24 training samples are one batch") == 1
-    assert "fewer than 2 samples are held out, so there are no held-out figures" in text
+    assert "fewer than 2 samples are held out, so there are no held-out metrics" in text
     assert [r["validation"] for r in read_records(run / "metrics.jsonl") if r["kind"] == "epoch"] == [{}, {}]
     assert json.loads((run / "report" / "results.json").read_text()) == {"part": "test", "samples": 0}
     best, last = ((run / "checkpoints" / name).resolve() for name in ("best", "last"))

@@ -207,7 +207,7 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
         (
             ModelOptions(attention_layers=3),
             SampleOptions(max_bp=100),
-            r"--attention-layers 3 \(it has 1\); --max-bp 100 \(it has 150\)\. Leave them out",
+            r"--attention-layers 3 \(it has 1\); --max-bp 100 \(it has 150\)\. Omit them",
         ),
     ],
 )

@@ -115,7 +115,7 @@ def test_what_is_the_same_stays(data: RunData, precision: str, predictor: bool) 
     verify_compiled(step, objective, batch, notes)
     assert kept(step)
     assert len(notes.notes) == 1
-    assert notes.notes[0].startswith("the first batch gives the same loss and gradient with compiled blocks (")
+    assert notes.notes[0].startswith("the first batch has the same loss and gradient with compiled blocks (")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_differs_or_fails_is_left_out_with_the_reason(data: RunData, run: R
     verify_compiled(step, objective, batch, notes)
     assert not kept(step)
     assert len(notes.notes) == 1
-    assert notes.notes[0].startswith("warning: --compile-model is left out: ")
+    assert notes.notes[0].startswith("warning: continuing without --compile-model: ")
     assert re.search(said, notes.notes[0])
 
 
@@ -208,7 +208,7 @@ def test_a_run_without_a_compiler_goes_on(
     command = [sys.executable, "-m", "aam_cli", "pretrain", "--config", str(tmp_path / "config.toml")]
     env = os.environ | absent | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert "warning: --compile-model is left out: compilation failed (" in done.stderr
+    assert "warning: continuing without --compile-model: compilation failed (" in done.stderr
     weights = [load_file(run / "checkpoints/last/model.safetensors") for run in (tmp_path / "run", encoder_run[1])]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 

@@ -64,7 +64,7 @@ def test_a_search_is_not_resumed_and_can_be_stopped(
     pretrain_config: Configs, changed: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = pretrain_config(tmp_path / "search")
-    with pytest.raises(TrainError, match="--resume-from is about runs"):
+    with pytest.raises(TrainError, match="--resume-from only applies to runs"):
         lr_find(changed(config, "run", resume_from="auto"), quiet=True)
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "mine").touch()

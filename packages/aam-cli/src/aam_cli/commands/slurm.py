@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from aam_cli.command import ConfigCommand, message_options, parse_config
-from aam_cli.commands.load import load_command
 from aam_cli.errors import Program
+from aam_cli.load_command import load_command
 from aam_rocm_tools.slurm.command import command as shared
 from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind
 

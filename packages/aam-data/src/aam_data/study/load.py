@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -70,24 +70,8 @@ def load_study(
     Args:
         file: the table, if it was read already.
     """
-    problems, notes, limit = Problems(), list[str](), table.max_input_gb
-
-    file = file or _read_table(problems, table)
-    fasta = known = newick = matrix = taxa = None
-    if table.sequences is not None:
-        fasta = _read(problems, "--sequences", read_sequences, table.sequences, limit)
-    if metadata.metadata is not None:
-        sample_ids: set[str] = set() if file is None else set(file.table.sample_ids)
-        path = metadata.metadata
-        known = _read(problems, "--metadata", read_metadata, path, metadata, sample_ids=sample_ids, max_input_gb=limit)
-    if phylogeny.tree is not None:
-        clip = phylogeny.clip_negative_lengths
-        newick = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
-    if phylogeny.unifrac_matrix is not None:
-        path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
-        matrix = _read(problems, "--unifrac-matrix", open_distances, path, ids, limit, index)
-    if taxonomy is not None and taxonomy.taxonomy is not None:
-        taxa = _read(problems, "--taxonomy", read_taxonomy, taxonomy.taxonomy, limit)
+    problems, notes = Problems(), list[str]()
+    file, fasta, known, newick, matrix, taxa = _read_files(problems, table, metadata, phylogeny, taxonomy, file)
     if file is None:
         return LoadedFiles(problems, (), metadata_file=known)
     notes += file.notes
@@ -125,6 +109,46 @@ def load_study(
         () if problems.errors else _inputs(file, table, metadata, phylogeny, taxonomy),
         dropped,
     )
+
+
+class _Files(NamedTuple):
+    """Files as read, each on its own; None for files that were not passed or have problems."""
+
+    table: TableFile | None
+    sequences: dict[str, bytes] | None
+    metadata: Metadata | None
+    tree: NewickTree | None
+    distances: DistanceFile | None
+    taxonomy: Taxonomy | None
+
+
+def _read_files(
+    problems: Problems,
+    table: TableOptions,
+    metadata: MetadataOptions,
+    phylogeny: PhylogenyOptions,
+    taxonomy: TaxonomyOptions | None,
+    file: TableFile | None,
+) -> _Files:
+    """Read every file that the options name, without comparing them."""
+    limit = table.max_input_gb
+    file = file or _read_table(problems, table)
+    fasta = known = newick = matrix = taxa = None
+    if table.sequences is not None:
+        fasta = _read(problems, "--sequences", read_sequences, table.sequences, limit)
+    if metadata.metadata is not None:
+        sample_ids: set[str] = set() if file is None else set(file.table.sample_ids)
+        path = metadata.metadata
+        known = _read(problems, "--metadata", read_metadata, path, metadata, sample_ids=sample_ids, max_input_gb=limit)
+    if phylogeny.tree is not None:
+        clip = phylogeny.clip_negative_lengths
+        newick = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
+    if phylogeny.unifrac_matrix is not None:
+        path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
+        matrix = _read(problems, "--unifrac-matrix", open_distances, path, ids, limit, index)
+    if taxonomy is not None and taxonomy.taxonomy is not None:
+        taxa = _read(problems, "--taxonomy", read_taxonomy, taxonomy.taxonomy, limit)
+    return _Files(file, fasta, known, newick, matrix, taxa)
 
 
 def load_named_tips(

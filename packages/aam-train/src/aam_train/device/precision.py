@@ -78,7 +78,7 @@ def prepare_model(model: Encoder | Predictor, options: ComputeOptions, reporter:
     if not options.compile_model:
         return
     if torch.version.hip is not None:
-        reporter.note("warning: --compile-model is left out: torch.compile fails on ROCm (in Triton)")
+        reporter.note("warning: continuing without --compile-model: torch.compile fails on ROCm (in Triton)")
         return
     compiled = torch.compile(Block.forward, dynamic=True)  # one graph for all blocks: their weights are its inputs
     for transformer in model.transformers():
