@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from aam_data.checked_json import parse_json
 from aam_data.options.base import require
@@ -52,8 +52,7 @@ class LossSettings:
         return self.quantiles if LOSSES[self.type].predicts_quantiles else ()
 
 
-@dataclass(frozen=True)
-class LossKind:
+class LossKind(NamedTuple):
     """Properties of a loss.
 
     Attributes:

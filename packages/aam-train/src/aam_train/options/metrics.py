@@ -8,8 +8,7 @@ objective for encoders.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 TargetMetric = Literal["val_loss", "r2", "mae", "accuracy", "balanced_accuracy", "f1", "auc"]
 EncoderMetric = Literal[
@@ -25,8 +24,7 @@ EncoderMetric = Literal[
 Kind = Literal["loss", "number", "class", "encoder"]
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A validation metric.
 
     Attributes:
