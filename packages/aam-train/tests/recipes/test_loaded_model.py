@@ -281,7 +281,7 @@ def test_a_run_takes_the_splits_of_another(
 def test_splits_that_do_not_fit_are_refused(encoder_run: Run, train_config: Configs, tmp_path: Path) -> None:
     (tmp_path / "splits.tsv").write_text("sample-id\tsplit\tgroup\nelsewhere\ttrain\t\n")
     for source, message in (
-        (tmp_path, "contains no sample of the table"),
+        (tmp_path, "contains none of the table's samples"),
         (tmp_path / "absent", "no such file of splits"),
     ):
         config = train_config(tmp_path / "run", encoder_run[1], split=SplitOptions(splits_from=source))
