@@ -84,7 +84,19 @@ class Overlap:
 
 
 def overlap_of(here: Collection[str], there: Collection[str]) -> Overlap:
-    """Compare two collections of unique ids."""
+    """Compare two collections of unique ids.
+
+    Args:
+        here: ids of the first collection.
+        there: ids of the second one.
+
+    Returns:
+        The ids that both have, and those that only one has.
+
+    Example:
+        >>> overlap_of(["S1", "S2"], ["S2", "S3"]).n_here
+        2
+    """
     ids_here, ids_there = set(here), set(there)
     return Overlap(
         len(ids_here & ids_there),

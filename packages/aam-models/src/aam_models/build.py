@@ -18,6 +18,12 @@ from aam_models.predictor.predictor import Predictor
 def build_encoder(config: EncoderConfig) -> Encoder:
     """Build an encoder with random initial weights, drawn from torch's global generator.
 
+    Args:
+        config: architecture of the encoder.
+
+    Returns:
+        The encoder, on the CPU, in training mode.
+
     Example:
         >>> torch.manual_seed(0)
         >>> encoder = build_encoder(EncoderConfig(codes, max_bp=150, width=64, heads=2, asv_layers=2, sample_layers=2))
@@ -27,6 +33,12 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 def build_predictor(config: PredictorConfig) -> Predictor:
     """Build a predictor with random initial weights, drawn from torch's global generator.
+
+    Args:
+        config: architecture of the predictor.
+
+    Returns:
+        The predictor, on the CPU, in training mode.
 
     Example:
         >>> predictor = build_predictor(PredictorConfig(encoder.config, out_width=1, hidden_dims=(64, 32)))

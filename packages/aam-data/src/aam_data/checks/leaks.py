@@ -187,6 +187,10 @@ def find_leaks(
 
     Returns:
         Shared groups first, then shared communities, then what predicts each target.
+
+    Example:
+        >>> for leak in find_leaks(study, splits, TargetOptions(("age",)), "host", rarefy_depth=5000):
+        ...     print(leak)
     """
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     train, held_out = (

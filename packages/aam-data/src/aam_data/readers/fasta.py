@@ -29,6 +29,10 @@ def read_sequences(path: Path, max_input_gb: float = 8.0) -> dict[str, bytes]:
 
     Raises:
         DataError: not FASTA, records without id or bases, an id that appears twice, letters that are not IUPAC.
+
+    Example:
+        >>> read_sequences(Path("rep-seqs.fasta"))["ASV1"]
+        b'ACGT'
     """
     content = read_content(path, "--sequences", _TYPES, byte_limit(max_input_gb)).removeprefix(b"\xef\xbb\xbf").strip()
     if not content.startswith(b">"):

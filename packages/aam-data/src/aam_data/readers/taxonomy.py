@@ -70,6 +70,9 @@ def read_taxonomy(path: Path, max_input_gb: float = 8.0) -> Taxonomy:
     Raises:
         DataError: not UTF-8, another header, no rows, rows longer than the header or without a taxon, ids that are
             empty or appear twice, a confidence that is not a number.
+
+    Example:
+        >>> taxonomy = read_taxonomy(Path("taxonomy.qza")).take(study.table.feature_ids)
     """
     content = read_content(path, "--taxonomy", ("FeatureData[Taxonomy]",), byte_limit(max_input_gb))
     rows = list(split_rows(decode_text(content, path), "," if is_named_csv(path) else "\t", path))

@@ -116,7 +116,15 @@ def simulate_study(options: SimulateOptions) -> SimulatedStudy:
 
 
 def write_simulated_study(study: SimulatedStudy, directory: Path) -> None:
-    """Write table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json into ``directory``."""
+    """Write table.biom, tree.nwk, rep-seqs.fasta, metadata.tsv and truth.json into ``directory``.
+
+    Args:
+        study: as returned by ``simulate_study``.
+        directory: made if it does not exist.
+
+    Example:
+        >>> write_simulated_study(simulate_study(SimulateOptions(samples=24)), Path("study"))
+    """
     directory.mkdir(parents=True, exist_ok=True)
     table = study.table
     with atomic_write(directory / "table.biom") as path, BiomWriter(path, table.n_features) as writer:

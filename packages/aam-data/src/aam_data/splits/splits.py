@@ -67,7 +67,20 @@ class Splits:
 
 
 def read_splits(path: Path) -> Splits:
-    """Read a file that ``Splits.write`` wrote. Raises DataError for anything else."""
+    """Read a file that ``Splits.write`` wrote.
+
+    Args:
+        path: ``splits.tsv`` of a run folder.
+
+    Returns:
+        The split.
+
+    Raises:
+        DataError: not such a file.
+
+    Example:
+        >>> held_out = read_splits(Path("runs/age/splits.tsv")).test
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, "excel-tab", strict=True))
@@ -186,6 +199,10 @@ def cross_validation(
 
     Raises:
         DataError: too few samples or groups for so many folds, or no sample is left to train on.
+
+    Example:
+        >>> [len(fold.test) for fold in cross_validation(["S1", "S2", "S3", "S4", "S5", "S6"], 3, 0.0, seed=1)]
+        [2, 2, 2]
     """
     rest_share = 1.0 - 1.0 / folds
     if folds < 2 or val_size >= rest_share:

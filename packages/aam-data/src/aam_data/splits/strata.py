@@ -35,6 +35,9 @@ def strata_of(
     Raises:
         DataError: a column is absent, a numeric target is not numeric, or the additional column has no value or a
             different one in every sample.
+
+    Example:
+        >>> labels = strata_of(study.metadata, np.arange(24), TargetOptions(("status",), classifier=True), "season")
     """
     if metadata is None:
         return []

@@ -60,6 +60,9 @@ def faith_pd(phylogeny: Phylogeny, samples: SampleCounts) -> np.ndarray:
 
     Returns:
         float64 [S], NaN for samples without reads on the tree.
+
+    Example:
+        >>> diversity = faith_pd(study.phylogeny, study.table.data)
     """
     phylogeny = shear_to(phylogeny, samples)
     values = np.empty(samples.n_samples)

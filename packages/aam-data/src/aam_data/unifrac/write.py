@@ -45,6 +45,10 @@ def write_distances(
     Raises:
         DataError: another suffix; ``path`` + ``.partial`` has a matrix with another key; or a distance is undefined
             or above the largest number of the format, and nothing is kept.
+
+    Example:
+        >>> blocks = lambda first: unifrac_blocks(study.phylogeny, counts, "unifrac", first=first)
+        >>> write_distances(Path("unifrac.h5"), study.table.sample_ids, blocks, key="unweighted UniFrac of my table")
     """
     check_distance_suffix(path)
     n = len(ids)
@@ -91,6 +95,9 @@ def write_faith_pd(path: Path, ids: Sequence[str] | np.ndarray, values: np.ndarr
 
     Raises:
         DataError: another suffix.
+
+    Example:
+        >>> write_faith_pd(Path("faith-pd.tsv"), study.table.sample_ids, faith_pd(study.phylogeny, study.table.data))
     """
     check_faith_pd_suffix(path)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:

@@ -53,6 +53,9 @@ def pad(sizes: np.ndarray, groups: tuple[PaddedGroup, ...] | None = None) -> Pad
         sizes: int64 [B], ASVs of each sample.
         groups: those of `cut_groups` by default.
 
+    Returns:
+        Groups, slots and the order of samples, as `Batch` needs them.
+
     Example:
         >>> pad(np.array([2, 3])).slots  # two samples in one group of three slots each; 5 is an empty slot
         array([0, 1, 5, 2, 3, 4])

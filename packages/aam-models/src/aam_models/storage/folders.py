@@ -40,7 +40,13 @@ def sha256(path: Path) -> str:
 def new_folder(path: Path) -> Iterator[Path]:
     """Create a folder that appears only when it is complete.
 
-    Yields an empty temporary folder next to ``path``; on success it gets a manifest and is renamed to ``path``.
+    The temporary folder is next to ``path``; on success it gets a manifest and is renamed to ``path``.
+
+    Args:
+        path: the folder to publish.
+
+    Yields:
+        The temporary folder to write into.
 
     Raises:
         FileExistsError: ``path`` exists; published folders are never changed.

@@ -34,7 +34,13 @@ def save_model(folder: Path, model: Encoder | Predictor, weights: dict[str, Tens
     """Write ``config.json`` and ``model.safetensors`` into an open folder (see `folders.new_folder`).
 
     Args:
+        folder: the open folder.
+        model: an encoder or a predictor.
         weights: all weights, if the model contains only a part of them; the model's own by default.
+
+    Example:
+        >>> with new_folder(Path("model")) as folder:
+        ...     save_model(folder, encoder)
     """
     (folder / CONFIG).write_text(config_to_json(model.config), encoding="utf-8")
     write_tensors(folder / WEIGHTS, model.state_dict() if weights is None else weights)
@@ -45,6 +51,9 @@ def load_model(folder: Path) -> Encoder | Predictor:
 
     Args:
         folder: as `save_model` and `new_folder` write it.
+
+    Returns:
+        The encoder or predictor.
 
     Raises:
         ModelError: a file is missing, was changed, or does not match the configuration.
@@ -65,8 +74,18 @@ def load_model(folder: Path) -> Encoder | Predictor:
 def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
     """Read the configuration of a model folder, without its weights.
 
+    Args:
+        folder: as `save_model` and `new_folder` write it.
+
+    Returns:
+        The configuration, of an encoder or a predictor.
+
     Raises:
         ModelError: not a model folder, or a configuration that this version cannot read.
+
+    Example:
+        >>> read_config(Path("model")).width
+        64
     """
     file = folder / CONFIG
     if not file.is_file():

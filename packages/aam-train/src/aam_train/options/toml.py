@@ -137,7 +137,17 @@ def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
 
 
 def config_to_toml(config: object) -> str:
-    """Return the TOML text of a root; ``config_from_toml`` reads it back."""
+    """Write a root as TOML, which ``config_from_toml`` reads back.
+
+    Args:
+        config: a root, such as a ``TrainConfig``.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> Path("run.toml").write_text(config_to_toml(config))
+    """
     import tomli_w  # only the commands that write a run need it
 
     return tomli_w.dumps(config_to_dict(config))
@@ -156,8 +166,18 @@ def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
 def config_from_toml(text: str, root_class: type[RootT]) -> RootT:
     """Read a root from TOML.
 
+    Args:
+        text: TOML, one table per section.
+        root_class: class of the root, such as ``TrainConfig``.
+
+    Returns:
+        The root.
+
     Raises:
         ConfigError: not TOML, or options that are unknown, missing, of a wrong type or out of range.
+
+    Example:
+        >>> config = config_from_toml(Path("runs/age/config.toml").read_text(), TrainConfig)
     """
     return build_config(root_class, values_from_toml(text, root_class))
 

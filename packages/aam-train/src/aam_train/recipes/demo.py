@@ -28,11 +28,22 @@ TARGET, GROUP, DEPTH = "degree_days", "host", 1000
 
 
 def demo(config: DemoConfig, *, quiet: bool = False) -> Path:
-    """Simulate a study, pretrain, train and predict; return the folder.
+    """Simulate a study, pretrain, train and predict.
+
+    Args:
+        config: all settings.
+        quiet: print warnings only.
+
+    Returns:
+        The folder.
 
     Raises:
         TrainError: the folder is in use.
         RunStopped: after a signal.
+
+    Example:
+        >>> demo(DemoConfig(DemoOptions(Path("aam-demo"))))  # doctest: +SKIP
+        PosixPath('aam-demo')
     """
     folder, seed, console = config.demo.output_dir, config.demo.seed, ConsoleReporter(quiet=quiet)
     check_unused(folder)

@@ -20,11 +20,23 @@ from aam_train.training.lr_finder import LrSearch, find_rate
 
 
 def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
-    """Search for a learning rate with the settings of a run; return the folder of the curve (``--output-dir``).
+    """Search for a learning rate with the settings of a run.
+
+    Args:
+        config: settings of the run.
+        study: as returned by `read_search_inputs` for the same settings; read here by default.
+        quiet: print warnings only.
+
+    Returns:
+        The folder of the curve, ``--output-dir``.
 
     Raises:
         DataError, ModelError, TrainError: something the user can change; nothing was written.
         RunStopped: after a signal; nothing was written.
+
+    Example:
+        >>> lr_find(config)  # doctest: +SKIP
+        PosixPath('runs/lr')
     """
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)

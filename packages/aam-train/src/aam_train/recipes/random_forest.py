@@ -52,6 +52,11 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
 
     Raises:
         DataError: something the user can change; nothing was written.
+
+    Example:
+        >>> options = BaselineOptions(("age",), Path("forest.tsv"))
+        >>> files = TableOptions(Path("table.biom")), MetadataOptions(Path("metadata.tsv"))
+        >>> random_forest_baseline(BaselineConfig(*files, options))  # doctest: +SKIP
     """
     options, target = config.baseline, config.target()
     # 1. check the outputs, read the files, split the samples

@@ -64,8 +64,17 @@ class JsonlReporter:
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read all records, without an unfinished last line (of a killed run).
 
+    Args:
+        path: ``metrics.jsonl`` of a run folder.
+
+    Returns:
+        One dictionary per line.
+
     Raises:
         DataError: a line is not JSON.
+
+    Example:
+        >>> losses = [r["loss"]["total"] for r in read_records(Path("runs/age/metrics.jsonl")) if r["kind"] == "step"]
     """
     lines = path.read_text(encoding="utf-8").split("\n")
     return [parse_json(line, file=path, place=f"line {number}") for number, line in enumerate(lines[:-1], 1)]

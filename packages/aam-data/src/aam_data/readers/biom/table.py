@@ -51,6 +51,10 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
             inconsistent row pointers, numbers of samples or features out of range or twice in a sample; cells that
             are not numbers; counts that are negative, not finite, fractions or too large to be exact; ids that are
             empty, duplicate or not UTF-8.
+
+    Example:
+        >>> read_table(Path("table.biom")).table.n_samples
+        24
     """
     max_bytes = byte_limit(max_input_gb)
     start = first_bytes(path, "--table")

@@ -46,6 +46,9 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
     Raises:
         DataError: not two columns, no samples, ids that are empty or appear twice, or values that are not numbers, not
             finite or negative.
+
+    Example:
+        >>> diversity = read_faith_pd(Path("alpha-diversity.tsv"))
     """
     text = decode_text(
         read_content(path, "read_faith_pd", ("SampleData[AlphaDiversity]",), byte_limit(max_input_gb)), path

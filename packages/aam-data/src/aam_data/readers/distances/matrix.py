@@ -97,6 +97,9 @@ def open_distances(
 
     Raises:
         DataError: an unknown format, ids that are missing or appear twice, not square, not float32 or float64.
+
+    Example:
+        >>> distances = open_distances(Path("unifrac.h5")).take(study.table.sample_ids)
     """
     start, max_bytes = first_bytes(path, _FLAG), byte_limit(max_input_gb)
     for magic, (problem, remedy) in _UNSUPPORTED.items():
@@ -132,7 +135,21 @@ def open_distances(
 def read_distances(
     path: Path, matrix_ids: Path | None = None, max_input_gb: float = 8.0, matrix_index: int | None = None
 ) -> DistanceMatrix:
-    """Read and check a whole matrix; arguments and errors are those of ``open_distances`` and ``take``."""
+    """Read and check a whole matrix.
+
+    Args:
+        path, matrix_ids, max_input_gb, matrix_index: as for ``open_distances``.
+
+    Returns:
+        The distances, samples in the order of the file.
+
+    Raises:
+        DataError: see ``open_distances`` and ``DistanceFile.take``.
+
+    Example:
+        >>> read_distances(Path("distance-matrix.qza")).values.shape
+        (24, 24)
+    """
     file = open_distances(path, matrix_ids, max_input_gb, matrix_index)
     return file.take(file.ids)
 

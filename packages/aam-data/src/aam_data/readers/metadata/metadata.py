@@ -164,6 +164,9 @@ def read_metadata(
     Raises:
         DataError: not UTF-8, no header or no rows (see ``read_layout``), ids that are empty or appear twice, a
             column that ``#q2:missing`` declares ``no-missing`` with missing values.
+
+    Example:
+        >>> ages = read_metadata(Path("metadata.tsv"), MetadataOptions()).numeric("age")
     """
     content = read_content(path, "--metadata", _TYPES, byte_limit(max_input_gb))
     layout = read_layout(decode_text(content, path), path, options.id_column, sample_ids, byte_limit(max_input_gb))

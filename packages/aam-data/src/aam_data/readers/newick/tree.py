@@ -86,6 +86,9 @@ def read_newick(path: Path, max_input_gb: float = 8.0, *, clip_negative_lengths:
     Raises:
         DataError: the file is not one Newick tree, or it is unsuitable for UniFrac: branch lengths that are missing,
             negative or not finite, tips without a name or with the same name.
+
+    Example:
+        >>> tree = read_newick(Path("rooted-tree.qza"))
     """
     start, limit = first_bytes(path, _FLAG), byte_limit(max_input_gb)
     kind = ""
