@@ -47,8 +47,7 @@ def write_distances(
             or above the largest number of the format, and nothing is kept.
 
     Example:
-        >>> blocks = lambda first: unifrac_blocks(study.phylogeny, counts, "unifrac", first=first)
-        >>> write_distances(Path("unifrac.h5"), study.table.sample_ids, blocks, key="unweighted UniFrac of my table")
+        >>> write_distances(Path("unifrac.h5"), ids, lambda first: unifrac_blocks(tree, counts, first=first), "table 1")
     """
     check_distance_suffix(path)
     n = len(ids)

@@ -54,9 +54,8 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
         DataError: something the user can change; nothing was written.
 
     Example:
-        >>> options = BaselineOptions(("age",), Path("forest.tsv"))
         >>> files = TableOptions(Path("table.biom")), MetadataOptions(Path("metadata.tsv"))
-        >>> random_forest_baseline(BaselineConfig(*files, options))  # doctest: +SKIP
+        >>> random_forest_baseline(BaselineConfig(*files, BaselineOptions(("age",), Path("forest.tsv"))))
     """
     options, target = config.baseline, config.target()
     # 1. check the outputs, read the files, split the samples
