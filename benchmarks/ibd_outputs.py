@@ -30,7 +30,7 @@ from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier, deep_enough
 from aam_data.study.study import read_study
 from aam_data.writers.biom import BiomWriter
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_train.evaluation.interval_coverage import Coverage
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions

@@ -33,7 +33,7 @@ from effects import (  # the study is that of the tests
     shifted,
 )
 
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.options.objective import TrainObjective
 
 LOCATION = ("location",)

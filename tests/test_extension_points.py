@@ -122,7 +122,7 @@ class SineHead(MlpHead):
                 "\nfrom aam_models.predictor.heads.sine import SineHead",
             ),
         ],
-        f"{MODELS}/config/predictor.py": [
+        f"{MODELS}/config/predictor_options.py": [
             (
                 '"""Widths of the head\'s hidden layers',
                 '"""\n    sine_head: bool = False\n    """Read sines of the embedding',

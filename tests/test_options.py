@@ -25,7 +25,7 @@ CONFIGS = (
     "aam_data.options.simulate",
     "aam_models.config.conditioning",
     "aam_models.config.encoder",
-    "aam_models.config.predictor",
+    "aam_models.config.predictor_options",
     "aam_train.options.compute",
     "aam_train.options.run",
     "aam_train.options.recipe_configs",

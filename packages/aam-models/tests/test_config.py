@@ -15,7 +15,8 @@ from aam_models.config.encoder import (
     EncoderSize,
     ModelOptions,
 )
-from aam_models.config.predictor import HeadOptions, PredictorConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.config.predictor_options import HeadOptions
 from aam_models.errors import ModelError
 
 

@@ -6,7 +6,8 @@ from typing import get_args
 
 from aam_models.config.conditioning import FUSION_OPTIONS, FusionConfig, FusionKind
 from aam_models.config.encoder import PRESETS, AbundanceMethod, EncoderConfig, Preset
-from aam_models.config.predictor import LinkConfig, OutputActivation, PredictorConfig
+from aam_models.config.predictor import LinkConfig, PredictorConfig
+from aam_models.config.predictor_options import OutputActivation
 from aam_models.encoder.abundance import ABUNDANCE_METHODS
 from aam_models.encoder.asv.registry import ASV_ENCODERS
 from aam_models.predictor.fusion.registry import FUSIONS

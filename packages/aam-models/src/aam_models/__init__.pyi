@@ -24,8 +24,8 @@ from .config.conditioning import ConditioningOptions as ConditioningOptions
 from .config.encoder import Alphabet as Alphabet
 from .config.encoder import EncoderConfig as EncoderConfig
 from .config.encoder import ModelOptions as ModelOptions
-from .config.predictor import HeadOptions as HeadOptions
 from .config.predictor import PredictorConfig as PredictorConfig
+from .config.predictor_options import HeadOptions as HeadOptions
 from .encoder.encoder import Encoder as Encoder
 from .errors import ModelError as ModelError
 from .predictor.conditioning.conditions import Conditions as Conditions

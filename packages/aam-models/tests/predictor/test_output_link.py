@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aam_models.config.predictor import LinkConfig, OutputOptions
+from aam_models.config.predictor import LinkConfig
+from aam_models.config.predictor_options import OutputOptions
 from aam_models.errors import ModelError
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.output_link import AffineScale, Bounds, CategoryScale, LowerBound, OutputLink

@@ -23,7 +23,7 @@ from aam_data.preprocessing.transforms import NoTransform
 from aam_models.build import build_predictor
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.predictor import Predictor
 from aam_train.engine.optimizer import build_optimizer

@@ -15,7 +15,7 @@ from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aam_models.config.predictor import OutputOptions
+from aam_models.config.predictor_options import OutputOptions
 from aam_train.options.objective import TrainObjective
 
 from .effects import (

@@ -18,7 +18,7 @@ from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_models.storage.folders import new_folder
 from aam_train.options.commands import PredictOptions
 from aam_train.options.recipe_configs import PredictConfig, TrainConfig

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from aam_data.options.metadata_inputs import CategoryOptions
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.toml import config_to_toml
 from aam_train.recipes.pretrain import pretrain

@@ -24,7 +24,7 @@ from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_models.requested import PREDICTION
 from aam_models.storage.folders import new_folder
 from aam_models.storage.model_folder import load_model, save_model

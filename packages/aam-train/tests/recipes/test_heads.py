@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.targets import TargetOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
 from aam_train.options.commands import EvaluateOptions, PredictOptions
 from aam_train.options.objective import TrainObjective

@@ -13,7 +13,7 @@ from aam_data.errors import DataError
 from aam_data.options.files import PhylogenyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.options.optimizer import CategoryOptimizerOptions
 from aam_train.recipes.train import train
 

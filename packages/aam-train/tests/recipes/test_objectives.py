@@ -24,7 +24,7 @@ from aam_data.unifrac.command import run_unifrac
 from aam_data.unifrac.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_models.storage.model_folder import read_config, read_weights
 from aam_train.data.corruptions import HideCounts, LookUpTaxa, MaskBases
 from aam_train.data.loading import BatchRequest

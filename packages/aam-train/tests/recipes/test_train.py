@@ -29,7 +29,7 @@ from aam_data.splits.selection import make_splits
 from aam_data.splits.splits import read_splits
 from aam_data.study.study import Study
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions
+from aam_models.config.predictor_options import HeadOptions
 from aam_train.errors import TrainError
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions

@@ -25,7 +25,7 @@ from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_data.study.study import read_study
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_models.requested import EMBEDDINGS
 from aam_models.storage.model_folder import load_model
 from aam_train.data.run_data import build_maker

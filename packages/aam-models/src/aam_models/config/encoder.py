@@ -1,7 +1,7 @@
 """Options of an encoder, and what a model folder stores of it. Standard library only.
 
 ``ModelOptions`` is what people choose on the command line; ``EncoderConfig`` is what a model folder stores and what
-``build_encoder`` reads. Those of predictors are in ``config.conditioning`` and ``config.predictor``.
+``build_encoder`` reads. Those of predictors are in ``conditioning``, ``predictor_options`` and ``predictor``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.optimizer import OptimizerOptions

@@ -11,7 +11,7 @@ from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor import HeadOptions, OutputOptions
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.options.commands import BaselineOptions, DemoOptions, EmbedOptions, EvaluateOptions, PredictOptions
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.cross_checks import (

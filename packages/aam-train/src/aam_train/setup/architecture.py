@@ -9,7 +9,8 @@ from aam_data import alphabet
 from aam_data.preprocessing.metadata_inputs import MetadataInputs
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
 from aam_models.config.encoder import Alphabet, EncoderConfig, ModelOptions
-from aam_models.config.predictor import HeadOptions, LinkConfig, OutputOptions, PredictorConfig
+from aam_models.config.predictor import LinkConfig, PredictorConfig
+from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
 from aam_train.losses.output_layout import OutputLayout
 from aam_train.objectives.registry import OBJECTIVES
