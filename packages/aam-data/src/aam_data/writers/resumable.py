@@ -9,7 +9,6 @@ link, so that nothing else is overwritten in a folder that others can write to.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aam_data.errors import DataError
+from aam_data.file_lock import lock_exclusively
 
 SECONDS_BETWEEN_MARKS = 5.0
 _WIDTH = 20  # digits of each number, so that one small write replaces the marks in place
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # on some network file systems
 
 
 class ResumableFile:
@@ -125,14 +124,14 @@ def _lock(marks_path: Path, partial: Path, note: Callable[[str], None]) -> int:
     while True:
         marks = _open_regular(marks_path, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(marks, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_exclusively(marks)
         except BlockingIOError as error:
             os.close(marks)
             raise DataError("another program is writing it", file=partial, remedy="Choose another --output") from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(marks)
-                raise
+        except OSError:
+            os.close(marks)
+            raise
+        if not locked:
             note(f"the file system has no locks: make sure that no other program writes {partial.name}")
         try:
             if os.path.samestat(os.fstat(marks), marks_path.lstat()):

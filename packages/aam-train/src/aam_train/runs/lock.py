@@ -7,8 +7,6 @@ or none between hosts; so the file also names the holder, and its content decide
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -18,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aam_data.file_lock import lock_exclusively
 from aam_train.errors import TrainError
 from aam_train.files import json_line
 
 LOCK, STARTS = "run.lock", "starts.jsonl"
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -91,14 +89,9 @@ def record_start(folder: Path, from_step: int, versions: dict[str, str]) -> list
 def _lock(descriptor: int, path: Path) -> bool:
     """Take the lock of the system; return False if it has no locks. Raise TrainError if another process has it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_exclusively(descriptor)
     except BlockingIOError as error:
         raise _lock_error(path.parent, _read(path), path) from error
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return False
-        raise
-    return True
 
 
 def _is_gone(previous: Holder, me: Holder, *, certain: bool) -> bool:
