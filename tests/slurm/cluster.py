@@ -79,7 +79,7 @@ class Cluster:
         return done.stdout + done.stderr
 
     def submit(self, script: Path, cwd: Path, *options: str) -> str:
-        """Submit a job; gives its id."""
+        """Submit a job; return its id."""
         return self.call("sbatch", "--parsable", *options, str(script), cwd=cwd).strip().split(";")[0]
 
     def job(self, job: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The job scripts on a real Slurm: accepted, trained, signalled, saved, queued again, continued, finished.
+"""The job scripts on a real Slurm: accepted, trained, signalled, saved, requeued, continued, finished.
 
 Run by the slurm session of nox.
 """
@@ -89,7 +89,7 @@ def steps(run: Path) -> list[int]:
 
 
 def signal_and_continue(slurm: Cluster, job: str, folder: Path, run: Path, running_in: Path | None = None) -> int:
-    """Wait for the tenth step, signal, wait for the end; gives the step that was saved in between.
+    """Wait for the tenth step, signal, wait for the end; return the step that was saved in between.
 
     Args:
         run: where the run is after each start.
@@ -102,7 +102,7 @@ def signal_and_continue(slurm: Cluster, job: str, folder: Path, run: Path, runni
     during = running_in or run
     wait_for(lambda: len(steps(during)) >= 10, 120, lambda: f"no steps: {slurm.job(job)}\n{logs()}")
     slurm.call("scancel", "--signal=USR1", job)
-    wait_for(lambda: slurm.job(job).get("Restarts") == "1", 60, lambda: f"not queued again: {slurm.job(job)}\n{logs()}")
+    wait_for(lambda: slurm.job(job).get("Restarts") == "1", 60, lambda: f"not requeued: {slurm.job(job)}\n{logs()}")
     wait_for(lambda: slurm.job(job)["JobState"] == "PENDING", 60, lambda: f"{slurm.job(job)}")
     names = [path.name for path in (run / "checkpoints").glob("step-*")]
     saved = max(int(name.split("-")[1]) for name in names)
@@ -148,7 +148,7 @@ def test_pretraining_on_one_device_goes_on_and_gives_the_same_weights(slurm: Clu
     script.write_text(render("pretrain-single", *ON_CPU, "--local-disk", str(study / "disk"), "--", *options), "utf-8")
     saved = signal_and_continue(slurm, slurm.submit(script, study), study, study / "run")
     check_continued(study / "run", saved, EPOCHS * STEPS_PER_EPOCH)
-    assert f"saved at step {saved} (it was 0): queued again" in next(study.glob("*.out")).read_text("utf-8")
+    assert f"saved at step {saved} (was 0): requeued" in next(study.glob("*.out")).read_text("utf-8")
     assert list((study / "disk").iterdir()) == []
     whole = [BIN / "aam", "pretrain", *options[:-1], "whole", "--device", "cpu"]
     subprocess.run(whole, check=True, capture_output=True, cwd=study, env=os.environ | {"OMP_NUM_THREADS": "1"})
