@@ -91,6 +91,7 @@ class PretrainingObjective(ABC):
         encodes_asvs: whether validation encodes unmasked ASVs, so that they are worth caching.
         needs_sample_size: whether the encoder must know how many ASVs a sample has.
         weight: of this term in the total loss.
+        corruptions: changes to training batches, such as masks; none by default.
     """
 
     name: ClassVar[str]
@@ -98,6 +99,7 @@ class PretrainingObjective(ABC):
     gathers: ClassVar[bool] = False
     encodes_asvs: ClassVar[bool] = True
     needs_sample_size: ClassVar[bool] = False
+    corruptions: Corruptions = ()
 
     def __init__(self, weight: float, sources: Sources) -> None:
         self.weight = weight
@@ -111,11 +113,6 @@ class PretrainingObjective(ABC):
     @abstractmethod
     def reads(self) -> RequestedOutputs:
         """The outputs of the encoder that the loss needs."""
-
-    @property
-    def corruptions(self) -> Corruptions:
-        """Changes to training batches for this objective, such as masks; none by default."""
-        return ()
 
     def look_up(self, rows: np.ndarray, everyone: np.ndarray, draw: int) -> Tensor | None:
         """Look up the true values of a batch on the host; None by default, when the batch itself holds them.

@@ -10,7 +10,7 @@ from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.abundance import standardized_log_abundance
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.corruptions import Corruptions, count_corruptions
+from aam_train.data.corruptions import count_corruptions
 from aam_train.data.loading import FIXED_DRAW, BatchRequest
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, evaluating
@@ -27,17 +27,12 @@ class HiddenCountsObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        self._corruptions = count_corruptions(sources.masking)
+        self.corruptions = count_corruptions(sources.masking)
 
     @property
     def reads(self) -> RequestedOutputs:
         """Log abundances of all occurrences."""
         return requested_heads(self.name)
-
-    @property
-    def corruptions(self) -> Corruptions:
-        """Hidden counts of each sample."""
-        return self._corruptions
 
     def count(self, batch: Batch, true: TrueValues) -> int:
         """Count the occurrences whose abundance is hidden."""

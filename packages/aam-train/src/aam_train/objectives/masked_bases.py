@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.corruptions import Corruptions, base_corruptions
+from aam_train.data.corruptions import base_corruptions
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, predict_masked_bases
@@ -32,17 +32,12 @@ class MaskedBasesObjective(PretrainingObjective):
 
     def __init__(self, weight: float, sources: Sources) -> None:
         super().__init__(weight, sources)
-        self._corruptions = base_corruptions(sources.masking)
+        self.corruptions = base_corruptions(sources.masking)
 
     @property
     def reads(self) -> RequestedOutputs:
         """Logits of masked bases."""
         return requested_heads(self.name)
-
-    @property
-    def corruptions(self) -> Corruptions:
-        """Masked bases of each ASV."""
-        return self._corruptions
 
     def count(self, batch: Batch, true: TrueValues) -> float:
         """Count the masked bases of all occurrences."""

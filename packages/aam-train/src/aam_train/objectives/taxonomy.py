@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from aam_models.batch.batch import Batch, EncoderOutput
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import RequestedOutputs, requested_heads
-from aam_train.data.corruptions import Corruptions, LookUpTaxa
+from aam_train.data.corruptions import LookUpTaxa
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, predict_taxa
@@ -27,6 +27,7 @@ class TaxonomyObjective(PretrainingObjective):
 
     name = "taxonomy"
     trains = frozenset({EncoderPart.ASV_POOLING})
+    corruptions = (LookUpTaxa(),)  # hides nothing: looks up the taxa of a batch's ASVs
 
     @classmethod
     def is_evaluable(cls, sources: Sources) -> bool:
@@ -37,11 +38,6 @@ class TaxonomyObjective(PretrainingObjective):
     def reads(self) -> RequestedOutputs:
         """Logits of taxa."""
         return requested_heads(self.name)
-
-    @property
-    def corruptions(self) -> Corruptions:
-        """Nothing is hidden, but the taxa of a batch's ASVs are looked up."""
-        return (LookUpTaxa(),)
 
     def count(self, batch: Batch, true: TrueValues) -> float:
         """Count the known taxa of all occurrences and ranks."""
