@@ -24,7 +24,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PACKAGES = ["aam-data", "aam-models", "aam-train", "aam-cli", "aam-rocm-tools"]
-# What must not arrive with a package: the marks of the layers that it is free of.
+# Packages that a wheel must not pull in, because they belong to other layers.
 FOREIGN = {
     "aam-data": {"torch", "aam-models"},
     "aam-models": {"h5py", "pandas", "click", "aam-data"},
@@ -170,7 +170,7 @@ def bench(session: nox.Session) -> None:
 
 
 def sync(session: nox.Session, group: str) -> None:
-    """The whole workspace, editable, with a dependency group; uv applies the root project's constraints."""
+    """Install the whole workspace, editable, with a dependency group; uv applies the root project's constraints."""
     session.run_install(
         "uv",
         "sync",
@@ -182,7 +182,7 @@ def sync(session: nox.Session, group: str) -> None:
 
 
 def wheels(session: nox.Session, package: str) -> list[str]:
-    """Freshly built wheels of a package and of the project's packages it depends on."""
+    """Build wheels of a package and of the project's packages it depends on."""
     folder = Path(session.create_tmp()).resolve() / "wheels"
     members, found = [package], []
     for member in members:
@@ -194,19 +194,19 @@ def wheels(session: nox.Session, package: str) -> list[str]:
 
 
 def dependencies(package: str) -> list[str]:
-    """What a package's own pyproject asks for."""
+    """Return the dependencies in a package's own pyproject."""
     project = nox.project.load_toml(ROOT / "packages" / package / "pyproject.toml")["project"]
     return list(project["dependencies"])
 
 
 def requirements(group: str, *names: str) -> list[str]:
-    """The requirements of a dependency group of the root project, or those of them that are named."""
+    """Return the requirements of a dependency group of the root project, or those of them that are named."""
     listed = nox.project.dependency_groups(PROJECT, group)
     return [entry for entry in listed if not names or entry.startswith(names)]
 
 
 def constraints(session: nox.Session) -> str:
-    """The root project's constraints, for installs that are not a sync."""
+    """Write the root project's constraints to a file, for installs that are not a sync."""
     file = Path(session.create_tmp()).resolve() / "constraints.txt"
     file.write_text("\n".join(PROJECT["tool"]["uv"]["constraint-dependencies"]) + "\n", encoding="utf-8")
     return f"--constraint={file}"

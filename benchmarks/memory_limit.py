@@ -28,6 +28,7 @@ from aam_models.batch import padding
 from aam_models.batch.batch import PaddedGroup
 from aam_models.config.encoder import ModelOptions
 from aam_train.device.memory import process_memory, reset_peak_memory
+from aam_train.memory import splitting
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.recipe_configs import PretrainConfig
@@ -70,7 +71,7 @@ def train(study: Path, output: Path, case: Case) -> dict[str, Any]:
 
     fitting.fit_batch_size = noting
     if case.one_group:
-        padding.cut_groups = lambda sizes: (PaddedGroup(len(sizes), int(sizes[0])),)
+        padding.cut_groups = splitting.cut_groups = lambda sizes: (PaddedGroup(len(sizes), int(sizes[0])),)
     pretrain(
         PretrainConfig(
             TableOptions(study / "table.biom"),

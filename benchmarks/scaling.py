@@ -202,7 +202,7 @@ def measure_training(folder: Path, steps: int) -> dict[str, float]:
     }
 
 
-def train(folder: Path) -> int:
+def train_once(folder: Path) -> int:
     """Run training in this process."""
     from aam_train.recipes.train import train
 
@@ -286,7 +286,7 @@ def main() -> None:
         print(json.dumps(measure_data(options.one, options.batches)))
         return
     if options.train:
-        raise SystemExit(train(options.train))
+        raise SystemExit(train_once(options.train))
     sizes = [measure(samples, options) for samples in options.samples]
     finish({"sizes": sizes, "batch_size": BATCH, "rarefy_depth": DEPTH, "features": FEATURES}, options.json)
 

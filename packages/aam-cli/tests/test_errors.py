@@ -10,8 +10,8 @@ import click
 import pytest
 
 from aam_cli.command import message_options
-from aam_cli.errors import one_line, run_program
-from aam_data.errors import DataError
+from aam_cli.errors import run_program
+from aam_data.errors import DataError, printable
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.toml import ConfigError
@@ -95,4 +95,4 @@ def test_libraries_warn_developers_only(capsys: Capture) -> None:
 def test_ids_cannot_write_to_the_terminal(capsys: Capture) -> None:
     assert run_failing(raising(DataError("bad ids", offenders=["a\x1b[31m", "b\nc", "h\u00f4te"]))) == 2
     assert capsys.readouterr().err == "error: bad ids (a\\x1b[31m, b\\nc, h\u00f4te)\n"
-    assert one_line("\udce9") == "\\udce9"
+    assert printable("\udce9") == "\\udce9"

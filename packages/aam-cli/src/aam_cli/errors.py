@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from aam_data.errors import DataError, each_error
+from aam_data.errors import DataError, each_error, printable
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.toml import ConfigError
@@ -37,12 +37,12 @@ class Program:
     def print(self, line: str) -> None:
         """Print a line of the result on standard output, unless ``--quiet``."""
         if not self.quiet:
-            click.echo(one_line(line))
+            click.echo(printable(line))
 
     def log(self, line: str) -> None:
         """Print a line about the input or the progress on standard error, unless ``--quiet``."""
         if not self.quiet:
-            click.echo(one_line(line), err=True)
+            click.echo(printable(line), err=True)
 
 
 def run_program(command: click.Command, arguments: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             click.echo("interrupted", err=True)
             return exit_code_of(abort.__cause__) if isinstance(abort.__cause__, KeyboardInterrupt) else 130
         except RunStopped as stop:
-            click.echo(f"stopped: {one_line(str(stop))}", err=True)
+            click.echo(f"stopped: {printable(str(stop))}", err=True)
             return stop.exit_code
         except DataError as error:
             return _print_errors([str(problem) for problem in each_error(error)], program)
@@ -78,16 +78,11 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
             return 1
 
 
-def one_line(text: str) -> str:
-    """Escape everything unprintable in ``text``: ids of input files may contain terminal codes."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
 def _print_errors(messages: Sequence[str], program: Program) -> int:
     if program.debug:
         traceback.print_exc()
     for message in messages:
-        click.echo(f"error: {one_line(message)}", err=True)
+        click.echo(f"error: {printable(message)}", err=True)
     return 2
 
 
@@ -133,6 +128,6 @@ def _hide_library_warnings(program: Program) -> None:
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:
         if program.debug:
-            click.echo(f"{filename}:{lineno}: {category.__name__}: {one_line(str(message))}", err=True)
+            click.echo(f"{filename}:{lineno}: {category.__name__}: {printable(str(message))}", err=True)
 
     warnings.showwarning = show

@@ -93,3 +93,8 @@ def first_few(values: Sequence[object], limit: int = MAX_SHOWN) -> str:
 def _one_line(text: str) -> str:
     """Escape line breaks, which quoted cells of a file may contain, as ``\\n``."""
     return _LINE_BREAK.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def printable(text: str) -> str:
+    """Escape everything unprintable in ``text``: ids of input files may contain terminal codes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -67,7 +67,7 @@ def test_what_options_mean(options: dict[str, Any], scale: TargetScale) -> None:
             "--log-transform-targets is --target-transform log-minmax, which contradicts --target-transform zscore",
         ),
         ({"normalize_by": PLACE, "normalize_targets_by": PLACE}, "--normalize-targets-by is the older spelling of"),
-        ({"normalize_by": ("a", "a")}, "--normalize-by: duplicate column: a, a"),
+        ({"normalize_by": ("a", "a")}, "--normalize-by a,a: duplicate column: a"),
         ({"normalize_targets_by": ("a,",)}, "--normalize-targets-by a,: the name of a column is empty"),
         ({"classifier": True, "target_transform": "zscore"}, "leave them out with --classifier"),
         ({"classifier": True, "log_transform_targets": True}, "leave them out with --classifier"),

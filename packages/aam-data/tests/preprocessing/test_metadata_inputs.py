@@ -53,7 +53,7 @@ def test_columns_come_one_by_one_or_with_commas() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"categorical_columns": ("a", "a")}, "--categorical-columns: duplicate column: a, a"),
+        ({"categorical_columns": ("a", "a")}, "--categorical-columns a,a: duplicate column: a"),
         ({"categorical_columns": ("a,",)}, "--categorical-columns a,: the name of a column is empty"),
         (
             {"categorical_columns": ("a", "b"), "numeric_columns": ("b",)},

@@ -9,7 +9,7 @@ from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.conditioning.conditions import Conditioning
 from aam_models.predictor.fusion.registry import build_fusion
-from aam_models.predictor.heads.quantiles import AscendingQuantiles
+from aam_models.predictor.heads.quantiles import AscendingQuantiles, NoQuantiles
 from aam_models.predictor.heads.registry import build_head
 from aam_models.predictor.output_link import OutputLink
 from aam_models.predictor.predictor import Predictor
@@ -54,7 +54,7 @@ def build_predictor(config: PredictorConfig) -> Predictor:
         encoder,
         norm=nn.LayerNorm(width) if config.layer_norm else nn.Identity(),
         head=head,
-        quantiles=AscendingQuantiles(config.target_widths, config.anchors) if ascend else nn.Identity(),
+        quantiles=AscendingQuantiles(config.target_widths, config.anchors) if ascend else NoQuantiles(),
         link=OutputLink(config.link, config.target_widths, sizes),
         conditioning=Conditioning(config.conditioning),
         fusion=build_fusion(config.conditioning, width, heads),

@@ -1,8 +1,8 @@
 """Floating-point operations of a forward pass, from the sizes of a batch alone: nothing waits for a device.
 
-Every module counts its own (its ``flops`` method), and `Encoder.flops` and `Predictor.flops` add them up. Counted are
-matrix products and attention, with a multiplication and an addition as two operations; LayerNorms, activations,
-softmax and sums are a few hundredths and are not. Counts are of what is computed, so they include padding.
+Every module counts its own (its ``flops`` method), and `Encoder.flops` and `Predictor.flops` add them up. Matrix
+products and attention count, a multiplication and an addition as two operations; LayerNorms, activations, softmax and
+sums, a few percent, do not. Padding counts too, since it is computed.
 """
 
 from __future__ import annotations

@@ -240,8 +240,8 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: 
         (lambda: FusionConfig("perceiver", latents=0), "fusion latents 0"),
         (lambda: CategoryConfig(0), "a category column of 0 codes"),
         (lambda: CategoryConfig(3, parent=1, parent_codes=(0,)), "1 parent_codes for 3 codes with parent 1"),
-        (lambda: ConditioningConfig((COUNTRY,)), "fusion none with nothing or something to fuse"),
-        (lambda: ConditioningConfig(fusion=FusionConfig("add")), "fusion add with nothing or something to fuse"),
+        (lambda: ConditioningConfig((COUNTRY,)), "fusion none, although there is metadata to fuse"),
+        (lambda: ConditioningConfig(fusion=FusionConfig("add")), "fusion add: there is no metadata to fuse"),
         (lambda: ConditioningConfig((CITY,), fusion=FusionConfig("add")), "category 0: there is no parent 1"),
         (
             lambda: ConditioningConfig(

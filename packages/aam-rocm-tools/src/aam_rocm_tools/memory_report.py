@@ -60,7 +60,7 @@ def read_memory(path: Path) -> Memory:
         path: the run folder, or the file itself.
 
     Raises:
-        MemoryFileError: there is no such file, or it is something else.
+        MemoryFileError: the file is absent or not such a file.
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():

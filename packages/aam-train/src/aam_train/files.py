@@ -42,17 +42,12 @@ def read_json_object(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_record(file: Path, cls: type[RecordT]) -> RecordT:
-    """Read a dataclass from a JSON file; null in its dictionaries (undefined metrics) becomes NaN.
+def as_record(content: dict[str, Any], cls: type[RecordT], file: Path) -> RecordT:
+    """Return a dataclass from content read from ``file``; null in its dictionaries (undefined metrics) becomes NaN.
 
     Raises:
-        ModelError: the file is absent or damaged, or its keys are not the fields of ``cls``.
+        ModelError: the keys are not the fields of ``cls``.
     """
-    return as_record(read_json_object(file), cls, file)
-
-
-def as_record(content: dict[str, Any], cls: type[RecordT], file: Path) -> RecordT:
-    """Return a dataclass from content read from ``file``, see `read_record`."""
     names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if wrong := sorted(names ^ content.keys()):
         raise ModelError(f"{file}: missing or unknown keys: {', '.join(wrong)}")

@@ -98,7 +98,7 @@ def test_ranges(make: Callable[[], Any], message: str) -> None:
     ("sections", "message"),
     [
         ({}, "--tree (or --unifrac-matrix) is needed for the phylogenetic objective. Use --unifrac-weight 0"),
-        ({"objective": PretrainObjective(0.0, 0.0, 0.0)}, "are all 0: nothing is left to learn"),
+        ({"objective": PretrainObjective(0.0, 0.0, 0.0)}, "All objectives have weight 0, so there is nothing to learn"),
         (
             {"phylogeny": TREE, "objective": PretrainObjective(taxonomy_weight=1.0)},
             "--taxonomy-weight above 0 needs --taxonomy",

@@ -126,6 +126,12 @@ def test_a_model_without_its_run_knows_no_parts(
         evaluate(files, number_run[1], tmp_path / "own")
 
 
+def test_an_encoder_has_no_predictions_to_average(encoder_run: Run, files: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"--prediction-passes: .* is an encoder"):
+        evaluate(files, encoder_run[1], tmp_path / "encoder", prediction_passes=5)
+    assert not (tmp_path / "encoder").exists()
+
+
 def test_an_encoder_is_judged_on_what_it_learned(encoder_run: Run, files: Path, tmp_path: Path) -> None:
     results = json.loads((encoder_run[1] / "report" / "results.json").read_text())
     own = results["aam"]

@@ -12,7 +12,7 @@ import pytest
 
 from aam_models.errors import ModelError
 from aam_train.errors import TrainError
-from aam_train.files import json_line, read_json_object, read_record, write_json
+from aam_train.files import as_record, json_line, read_json_object, write_json
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions
 from aam_train.runs.folder import check_run
@@ -25,7 +25,7 @@ def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:
     progress = TrainerState(step=3, sums={"loss:total": 0.1 + 0.2}, validation={"val_loss": math.nan, "mae": 0.5})
     write_json(tmp_path / "state.json", dataclasses.asdict(progress))
     assert json.loads((tmp_path / "state.json").read_text())["validation"] == {"val_loss": None, "mae": 0.5}
-    again = read_record(tmp_path / "state.json", TrainerState)
+    again = as_record(read_json_object(file := tmp_path / "state.json"), TrainerState, file)
     assert again.best_value is None
     assert math.isnan(again.validation.pop("val_loss"))
     progress.validation.pop("val_loss")
@@ -38,7 +38,7 @@ def test_records_of_another_form_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"training.json: missing or unknown keys: best_metric, best_value, class_weights, colour"
     ):
-        read_record(tmp_path / "training.json", TrainingRecord)
+        as_record(read_json_object(file := tmp_path / "training.json"), TrainingRecord, file)
     with pytest.raises(ModelError, match=r"not an AAM folder \(it has no absent.json\)"):
         read_json_object(tmp_path / "absent.json")
     (tmp_path / "list.json").write_text("[]")

@@ -9,7 +9,8 @@ import click
 
 from aam_cli.command import config_command
 from aam_cli.config import CheckConfig
-from aam_cli.errors import Program, one_line
+from aam_cli.errors import Program
+from aam_data.errors import printable
 
 if TYPE_CHECKING:
     from aam_data.checks.check import Report
@@ -43,7 +44,7 @@ def command(config: CheckConfig, program: Program) -> int:
         click.echo(json.dumps(report.to_dict(), indent=1))
     else:
         for line in _error_lines(report) if program.quiet else _report_lines(report):
-            click.echo(one_line(line))
+            click.echo(printable(line))
     return 2 if report.count("error") else 0
 
 

@@ -31,6 +31,7 @@ from aam_data.study.study import Study, study_from_files
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 _KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
+MAX_SHOWN_CHARACTERS = 40  # of a value from a file
 _LEVELS = ("error", "warning", "note")
 
 
@@ -240,5 +241,5 @@ def _groups(study: Study, column: str) -> dict[str, str | None]:
     return dict(zip(study.table.sample_ids, study.metadata.text(column), strict=True))
 
 
-def _short(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}..."
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}..."

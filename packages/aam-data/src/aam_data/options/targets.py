@@ -138,6 +138,6 @@ def split_columns(flag: str, values: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(name.strip() for value in values for name in value.split(","))
     if not all(names):
         raise ValueError(f"{flag} {','.join(values)}: the name of a column is empty")
-    if len(set(names)) < len(names):
-        raise ValueError(f"{flag}: duplicate column: {', '.join(names)}")
+    if twice := [name for position, name in enumerate(names) if name in names[:position]]:
+        raise ValueError(f"{flag} {','.join(names)}: duplicate column: {', '.join(twice)}")
     return names

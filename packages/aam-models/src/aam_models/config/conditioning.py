@@ -77,12 +77,15 @@ class CategoryConfig:
     embedded: bool = True
 
     def __post_init__(self) -> None:
-        require(1 <= self.size <= MAX_CATEGORIES, f"a category column of {self.size} codes: 1 to {MAX_CATEGORIES:,}")
+        require(
+            1 <= self.size <= MAX_CATEGORIES,
+            f"a category column of {self.size} codes: must be 1 to {MAX_CATEGORIES:,}",
+        )
         require(
             len(self.parent_codes) == (self.size if self.parent >= 0 else 0),
             f"{len(self.parent_codes)} parent_codes for {self.size} codes with parent {self.parent}",
         )
-        require(self.embedded or not self.fused, "a category column that is fused without vectors")
+        require(self.embedded or not self.fused, "a fused category column must be embedded")
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class ConditioningConfig:
         require(0 <= self.covariates <= MAX_COLUMNS, f"{self.covariates} covariates: 0 to {MAX_COLUMNS:,}")
         require(1 <= self.embed_dim <= MAX_WIDTH, f"embed_dim {self.embed_dim}: must be 1 to {MAX_WIDTH}")
         fuses = bool(self.fused) or self.covariates > 0
-        require(fuses == (self.fusion.kind != "none"), f"fusion {self.fusion.kind} with nothing or something to fuse")
+        require(fuses or self.fusion.kind == "none", f"fusion {self.fusion.kind}: there is no metadata to fuse")
+        require(not fuses or self.fusion.kind != "none", "fusion none, although there is metadata to fuse")
         for column, category in enumerate(self.categories):
             self._check_parents(column, category)
 

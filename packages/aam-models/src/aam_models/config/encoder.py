@@ -197,8 +197,8 @@ class EncoderConfig:
         )
         require(
             ("taxonomy" in self.objectives) == bool(self.taxonomy_classes),
-            f"taxonomy_classes {self.taxonomy_classes}: taxa belong to the objective taxonomy, and objectives are "
-            f"{', '.join(self.objectives)}",
+            f"taxonomy_classes {self.taxonomy_classes}: must be set exactly when the objectives include taxonomy "
+            f"(they are {', '.join(self.objectives)})",
         )
         require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
         require(1 <= self.max_bp <= MAX_SEQUENCE_LENGTH, f"max_bp {self.max_bp}: must be 1 to {MAX_SEQUENCE_LENGTH}")

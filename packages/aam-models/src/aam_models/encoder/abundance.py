@@ -24,8 +24,8 @@ LOG_ABUNDANCE_CENTRE, LOG_ABUNDANCE_SCALE = -5.0, 2.0
 def standardized_log_abundance(batch: Batch) -> Tensor:
     """Return the log of each ASV's reads over the reads that are shown, [N], standardized by fixed constants.
 
-    Over the shown reads, because shares of the whole sample would reveal the sum of the hidden counts. If all counts
-    of a sample are hidden, over all its reads.
+    Shares are of the shown reads, because shares of the whole sample would reveal the sum of the hidden counts. If all
+    counts of a sample are hidden, they are of all its reads.
     """
     total = sample_sums(batch.counts, batch)
     if batch.hidden_counts is not None:

@@ -19,7 +19,7 @@ Level = Literal["tokens", "slots", "asvs", "samples", "pairs"]
 
 @dataclass(frozen=True)
 class PretrainingHead:
-    """Where a head is, what it reads and how it is built.
+    """Location, inputs and constructor of a head.
 
     Attributes:
         module: name of its module in the encoder, and so of its weights.

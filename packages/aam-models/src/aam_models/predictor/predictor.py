@@ -12,7 +12,7 @@ from aam_models.flops import ForwardFlops
 from aam_models.predictor.conditioning.conditions import Conditioning, Conditions
 from aam_models.predictor.fusion.base import Fusion
 from aam_models.predictor.heads.base import Head, HeadOutput
-from aam_models.predictor.heads.quantiles import AscendingQuantiles
+from aam_models.predictor.heads.quantiles import AscendingQuantiles, NoQuantiles
 from aam_models.predictor.output_link import OutputLink
 from aam_models.requested import EVERYTHING, RequestedOutputs
 
@@ -33,7 +33,7 @@ class Predictor(nn.Module):
         fusion: Fusion,
         norm: nn.Module,
         head: Head,
-        quantiles: nn.Module,
+        quantiles: AscendingQuantiles | NoQuantiles,
         link: OutputLink,
     ) -> None:
         super().__init__()
@@ -77,7 +77,4 @@ class Predictor(nn.Module):
 
     def initialize_output(self, values: Tensor) -> None:
         """Let a new predictor start around these values [W]: transformed units, or class logits."""
-        values = self.link.inverse_at_init(values)
-        if isinstance(self.quantiles, AscendingQuantiles):
-            values = self.quantiles.invert(values)
-        self.head.initialize_output(values)
+        self.head.initialize_output(self.quantiles.invert(self.link.inverse_at_init(values)))

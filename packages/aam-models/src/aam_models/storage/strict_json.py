@@ -16,7 +16,7 @@ def parse_strict_json(text: str, file: str) -> Any:
         file: named in errors.
 
     Raises:
-        ModelError: the text is something else.
+        ModelError: the text is not valid JSON.
     """
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from aam_rocm_tools.kernel_profile.kernels import Kernel, Profile
 
 OTHER = "other"
 # The first match counts, so specific patterns come before general ones.
-_FAMILIES = (
+FAMILIES = (
     ("communication", r"nccl|rccl|allreduce|all_reduce|allgather|all_gather|reduce_scatter|c10d|gloo"),
     ("attention", r"attn|attention|fmha|flash|aotriton|_sdpa|scaled_dot_product"),
     ("copies", r"memcpy|memset|copy|fillbuffer|\bcat\b|catarray|aten::(clone|to\b|_to_copy|contiguous)"),
@@ -28,8 +28,7 @@ _FAMILIES = (
     ),
     ("compiled by Triton", r"^triton_"),
 )
-FAMILIES = (*(name for name, _ in _FAMILIES), OTHER)
-_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in _FAMILIES)
+_PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in FAMILIES)
 
 
 def family(name: str) -> str:

@@ -73,7 +73,7 @@ def read_csv(path: Path) -> CsvProfile:
     """Read one file of any generation; a file with only a header has no kernels.
 
     Raises:
-        ProfileFileError: something else than such a file, or a cell is not a number.
+        ProfileFileError: not such a file, or a cell is not a number.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -13,15 +13,8 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.requested import PREDICTION
 from aam_train.data.loading import BatchMaker
 from aam_train.engine.step import Step
-from aam_train.evaluation.inference import (
-    SampleOutputs,
-    run_passes,
-)
-from aam_train.evaluation.metrics import (
-    classification_metrics,
-    mean_of_defined,
-    probabilities,
-)
+from aam_train.evaluation.inference import SampleOutputs, run_passes
+from aam_train.evaluation.metrics import classification_metrics, mean_of_defined, probabilities
 from aam_train.evaluation.predictions import make_predictions, number_metrics
 from aam_train.losses.targets import TargetLoss
 

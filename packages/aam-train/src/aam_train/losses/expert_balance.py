@@ -13,7 +13,7 @@ def balance_loss(routing: Tensor, everyone: Tensor | None = None) -> Tensor:
 
     Args:
         routing: [B, K] shares that sum to 1 for each sample.
-        everyone: [N, K] those of all processes' samples, over which the mean is then; the same by default.
+        everyone: [N, K] shares of all processes' samples, to take the mean over; ``routing`` by default.
     """
     n_samples, n_experts = routing.shape
     everyone = routing if everyone is None else everyone

@@ -58,8 +58,8 @@ class LossBreakdown:
     """The terms of a batch's loss; a term without anything to predict is absent.
 
     Attributes:
-        sound: bool scalar on the device, whether this process's own embeddings are finite: distances to embeddings of
-            another process that are not finite say nothing about its own.
+        sound: bool scalar on the device, whether this process's own embeddings are finite: distances to
+            another process's embeddings that are not finite say nothing about its own.
     """
 
     terms: dict[str, Term] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class EncoderTerm(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TargetTerm:
-    """The loss of the targets, and that which keeps the experts of a mixture in use.
+    """The loss of the targets, and the loss that balances the experts of a mixture.
 
     Attributes:
         balance_weight: 0 without a mixture of experts.

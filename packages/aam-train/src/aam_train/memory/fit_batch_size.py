@@ -54,7 +54,7 @@ def fit_batch_size(factory: PlanFactory, update: Update, reporter: Reporter) -> 
     pairs = size * factory.step.strategy.ranks.size
     if pairs < (2 if factory.objective.needs_pairs else 1):
         raise TrainError(
-            f"{_flag(memory)}: {limit / GB:.3g} GB for training are too little for "
+            f"{_flag(memory)}: {limit / GB:.3g} GB for training is too little for "
             f"{'two samples, which distances need' if pairs else 'a single sample'}. Allow more, lower --max-asvs, or "
             "use a smaller --preset"
         )

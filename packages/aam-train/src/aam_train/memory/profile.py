@@ -21,11 +21,11 @@ from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.files import write_json
 from aam_train.losses.objective import Counts, LossBreakdown, Objective, TrueValues
+from aam_train.memory.cost_model import GB
 from aam_train.reporting.records import Reporter
 
 FILE = "memory.json"
 CREATION, TRANSFER, FORWARD, BACKWARD, UPDATE = "model creation", "transfer", "forward", "backward", "optimizer step"
-_GB = 1e9
 _LOW, _HIGH = 0.5, 0.8  # shares of the device's memory
 
 
@@ -104,7 +104,7 @@ class MemoryProfile:
         write_json(folder / FILE, content)
         for name, highest in [*self.peaks.items(), ("between steps", self.resident)]:
             reporter.note(
-                f"memory, {name}: {highest / _GB:.3f} GB ({highest / self.total:.0%} of {self.total / _GB:.1f} GB)"
+                f"memory, {name}: {highest / GB:.3f} GB ({highest / self.total:.0%} of {self.total / GB:.1f} GB)"
             )
         for text in advice:
             reporter.note(f"memory: {text}")

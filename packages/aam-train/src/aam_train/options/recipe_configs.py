@@ -70,7 +70,8 @@ class PretrainConfig:
         weights = self.weights()
         require(
             any(weight > 0 for weight in weights.values()),
-            "--unifrac-weight, --masked-base-weight and --masked-count-weight are all 0: nothing is left to learn",
+            "All objectives have weight 0, so there is nothing to learn. Raise --unifrac-weight, --masked-base-weight, "
+            "--masked-count-weight or --taxonomy-weight",
         )
         check_plateau(self.optimizer, self.split)
         best = METRICS[objective.best_metric]

@@ -163,6 +163,11 @@ def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
     return tables
 
 
+def flat_settings(config: object) -> dict[str, Any]:
+    """Return ``{option: value}`` of all sections; names of options are unique within a root."""
+    return {name: value for section in config_to_dict(config).values() for name, value in section.items()}
+
+
 def config_from_toml(text: str, root_class: type[RootT]) -> RootT:
     """Read a root from TOML.
 

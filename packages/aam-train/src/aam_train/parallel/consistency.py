@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aam_train.errors import TrainError
-from aam_train.options.toml import config_to_dict
+from aam_train.options.toml import flat_settings
 from aam_train.parallel.ranks import Ranks
 from aam_train.versions import versions
 
@@ -25,7 +25,7 @@ def check_same_on_all_ranks(
     Raises:
         TrainError: on all processes, naming those that differ from process 0 and how.
     """
-    flat = {name: value for section in config_to_dict(config).values() for name, value in section.items()}
+    flat = flat_settings(config)
     mine = {
         "settings": {name: value for name, value in flat.items() if name not in _MAY_DIFFER},
         "input files": [record.get("sha256") for record in inputs],

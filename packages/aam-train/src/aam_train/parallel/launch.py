@@ -39,7 +39,7 @@ def number_of_processes(options: ParallelOptions, device: str, quiet: bool) -> i
         return 1
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and device != "cpu" else 0
     if device.startswith("cuda:"):
-        raise TrainError(f"--device {device} is one GPU, but --data-parallel uses all; leave out one of the two")
+        raise TrainError(f"--device {device} is one GPU, but --data-parallel uses all; omit one of them")
     if device == "cpu" and options.processes is None:
         raise TrainError("--data-parallel with --device cpu needs --processes, the number to start")
     if options.processes is not None and (device == "cpu" or options.processes <= gpus):

@@ -31,7 +31,7 @@ class Operation:
     """Total over all calls of an operation.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: a name in `KINDS`, or `OTHER`.
         cpu_ms, device_ms: self time, without nested operations: on the host, and of the kernels that it launched on the
             device.
     """
@@ -205,7 +205,7 @@ OTHER = "other"
 
 
 # The first pattern that matches counts, so specific kinds precede general ones.
-_KINDS = (
+KINDS = (
     ("waiting for data", r"DataLoader"),
     ("communication", r"c10d|FSDP|nccl|gloo|all_?reduce|all_?gather|reduce_scatter|broadcast_"),
     ("attention", r"attention|softmax|flash"),
@@ -223,12 +223,9 @@ _KINDS = (
 )  # fmt: skip
 
 
-KINDS = (*(name for name, _ in _KINDS), OTHER)
-
-
-_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _KINDS)
+_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in KINDS)
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of an operation, one of `KINDS`."""
+    """Return the kind of an operation: a name in `KINDS`, or `OTHER`."""
     return next((kind for kind, pattern in _PATTERNS if pattern.search(name)), OTHER)

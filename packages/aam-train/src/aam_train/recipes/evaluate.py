@@ -41,10 +41,10 @@ from aam_train.setup.run_context import RunContext
 
 _WORDS = {
     "test": "held out from training",
-    "new": "unknown to the model's run",
-    "validation": "that chose the model",
-    "calibration": "that calibrated its intervals",
-    "train": "that the model was TRAINED on",
+    "new": "not part of the model's run",
+    "validation": "used to select the model",
+    "calibration": "used to calibrate its intervals",
+    "train": "the model was TRAINED on",
 }
 
 
@@ -235,7 +235,7 @@ def _evaluate_encoder(
         validator = EncoderValidator(terms, SampleSet(loaded.maker, chosen, asvs, config.evaluate.batch_size))
         measured = validator.measure(loaded.step)
         metrics = validator.metrics(measured)
-        del metrics["val_loss"]  # a sum with weights that were not those of training
+        del metrics["val_loss"]  # its weights are not those of training
         constant = errors_of_constants(measured, record.constant)
         models = {"aam": metrics, **({"constant": constant} if constant else {})}
         results["parts"][part] = {"samples": len(chosen), "targets": {"encoder": models}}

@@ -146,6 +146,8 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
     folder, preprocessor = _model(options.model, options.output_dir, config.table)
     if preprocessor.targets and config.metadata.metadata is None:
         raise TrainError(f"{options.model}: its targets are metadata columns. Pass their file with --metadata")
+    if not preprocessor.targets and options.prediction_passes is not None:
+        raise TrainError(f"--prediction-passes: {options.model} is an encoder, which has no predictions. Omit it")
     record, asked = read_training(folder), config.phylogeny
     if asked.unifrac_metric not in ("unifrac", record.unifrac_metric):
         raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")

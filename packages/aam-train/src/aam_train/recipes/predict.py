@@ -82,7 +82,7 @@ def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) ->
 
 
 def _log_differences(config: PredictConfig, inputs: ModelInputs, loaded: LoadedModel, reporter: Reporter) -> None:
-    """Log what is not read, and what is not as in training."""
+    """Log inputs that are ignored and settings that differ from training."""
     preprocessor, metadata = inputs.preprocessor, inputs.study.metadata
     if config.metadata.metadata is not None and metadata is None:
         reporter.note("--metadata is not read: predictions of this model depend on the table alone")

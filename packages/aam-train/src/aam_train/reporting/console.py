@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from aam_data.errors import printable
 from aam_train.reporting.records import EpochRecord, StepRecord
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -65,7 +66,7 @@ class ConsoleReporter:
 
     def _line(self, text: str) -> None:
         if not self.quiet or text.startswith(WARNING):
-            self.console.print(_printable(text), markup=False)
+            self.console.print(printable(text), markup=False)
         self.last_line = time.monotonic()
 
 
@@ -83,8 +84,3 @@ def throughput(record: EpochRecord) -> str:
 
 def _short(number: float) -> str:
     return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
-
-
-def _printable(text: str) -> str:
-    """Escape terminal codes, which ids and column names from files may contain."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

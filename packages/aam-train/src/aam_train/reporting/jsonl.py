@@ -30,10 +30,8 @@ class JsonlReporter:
             temporary = path.with_name(f".{path.name}.tmp")
             temporary.write_text("".join(json_line(record) for record in kept), encoding="utf-8")
             temporary.replace(path)
-        self.path, self.file = (
-            path,
-            path.open("ab", buffering=0),
-        )  # unbuffered: each line is written whole and immediately
+        self.path = path
+        self.file = path.open("ab", buffering=0)  # unbuffered: each line is written whole and immediately
 
     def note(self, text: str) -> None:
         """Ignore notes, which are for people."""

@@ -13,7 +13,7 @@ from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.run import RunOptions
-from aam_train.options.toml import ConfigError, config_from_toml, config_to_dict, config_to_toml
+from aam_train.options.toml import ConfigError, config_from_toml, config_to_toml, flat_settings
 from aam_train.reporting.records import Reporter
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.lock import locked, record_start
@@ -161,12 +161,12 @@ def _check_same_run(path: Path, config: Any) -> None:
     if not stored.is_file():
         raise TrainError(f"{path}: has checkpoints but no {CONFIG}, so the run cannot be resumed")
     try:
-        stored_values = _flat(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
+        stored_values = flat_settings(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
     except ConfigError as error:
         raise TrainError(
             f"{stored}: not the settings of a run of this command, so it cannot be resumed: {error}"
         ) from error
-    values = _flat(config)
+    values = flat_settings(config)
     changed = [
         f"--{name.replace('_', '-')} was {stored_values.get(name, 'not given')}, is {values.get(name, 'not given')}"
         for name in sorted(stored_values.keys() | values.keys())
@@ -183,7 +183,3 @@ def _check_same_inputs(checkpoint: Path, inputs: list[dict[str, Any]]) -> None:
         raise TrainError(
             f"{', '.join(changed)}: the file has changed since the run started, so the run cannot be resumed"
         )
-
-
-def _flat(config: Any) -> dict[str, Any]:
-    return {name: value for section in config_to_dict(config).values() for name, value in section.items()}

@@ -59,7 +59,7 @@ class StartingPoint:
 
 
 def read_pretrained_encoder(config: TrainConfig) -> PretrainedEncoder | None:
-    """Read what `--pretrained-encoder` is, without its weights, and check that other options agree with it."""
+    """Read the description of `--pretrained-encoder`, not its weights, and check that other options agree with it."""
     path = config.transfer.pretrained_encoder
     if path is None:
         return None
@@ -71,7 +71,7 @@ def read_pretrained_encoder(config: TrainConfig) -> PretrainedEncoder | None:
 def choose_samples(
     config: TrainConfig, study: Study, pretrained: PretrainedEncoder | None, context: RunContext
 ) -> tuple[StartingPoint, list[Splits]]:
-    """Choose depth and samples, and split the samples: once, or once a fold; log what is noteworthy."""
+    """Choose depth and samples, and split the samples: once, or once per fold; log notes and warnings."""
     console = context.console
     for note in study.notes:
         console.note(note)
@@ -99,7 +99,7 @@ def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncode
 
 
 def splits_of(config: TrainConfig, study: Study, rows: np.ndarray) -> list[Splits]:
-    """Make one split, or one a fold; with --conformal some training samples are set apart to calibrate intervals."""
+    """Make one split, or one per fold; with --conformal some training samples are set apart to calibrate intervals."""
     size = config.objective.calibration_size if config.objective.conformal else None
     return make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv, size)
 
@@ -107,7 +107,7 @@ def splits_of(config: TrainConfig, study: Study, rows: np.ndarray) -> list[Split
 def set_up_predictor(
     config: TrainConfig, study: Study, start: StartingPoint, splits: Splits, context: RunContext, *, is_new: bool
 ) -> TrainingSetup:
-    """Prepare batches and build a predictor that starts at the training mean; log what is noteworthy.
+    """Prepare batches and build a predictor that starts at the training mean; log notes and warnings.
 
     Args:
         is_new: whether the predictor keeps its initial weights; otherwise the caller loads others.

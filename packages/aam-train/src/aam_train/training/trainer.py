@@ -85,7 +85,7 @@ class Trainer:
         best_metric: of the validator's metrics.
         state: where to start from.
         budget: of memory.
-        peak_flops: operations a second that all devices could do, see `PeakFlops`; what is unknown is infinite.
+        peak_flops: peak FLOP/s of all devices together, see `PeakFlops`; infinite if unknown.
         profile: records a few of the steps; None for none.
         warned_above_limit: whether a step that may need more than the limit was reported.
     """
@@ -119,7 +119,7 @@ class Trainer:
         try:
             with contextlib.nullcontext() if self.profile is None else self.profile:
                 self._train()
-        except RunStopped:  # within validation, which comes first when the run goes on
+        except RunStopped:  # during validation, which is repeated first when the run resumes
             assert self.stop.received
         if self.state.step:
             self.checkpointer.save_last(self.state)
@@ -199,7 +199,7 @@ class Trainer:
         self._return_memory()
 
     def _return_memory(self) -> None:
-        """Return free memory to the system near the limit: what gaps of the heap hold grows from step to step."""
+        """Return free memory to the system near the limit: heap fragmentation grows from step to step."""
         device, limit = self.step.device, self.budget.limit
         if limit and device.type == "cpu" and used_memory(device) - self.budget.held > RELEASE_THRESHOLD * limit:
             return_freed_memory()
@@ -259,7 +259,7 @@ class Trainer:
 
     def _end_epoch(self, epoch: int) -> None:
         state, started = self.state, time.monotonic()
-        # nothing changes until validation is done: after a signal in it the epoch is validated again
+        # nothing changes until validation is done: if a signal interrupts it, the epoch is validated again
         # what follows (best, early stop, plateau) is decided alike on all processes, since the metrics are the same
         validation = self.ranks.broadcast({} if self.validate is None else self.validate(self.step))
         self._return_memory()

@@ -54,7 +54,7 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     """
     rows, notes = _rows(text, path, id_column)
     head, skipped = _find_header(rows, path, id_column)
-    header = _header(head, path)
+    header = _header(head)
     directives, data = _sort_rows(rows, header, path, notes, max_bytes)
     commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
     position, note = find_id_column(
@@ -103,7 +103,7 @@ def _may_be_header(line: str, id_column: str | None) -> bool:
     return bool(line.strip()) and not _is_comment(Row(0, cells), id_column)
 
 
-def _header(row: Row, path: Path) -> list[str]:
+def _header(row: Row) -> list[str]:
     header = list(row.cells)
     while not header[-1]:  # empty cells that spreadsheets leave at the right
         header.pop()

@@ -7,6 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class NoQuantiles(nn.Identity):
+    """Outputs that are no quantiles pass unchanged."""
+
+    def invert(self, outputs: Tensor) -> Tensor:
+        """Return the outputs."""
+        return outputs
+
+
 class AscendingQuantiles(nn.Module):
     """The anchor of each target is its input; from it, quantiles go up and down by positive steps (softplus).
 
