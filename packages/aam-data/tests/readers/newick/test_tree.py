@@ -291,6 +291,15 @@ def test_a_name_given_twice_is_found_once() -> None:
     assert TipNames.from_names(["x", "y", "x", "z", "y"]).repeated() == ["x", "y"]
 
 
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 16, 17, 63, 64, 65, 255, 256, 257, 1000])
+def test_repeated_names_of_every_length_are_found(size: int) -> None:
+    letters = np.random.default_rng(size).integers(ord("A"), ord("Z") + 1, (200, size), dtype=np.uint8)
+    names = list(dict.fromkeys(bytes(row).decode() for row in letters))
+    again = names[:: max(1, len(names) // 3)]
+    assert TipNames.from_names(names).repeated() == []
+    assert TipNames.from_names(["é", *names, "ab", *again, "b"]).repeated() == again
+
+
 def test_insertion_tree(shared_data: Path) -> None:
     """Against the text itself: tips, their lengths in order, and the internal names that are skipped."""
     path = shared_data / "ibd" / "insertion-tree.qza"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
+from functools import lru_cache
 
 import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
+from aam_data.readers.newick.decimals import parse_decimals
 from aam_data.readers.newick.tip_names import TipNames
 from aam_data.readers.newick.tokens import CLOSE, COLON, COMMA, OPEN, NewickText, Pieces
 
 _MAX_NODES = np.iinfo(np.int32).max
 _QUOTED = re.compile(rb"'(?:[^']|'')*'")
 _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_NUMBER_BYTES = np.isin(np.arange(256), list(b"0123456789.+-eE"))
 _BLANK = np.isin(np.arange(256), list(b" \t\r\n\v\f"))
 _QUOTE = ord("'")
 
@@ -127,41 +129,16 @@ class NewickNodes:
         return start, start + len(label)
 
     def _add_lengths(self, start: np.ndarray, stop: np.ndarray, nodes: np.ndarray) -> None:
-        values = self._plain_numbers(start, stop)
-        if values is not None:
-            self._length[nodes] = values
-            return
-        for first, last, node in zip(start.tolist(), stop.tolist(), nodes.tolist(), strict=True):
-            text = bytes(self._source.text[first:last]).strip()
-            value = float(text) if _NUMBER.fullmatch(text) else np.nan
-            if not np.isfinite(value):
-                self._n_invalid += 1
-                if len(self._invalid) < MAX_SHOWN:
-                    self._invalid.append((node, text.decode(errors="replace")))
-            self._length[node] = value
-
-    def _plain_numbers(self, start: np.ndarray, stop: np.ndarray) -> np.ndarray | None:
-        """Parse many numbers at once; return None if any is not a plain finite number without blanks."""
-        if len(start) == 0:
-            return np.empty(0)
-        first, last = start[0], stop[-1] + 1
-        edge = np.zeros(last - first + 1, dtype=np.int8)
-        edge[start - first] += 1
-        edge[stop + 1 - first] -= 1
-        letters = self._codes[first:last][np.cumsum(edge[:-1], dtype=np.int8).view(bool)]
-        ends = np.cumsum(stop + 1 - start) - 1
-        letters[ends] = ord("0")
-        if not _NUMBER_BYTES[letters].all():
-            return None
-        letters[ends] = ord(" ")
-        words = letters.tobytes().split()
-        if len(words) != len(start):
-            return None
-        try:
-            values = np.fromiter(map(float, words), np.float64, len(words))
-        except ValueError:
-            return None
-        return values if np.isfinite(values).all() else None
+        values = parse_decimals(self._codes, start, stop)
+        others = np.flatnonzero(np.isnan(values))
+        pieces = map(slice, start[others].tolist(), stop[others].tolist())
+        values[others] = list(map(_number, map(bytes, map(self._source.text.__getitem__, pieces))))
+        invalid = np.flatnonzero(~np.isfinite(values))
+        self._n_invalid += len(invalid)
+        for i in invalid[: MAX_SHOWN - len(self._invalid)].tolist():
+            text = bytes(self._source.text[start[i] : stop[i]]).strip()
+            self._invalid.append((int(nodes[i]), text.decode(errors="replace")))
+        self._length[nodes] = values
 
     def parent(self) -> np.ndarray:
         """Return the parent of each node, int32 [n], -1 for the root."""
@@ -223,6 +200,13 @@ def label_nodes(nodes: np.ndarray, tips: np.ndarray, names: TipNames) -> list[st
     is_tip = tips[first] == nodes
     labels = [names[tip] for tip in first.tolist()]
     return [label if tip else f"the clade of {label}" for label, tip in zip(labels, is_tip.tolist(), strict=True)]
+
+
+@lru_cache(1 << 12)  # lengths of other forms are often the same, such as the shortest that a program writes: 1e-06
+def _number(text: bytes) -> float:
+    """Parse a branch length; NaN if it is no number."""
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _narrow(level: np.ndarray) -> np.ndarray:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 _BLOCK_NAMES = 1 << 16  # names for which Python objects exist at the same time
+_WIDTHS = (8, 16, 32, 64, 128, 256)  # bytes of the names that are hashed together, padded
+_FACTORS = np.cumprod(np.full(_WIDTHS[-1] // 8, 0x9E3779B97F4A7C15, dtype=np.uint64))  # odd, so no word is lost
+_LOW_BITS = 2**64 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +84,31 @@ class TipNames:
 
     def repeated(self) -> list[str]:
         """List the names shared by several tips."""
-        hashes = np.fromiter(map(hash, self.encoded()), np.int64, len(self))
+        hashes = np.concatenate([self._hashes(self._block(first)) for first in range(0, len(self), _BLOCK_NAMES)])
         ordered = np.sort(hashes)
-        suspects = np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]])
-        if not suspects.any():
+        shared = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(shared) == 0:
             return []
-        counts = Counter(map(self.__getitem__, np.flatnonzero(suspects).tolist()))
+        counts = Counter(map(self.__getitem__, np.flatnonzero(np.isin(hashes, shared)).tolist()))
         return [name for name, times in counts.items() if times > 1]
+
+    def _hashes(self, tips: np.ndarray) -> np.ndarray:
+        """Hash the names of tips of one block, uint64 [n]; a tenth of the time of Python's objects and their hashes.
+
+        A hash is the sum of the name's words of 8 bytes, each times an odd number of its own.
+        """
+        start, size = self.start[tips], self.stop[tips] - self.start[tips]
+        low, widest = int(start.min()), _WIDTHS[-1]
+        codes = np.frombuffer(bytes(self.text[low : int(self.stop[tips].max())]) + bytes(widest), dtype=np.uint8)
+        hashes = np.empty(len(tips), dtype=np.uint64)
+        for narrower, width in pairwise((-1, *_WIDTHS)):
+            group = np.flatnonzero((size > narrower) & (size <= width))
+            letters = sliding_window_view(codes, width)[start[group] - low]
+            letters *= np.arange(width) < size[group, None]
+            hashes[group] = (letters.view(np.uint64) * _FACTORS[: width // 8]).sum(axis=1)
+        longer = np.flatnonzero(size > widest)
+        hashes[longer] = [hash(name) & _LOW_BITS for name in self._encoded_names(tips[longer])]
+        return hashes
 
     def not_utf8(self) -> list[str]:
         """List the names that are not UTF-8, with escapes."""
