@@ -8,21 +8,27 @@ import os
 import stat
 import uuid
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from aam_data.errors import DataError
+from aam_data.readers.foreign.files import refuse_foreign
+from aam_data.readers.foreign.tables import refuse_foreign_text
 
 ZIP_MAGIC = b"PK\x03\x04"
 GZIP_MAGIC = b"\x1f\x8b"
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _BLOCK = 1 << 20
+_HEAD = 1024  # bytes that show whether a file is one of another program
+_HELD = 1 << 28  # unpacked bytes that are kept before the size of the others is known
 
 
 def first_bytes(path: Path, flag: str) -> bytes:
     """Read the first 16 bytes of the file passed to ``flag``, which identify its format; none of a QIIME 2 cache entry.
 
     Raises:
-        DataError: the file does not exist, is not a regular file, cannot be read, or is empty.
+        DataError: the file does not exist, is not a regular file, cannot be read, is empty, or is of a format that no
+            reader accepts.
     """
     remedy = f"Pass an existing, readable file to {flag}"
     if is_cache_entry(path):
@@ -32,12 +38,13 @@ def first_bytes(path: Path, flag: str) -> bytes:
             problem = "is a directory" if path.is_dir() else "is not a regular file"
             raise DataError(problem, file=path, remedy=remedy)
         with path.open("rb") as stream:
-            start = stream.read(16)
+            head = stream.read(_HEAD)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if not start:
+    if not head:
         raise DataError("file is empty", file=path)
-    return start
+    refuse_foreign(head, path)
+    return head[:16]
 
 
 def is_cache_entry(path: Path) -> bool:
@@ -89,13 +96,23 @@ def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None
 
 
 def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
-    """Read a plain or gzip file of at most ``max_bytes`` of content; ``start`` is from ``first_bytes``."""
+    """Read a plain or gzip file of at most ``max_bytes`` of content; ``start`` is from ``first_bytes``.
+
+    Raises:
+        DataError: a damaged gzip, more content, or a text of another program.
+    """
     if start.startswith(GZIP_MAGIC):
-        return _gunzip(path, max_bytes)
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise too_large(path, size, max_bytes)
-    return path.read_bytes()
+        content = _gunzip(path, max_bytes)
+        if content.startswith((ZIP_MAGIC, GZIP_MAGIC)):
+            raise DataError("is an archive packed again with gzip", file=path, remedy="Unpack it once: gunzip FILE")
+        refuse_foreign(content[:_HEAD], path)
+    else:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise too_large(path, size, max_bytes)
+        content = path.read_bytes()
+    refuse_foreign_text(content, path)
+    return content
 
 
 def sha256_of(path: Path) -> str:
@@ -108,13 +125,27 @@ def sha256_of(path: Path) -> str:
 
 
 def _gunzip(path: Path, max_bytes: int) -> bytes:
+    """Unpack a gzip file. Content beyond ``_HELD`` is counted before it is kept, so a bomb never fills the memory."""
     content = bytearray()
+    for block in _unpacked(path):
+        content += block
+        if len(content) > min(max_bytes, _HELD):
+            break
+    else:
+        return bytes(content)
+    del content
+    size = 0
+    for block in _unpacked(path):
+        size += len(block)
+        if size > max_bytes:
+            raise too_large(path, size, max_bytes)
+    return b"".join(_unpacked(path))
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path) as stream:
             while block := stream.read(_BLOCK):
-                content += block
-                if len(content) > max_bytes:
-                    raise too_large(path, len(content), max_bytes)
+                yield block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error
-    return bytes(content)

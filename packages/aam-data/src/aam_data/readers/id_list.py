@@ -1,0 +1,45 @@
+"""Lists of sample ids in a text file: one id per line, for parts of a split and for the rows of a .npy matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aam_data.errors import DataError
+from aam_data.readers.delimited import BLANKS, decode_text, lines_of
+from aam_data.readers.ids import check_ids
+from aam_data.readers.metadata.id_column import is_id_header
+from aam_data.readers.source import GZIP_MAGIC, first_bytes, read_bounded
+
+_MAX_BYTES = 1 << 26  # of a list; millions of ids
+
+
+def read_id_list(path: Path, flag: str) -> list[str]:
+    """Read the ids in a file passed with ``flag``, in their order, without blank lines; ids are unique.
+
+    The first id may be the header of the list: see ``without_header``.
+
+    Raises:
+        DataError: no text, more than 64 MB, several columns, ids that appear twice or contain control characters.
+    """
+    start = first_bytes(path, flag)
+    if not start.startswith(GZIP_MAGIC) and (size := path.stat().st_size) > _MAX_BYTES:
+        problem = f"{size / 1e6:,.0f} MB, more than the {_MAX_BYTES / 1e6:,.0f} MB that a list of ids may have"
+        raise DataError(problem, file=path, remedy=f"Pass a text file with one id per line to {flag}")
+    text = decode_text(read_bounded(path, start, _MAX_BYTES), path)
+    numbered = [(number, line.strip(BLANKS)) for number, line in enumerate(lines_of(text), 1)]
+    ids = [line for _, line in numbered if line]
+    if columns := [f"row {number}" for number, line in numbered if "\t" in line]:
+        remedy = "Keep the column of ids: cut -f 1 FILE"
+        raise DataError("several columns, expected one id per line", file=path, offenders=columns, remedy=remedy)
+    check_ids(ids, "sample", path)
+    return ids
+
+
+def without_header(ids: list[str], path: Path) -> tuple[list[str], list[str]]:
+    """Return the ids of a list without its first line if that is a header for ids, and a note about it.
+
+    Call it only if no sample has the name in the first line.
+    """
+    if ids and is_id_header(ids[0]):
+        return ids[1:], [f"{path.name}: the first line, {ids[0]}, is a header and was not read as a sample"]
+    return ids, []
