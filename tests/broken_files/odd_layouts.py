@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .case import MATRIX, Case, Says, case, content, note
-from .good_study import HEADER, ROWS, SAMPLES, lsmat_text, metadata_text, tsv_table
+from .case import MATRIX, Case, Says, both, case, content, note
+from .good_study import FEATURES, HEADER, ROWS, SAMPLES, lsmat_text, metadata_text, tsv_table
 from .hdf5_tables import hdf5
 
 META, TABLE, DIST = "metadata.tsv", "table.biom", "distances.tsv"
@@ -29,6 +29,7 @@ def lzf(file) -> None:
 
 
 TSV_ROWS = tsv_table().splitlines()[1:]
+NAMED = [[f"ASV{k}" if k else "", *row.split("\t")[1:]] for k, row in enumerate(TSV_ROWS)]
 CASES: list[Case] = [
     case(
         "metadata_numbered_rows",
@@ -120,6 +121,22 @@ CASES: list[Case] = [
         "table_with_row_numbers",
         content(TABLE, "\n".join(f"{k or ''}\t{row}".replace("#OTU ID", "OTU") for k, row in enumerate(TSV_ROWS))),
         Says(TABLE, "columns that are not samples", "", ("OTU",), 1, "row numbers"),
+    ),
+    case(
+        "table_below_a_comment_with_commas",
+        content(TABLE, "# counts, not rarefied\n" + "\n".join(TSV_ROWS).replace("#OTU ID", "OTU")),
+    ),
+    case(
+        "table_with_features_in_columns",
+        both(
+            content(TABLE, "\n".join("\t".join(row) for row in zip(*NAMED, strict=True))),
+            content("rep-seqs.fasta", "".join(f">ASV{k}\n{name}\n" for k, name in enumerate(FEATURES, 1))),
+        ),
+        Says(TABLE, "the table seems transposed", "", ("ASV1", "ASV2"), remedy="t() in R"),
+        sequences="rep-seqs.fasta",
+        metadata=None,
+        group_column=None,
+        tree=None,
     ),
     case("table_with_lzf", hdf5(lzf)),
 ]

@@ -8,7 +8,7 @@ from aam_data.errors import DataError
 from aam_data.readers.delimited import BLANKS, decode_text, lines_of
 from aam_data.readers.ids import check_ids
 from aam_data.readers.metadata.id_column import is_id_header
-from aam_data.readers.source import GZIP_MAGIC, first_bytes, read_bounded
+from aam_data.readers.source import first_bytes, read_bounded
 
 _MAX_BYTES = 1 << 26  # of a list; millions of ids
 
@@ -21,11 +21,7 @@ def read_id_list(path: Path, flag: str) -> list[str]:
     Raises:
         DataError: no text, more than 64 MB, several columns, ids that appear twice or contain control characters.
     """
-    start = first_bytes(path, flag)
-    if not start.startswith(GZIP_MAGIC) and (size := path.stat().st_size) > _MAX_BYTES:
-        problem = f"{size / 1e6:,.0f} MB, more than the {_MAX_BYTES / 1e6:,.0f} MB that a list of ids may have"
-        raise DataError(problem, file=path, remedy=f"Pass a text file with one id per line to {flag}")
-    text = decode_text(read_bounded(path, start, _MAX_BYTES), path)
+    text = decode_text(read_bounded(path, first_bytes(path, flag), _MAX_BYTES, _too_large), path)
     numbered = [(number, line.strip(BLANKS)) for number, line in enumerate(lines_of(text), 1)]
     ids = [line for _, line in numbered if line]
     if columns := [f"row {number}" for number, line in numbered if "\t" in line]:
@@ -33,6 +29,11 @@ def read_id_list(path: Path, flag: str) -> list[str]:
         raise DataError("several columns, expected one id per line", file=path, offenders=columns, remedy=remedy)
     check_ids(ids, "sample", path)
     return ids
+
+
+def _too_large(path: Path, n_bytes: int, max_bytes: int) -> DataError:
+    problem = f"{n_bytes / 1e6:,.0f} MB or more, a list of ids has at most {max_bytes / 1e6:,.0f} MB"
+    return DataError(problem, file=path, remedy="Pass a text file with one id per line")
 
 
 def without_header(ids: list[str], path: Path) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ import os
 import stat
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aam_data.errors import DataError
@@ -95,21 +95,37 @@ def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None
     )
 
 
-def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
-    """Read a plain or gzip file of at most ``max_bytes`` of content; ``start`` is from ``first_bytes``.
+def head_of_content(path: Path, start: bytes) -> bytes:
+    """Read the first bytes of a plain or gzip file, unpacked; ``start`` is from ``first_bytes``."""
+    if start.startswith(GZIP_MAGIC):
+        return next(_unpacked(path, _HEAD), b"")
+    with path.open("rb") as stream:
+        return stream.read(_HEAD)
+
+
+def read_bounded(
+    path: Path, start: bytes, max_bytes: int, error: Callable[[Path, int, int], DataError] = too_large
+) -> bytes:
+    """Read a plain or gzip file of at most ``max_bytes`` of content; more is refused before it is in memory.
+
+    Args:
+        path: the file.
+        start: its first bytes, from ``first_bytes``.
+        max_bytes: maximum size of the content.
+        error: creates the error for more content, from the path, the least size and the maximum.
 
     Raises:
         DataError: a damaged gzip, more content, or a text of another program.
     """
     if start.startswith(GZIP_MAGIC):
-        content = _gunzip(path, max_bytes)
+        content = _gunzip(path, max_bytes, error)
         if content.startswith((ZIP_MAGIC, GZIP_MAGIC)):
             raise DataError("is an archive packed again with gzip", file=path, remedy="Unpack it once: gunzip FILE")
         refuse_foreign(content[:_HEAD], path)
     else:
         size = path.stat().st_size
         if size > max_bytes:
-            raise too_large(path, size, max_bytes)
+            raise error(path, size, max_bytes)
         content = path.read_bytes()
     refuse_foreign_text(content, path)
     return content
@@ -124,7 +140,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _gunzip(path: Path, max_bytes: int) -> bytes:
+def _gunzip(path: Path, max_bytes: int, error: Callable[[Path, int, int], DataError]) -> bytes:
     """Unpack a gzip file. Content beyond ``_HELD`` is counted before it is kept, so a bomb never fills the memory."""
     content = bytearray()
     for block in _unpacked(path):
@@ -138,14 +154,14 @@ def _gunzip(path: Path, max_bytes: int) -> bytes:
     for block in _unpacked(path):
         size += len(block)
         if size > max_bytes:
-            raise too_large(path, size, max_bytes)
+            raise error(path, size, max_bytes)
     return b"".join(_unpacked(path))
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _unpacked(path: Path, block_size: int = _BLOCK) -> Iterator[bytes]:
     try:
         with gzip.open(path) as stream:
-            while block := stream.read(_BLOCK):
+            while block := stream.read(block_size):
                 yield block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error

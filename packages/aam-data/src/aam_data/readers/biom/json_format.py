@@ -33,10 +33,8 @@ _REMEDY = "Write it again: biom convert --to-json"
 
 def read_json_table(content: bytes, path: Path, max_bytes: int) -> tuple[CountTable, tuple[str, ...]]:
     """Read a table from JSON text; return it and notes about its ids. ``path`` names it in messages."""
-    if (needed := _MAX_EXPANSION * len(content)) > max_bytes:
-        problem = f"JSON of this size may need {needed / 1e9:,.3g} GB, the limit is {max_bytes / 1e9:,.3g} GB"
-        remedy = f"Convert it (biom convert -i {path} -o {path.stem}.hdf5.biom --to-hdf5), or raise --max-input-gb"
-        raise DataError(problem, file=path, remedy=remedy)
+    if len(content) > json_limit(max_bytes):
+        raise json_too_large(path, len(content), json_limit(max_bytes))
     fields = parse_json(decode_text(content, path), file=path, remedy=_REMEDY)
     assert isinstance(fields, dict)  # it starts with a brace
     missing = [key for key in _REQUIRED if key not in fields]
@@ -73,6 +71,19 @@ def read_json_table(content: bytes, path: Path, max_bytes: int) -> tuple[CountTa
     table = table_from_triplets(sample, feature, counts, sample_ids, feature_ids)
     check_repeats(table.data, lambda positions: cells_of(table, positions), path, "data")
     return table, (*feature_notes, *sample_notes)
+
+
+def json_limit(max_bytes: int) -> int:
+    """Return how many bytes of JSON become at most ``max_bytes`` of Python objects."""
+    return max_bytes // _MAX_EXPANSION
+
+
+def json_too_large(path: Path, n_bytes: int, max_bytes: int) -> DataError:
+    """Create the error for JSON of ``n_bytes`` or more, above the limit ``max_bytes`` for JSON."""
+    needed, limit = (_MAX_EXPANSION * size / 1e9 for size in (n_bytes, max_bytes))
+    problem = f"JSON of this size may need {needed:,.3g} GB, the limit is {limit:,.3g} GB"
+    remedy = f"Convert it (biom convert -i {path} -o {path.stem}.hdf5.biom --to-hdf5), or raise --max-input-gb"
+    return DataError(problem, file=path, remedy=remedy)
 
 
 def _single(value: object) -> object:

@@ -85,6 +85,8 @@ def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]
     header = None
     titles: list[_Line] = []
     for line in lines:
+        if header is not None and _is_comment(header, line):
+            header = None
         if header is not None and not line.text.startswith(b"#"):
             if titles and not _is_title_above(header, line, titles):
                 raise _not_a_table([*titles, header, line], path)
@@ -102,6 +104,14 @@ def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]
     if header is None and titles:
         raise _not_a_table(titles, path)
     raise DataError("no features" if header else "text, but not a table", file=path)
+
+
+def _is_comment(header: _Line, below: _Line) -> bool:
+    """Return whether a line with ``#`` and commas is no header: the table below has tabs, or other cells."""
+    if not header.text.startswith(b"#") or header.delimiter == b"\t" or below.text.startswith(b"#"):
+        return False
+    width = len(below._replace(delimiter=header.delimiter).cells())
+    return b"\t" in below.text or len(header.cells()) not in (width, width - 1)
 
 
 def _delimiter(text: bytes) -> bytes | None:

@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from aam_data.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _HEAD = 1 << 16  # bytes looked at
 _MIN_SHARE = 0.8  # of ids that must look alike
