@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .case import Case, Says, Spoil, note
+from .case import Case, Says, Spoil, both, content, note
 from .good_study import SAMPLES
 
 
@@ -69,6 +69,12 @@ CASES: list[Case] = [
             "ids_with_a_separator_of_lines",
             lists(TRAIN, ["s09\u2028s10", "s11\x85"]),
             (Says("val.txt", "control characters", "", (r"'s09\u2028s10'", r"'s11\x85'"), 2),),
+            {},
+        ),
+        (
+            "ids_in_a_workbook",
+            both(lists(TRAIN, None), content("val.txt", b"PK\3\4" + bytes(40))),
+            (Says("val.txt", "is a zip archive, such as an Excel workbook", remedy="--val-samples"),),
             {},
         ),
         ("ids_with_crlf", lists([f"{name}\r" for name in TRAIN], VAL), (), {}),

@@ -8,7 +8,7 @@ from aam_data.errors import DataError
 from aam_data.readers.delimited import BLANKS, decode_text, lines_of
 from aam_data.readers.ids import check_ids
 from aam_data.readers.metadata.id_column import is_id_header
-from aam_data.readers.source import first_bytes, read_bounded
+from aam_data.readers.source import first_bytes_of_text, read_bounded
 
 _MAX_BYTES = 1 << 26  # of a list; millions of ids
 
@@ -21,7 +21,7 @@ def read_id_list(path: Path, flag: str) -> list[str]:
     Raises:
         DataError: no text, more than 64 MB, several columns, ids that appear twice or contain control characters.
     """
-    text = decode_text(read_bounded(path, first_bytes(path, flag), _MAX_BYTES, _too_large), path)
+    text = decode_text(read_bounded(path, first_bytes_of_text(path, flag), _MAX_BYTES, _too_large), path)
     numbered = [(number, line.strip(BLANKS)) for number, line in enumerate(lines_of(text), 1)]
     ids = [line for _, line in numbered if line]
     if columns := [f"row {number}" for number, line in numbered if "\t" in line]:

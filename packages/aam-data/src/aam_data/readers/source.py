@@ -47,6 +47,19 @@ def first_bytes(path: Path, flag: str) -> bytes:
     return head[:16]
 
 
+def first_bytes_of_text(path: Path, flag: str) -> bytes:
+    """Read the first bytes of a file that can only be text, plain or gzip; see ``first_bytes``.
+
+    Raises:
+        DataError: as ``first_bytes``, or a zip archive.
+    """
+    start = first_bytes(path, flag)
+    if start.startswith(ZIP_MAGIC) or not start:
+        problem = "is a zip archive, such as an Excel workbook or an artifact, not text"
+        raise DataError(problem if start else "is a directory", file=path, remedy=f"Pass a text file to {flag}")
+    return start
+
+
 def is_cache_entry(path: Path) -> bool:
     """Return whether this is a folder named by a UUID, as in a QIIME 2 cache; it has the layout of an artifact."""
     return path.is_dir() and is_uuid4(path.resolve().name)
@@ -158,10 +171,10 @@ def _gunzip(path: Path, max_bytes: int, error: Callable[[Path, int, int], DataEr
     return b"".join(_unpacked(path))
 
 
-def _unpacked(path: Path, block_size: int = _BLOCK) -> Iterator[bytes]:
+def _unpacked(path: Path, block_size: int | None = None) -> Iterator[bytes]:
     try:
         with gzip.open(path) as stream:
-            while block := stream.read(block_size):
+            while block := stream.read(block_size or _BLOCK):
                 yield block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error
