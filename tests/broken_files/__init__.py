@@ -6,11 +6,25 @@ has to answer.
 
 from __future__ import annotations
 
-from . import artifacts, distance_files, hdf5_tables, id_lists, metadata_files, text_tables, trees
+from . import (
+    artifacts,
+    distance_files,
+    foreign_files,
+    hdf5_tables,
+    id_lists,
+    metadata_files,
+    odd_layouts,
+    sums,
+    text_tables,
+    trees,
+)
 from .case import Case
 
 CASES: list[Case] = [
     case
-    for module in (hdf5_tables, text_tables, metadata_files, trees, distance_files, artifacts, id_lists)
+    for module in (
+        *(hdf5_tables, text_tables, metadata_files, trees, distance_files, artifacts, id_lists),
+        *(foreign_files, odd_layouts, sums),
+    )
     for case in module.CASES
 ]

@@ -188,7 +188,7 @@ CASES: list[Case] = [
         **T,
     ),
     case("qza_of_something_else", bare(("readme.txt", "hello")), Says(FILE, NOT_ONE, "", ("readme.txt",), 1), **T),
-    case("qza_empty_zip", bare(), Says(FILE, "not a BIOM file", remedy="--table"), **T),
+    case("qza_empty_zip", bare(), Says(FILE, "is an empty zip archive", remedy="Copy the file again"), **T),
     case("qza_without_payload", qza(name="other.biom"), Says(FILE, "missing from the archive", PAYLOAD), **T),
     case("qza_wrong_type", qza(kind="Phylogeny[Rooted]"), Says(FILE, f"expected {TYPE}, got Phylogeny[Rooted]"), **T),
     case(

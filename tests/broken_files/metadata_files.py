@@ -213,6 +213,41 @@ CASES: list[Case] = [
         note(FILE, f"3 samples have no value in {DAYS}"),
         metadata_column=DAYS,
     ),
+    case(
+        "target_with_thousands",
+        some(DAYS, _2="1,200", _3="12,5"),
+        Says(FILE, "not numbers", f"column {DAYS}", ("'1,200': 1",), 2, "1,200 may be 1200"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_with_points_between_thousands",
+        some(DAYS, _2="1.200.000", _3="1.200"),
+        Says(FILE, "not numbers", f"column {DAYS}", ("'1.200.000': 1",), 1, "1.200.000 may be 1200000"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_with_blanks_between_thousands",
+        some(DAYS, _2="1 200", _3="1'300", _4="1\u202f400"),
+        Says(FILE, "not numbers", f"column {DAYS}", ("'1 200': 1",), 3, "write thousands without a separator"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_with_decimal_commas",
+        some(DAYS, _2="12,5", _3="0,125"),
+        Says(FILE, "not numbers", f"column {DAYS}", ("'12,5': 1",), 2, "Write decimal points"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "target_with_a_typographic_minus",
+        some(DAYS, _2="\u22122.5"),
+        Says(FILE, "not numbers", f"column {DAYS}", ("'\u22122.5': 1",), 1, "Write -2.5 instead of"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "metadata_id_with_a_control_character",
+        some("sample-id", _3="s04\x9b", _5="s06\x85", _7="s\u2029x"),
+        Says(FILE, "sample ids with control characters", "column sample-id", (r"'s04\x9b'", r"'s06\x85'"), 3),
+    ),
     case("target_with_na_value", some(DAYS, _2="<5"), note(FILE, "1 samples"), metadata_column=DAYS, na_value="<5"),
     case(
         "target_infinite",

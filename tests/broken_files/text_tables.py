@@ -43,6 +43,13 @@ def tsv(old: str, new: str) -> Spoil:
     return text(old, new, tsv_table)
 
 
+def with_columns(*columns: tuple[str, str]) -> str:
+    """The table with more columns at the right: their names, and the cell of every row."""
+    comment, header, *rows = tsv_table().splitlines()
+    names, cells = zip(*columns, strict=True)
+    return "\n".join([comment, "\t".join([header, *names]), *("\t".join([row, *cells]) for row in rows)]) + "\n"
+
+
 def entry(position: int, value: Any) -> Callable[[dict[str, Any]], None]:
     """An edit of the third entry of ``data``: its row (0), column (1) or count (2)."""
 
@@ -136,7 +143,27 @@ CASES: list[Case] = [
     case(
         "json_id_is_a_number",
         document(lambda d: d["columns"].__setitem__(3, {"id": 4})),
-        Says(FILE, "without a text", "columns", ("number 4",), 1),
+        note(FILE, "1 of 16 sample ids of table.biom are numbers and were read as text"),
+        missing_samples="ignore",
+    ),
+    case(
+        "json_ids_are_whole_numbers",
+        both(
+            document(lambda d: d.update(rows=[{"id": 4000 + k, "metadata": None} for k in range(20)])),
+            content(FASTA, "".join(f">{4000 + k}\n{name}\n" for k, name in enumerate(FEATURES))),
+        ),
+        note(FILE, "20 of 20 feature ids of table.biom are numbers and were read as text"),
+        sequences=FASTA,
+    ),
+    case(
+        "json_id_is_null",
+        document(lambda d: d["rows"].__setitem__(3, {"id": None})),
+        Says(FILE, "without a text or number", "rows", ("number 4",), 1),
+    ),
+    case(
+        "json_id_is_true",
+        document(lambda d: d["rows"].__setitem__(3, {"id": True})),
+        Says(FILE, "without a text or number", "rows", ("number 4",), 1),
     ),
     case("tsv_good", content(FILE, tsv_table())),
     case("tsv_without_first_comment", content(FILE, tsv_table().split("\n", 1)[1])),
@@ -154,7 +181,31 @@ CASES: list[Case] = [
         content(FILE, "#OTU ID\ts1\ts2\nf1\t1\t0,5\nf2\t0\t1,25\n"),
         Says(FILE, "2 cells are not numbers", "", ("(s2, f1) = '0,5'",), 2, "Write decimals with a point"),
     ),
-    case("tsv_count_negative", tsv(COUNT, "\t-4\t"), Says(FILE, f"1 of {N} counts are negative", "", WHERE)),
+    case(
+        "tsv_count_negative",
+        tsv(COUNT, "\t-4\t"),
+        Says(FILE, f"1 of {N} counts are negative", "", WHERE, remedy="Pass the table of raw counts"),
+    ),
+    case(
+        "tsv_count_with_a_typographic_minus",
+        tsv(COUNT, "\t\u22124\t"),
+        Says(FILE, "1 cells are not numbers", "", WHERE, remedy="Write -4 instead of \u22124"),
+    ),
+    case(
+        "tsv_taxonomy_and_confidence",
+        content(FILE, with_columns(("taxonomy", "k__B; p__F"), ("Confidence", "0.99"))),
+        Says(FILE, "columns that are not samples", "", ("taxonomy", "Confidence"), 2, "--taxonomy"),
+    ),
+    case(
+        "tsv_ranks",
+        content(FILE, with_columns(("Kingdom", "Bacteria"), ("Phylum", "Firmicutes"), ("Genus", "NA"))),
+        Says(FILE, "columns that are not samples", "", ("Kingdom", "Phylum", "Genus"), 3),
+    ),
+    case(
+        "tsv_sample_without_values",
+        content(FILE, with_columns(("s17", "NA"), ("s18", "3"))),
+        Says(FILE, "20 cells are not numbers", "", (f"(s17, {FEATURES[0]}) = 'NA'",), remedy="Write 0"),
+    ),
     case("tsv_row_too_long", tsv(LAST_ROW, LAST_ROW + "\t1\t2"), Says(FILE, "cells", "", ("row 22",))),
     case("tsv_row_too_short", tsv(LAST_ROW, FEATURES[-1]), Says(FILE, "cells", "", ("row 22",))),
     case("tsv_duplicate_samples", tsv("s04", "s01"), Says(FILE, "sample ids that appear more than once", "", ("s01",))),
@@ -173,7 +224,7 @@ CASES: list[Case] = [
     case(
         "features_are_taxa",
         table(features=[f"k__Bacteria;g__{k}" for k in range(20)]),
-        Says(FILE, "names, not sequences", "", ("k__Bacteria;g__0",), remedy="qiime tools export"),
+        Says(FILE, "the features are taxa", "", ("k__Bacteria;g__0",), remedy="counts of ASVs"),
         tree=None,
     ),
     case("features_without_a_name", table(features=third("")), Says(FILE, "empty feature ids", "", ("number 3",), 1)),

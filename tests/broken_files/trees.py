@@ -45,6 +45,16 @@ CASES: list[Case] = [
         "tree_is_nexus", content(FILE, "#NEXUS\nbegin trees;"), Says(FILE, "NEXUS", remedy="Export the tree as newick")
     ),
     case("tree_is_text", content(FILE, "no tree at all\n"), Says(FILE, "not a newick tree")),
+    case("tree_of_nothing", content(FILE, ";\n"), Says(FILE, "an empty tree")),
+    case("tree_of_empty_brackets", content(FILE, "((),());"), Says(FILE, "an empty tree", remedy="Pass the tree")),
+    case("tree_is_a_name", content(FILE, "abc\n"), Says(FILE, "a single name (abc), not a newick tree")),
+    case("tree_is_a_name_with_a_length", content(FILE, "'a b':0.1;"), Says(FILE, "a single name")),
+    case(
+        "tree_with_control_characters",
+        tree(lambda text: text.replace(FIRST, "a\x85b").replace(SECOND, "a\tb")),
+        Says(FILE, "2 tip names contain control characters", "", (r"'a\x85b'", r"'a\tb'"), 2),
+    ),
+    case("tree_with_a_tip_on_every_line", tree(lambda text: text.replace(",", ",\n"))),
     case("tree_two_trees", tree(lambda text: text + text), Says(FILE, "after")),
     case("tree_comment_not_closed", tree(lambda text: "[" + text), Says(FILE, "unbalanced [", "byte 1")),
     case(

@@ -134,6 +134,9 @@ def parse_config(root_class: type[RootT], ctx: click.Context) -> RootT:
 def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
+    from aam_data.readers.source import first_bytes_of_text
+
+    first_bytes_of_text(file, "--config")  # raises for what is not a file of text
     try:
         return values_from_toml(file.read_text(encoding="utf-8"), root_class)
     except UnicodeDecodeError as error:

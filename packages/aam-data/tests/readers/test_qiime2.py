@@ -282,6 +282,6 @@ def test_unreadable_file(tmp_path: Path) -> None:
 
 
 def test_plain_file_above_the_limit(tmp_path: Path) -> None:
-    (tmp_path / "large").write_bytes(bytes(LIMIT + 1))
+    (tmp_path / "large").write_bytes(b"(" * (LIMIT + 1))
     with pytest.raises(DataError, match="--max-input-gb"):
         read_content(tmp_path / "large", "--tree", TREE, LIMIT)

@@ -159,7 +159,7 @@ def test_lists_of_ids(tmp_path: Path) -> None:
     [
         ({"train": "s001\nx\ny", "val": "s002"}, r"train: 2 samples are not in the table \(x, y\)"),
         ({"train": "s001", "val": "s001"}, r"val: 1 samples are in another list too \(s001 \(also train\)\)"),
-        ({"train": "s001\ns001", "val": "s002"}, r"train: sample ids are listed twice \(s001\)"),
+        ({"train": "s001\ns001", "val": "s002"}, r"train: sample ids that appear more than once \(s001\)"),
         ({"train": "s001", "val": "\n"}, "val: contains no sample id"),
         ({"train": "s001", "val": "shallow"}, "val: none of its samples can be used"),
     ],

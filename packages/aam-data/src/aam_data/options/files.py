@@ -14,7 +14,8 @@ class TableOptions:
     """The feature table and its sequences."""
 
     table: Common[Path]
-    """Feature table: BIOM 2.1 or 1.0 (.biom), tab-separated text, or FeatureTable[Frequency] .qza."""
+    """Feature table: BIOM 2.1 or 1.0 (.biom), tab-separated text, .csv, or FeatureTable[Frequency]
+    .qza."""
     sequences: Common[Path | None] = None
     """FASTA (.fasta, .fa, .fna, .gz) or FeatureData[Sequence] .qza; needed when feature ids are not sequences."""
     trim_length: int = 0

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,12 @@ _OTHER_FILES = {
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SAVE = "Save it as UTF-8 (in Excel: CSV UTF-8)"
+
+
+# Blanks around cells: Python's, without those that are control characters, which ids must not contain.
+BLANKS = "\t\n\v\f\r " + "".join(
+    char for char in map(chr, range(0xA0, 0x3001)) if char.isspace() and char not in "\u2028\u2029"
+)
 
 
 class Row(NamedTuple):
@@ -95,6 +101,16 @@ def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
     return ("," if named_csv else "\t"), None
 
 
+def refuse_blanks(lines: Sequence[str], path: Path) -> None:
+    """Raise DataError if blanks separate the cells of a table's first lines, the default of R's write.table."""
+    if len(lines) < 2 or any(separator in line for line in lines for separator in "\t,;"):
+        return
+    header, *rows = (len(next(csv.reader([line], delimiter=" ", skipinitialspace=True))) for line in lines)
+    if set(rows) in ({header}, {header + 1}) and rows[0] > 1:
+        remedy = 'Save it with tabs, in R: write.table(x, "FILE.tsv", sep = "\\t", quote = FALSE, col.names = NA)'
+        raise DataError("separated by blanks", file=path, remedy=remedy)
+
+
 def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
     """Iterate over the rows with at least one non-empty cell.
 
@@ -105,7 +121,7 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
     while True:
         line = reader.line_num + 1
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [cell.strip(BLANKS) for cell in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
@@ -113,6 +129,14 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
             raise DataError(problem, file=path, place=f"row {line}", remedy=remedy) from error
         if any(cells):
             yield Row(line, cells, reader.line_num - line + 1)
+
+
+def lines_of(text: str) -> list[str]:
+    """Split text into lines, which end with a line feed, with carriage return and line feed, or with the former alone.
+
+    ``str.splitlines`` also splits at control characters and at Unicode's separators of lines.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def is_finite_number(cell: str) -> bool:

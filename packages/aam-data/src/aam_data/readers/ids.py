@@ -11,7 +11,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # Unicode's categories Cc, Zl and Zp
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,8 +39,8 @@ def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str
         what: noun for the things that the ids name, for messages: ``"sample"``, ``"feature"``.
 
     Raises:
-        DataError: ids that are empty, appear twice, or contain control characters (tab, line feed, NUL) or lone
-            surrogates.
+        DataError: ids that are empty, appear twice, or contain control characters (tab, line feed, NUL, separators
+            of lines) or lone surrogates.
     """
     empty = [f"number {i + 1}" for i, value in enumerate(ids) if not value.strip()]
     if empty:

@@ -161,12 +161,13 @@ def _root_and_type(archive: _Archive, path: Path) -> tuple[str, str]:
             "not a QIIME 2 artifact: expected one folder named by a UUID, found",
             file=path,
             offenders=sorted({name.split("/", 1)[0] for name in archive.names}) or ["nothing"],
+            remedy="If it is a plain zip archive, unpack it and pass the file inside",
         )
     if not archive.read(f"{root}/VERSION").startswith(b"QIIME 2\n"):
         problem = "not a QIIME 2 artifact: the first line is not QIIME 2"
         raise DataError(problem, file=path, place=f"{root}/VERSION")
     fields = {}
-    for line in archive.read(f"{root}/metadata.yaml").decode("utf-8", errors="replace").splitlines():
+    for line in archive.read(f"{root}/metadata.yaml").decode("utf-8", errors="replace").split("\n"):
         key, _, value = line.partition(":")
         fields[key.strip()] = value.strip().strip("'\"")
     if fields.get("uuid") != root or "type" not in fields:

@@ -8,21 +8,27 @@ import os
 import stat
 import uuid
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aam_data.errors import DataError
+from aam_data.readers.foreign.files import refuse_foreign
+from aam_data.readers.foreign.tables import refuse_foreign_text
 
 ZIP_MAGIC = b"PK\x03\x04"
 GZIP_MAGIC = b"\x1f\x8b"
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _BLOCK = 1 << 20
+_HEAD = 1024  # bytes that show whether a file is one of another program
+_HELD = 1 << 28  # unpacked bytes that are kept before the size of the others is known
 
 
 def first_bytes(path: Path, flag: str) -> bytes:
     """Read the first 16 bytes of the file passed to ``flag``, which identify its format; none of a QIIME 2 cache entry.
 
     Raises:
-        DataError: the file does not exist, is not a regular file, cannot be read, or is empty.
+        DataError: the file does not exist, is not a regular file, cannot be read, is empty, or is of a format that no
+            reader accepts.
     """
     remedy = f"Pass an existing, readable file to {flag}"
     if is_cache_entry(path):
@@ -32,11 +38,25 @@ def first_bytes(path: Path, flag: str) -> bytes:
             problem = "is a directory" if path.is_dir() else "is not a regular file"
             raise DataError(problem, file=path, remedy=remedy)
         with path.open("rb") as stream:
-            start = stream.read(16)
+            head = stream.read(_HEAD)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if not start:
+    if not head:
         raise DataError("file is empty", file=path)
+    refuse_foreign(head, path)
+    return head[:16]
+
+
+def first_bytes_of_text(path: Path, flag: str) -> bytes:
+    """Read the first bytes of a file that can only be text, plain or gzip; see ``first_bytes``.
+
+    Raises:
+        DataError: as ``first_bytes``, or a zip archive.
+    """
+    start = first_bytes(path, flag)
+    if start.startswith(ZIP_MAGIC) or not start:
+        problem = "is a zip archive, such as an Excel workbook or an artifact, not text"
+        raise DataError(problem if start else "is a directory", file=path, remedy=f"Pass a text file to {flag}")
     return start
 
 
@@ -88,14 +108,40 @@ def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None
     )
 
 
-def read_bounded(path: Path, start: bytes, max_bytes: int) -> bytes:
-    """Read a plain or gzip file of at most ``max_bytes`` of content; ``start`` is from ``first_bytes``."""
+def head_of_content(path: Path, start: bytes) -> bytes:
+    """Read the first bytes of a plain or gzip file, unpacked; ``start`` is from ``first_bytes``."""
     if start.startswith(GZIP_MAGIC):
-        return _gunzip(path, max_bytes)
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise too_large(path, size, max_bytes)
-    return path.read_bytes()
+        return next(_unpacked(path, _HEAD), b"")
+    with path.open("rb") as stream:
+        return stream.read(_HEAD)
+
+
+def read_bounded(
+    path: Path, start: bytes, max_bytes: int, error: Callable[[Path, int, int], DataError] = too_large
+) -> bytes:
+    """Read a plain or gzip file of at most ``max_bytes`` of content; more is refused before it is in memory.
+
+    Args:
+        path: the file.
+        start: its first bytes, from ``first_bytes``.
+        max_bytes: maximum size of the content.
+        error: creates the error for more content, from the path, the least size and the maximum.
+
+    Raises:
+        DataError: a damaged gzip, more content, or a text of another program.
+    """
+    if start.startswith(GZIP_MAGIC):
+        content = _gunzip(path, max_bytes, error)
+        if content.startswith((ZIP_MAGIC, GZIP_MAGIC)):
+            raise DataError("is an archive packed again with gzip", file=path, remedy="Unpack it once: gunzip FILE")
+        refuse_foreign(content[:_HEAD], path)
+    else:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise error(path, size, max_bytes)
+        content = path.read_bytes()
+    refuse_foreign_text(content, path)
+    return content
 
 
 def sha256_of(path: Path) -> str:
@@ -107,14 +153,28 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _gunzip(path: Path, max_bytes: int) -> bytes:
+def _gunzip(path: Path, max_bytes: int, error: Callable[[Path, int, int], DataError]) -> bytes:
+    """Unpack a gzip file. Content beyond ``_HELD`` is counted before it is kept, so a bomb never fills the memory."""
     content = bytearray()
+    for block in _unpacked(path):
+        content += block
+        if len(content) > min(max_bytes, _HELD):
+            break
+    else:
+        return bytes(content)
+    del content
+    size = 0
+    for block in _unpacked(path):
+        size += len(block)
+        if size > max_bytes:
+            raise error(path, size, max_bytes)
+    return b"".join(_unpacked(path))
+
+
+def _unpacked(path: Path, block_size: int | None = None) -> Iterator[bytes]:
     try:
         with gzip.open(path) as stream:
-            while block := stream.read(_BLOCK):
-                content += block
-                if len(content) > max_bytes:
-                    raise too_large(path, len(content), max_bytes)
+            while block := stream.read(block_size or _BLOCK):
+                yield block
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error
-    return bytes(content)

@@ -10,17 +10,15 @@ import numpy as np
 from aam_data.errors import DataError
 from aam_data.id_matching import closest_transformation
 from aam_data.options.samples import SplitOptions
-from aam_data.readers.delimited import decode_text
-from aam_data.readers.source import first_bytes, read_bounded
+from aam_data.readers.id_list import read_id_list, without_header
 
 _FLAGS = {"train": "--train-samples", "validation": "--val-samples", "test": "--test-samples"}
-_MAX_BYTES = 1 << 30
 
 
 def read_id_lists(
     options: SplitOptions, known: Collection[str], left_out: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Read the sorted ids of train, validation and test; a part without a file is empty.
+    """Read the sorted ids of train, validation and test, and notes; a part without a file is empty.
 
     Args:
         options: the files.
@@ -33,10 +31,14 @@ def read_id_lists(
     files = {"train": options.train_samples, "validation": options.val_samples, "test": options.test_samples}
     members: dict[str, tuple[str, ...]] = dict.fromkeys(files, ())
     part_of: dict[str, str] = {}
+    notes: list[str] = []
     for part, path in files.items():
         if path is None:
             continue
-        ids = _read_ids(path, _FLAGS[part])
+        ids = read_id_list(path, _FLAGS[part])
+        if ids and ids[0] not in known and ids[0] not in left_out:
+            ids, note = without_header(ids, path)
+            notes += note
         unknown = [sample_id for sample_id in ids if sample_id not in known and sample_id not in left_out]
         if unknown:
             problem = f"{len(unknown):,} samples are not in the table"
@@ -49,7 +51,7 @@ def read_id_lists(
         if not members[part]:
             raise DataError("none of its samples can be used" if ids else "contains no sample id", file=path)
         part_of |= dict.fromkeys(ids, part)
-    return members
+    return members | {"notes": tuple(notes)}
 
 
 def check_groups_whole(part_of: Mapping[str, str], groups: Mapping[str, str | None], column: str | None) -> None:
@@ -72,10 +74,3 @@ def check_unique(ids: Sequence[str], path: Path) -> None:
     values, counts = np.unique(np.array(ids, dtype=object), return_counts=True)
     if (counts > 1).any():
         raise DataError("sample ids are listed twice", file=path, offenders=list(values[counts > 1]))
-
-
-def _read_ids(path: Path, flag: str) -> list[str]:
-    content = read_bounded(path, first_bytes(path, flag), _MAX_BYTES)
-    ids = [line.strip() for line in decode_text(content, path).split("\n") if line.strip()]
-    check_unique(ids, path)
-    return ids

@@ -17,6 +17,7 @@ from aam_data.errors import DataError, first_few
 from aam_data.id_matching import check_not_disjoint
 from aam_data.options.samples import SplitOptions
 from aam_data.random_keys import Purpose
+from aam_data.readers.source import first_bytes_of_text
 from aam_data.splits.id_lists import check_groups_whole, check_unique, read_id_lists
 from aam_data.splits.partition import partition
 from aam_data.splits.strata import group_codes, label_codes
@@ -81,6 +82,7 @@ def read_splits(path: Path) -> Splits:
     Example:
         >>> held_out = read_splits(Path("runs/age/splits.tsv")).test
     """
+    first_bytes_of_text(path, "--splits-from")  # raises for what is not a text file
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, "excel-tab", strict=True))

@@ -13,6 +13,7 @@ import numpy as np
 
 from aam_data.errors import DataError, first_few
 from aam_data.id_matching import Suggestion, check_not_disjoint, closest_transformation
+from aam_data.readers.foreign.tables import profile_error
 
 Algorithm = Literal["md5", "sha1"]
 IdKind = Literal["sequence", "md5", "sha1", "opaque"]
@@ -89,6 +90,8 @@ def sequences_of_features(
     raw |= sequences_by_hash(nameless, fasta.values())
     lost = [name for i, name in nameless.items() if i not in raw]
     if fasta and len(lost) == len(feature_ids):
+        if error := profile_error(feature_ids, table_path):
+            raise error
         check_not_disjoint(lost, fasta, fasta_path, "features")
     sequences = [normalise(raw[i]) if i in raw else None for i in range(len(feature_ids))]
     notes = _notes_of_changes(raw.values())
@@ -112,6 +115,8 @@ def _contradicts(name: str, sequence: bytes) -> bool:
 
 
 def _unknown(feature_ids: np.ndarray, is_sequence: np.ndarray, path: Path | str | None) -> DataError:
+    if error := profile_error(feature_ids, path):
+        return error
     looks, remaining = _LOOKS.get(kind_of_ids(feature_ids), "names"), feature_ids[~is_sequence]
     what = f"the feature ids are {looks}"
     if is_sequence.any():

@@ -32,7 +32,7 @@ from aam_data.table import CountTable
 
 T = TypeVar("T")
 _MAX_MISSING_READS = 0.05  # share of reads in ASVs outside of the tree that --missing-tips error accepts
-_TRANSPOSE = "Transpose it: qiime feature-table transpose"
+_TRANSPOSE = "Transpose it: qiime feature-table transpose, or t() in R"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def load_study(
     if file is None:
         return LoadedFiles(problems, (), metadata_file=known)
     notes += file.notes
-    if transposed := _transposed(file.table, table.table, known):
+    if transposed := _transposed(file.table, table.table, known, fasta):
         problems.errors.append(transposed)  # all other messages would take features for samples
         return LoadedFiles(problems, (), file.table, known)
 
@@ -214,7 +214,9 @@ def _inputs(
     return (file.provenance, *(identify(path) for path in others if path is not None))
 
 
-def _transposed(table: CountTable, path: Path, metadata: Metadata | None) -> DataError | None:
+def _transposed(
+    table: CountTable, path: Path, metadata: Metadata | None, fasta: dict[str, bytes] | None
+) -> DataError | None:
     if kind_of_ids(table.sample_ids) == "sequence":
         problem = "the table seems transposed: its sample ids are DNA sequences"
         return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
@@ -223,6 +225,9 @@ def _transposed(table: CountTable, path: Path, metadata: Metadata | None) -> Dat
         if named.isdisjoint(table.sample_ids) and not named.isdisjoint(table.feature_ids):
             problem = "the table seems transposed: this file's samples are its features"
             return DataError(problem, file=metadata.path, remedy=_TRANSPOSE)
+    if fasta and fasta.keys().isdisjoint(table.feature_ids) and fasta.keys() >= set(table.sample_ids):
+        problem = "the table seems transposed: its sample ids are those of sequences"
+        return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
     return None
 
 

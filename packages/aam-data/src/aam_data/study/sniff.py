@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aam_data.errors import DataError
 from aam_data.readers.delimited import is_finite_number
+from aam_data.readers.foreign.tables import profile_of_ids
 from aam_data.readers.metadata.id_column import is_id_header
 from aam_data.readers.qiime2 import identify, is_artifact
 from aam_data.readers.source import GZIP_MAGIC, HDF5_MAGIC, first_bytes
@@ -122,7 +123,7 @@ def _kind_of_text(text: str, path: Path) -> str | None:
         return "alpha diversity"
     if _is_square(header, rows[1:]):
         return "distances"
-    if _counts_of_sequences(rows[1:]):
+    if _counts_of_sequences(rows[1:]) or profile_of_ids([row[0] for row in rows[1:]]):
         return "feature table"
     return "metadata" if is_id_header(header[0]) else None
 

@@ -73,7 +73,7 @@ def test_order_of_nodes_is_depth_first() -> None:
         ("<!DOCTYPE html><html></html>;", "a web page"),
         ("(A:1,B:2)", "no semicolon"),
         ("#NEXUS\nbegin trees;", "a NEXUS file.*Export the tree as newick"),
-        ("<?xml version='1.0'?><phyloxml/>;", "a web page or XML"),
+        ("<?xml version='1.0'?><phyloxml/>;", "an XML file.*a tree as newick"),
         ("(\0A\0:\x001\0)\0;\0", "not UTF-8"),
         ("Not found", "no semicolon"),
         ("((A:1,B:2);", "unbalanced brackets: 1 are not closed"),

@@ -14,6 +14,8 @@ from aam_data.table import CountTable, SampleCounts
 NameCells = Callable[[np.ndarray], list[str]]  # positions of entries -> "(sample, feature) = count"
 _EXACT = 2**53  # counts pass through float64, where integers below this limit are exact
 
+_TRANSFORMED = "Were they transformed (CLR, logarithm, difference)? Pass the table of raw counts"
+
 
 def check_axis(ids: np.ndarray, what: str, path: Path, place: str) -> None:
     """Check that an axis has ids, and that ``check_ids`` accepts them."""
@@ -25,11 +27,14 @@ def check_axis(ids: np.ndarray, what: str, path: Path, place: str) -> None:
 def check_counts(counts: np.ndarray, name_cells: NameCells, path: Path, place: str | None) -> None:
     """Check that counts [Z] are finite, not negative, and small enough for an exact sum."""
     is_valid = len(counts) == 0 or bool(counts.min() >= 0 and np.isfinite(counts.max()))  # NaN is not >= 0
-    for problem, where in () if is_valid else (("not finite", ~np.isfinite(counts)), ("negative", counts < 0)):
+    for problem, where, remedy in (
+        () if is_valid else (("not finite", ~np.isfinite(counts), None), ("negative", counts < 0, _TRANSFORMED))
+    ):
         positions = np.flatnonzero(where)
         if len(positions):
             message = f"{len(positions):,} of {len(counts):,} counts are {problem}"
-            raise DataError(message, file=path, place=place, offenders=name_cells(positions[:MAX_SHOWN]))
+            shown = name_cells(positions[:MAX_SHOWN])
+            raise DataError(message, file=path, place=place, offenders=shown, remedy=remedy)
     with np.errstate(over="ignore"):
         total = counts.sum(dtype=np.float64)
     if total >= _EXACT:

@@ -1,7 +1,7 @@
 """BIOM 1.0 tables: JSON.
 
 Format: http://biom-format.org/documentation/format_versions/biom-1.0.html. R's biomformat writes single values as
-lists of one (``"id": ["x"]``), which are read as the value.
+lists of one (``"id": ["x"]``), which are read as the value. Ids that are numbers are read as text.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MAX_EXPANSION = 25  # maximum bytes of Python objects per byte of JSON: "[]," i
 _REMEDY = "Write it again: biom convert --to-json"
 
 
-def read_json_table(content: bytes, path: Path, max_bytes: int) -> CountTable:
-    """Read a table from JSON text; ``path`` names it in messages."""
-    if (needed := _MAX_EXPANSION * len(content)) > max_bytes:
-        problem = f"JSON of this size may need {needed / 1e9:,.3g} GB, the limit is {max_bytes / 1e9:,.3g} GB"
-        remedy = f"Convert it (biom convert -i {path} -o {path.stem}.hdf5.biom --to-hdf5), or raise --max-input-gb"
-        raise DataError(problem, file=path, remedy=remedy)
+def read_json_table(content: bytes, path: Path, max_bytes: int) -> tuple[CountTable, tuple[str, ...]]:
+    """Read a table from JSON text; return it and notes about its ids. ``path`` names it in messages."""
+    if len(content) > json_limit(max_bytes):
+        raise json_too_large(path, len(content), json_limit(max_bytes))
     fields = parse_json(decode_text(content, path), file=path, remedy=_REMEDY)
     assert isinstance(fields, dict)  # it starts with a brace
     missing = [key for key in _REQUIRED if key not in fields]
     if missing:
         raise DataError("JSON, but not a BIOM 1.0 table; it lacks", file=path, offenders=missing, remedy=_REMEDY)
-    feature_ids, sample_ids = (_ids(fields[key], key, path) for key in ("rows", "columns"))
+    (feature_ids, feature_notes), (sample_ids, sample_notes) = (
+        _ids(fields[key], key, what, path) for key, what in (("rows", "feature"), ("columns", "sample"))
+    )
     check_axis(sample_ids, "sample", path, "columns")
     check_axis(feature_ids, "feature", path, "rows")
     shape, n_features, n_samples = fields["shape"], len(feature_ids), len(sample_ids)
@@ -70,7 +70,20 @@ def read_json_table(content: bytes, path: Path, max_bytes: int) -> CountTable:
     check_counts(counts, named, path, "data")
     table = table_from_triplets(sample, feature, counts, sample_ids, feature_ids)
     check_repeats(table.data, lambda positions: cells_of(table, positions), path, "data")
-    return table
+    return table, (*feature_notes, *sample_notes)
+
+
+def json_limit(max_bytes: int) -> int:
+    """Return how many bytes of JSON become at most ``max_bytes`` of Python objects."""
+    return max_bytes // _MAX_EXPANSION
+
+
+def json_too_large(path: Path, n_bytes: int, max_bytes: int) -> DataError:
+    """Create the error for JSON of ``n_bytes`` or more, above the limit ``max_bytes`` for JSON."""
+    needed, limit = (_MAX_EXPANSION * size / 1e9 for size in (n_bytes, max_bytes))
+    problem = f"JSON of this size may need {needed:,.3g} GB, the limit is {limit:,.3g} GB"
+    remedy = f"Convert it (biom convert -i {path} -o {path.stem}.hdf5.biom --to-hdf5), or raise --max-input-gb"
+    return DataError(problem, file=path, remedy=remedy)
 
 
 def _single(value: object) -> object:
@@ -78,15 +91,17 @@ def _single(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _ids(entries: object, key: str, path: Path) -> np.ndarray:
+def _ids(entries: object, key: str, what: str, path: Path) -> tuple[np.ndarray, list[str]]:
     if not isinstance(entries, list):
         raise DataError(f"expected a list, found {type(entries).__name__}", file=path, place=key, remedy=_REMEDY)
     ids = [_single(entry.get("id")) if isinstance(entry, dict) else None for entry in entries]
-    wrong = [f"number {i + 1}" for i, value in enumerate(ids) if not isinstance(value, str)]
+    wrong = [f"number {i + 1}" for i, value in enumerate(ids) if type(value) not in (str, int, float)]
     if wrong:
-        problem = 'entries without a text "id"'
+        problem = 'entries without a text or number as "id"'
         raise DataError(problem, file=path, place=key, offenders=wrong, remedy=_REMEDY)
-    return as_objects(ids)
+    n_numbers = sum(type(value) is not str for value in ids)
+    note = f"{n_numbers:,} of {len(ids):,} {what} ids of {path.name} are numbers and were read as text"
+    return as_objects([str(value) for value in ids]), [note] * (n_numbers > 0)
 
 
 def _sparse(data: object, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

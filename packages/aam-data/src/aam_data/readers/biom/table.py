@@ -12,10 +12,12 @@ from pathlib import Path
 from aam_data.errors import DataError
 from aam_data.readers.biom.checks import cells_of, check_fractions
 from aam_data.readers.biom.hdf5 import read_hdf5_table
-from aam_data.readers.biom.json_format import read_json_table
+from aam_data.readers.biom.json_format import json_limit, json_too_large, read_json_table
+from aam_data.readers.biom.sums import check_no_sums
 from aam_data.readers.biom.tsv import read_tsv_table
+from aam_data.readers.foreign.tables import profile_error
 from aam_data.readers.qiime2 import Provenance, identify, is_artifact, open_artifact
-from aam_data.readers.source import HDF5_MAGIC, byte_limit, first_bytes, read_bounded
+from aam_data.readers.source import HDF5_MAGIC, byte_limit, first_bytes, head_of_content, read_bounded
 from aam_data.table import CountTable
 
 _COUNTS = ("FeatureTable[Frequency]",)
@@ -65,13 +67,13 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
         if is_artifact(path, start):
             content = table_payload(path, max_bytes, relative_abundance=relative_abundance)
         else:
-            content = read_bounded(path, start, max_bytes)
+            content = _plain_content(path, start, max_bytes)
         if not content:
             raise DataError("the table in this file is empty", file=path, remedy="Write or copy the file again")
         if content.startswith(HDF5_MAGIC):
             table = read_hdf5_table(BytesIO(content), path, max_bytes)
         elif _is_json(content):
-            table = read_json_table(content, path, max_bytes)
+            table, notes = read_json_table(content, path, max_bytes)
         elif content.startswith(_UTF16):
             raise DataError("not UTF-8 text", file=path, remedy="Save it as UTF-8")
         elif _is_text(content):
@@ -79,13 +81,23 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
         else:
             remedy = "Pass a BIOM file, a tab-separated table or a FeatureTable[Frequency] artifact to --table"
             raise DataError("not a BIOM file", file=path, remedy=remedy)
+    check_no_sums(table, path)
     if not relative_abundance:
+        if not table.is_integer and (profile := profile_error(table.feature_ids, path)):
+            raise profile
         check_fractions(table.data.counts, lambda positions: cells_of(table, positions), path)
     elif table.is_integer:
         notes += ("--relative-abundance: the table contains whole numbers, which are used unchanged",)
     else:
         notes += ("the table contains fractions, not reads, so it cannot be rarefied",)
     return TableFile(table, identify(path), notes)
+
+
+def _plain_content(path: Path, start: bytes, max_bytes: int) -> bytes:
+    """Read a plain or gzip file; JSON, which becomes much larger in memory, is refused before it is read."""
+    if _is_json(head_of_content(path, start)):
+        return read_bounded(path, start, json_limit(max_bytes), json_too_large)
+    return read_bounded(path, start, max_bytes)
 
 
 def table_payload(path: Path, max_bytes: int, *, relative_abundance: bool) -> bytes:

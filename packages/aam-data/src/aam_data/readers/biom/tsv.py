@@ -1,14 +1,16 @@
-"""Tables as tab-separated text: one row per feature, one column per sample.
+"""Tables as text, separated by tabs or commas: one row per feature, one column per sample.
 
 This is the classic format of biom-format (biom/table.py, ``_extract_data_from_tsv``) and of R's write.table. Lines that
-start with ``#`` may come first; the last of them with a tab is the header, or else the first line is. A last column
-without numbers is metadata of features (taxonomy). The first cell of the header names the ids; R leaves it empty or
-omits it.
+start with ``#`` may come first; the last of them with a separator is the header, or else the first line is. A last
+column without numbers is metadata of features (taxonomy). The first cell of the header names the ids; R leaves it empty
+or omits it.
 """
 
 from __future__ import annotations
 
+import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +20,9 @@ import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
+from aam_data.readers.delimited import refuse_blanks
 from aam_data.readers.ids import decode_ids
+from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.table import CountTable, table_from_triplets
 
 _NUMERIC = b"0123456789.eE+- "  # characters of numbers and of blanks around them
@@ -28,25 +32,43 @@ _NO_VALUE = {b"", b"na", b"nan", b"inf", b"-inf"}
 # First cells of headers and names of metadata columns, in lower case, letters only.
 _ID_CELLS = {b"", b"id", b"otu", b"otuid", b"asv", b"asvid", b"feature", b"featureid", b"sequence", b"observationid"}
 _METADATA = {b"taxonomy", b"taxon", b"consensuslineage", b"lineage"}
+_RANKS = {b"kingdom", b"domain", b"phylum", b"class", b"order", b"family", b"genus", b"species", b"strain"}
+# Columns that stand beside columns of text and may hold numbers.
+_BESIDE_TEXT = _METADATA | _RANKS | {b"confidence", b"consensus", b"sequence", b"size", b"length"}
+_MAX_TITLES = 10
 
 
 class _Line(NamedTuple):
-    """Line that is not blank: its number, counted from 1, and its bytes without the line ending."""
+    """Line that is not blank.
+
+    Attributes:
+        number: counted from 1.
+        text: its bytes without the line ending.
+        delimiter: what separates its cells.
+    """
 
     number: int
     text: bytes
+    delimiter: bytes = b"\t"
+
+    def cells(self) -> list[bytes]:
+        """Return the cells, still in quotes if they are in a line separated by tabs."""
+        if self.delimiter == b"," and b'"' in self.text:
+            row = next(csv.reader([self.text.decode("latin-1")]))
+            return [cell.encode("latin-1") for cell in row]
+        return self.text.split(self.delimiter)
 
 
 def read_tsv_table(content: bytes, path: Path) -> tuple[CountTable, tuple[str, ...]]:
     """Read a table from text; return it and notes about skipped parts. ``path`` names the file in messages."""
     lines = _lines(content)
-    header, first = _header(lines, path)
-    columns = _columns(header, first, path)
-    body = _Body(columns, path)
+    header, first, notes = _header(lines, path)
+    body = _Body(_columns(header, first, path), path)
     body.add(first)
     for line in lines:
-        body.add(line)
-    return body.table()
+        body.add(line._replace(delimiter=header.delimiter))
+    table, more_notes = body.table()
+    return table, (*notes, *more_notes)
 
 
 def _lines(content: bytes) -> Iterator[_Line]:
@@ -58,28 +80,75 @@ def _lines(content: bytes) -> Iterator[_Line]:
             yield _Line(number, text)
 
 
-def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line]:
-    """Take the header and the first row from ``lines``."""
+def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]]:
+    """Take the header and the first row from ``lines``; return them, with their delimiter, and notes."""
     header = None
+    titles: list[_Line] = []
     for line in lines:
-        if line.text.startswith(b"#"):
-            header = line if b"\t" in line.text else header
-        elif header is not None:
-            return header, line
-        elif b"\t" in line.text:
-            header = line
-        else:
-            problem = "separated by commas" if b"," in line.text else "text, but not a table"
-            remedy = "Save it with tabs between the cells: one row per feature, one column per sample"
-            raise DataError(problem, file=path, place=f"row {line.number}", remedy=remedy)
+        if header is not None and _is_comment(header, line):
+            header = None
+        if header is not None and not line.text.startswith(b"#"):
+            if titles and not _is_title_above(header, line, titles):
+                raise _not_a_table([*titles, header, line], path)
+            notes = [
+                f"row {title.number} of {path.name} is a title above the header and was skipped" for title in titles
+            ]
+            return header, line._replace(delimiter=header.delimiter), notes
+        if delimiter := _delimiter(line.text):
+            if header is None or line.text.startswith(b"#"):
+                header = line._replace(delimiter=delimiter)
+        elif not line.text.startswith(b"#"):
+            titles.append(line)
+            if len(titles) > _MAX_TITLES:
+                break
+    if header is None and titles:
+        raise _not_a_table(titles, path)
     raise DataError("no features" if header else "text, but not a table", file=path)
+
+
+def _is_comment(header: _Line, below: _Line) -> bool:
+    """Return whether a line with ``#`` and commas is no header: the table below has tabs, or other cells."""
+    if not header.text.startswith(b"#") or header.delimiter == b"\t" or below.text.startswith(b"#"):
+        return False
+    width = len(below._replace(delimiter=header.delimiter).cells())
+    return b"\t" in below.text or len(header.cells()) not in (width, width - 1)
+
+
+def _delimiter(text: bytes) -> bytes | None:
+    return next((delimiter for delimiter in (b"\t", b",") if delimiter in text), None)
+
+
+def _is_title_above(header: _Line, first: _Line, titles: list[_Line]) -> bool:
+    """Return whether lines without a delimiter are titles of the table below: its header names the ids."""
+    cells = header.cells()
+    names_ids = header.text.startswith(b"#") or _letters(cells[0]) in _ID_CELLS - {b""}
+    return names_ids and len(cells) == len(first.cells()) and titles[-1].number < header.number
+
+
+def _not_a_table(lines: list[_Line], path: Path) -> DataError:
+    """Create the error for lines that are not a table, or raise that of a table with other separators."""
+    texts = [line.text.decode("utf-8", errors="replace") for line in lines[:3]]
+    refuse_blanks(texts, path)
+    place, remedy = (
+        f"row {lines[0].number}",
+        "Save it with tabs between the cells: one row per feature, one column per sample",
+    )
+    if ";" in texts[0]:
+        return DataError("separated by semicolons", file=path, place=place, remedy=remedy)
+    if any(map(_delimiter, (line.text for line in lines))):
+        problem = "text above the header of the table"
+        return DataError(problem, file=path, place=place, remedy="Remove the lines above the header")
+    return DataError("text, but not a table", file=path, place=place, remedy=remedy)
+
+
+def _letters(cell: bytes) -> bytes:
+    return re.sub(rb"[^a-z]", b"", cell.lower())
 
 
 def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
     """Return the names of the columns after the ids."""
-    cells = [_unquoted(cell) for cell in header.text.split(b"\t")]
-    width = first.text.count(b"\t") + 1
-    names_ids = header.text.startswith(b"#") or re.sub(rb"[^a-z]", b"", cells[0].lower()) in _ID_CELLS
+    cells, width = [_unquoted(cell) for cell in header.cells()], len(first.cells())
+    names_ids = header.text.startswith(b"#") or _letters(cells[0]) in _ID_CELLS
     if len(cells) == width - 1 and not names_ids:
         return cells  # R's write.table
     if len(cells) != width:
@@ -100,16 +169,16 @@ class _Body:
         self._ragged: list[str] = []
         self._wrong: list[tuple[int, int, bytes]] = []  # row, column and text of the first invalid cells
         self._n_wrong = self._n_comments = 0
+        self._texts_in: Counter[int] = Counter()  # cells with words by column
 
     def add(self, line: _Line) -> None:
         if line.text.startswith(b"#"):
             self._n_comments += 1
             return
-        n_cells = line.text.count(b"\t") + 1
-        if n_cells != len(self._columns) + 1:
-            self._ragged.append(f"row {line.number} has {n_cells:,}")
+        name, *cells = line.cells()
+        if len(cells) != len(self._columns):
+            self._ragged.append(f"row {line.number} has {len(cells) + 1:,}")
             return
-        name, *cells = line.text.split(b"\t")
         last = cells.pop()
         values = np.zeros(0)
         if cells:
@@ -139,11 +208,13 @@ class _Body:
         check_axis(feature_ids, "feature", path, "first column")
         sample, feature, counts = self._entries(has_metadata)
         if self._n_wrong:
+            self._raise_if_columns_of_text()
             offenders = [
-                f"({sample_ids[column]}, {feature_ids[row]}) = {ascii(text)[1:]}" for row, column, text in self._wrong
+                f"({sample_ids[column]}, {feature_ids[row]}) = {_shown(text)}" for row, column, text in self._wrong
             ]
             problem = f"{self._n_wrong:,} cells are not numbers"
-            raise DataError(problem, file=path, offenders=offenders, remedy=_remedy(text for *_, text in self._wrong))
+            remedy = _remedy([_unquoted(text) for *_, text in self._wrong])
+            raise DataError(problem, file=path, offenders=offenders, remedy=remedy)
 
         def named(positions: np.ndarray) -> list[str]:
             return name_entries(sample_ids[sample[positions]], feature_ids[feature[positions]], counts[positions])
@@ -152,7 +223,7 @@ class _Body:
         return table_from_triplets(sample, feature, counts, sample_ids, feature_ids), tuple(notes)
 
     def _last_is_metadata(self) -> bool:
-        if re.sub(rb"[^a-z]", b"", self._columns[-1].lower()) in _METADATA:
+        if _letters(self._columns[-1]) in _METADATA:
             return True
         cells = {_unquoted(cell).lower() for cell in self._last}
         return not cells <= _NO_VALUE and not any(_NUMBER.fullmatch(cell) or _COMMAS.fullmatch(cell) for cell in cells)
@@ -173,14 +244,45 @@ class _Body:
     def _note_wrong(self, cells: Iterator[tuple[int, int, bytes]]) -> None:
         for cell in cells:
             self._n_wrong += 1
+            self._texts_in[cell[1]] += _is_word(cell[2])
             if len(self._wrong) < MAX_SHOWN:
                 self._wrong.append(cell)
 
+    def _raise_if_columns_of_text(self) -> None:
+        """Raise DataError if most cells of a column are text, naming all columns that are not samples."""
+        is_text = {column for column, n_cells in self._texts_in.items() if 2 * n_cells > len(self._ids)}
+        if not is_text:
+            return
+        if self._last_is_metadata():
+            is_text.add(len(self._columns) - 1)
+        beside = {i for i, name in enumerate(self._columns) if _letters(name) in _BESIDE_TEXT}
+        names = [
+            self._columns[i].decode("utf-8", errors="replace")[:80] or "(no name)" for i in sorted(is_text | beside)
+        ]
+        remedy = "Remove them from the table; taxonomy is read from a file of its own, --taxonomy"
+        if 0 in is_text and _letters(self._columns[0]) in _ID_CELLS and self._ids == _row_numbers(len(self._ids)):
+            remedy = "Remove the column of row numbers before it (in R: row.names = FALSE)"
+        raise DataError("columns that are not samples", file=self._path, offenders=names, remedy=remedy)
 
-def _remedy(wrong: Iterator[bytes]) -> str:
-    if any(_COMMAS.fullmatch(_unquoted(text)) for text in wrong):
+
+def _is_word(cell: bytes) -> bool:
+    text = _unquoted(cell)
+    return text.lower() not in _NO_VALUE and any(map(str.isalpha, text.decode("utf-8", errors="ignore")))
+
+
+def _row_numbers(n_rows: int) -> list[bytes]:
+    return [b"%d" % number for number in range(1, n_rows + 1)]
+
+
+def _shown(text: bytes) -> str:
+    return repr(_unquoted(text).decode("utf-8", errors="backslashreplace")[:40])
+
+
+def _remedy(wrong: list[bytes]) -> str:
+    cells = [text.decode("utf-8", errors="replace") for text in wrong]
+    if any(map(_COMMAS.fullmatch, wrong)):
         return "Write decimals with a point, and thousands without a comma"
-    return "Write 0 where nothing was counted"
+    return spelling_remedy(cells) or "Write 0 where nothing was counted"
 
 
 def _numbers(cells: list[bytes]) -> tuple[np.ndarray, list[int]]:

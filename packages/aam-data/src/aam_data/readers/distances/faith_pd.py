@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.delimited import Row, decode_text, find_delimiter, is_finite_number, split_rows
+from aam_data.readers.delimited import Row, decode_text, find_delimiter, is_finite_number, lines_of, split_rows
 from aam_data.readers.ids import as_objects, check_ids
+from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
@@ -53,8 +54,7 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
     text = decode_text(
         read_content(path, "read_faith_pd", ("SampleData[AlphaDiversity]",), byte_limit(max_input_gb)), path
     )
-    lines = iter(text.splitlines())
-    delimiter, _ = find_delimiter(next((line for line in lines if line.strip()), ""), path)
+    delimiter, _ = find_delimiter(next((line for line in lines_of(text) if line.strip()), ""), path)
     rows = list(split_rows(text, delimiter, path))
     if rows and _is_header(rows[0]):
         del rows[0]
@@ -69,9 +69,9 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
     check_ids(ids, "sample", path)
     invalid = [f"{row.cells[1]!r} of {row.cells[0]}" for row in rows if not _is_value(row)]
     if invalid:
-        raise DataError(
-            f"{len(invalid):,} of {len(rows):,} values are not finite numbers", file=path, offenders=invalid
-        )
+        problem = f"{len(invalid):,} of {len(rows):,} values are not finite numbers"
+        remedy = spelling_remedy(row.cells[1] for row in rows if not _is_value(row))
+        raise DataError(problem, file=path, offenders=invalid, remedy=remedy)
     values = np.array([float(row.cells[1]) for row in rows])
     negative = [f"{row.cells[1]} of {row.cells[0]}" for row, value in zip(rows, values, strict=True) if value < 0]
     if negative:

@@ -1,32 +1,39 @@
 """Distances as square text: a header of ids after one cell, then a row for each id in the same order.
 
 This is ``lsmat`` of scikit-bio and QIIME 2 and the output of ``ssu --format ascii``, whose first cell is empty, and
-the output of DartUniFrac, whose first cell is ``Sample``; with tabs or commas.
+the output of DartUniFrac, whose first cell is ``Sample``; with tabs or commas. R's write.table omits the first cell.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.delimited import decode_text, find_delimiter, split_rows
+from aam_data.readers.delimited import Row, decode_text, find_delimiter, lines_of, refuse_blanks, split_rows
 from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
+from aam_data.readers.number_spelling import spelling_remedy
+
+_LOOKED_AT = 3  # lines that show the separator
+_PAIR = 3  # cells of a row of two samples and their distance
 
 
-def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
-    """Read the ids and the matrix, without comment lines (``#``) before the header and blank lines anywhere."""
+def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, list[str]]:
+    """Read the ids and the matrix, without comment lines (``#``) before the header and blank lines anywhere.
+
+    Returns:
+        The ids, the matrix, and notes about an unusual layout.
+    """
     text = decode_text(content, path)
-    first = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
-    delimiter, _ = find_delimiter(first, path)
-    rows = split_rows(text, delimiter, path)
-    header = next((row for row in rows if not row.cells[0].startswith("#")), None)
-    if header is None:
-        raise DataError("no header with sample ids", file=path)
-    ids, values, wrong = header.cells[1:], list[np.ndarray](), list[str]()
+    lines = [line for line in lines_of(text) if line.strip() and not line.startswith("#")][:_LOOKED_AT]
+    refuse_blanks(lines, path)
+    delimiter, _ = find_delimiter(lines[0] if lines else "", path)
+    header, rows, notes = _header(split_rows(text, delimiter, path), path)
+    ids, values, wrong, wrong_cells = header.cells[1:], list[np.ndarray](), list[str](), list[str]()
     for expected, row in zip(ids, rows, strict=False):
         place = f"row {row.line}"
         if row.cells[0] != expected:
@@ -38,17 +45,51 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix]:
         numbers = _numbers(row.cells[1:])
         if numbers is None:
             cells = zip(ids, row.cells[1:], strict=True)
-            wrong += [f"({expected}, {name}) = {cell!r}" for name, cell in cells if _numbers([cell]) is None]
+            invalid = [(name, cell) for name, cell in cells if _numbers([cell]) is None]
+            wrong += [f"({expected}, {name}) = {cell[:40]!r}" for name, cell in invalid]
+            wrong_cells += [cell for _, cell in invalid]
         else:
             values.append(numbers)
     if wrong:
-        raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong)
+        remedy = spelling_remedy(wrong_cells)
+        raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong, remedy=remedy)
     if len(values) != len(ids) or next(rows, None) is not None:
         n_rows = "more" if len(values) == len(ids) else f"{len(values):,}"
         raise DataError(f"{len(ids):,} samples in the header, {n_rows} rows", file=path)
     if not ids:
         raise DataError("no samples", file=path)
-    return as_objects(ids), ArrayMatrix(np.stack(values))
+    return as_objects(ids), ArrayMatrix(np.stack(values)), notes
+
+
+def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[str]]:
+    """Return the header, with a cell above the ids of the rows, the rows below it, and a note if that cell is added.
+
+    Raises:
+        DataError: no header, a title above it, or pairs of samples in place of a square.
+    """
+    header = next((row for row in rows if not row.cells[0].startswith("#")), None)
+    if header is None:
+        raise DataError("no header with sample ids", file=path)
+    first = next(rows, None)
+    if first is None:
+        return header, rows, []
+    below, remedy = len(first.cells), "Pass a square matrix: a header of ids, then a row for each of them"
+    if (
+        len(header.cells) == below == _PAIR
+        and _numbers(first.cells[2:]) is not None
+        and _numbers(first.cells[1:2]) is None
+    ):
+        raise DataError("distances of pairs in three columns", file=path, remedy=remedy)
+    if len(header.cells) == 1 and below > _PAIR:
+        place = f"row {header.line}"
+        raise DataError(
+            "a title, not the header of ids", file=path, place=place, remedy="Remove the lines above the header"
+        )
+    notes = []
+    if below == len(header.cells) + 1 and header.cells[0] == first.cells[0]:
+        header = Row(header.line, ["", *header.cells], header.n_lines)
+        notes.append(f"{path.name}: the header has no cell above the ids of the rows, as R's write.table writes it")
+    return header, chain([first], rows), notes
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:

@@ -26,7 +26,6 @@ from aam_data.readers.source import HDF5_MAGIC, ZIP_MAGIC, byte_limit, first_byt
 _FLAG = "--unifrac-matrix"
 # First bytes of files with distances in an unsupported form, and the remedy.
 _UNSUPPORTED = {
-    b"\x28\xb5\x2f\xfd": ("a zstd file", "Unpack it first: unzstd FILE"),
     b"SSU-PARTIAL-01": ("a partial result of ssu", "Join the parts: ssu --mode merge-partial"),
     b"\x02\xba\x8a\x08": ("a partial result of ssu", "Join the parts: ssu --mode merge-partial"),
 }
@@ -111,14 +110,15 @@ def open_distances(
         remedy = "Leave out --matrix-index, which is for files of ssu --mode multi"
         raise DataError("contains one matrix", file=path, remedy=remedy)
     stored: StoredMatrix
+    notes: list[str] = []
     if start.startswith(HDF5_MAGIC):
         ids, stored = open_ssu(path, max_bytes, matrix_index)
     elif start.startswith(NPY_MAGIC):
-        ids, stored = open_npy(path, matrix_ids, max_bytes)
+        ids, stored, notes = open_npy(path, matrix_ids, max_bytes)
     elif start.startswith(ZIP_MAGIC) and is_npz(path, max_bytes):
         ids, stored = read_npz(path, max_bytes)
     else:
-        ids, stored = read_lsmat(read_content(path, _FLAG, ("DistanceMatrix",), max_bytes), path)
+        ids, stored, notes = read_lsmat(read_content(path, _FLAG, ("DistanceMatrix",), max_bytes), path)
     if stored.dtype.newbyteorder("=") not in (np.float32, np.float64):
         remedy = "Save it as float32 or float64; AAM does not guess what was lost"
         raise DataError(f"distances of type {stored.dtype}", file=path, remedy=remedy)
@@ -126,10 +126,9 @@ def open_distances(
         shape = " x ".join(map(str, stored.shape))
         raise DataError(f"expected a square matrix of {len(ids):,} samples, found {shape}", file=path)
     check_ids(ids, "sample", path)
-    notes: tuple[str, ...] = ()
     if isinstance(stored, SsuMatrix) and len(stored.names) > 1:
-        notes = (f"{path.name}: using the mean of {len(stored.names):,} matrices (--matrix-index selects one)",)
-    return DistanceFile(path, ids, stored, notes)
+        notes = [f"{path.name}: using the mean of {len(stored.names):,} matrices (--matrix-index selects one)"]
+    return DistanceFile(path, ids, stored, tuple(notes))
 
 
 def read_distances(

@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.delimited import decode_text
 from aam_data.readers.distances.stored import ArrayMatrix
+from aam_data.readers.id_list import read_id_list, without_header
 from aam_data.readers.ids import as_objects
-from aam_data.readers.qiime2 import read_content
 from aam_data.readers.safe.npy import load_npy, map_npy
 from aam_data.readers.safe.zip import open_zip
 
 
-def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
-    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory."""
+def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix, list[str]]:
+    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory; return notes about the ids too."""
     if matrix_ids is None:
         remedy = "Pass a file of sample ids, one per line, with --matrix-ids"
         raise DataError("a .npy matrix has no ids", file=path, remedy=remedy)
     values = map_npy(path, max_bytes)
-    lines = decode_text(read_content(matrix_ids, "--matrix-ids", (), max_bytes), matrix_ids).splitlines()
-    ids = as_objects([line.strip() for line in lines if line.strip()])
-    n_rows = len(values) if values.ndim else 0
+    ids, n_rows = read_id_list(matrix_ids, "--matrix-ids"), len(values) if values.ndim else 0
+    notes: list[str] = []
+    if len(ids) == n_rows + 1:
+        ids, notes = without_header(ids, matrix_ids)
     if len(ids) != n_rows:
         raise DataError(f"{len(ids):,} ids for the {n_rows:,} rows of {path}", file=matrix_ids)
-    return ids, ArrayMatrix(values)
+    return as_objects(ids), ArrayMatrix(values), notes
 
 
 def is_npz(path: Path, max_bytes: int) -> bool:

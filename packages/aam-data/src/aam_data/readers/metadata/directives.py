@@ -6,7 +6,7 @@ QIIME 2 rejects, are skipped with a note, so that files of its future versions c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aam_data.errors import DataError
@@ -32,6 +32,10 @@ class Directives:
     types: list[str]
     missing: list[str]
     notes: tuple[str, ...] = ()
+
+    def without_first(self) -> Directives:
+        """Return the declarations without that about the first column."""
+        return replace(self, types=self.types[1:], missing=self.missing[1:])
 
 
 def parse_directives(rows: list[Row], width: int, path: Path) -> Directives:

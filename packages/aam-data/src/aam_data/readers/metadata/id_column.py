@@ -54,7 +54,7 @@ def find_id_column(
                 notes.append(
                     f"warning: {path.name}: ids are read from column {header[position]}, which is not the first"
                 )
-        elif _holds_samples(values(0), sample_ids) and header[0] not in sample_ids:
+        elif holds_samples(values(0), sample_ids) and header[0] not in sample_ids:
             position = 0
             what = header[0] or "without a name"
             notes.append(
@@ -64,7 +64,7 @@ def find_id_column(
             position = 0
     if position is None:
         remedy = f"Name it with --id-column, or rename it to one of: {ACCEPTED}"
-        like = [name for i, name in enumerate(header) if _holds_samples(values(i), sample_ids)]
+        like = [name for i, name in enumerate(header) if holds_samples(values(i), sample_ids)]
         if len(like) == 1 and like[0]:
             remedy = f"Column {like[0]} contains ids of the table: pass --id-column {shlex.quote(like[0])}"
         names = [name or "(no name)" for name in header]
@@ -84,6 +84,7 @@ def _chosen(header: list[str], path: Path, id_column: str | None) -> int | None:
     return header.index(id_column)
 
 
-def _holds_samples(values: list[str], sample_ids: Collection[str]) -> bool:
+def holds_samples(values: list[str], sample_ids: Collection[str]) -> bool:
+    """Return whether at least half of the values are samples of the table."""
     known = sum(value in sample_ids for value in values)
     return known > 0 and known >= _MIN_OVERLAP * len(values)

@@ -6,17 +6,20 @@ header. Columns that QIIME 2 would reject are accepted as long as nothing needs 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from aam_data.errors import DataError, first_few
-from aam_data.readers.delimited import Row, find_delimiter, split_rows
+from aam_data.readers.delimited import Row, find_delimiter, lines_of, refuse_blanks, split_rows
 from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, raise_if_misplaced
 from aam_data.readers.metadata.id_column import ACCEPTED, find_id_column, is_id_header
+from aam_data.readers.metadata.odd_layouts import has_row_numbers, is_shifted, title_lines
 
+_SNIFFED = 1 << 24  # characters that contain the header and the rows below it
+_LOOKED_AT = 50  # rows that show the layout
 _MIN_CELL_BYTES = 8  # the pointer to its text
 
 
@@ -52,10 +55,22 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
         DataError: no header or no rows, rows longer than the header, unnamed columns, directives that are misplaced
             or unknown, or no column of ids.
     """
-    rows, notes = _rows(text, path, id_column)
-    head, skipped = _find_header(rows, path, id_column)
-    header = _header(head)
-    directives, data = _sort_rows(rows, header, path, notes, max_bytes)
+    titles = title_lines(text, id_column)
+    rows, notes = _rows(text, path, id_column, len(titles))
+    notes += [f"warning: {path.name}: row {number} is a title above the header and was skipped" for number in titles]
+    head, skipped = _find_header((row for row in rows if row.line not in titles), path, id_column)
+    header, first = _header(head), list(islice(rows, _LOOKED_AT))
+    if is_shifted(header, [row for row in first if not row.cells[0].startswith("#")], sample_ids):
+        header = ["", *header]
+        notes.append(
+            f"warning: {path.name}: the header has no cell above the first column, as R's write.table writes it; that "
+            "column is read as one without a name"
+        )
+    directives, data = _sort_rows(chain(first, rows), header, path, notes, max_bytes)
+    if has_row_numbers(header, data, sample_ids):
+        notes.append(f"{path.name}: the first column has no name and numbers the rows, so it was skipped")
+        header, directives = header[1:], directives.without_first()
+        data = [row._replace(cells=row.cells[1:]) for row in data]
     commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
     position, note = find_id_column(
         header,
@@ -66,16 +81,21 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     )
     unnamed = [f"number {i + 1}" for i, name in enumerate(header) if not name and i != position]
     if unnamed:
-        raise DataError("columns without a name", file=path, place=f"row {head.line}", offenders=unnamed)
+        remedy = "Name them, or remove them if they number the rows"
+        raise DataError("columns without a name", file=path, place=f"row {head.line}", offenders=unnamed, remedy=remedy)
     return Layout(header, position, directives, data, [*notes, *directives.notes, *note])
 
 
-def _rows(text: str, path: Path, id_column: str | None) -> tuple[Iterator[Row], list[str]]:
+def _rows(text: str, path: Path, id_column: str | None, n_titles: int) -> tuple[Iterator[Row], list[str]]:
     """Split the file into rows; return them and a note if the delimiter disagrees with the file name."""
-    lines = io.StringIO(text)
+    lines = iter(lines_of(text[:_SNIFFED]))
+    for _ in range(n_titles):
+        next(line for line in lines if line.strip() and not line.startswith("#"))
     header = next((line for line in lines if _may_be_header(line, id_column)), "")
+    rest = [line for line in lines if line.strip() and not line.startswith("#")][:_LOOKED_AT]
+    refuse_blanks([header, *rest], path)
     delimiter, note = find_delimiter(header, path)
-    following = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    following = "".join(rest[:1])
     if delimiter == "," and "\t" in following and "," not in following:
         remedy = "Use tabs in all rows, or commas in all rows"
         raise DataError("the header has commas and the row under it has tabs", file=path, remedy=remedy)

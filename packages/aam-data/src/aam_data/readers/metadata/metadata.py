@@ -18,6 +18,7 @@ from aam_data.readers.delimited import decode_text
 from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.metadata.layout import Layout, read_layout
 from aam_data.readers.metadata.missing_values import MissingRule
+from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TYPES = ("ImmutableMetadata", "SampleData[AlphaDiversity]")  # QIIME 2 reads both as metadata
-_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+")
 _NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -133,8 +133,8 @@ def _index(names: Sequence[str] | np.ndarray) -> pd.Index:
 
 
 def _remedy(wrong: list[str], nothing_is_a_number: bool) -> str:
-    if all(map(_DECIMAL_COMMA.fullmatch, wrong)):
-        return "Write decimal points: 12.5 instead of 12,5"
+    if spelling := spelling_remedy(wrong):
+        return spelling
     correct = "Correct them, or declare a value as missing with --na-value"
     return f"Pass --classifier if these are classes. {correct}" if nothing_is_a_number else correct
 

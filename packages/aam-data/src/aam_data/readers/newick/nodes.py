@@ -162,6 +162,8 @@ class NewickNodes:
             raise DataError(problem, file=file, offenders=self._misquoted, remedy=remedy)
         if undecodable := names.not_utf8():
             raise DataError(f"{len(undecodable):,} tip names are not UTF-8", file=file, offenders=undecodable)
+        if control := names.with_control_characters():
+            raise DataError(f"{len(control):,} tip names contain control characters", file=file, offenders=control)
         unnamed = np.flatnonzero(names.start == names.stop)
         if len(unnamed):
             offenders = [f"tip {number + 1:,}" for number in unnamed]

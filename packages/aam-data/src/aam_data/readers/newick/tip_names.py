@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from itertools import accumulate, chain, pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+_BLOCK_BYTES = 1 << 20
+_IS_CONTROL = np.isin(np.arange(256), [*range(32), 127])
+_OTHER_CONTROL = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")  # U+0080 to U+009F, U+2028 and U+2029 in UTF-8
 _BLOCK_NAMES = 1 << 16  # names for which Python objects exist at the same time
 _WIDTHS = (8, 16, 32, 64, 128, 256)  # bytes of the names that are hashed together, padded
 _FACTORS = np.cumprod(np.full(_WIDTHS[-1] // 8, 0x9E3779B97F4A7C15, dtype=np.uint64))  # odd, so no word is lost
@@ -115,6 +119,20 @@ class TipNames:
         if self.text.isascii():
             return []
         return [ascii(name) for name in self.encoded() if not _is_utf8(name)]
+
+    def with_control_characters(self) -> list[str]:
+        """List the names with characters that ``check_ids`` rejects in ids, with escapes."""
+        codes, found = np.frombuffer(self.text, dtype=np.uint8), set[int]()
+        for first in range(0, len(codes), _BLOCK_BYTES):
+            found |= self._tips_at(first + np.flatnonzero(_IS_CONTROL[codes[first : first + _BLOCK_BYTES]]))
+        if not self.text.isascii():
+            found |= self._tips_at(np.array([match.start() for match in _OTHER_CONTROL.finditer(self.text)], np.int64))
+        return [ascii(self[tip]) for tip in sorted(found)]
+
+    def _tips_at(self, positions: np.ndarray) -> set[int]:
+        """Find the tips whose names contain a byte at ``positions``, int64 [n]."""
+        tips = np.searchsorted(self.start, positions, side="right") - 1
+        return set(tips[(tips >= 0) & (positions < self.stop[tips])].tolist())
 
 
 def _is_utf8(name: bytes) -> bool:

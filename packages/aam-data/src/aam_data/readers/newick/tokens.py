@@ -21,13 +21,10 @@ _STRUCTURAL = np.isin(np.arange(256), [OPEN, CLOSE, COMMA, COLON, END])
 _QUOTED_OR_COMMENT = re.compile(rb"'[^']*'|\[[^\]]*\]|['\[\]]")  # the last alternative matches unbalanced ones
 _NOT_BLANK = re.compile(rb"\S")
 _BOM = b"\xef\xbb\xbf"
-_OTHER_FORMATS = {
-    re.compile(rb"\s*<(!doctype|html|\?xml|nexml|phyloxml)", re.IGNORECASE): (
-        "is a web page or XML, not a newick tree",
-        "Download the tree itself",
-    ),
-    re.compile(rb"\s*#nexus", re.IGNORECASE): ("is a NEXUS file, not a newick tree", "Export the tree as newick"),
-}
+_NEXUS = re.compile(rb"\s*#nexus", re.IGNORECASE)
+_SHORT = 1000  # bytes of a text that is no tree: brackets without a name, or a name without brackets
+_NAMELESS = re.compile(rb"[\s(),;]*")
+_BARE_NAME = re.compile(rb"('[^']*'|[^\s(),:;\[\]]+)(:[-+.\deE]*)?\s*;?")
 _COPY_AGAIN = "It may have been cut short: copy the file again"
 
 
@@ -47,6 +44,19 @@ class Pieces(NamedTuple):
     depth: np.ndarray
 
 
+def refuse_nameless(content: bytes, file: Path | str) -> None:
+    """Raise DataError for a file of brackets without a name, or of a name without brackets: a tree of one tip."""
+    text = content[: _SHORT + 1].removeprefix(_BOM).strip()
+    if not text or len(content) > _SHORT:
+        return
+    if _NAMELESS.fullmatch(text):
+        problem = "an empty tree: it has no named tip"
+        raise DataError(problem, file=file, remedy="Pass the tree of the table's features")
+    if _BARE_NAME.fullmatch(text):
+        problem = f"a single name ({text[:40].decode(errors='replace')}), not a newick tree"
+        raise DataError(problem, file=file, remedy="Pass the tree itself: (a:0.1,b:0.2);")
+
+
 class NewickText:
     """Text of one tree.
 
@@ -64,9 +74,8 @@ class NewickText:
         """
         if not _NOT_BLANK.search(content):
             raise DataError("file is empty", file=file)
-        for start, (problem, remedy) in _OTHER_FORMATS.items():
-            if start.match(content):
-                raise DataError(problem, file=file, remedy=remedy)
+        if _NEXUS.match(content):
+            raise DataError("is a NEXUS file, not a newick tree", file=file, remedy="Export the tree as newick")
         if b"\0" in content:
             raise DataError("not UTF-8 text, so not a newick tree", file=file, remedy="Pass the tree in newick format")
         self.file, self.has_quotes = file, b"'" in content

@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.readers.safe.lzf import decompress_lzf
 from aam_data.readers.source import too_large
 
 _REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("object", "<u4")])
@@ -137,12 +138,14 @@ def _read_chunks(dataset: h5py.Dataset, references: np.ndarray, stream: BinaryIO
         raise _damaged("chunks that do not belong to this dataset", path, name)
     for first, chunk in chunks.items():
         used = [code for i, code in enumerate(pipeline) if not chunk.filter_mask >> i & 1]
-        if used not in ([], [h5py.h5z.FILTER_DEFLATE]):  # the library skips shuffle and fletcher32 for strings
-            raise _unusual("HDF5 filters other than gzip", path, name)
+        if used not in ([], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_LZF]):  # the library skips others for strings
+            raise _unusual("HDF5 filters other than gzip and lzf", path, name)
         stream.seek(chunk.byte_offset)
         content = stream.read(chunk.size)
-        if used:
+        if used == [h5py.h5z.FILTER_DEFLATE]:
             content = zlib.decompressobj().decompress(content, size + 1)
+        elif used:
+            content = decompress_lzf(content, size) or b""
         if len(content) != size:
             raise _damaged("a chunk does not have the declared length", path, name)
         part = references[first : first + length]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from aam_data.errors import DataError
+from aam_data.readers.foreign.files import refuse_foreign_zip
 from aam_data.readers.source import too_large
 
 _ENCRYPTED = 0x1
@@ -54,15 +55,16 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[CheckedZip]:
     """Open an archive for reading in memory.
 
     Raises:
-        DataError: not a zip file or a damaged one; a member name that is absolute, contains ``..`` or
-            appears twice; a symbolic link; an encrypted member; an unusual compression; members that would expand
-            more than real data do; declared sizes above ``max_bytes``.
+        DataError: not a zip file or a damaged one; a document of an office program; a member name that is absolute,
+            contains ``..`` or appears twice; a symbolic link; an encrypted member; an unusual compression; members that
+            would expand more than real data do; declared sizes above ``max_bytes``.
     """
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, struct.error, OSError, EOFError, ValueError, NotImplementedError) as error:
         raise _damaged(path, str(error)) from error
     with archive:
+        refuse_foreign_zip(archive.namelist(), path)
         _check_members(archive.infolist(), path, max_bytes)
         yield CheckedZip(archive, path)
 

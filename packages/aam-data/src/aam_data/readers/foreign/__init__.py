@@ -1,0 +1,1 @@
+"""Recognition of files in formats that AAM does not read, to say what they are and what to do."""
