@@ -195,7 +195,7 @@ def test_a_model_folder_of_the_first_format(number_run: tuple[TrainConfig, Path]
                 shutil.copy(file, temporary)
         saved = json.loads((best / "preprocessor.json").read_text())
         for target in saved["targets"]:
-            del target["by_category"], target["quantiles"], target["widening"]
+            del target["by_category"], target["quantiles"], target["widening"], target["bounds"]
         del saved["asv_sampling"], saved["taxonomy"], saved["inputs"], saved["loss_weights"]
         (temporary / "preprocessor.json").write_text(json.dumps(saved | {"format_version": 1}))
     for model, name in ((folder, "old.tsv"), (run, "new.tsv")):
