@@ -140,7 +140,7 @@ CASES: list[Case] = [
     case(
         "tree_of_giant_lengths",
         tree(lambda text: re.sub(r":[\d.]+", ":1e300", text)),
-        Says(FILE, "add up to", "", ("the longest is 1e+300",), remedy="Correct the branch lengths"),
+        Says(FILE, "add up to", "", ("the longest is",), remedy="Correct the branch lengths"),
     ),
     case(
         "tree_whose_sum_overflows",

@@ -66,7 +66,7 @@ def click_type(kind: Any) -> click.ParamType:
     return {int: click.INT, float: FiniteFloat(), str: click.STRING}[kind]
 
 
-class Choices(click.Choice):  # type: ignore[type-arg]  # not generic in older versions of click
+class Choices(click.Choice):
     """One of several values, in any case, or by another name that `choice_of` knows."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -83,6 +83,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "mem_efficient": ("memory_efficient", "efficient"),
     "math": ("eager",),
     # the others
+    "auto": ("balanced",),
     "concat": ("concatenate", "concatenation"),
     "add": ("sum", "addition"),
     "cross-attention": ("crossattention", "cross_attn"),

@@ -141,7 +141,7 @@ class FittedTarget:
     def invert(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """Convert transformed numbers [B] to the column's units, float64 [B], given the samples' scales [B]."""
         values = self._invert_unbounded(scaled, scales)
-        return np.clip(values, *self.bounds) if self.bounds else values
+        return values.clip(self.bounds[0], self.bounds[1]) if self.bounds else values
 
     def _invert_unbounded(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
         assert self.transform is not None

@@ -112,7 +112,8 @@ def _known_numbers(study: Study, column: str, usable: np.ndarray, depth: int, ta
         raise DataError("no sample of the table has a value", file=metadata.path, place=place, remedy=remedy)
     learned = values[known & usable]
     if len(learned) > 0 and (learned == learned[0]).all():
-        numbers = np.where(known, values.astype(object), None)
+        numbers = values.astype(object)
+        numbers[~known] = None
         check_values_left(study.table, depth, usable & known, numbers, column, metadata.path)
         problem = f"all {len(learned):,} samples with a value have {learned[0]:g}, so there is nothing to learn"
         raise DataError(problem, file=metadata.path, place=place, remedy=another)

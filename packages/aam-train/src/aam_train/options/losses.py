@@ -185,9 +185,14 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     return replace(default, **{**values, **floats, "type": kind})
 
 
+def is_auto(option: str) -> bool:
+    """Return whether --class-weights or a like option means ``auto``, which scikit-learn calls balanced."""
+    return choice_of(option, ("auto",)) is not None
+
+
 def check_class_weights(option: str) -> None:
     """Raise ValueError for values that cannot be class weights, whatever the classes are."""
-    if option != "auto":
+    if not is_auto(option):
         for part in option.split(","):
             class_weight(option, part.rpartition(":")[2])
 
