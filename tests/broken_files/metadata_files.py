@@ -289,6 +289,63 @@ CASES: list[Case] = [
         classifier=True,
     ),
     case(
+        "target_classes_in_several_spellings",
+        column("status", lambda b: ("Sick", "sick", "well", "WELL")[b // 2 % 4]),
+        note(FILE, "status has 4 classes that would be 2 without differences of spelling", "warning"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "target_classes_differ_in_spelling_only",
+        some("status", _0="Well", _2="SICK"),
+        Says(FILE, "classes with a single sample", remedy="differ from others in spelling only"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "groups_in_several_spellings",
+        column("host", lambda b: (f"{b // 4}", f"{b // 4}.0")[b % 2]),
+        note(FILE, "host has 8 groups that would be 4 without differences of spelling", "warning"),
+    ),
+    case(
+        "target_classes_are_numbers",
+        lambda folder: None,
+        Says(FILE, "classes with a single sample", f"column {DAYS}", remedy="leave out --classifier"),
+        metadata_column=DAYS,
+        classifier=True,
+    ),
+    case(
+        "target_class_is_a_spreadsheet_error",
+        some("status", _2="#N/A", _5="#DIV/0!", _6="#REF!"),
+        note(FILE, "3 cells hold errors of a spreadsheet (#N/A, #DIV/0!, #REF!) and count as missing"),
+        note(FILE, "3 samples have no value in status"),
+        metadata_column="status",
+        classifier=True,
+    ),
+    case(
+        "target_number_is_a_spreadsheet_error",
+        some(DAYS, _2="#VALUE!", _5="#NV"),
+        note(FILE, f"(by column: {DAYS}: 2)"),
+        metadata_column=DAYS,
+    ),
+    case(
+        "group_column_by_a_part_of_its_name",
+        written(lambda text: text.replace("host", "host_subject_id")),
+        Says(FILE, "no column host", remedy="Nearest: host_subject_id"),
+    ),
+    *(
+        case(f"metadata_ids_{name}", column("sample-id", change), Says(FILE, "contains none", remedy=remedy))
+        for name, change, remedy in (
+            ("in_cyrillic", lambda b: f"\u0455{b + 1:02}", "U+0455 CYRILLIC SMALL LETTER DZE"),
+            ("with_invisible_ends", lambda b: f"s{b + 1:02}\u200b", "U+200B ZERO WIDTH SPACE"),
+            ("of_full_width", lambda b: f"\uff53{b + 1:02}", "U+FF53"),
+            ("of_redbiom", lambda b: f"s{b + 1:02}.58152", "the number that redbiom puts after samples"),
+            ("with_quotes", lambda b: f"'s{b + 1:02}'", "quotes were removed"),
+            ("with_folders", lambda b: f"raw/s{b + 1:02}.fasta.gz", "folders were removed"),
+            ("with_a_common_end", lambda b: f"s{b + 1:02}.clean", "the end '.clean' were removed"),
+        )
+    ),
+    case(
         "no_sample_deep_enough",
         lambda folder: None,
         Says("table.biom", "no sample", remedy="--rarefy-depth"),

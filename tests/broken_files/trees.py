@@ -118,6 +118,52 @@ CASES: list[Case] = [
         Says(FILE, "no ASV of the table is a tip of the tree", remedy="--tree"),
     ),
     case(
+        "tree_of_features_in_lower_case",
+        tree(lambda text: re.sub("[ACGT]", lambda base: base[0].lower(), text)),
+        Says(FILE, "no ASV", remedy="20 of 20 ids would match if upper and lower case were the same"),
+    ),
+    case(
+        "tree_of_annotated_features",
+        tree(lambda text: re.sub("([ACGT]+)", r"'\1;size=12'", text)),
+        Says(FILE, "no ASV", remedy="annotations after a semicolon"),
+    ),
+    case(
+        "tree_of_reverse_complements",
+        tree(lambda text: re.sub("[ACGT]+", lambda tip: tip[0].translate(str.maketrans("ACGT", "TGCA"))[::-1], text)),
+        Says(FILE, "no ASV", remedy="sequences were in one orientation"),
+    ),
+    case(
+        "tree_of_shorter_features",
+        tree(lambda text: re.sub("([ACGT]{35})[ACGT]+", r"\1", text)),
+        Says(FILE, "no ASV", remedy="sequences were cut to 35 bases"),
+    ),
+    case(
+        "tree_lacks_features_in_another_case",
+        tree(lambda text: text.replace(FIRST, FIRST.lower()).replace(SECOND, SECOND.lower())),
+        Says(FILE, "2 of 20 ASVs, with", remedy="2 of 2 ids would match if upper and lower case were the same"),
+    ),
+    case(
+        "tree_with_lengths_of_0",
+        tree(lambda text: re.sub(r":[\d.]+", ":0", text)),
+        Says(FILE, "have length 0, so all distances are 0", remedy="branch lengths"),
+    ),
+    case(
+        "tree_of_giant_lengths",
+        tree(lambda text: re.sub(r":[\d.]+", ":1e300", text)),
+        Says(FILE, "add up to", "", ("the longest is",), remedy="Correct the branch lengths"),
+    ),
+    case(
+        "tree_whose_sum_overflows",
+        tree(lambda text: re.sub(r":[\d.]+", ":1e308", text)),
+        Says(FILE, "add up to inf", remedy="Correct the branch lengths"),
+    ),
+    case(
+        "tree_with_equal_distances",
+        content(FILE, f"(({','.join(f'{name}:0' for name in FEATURES)}):1,other:1);"),
+        Says(FILE, "distances (unifrac) are", remedy="--unifrac-metric"),
+        rarefy_depth=0,
+    ),
+    case(
         "tree_lacks_features",
         tree(lambda text: text.replace(FIRST, "x").replace(SECOND, "y")),
         Says(FILE, "2 of 20 ASVs, with", "", (FIRST, SECOND), 2, remedy="--missing-tips ignore"),

@@ -51,13 +51,16 @@ def test_a_bad_study(study: Path, capsys: Capture) -> None:
     assert "2 errors, 0 warnings: AAM cannot use these files" in out
 
 
-def test_quiet_prints_errors_only(study: Path, capsys: Capture) -> None:
+def test_quiet_prints_errors_and_warnings_only(study: Path, capsys: Capture) -> None:
     assert check(study, "--quiet") == 0
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert all(line.startswith("WARNING ") for line in out.splitlines())
+    assert out
     assert check(study, "--quiet", "--metadata-column", "colour") == 2
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("ERROR ")
-    assert all(line.startswith(("ERROR ", "        -> ")) for line in out)
+    assert all(line.startswith(("ERROR ", "WARNING ", "        -> ")) for line in out)
 
 
 def test_json(study: Path, capsys: Capture) -> None:

@@ -161,6 +161,30 @@ def test_config_file_fills_and_the_command_line_wins(
     assert built == [EveryTypeConfig(EveryTypeOptions(Path("from file"), **expected))]
 
 
+def test_words_of_the_field_are_accepted_for_values(tmp_path: Path) -> None:
+    common = ["unifrac", "--table", "absent.biom", "--tree", "t.nwk", "--output", str(tmp_path / "d.tsv")]
+    for value in ("unweighted", "Weighted-UniFrac", "generalized unifrac"):
+        result = CliRunner().invoke(cli, [*common, "--unifrac-metric", value])
+        assert "not one of" not in result.output
+    refused = CliRunner().invoke(cli, [*common, "--unifrac-metric", "jaccard"])
+    assert "'jaccard' is not one of 'unifrac', 'weighted'" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"), [("--target", "--metadata-column"), ("--depth", "--rarefy-depth"), ("--epoch", "--epochs")]
+)
+def test_other_names_of_options_are_understood(option: str, meant: str) -> None:
+    result = CliRunner().invoke(cli, ["train", option, "3"])
+    assert f"No such option '{option}'. Did you mean '{meant}'?" in result.output
+
+
+def test_quiet_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    program = Program(quiet=True)
+    program.log("warning: something")
+    program.log("reading")
+    assert capsys.readouterr().err == "warning: something\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

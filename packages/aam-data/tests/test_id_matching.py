@@ -38,8 +38,25 @@ NAMES = st.lists(st.text("aB1.- 0_", min_size=1, max_size=5), max_size=8, unique
         (["f1;size=12;", "s2"], ["f1", "x"], "annotations after a semicolon (such as ;size=12) were removed"),
         (["s1_S12_L001_R1_001.fastq.gz", "s2"], ["s1", "x"], "Illumina's ending"),
         (["s1_R2.fq", "s2"], ["s1", "x"], "Illumina's ending"),
+        (["Beb\u00e91", "s2"], ["Bebe\u03011", "x"], "accented letters were written in one way"),
+        (["\uff211", "s2"], ["A1", "x"], "letters of full width"),
+        (["A1\u200b", "s2"], ["A1", "x"], "invisible characters were removed"),
+        (["A\u00a01", "s2"], ["A 1", "x"], "all kinds of blanks were the same"),
+        (["A\u20131", "s2"], ["A-1", "x"], "all dashes were the same"),
+        (["\u0410-1", "s2"], ["A-1", "x"], "Greek and Cyrillic letters were the Latin ones"),
+        (["10317.0001.58152", "7.a.58152"], ["10317.0001", "x"], "the number that redbiom puts after samples"),
+        (["'s1'", "s2"], ["s1", "x"], "quotes were removed"),
+        (["raw/s1", "s2"], ["s1", "x"], "folders were removed"),
+        (["s1.fasta.gz", "s2"], ["s1", "x"], "the file's ending (such as .fasta) were removed"),
+        (["OTU_1", "OTU_2"], ["1", "x"], "the beginning 'OTU_' were removed"),
+        (["s1.clean", "t2.clean"], ["s1", "x"], "the end '.clean' were removed"),
+        (["f1 Bacteria", "s2"], ["f1", "x"], "descriptions after the first blank were removed"),
+        (["ACGTA" * 9, "s2"], ["TACGT" * 9, "x"], "sequences were in one orientation"),
+        (["ACGTA" * 9, "CCGTA" * 9], ["ACGTA" * 8, "G" * 40], "sequences were cut to 40 bases"),
+        (["\u0410\u20131 ", "s2"], ["a-1", "x"], "differences that are hard to see"),
         (["10317.S1", "s2"], ["s1", "x"], "upper and lower case were the same and Qiita's study prefix"),
         (["X12.b", "s2"], ["12-b", "x"], "- and _ and . and blanks were the same and the X that R puts"),
+        (["X2538.b", "s2"], ["b", "x"], "Qiita's study prefix (such as 2538.) were removed and the X that R puts"),
         (["10317.000012", "s2"], ["12", "x"], "Qiita's study prefix (such as 2538.) were removed and leading zeros"),
     ],
 )
@@ -65,6 +82,24 @@ def test_what_would_confuse_ids_is_not_suggested() -> None:
     )
     assert closest_transformation(["a", "b"], ["c"]) is None
     assert closest_transformation([], ["c"]) is None
+
+
+def test_two_sides_that_each_lose_a_part_are_not_suggested() -> None:
+    assert closest_transformation(["a1", "a2"], ["b1", "b2"]) is None
+    assert closest_transformation(["s01", "s02"], ["X1", "X2"]) is None
+    assert closest_transformation(["7.1", "7.2"], ["s1", "s2"]) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "points"),
+    [
+        ("A\u20131", "A-1", "U+2013 EN DASH and U+002D HYPHEN-MINUS"),
+        ("A1", "A1\u200b", "nothing and U+200B ZERO WIDTH SPACE"),
+        ("\u0410", "A", "U+0410 CYRILLIC CAPITAL LETTER A and U+0041 LATIN CAPITAL LETTER A"),
+    ],
+)
+def test_differences_that_are_hard_to_see_are_named(wanted: str, available: str, points: str) -> None:
+    assert f": {points})" in str(closest_transformation([wanted], [available]))
 
 
 @given(NAMES, NAMES)

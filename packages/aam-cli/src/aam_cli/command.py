@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
 from aam_cli.options import ConfigOption, config_options
+from aam_data.options.alias import option_called
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -68,6 +69,16 @@ class ConfigCommand(click.Command):
             help=f"{summary}\n\n{details}",
             short_help=summary,
         )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; for an unknown option, suggest the one that is meant."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            names = list(config_fields(self.root_class))
+            if meant := option_called(error.option_name, names):
+                raise click.NoSuchOption(error.option_name, possibilities=[flag(meant)], ctx=error.ctx) from error
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the function; an integer that it returns becomes the exit status."""
@@ -174,7 +185,7 @@ def message_options() -> list[click.Option]:
             is_eager=True,
             expose_value=False,
             callback=_remember,
-            help="Print errors only.",
+            help="Print errors and warnings only.",
         ),
         click.Option(
             ["--debug"],

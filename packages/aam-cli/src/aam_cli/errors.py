@@ -18,13 +18,14 @@ from typing import Any
 
 import click
 
-from aam_data.errors import DataError, each_error, printable
+from aam_data.errors import DataError, each_error, printable, shortened
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.toml import ConfigError
 from aam_train.signals import Interrupted, exit_code_of
 
 USER_ERRORS = (ConfigError, ModelError, TrainError)
+WARNING = "warning: "
 
 
 @dataclass
@@ -40,8 +41,8 @@ class Program:
             click.echo(printable(line))
 
     def log(self, line: str) -> None:
-        """Print a line about the input or the progress on standard error, unless ``--quiet``."""
-        if not self.quiet:
+        """Print a line about the input or the progress on standard error; with ``--quiet`` warnings only."""
+        if not self.quiet or line.startswith(WARNING):
             click.echo(printable(line), err=True)
 
 
@@ -82,7 +83,7 @@ def _print_errors(messages: Sequence[str], program: Program) -> int:
     if program.debug:
         traceback.print_exc()
     for message in messages:
-        click.echo(f"error: {printable(message)}", err=True)
+        click.echo(f"error: {printable(shortened(message))}", err=True)
     return 2
 
 

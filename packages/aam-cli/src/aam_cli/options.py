@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from aam_data.options.alias import choice_of
 from aam_train.options.toml import ConfigField, config_fields, flag
 
 
@@ -57,12 +58,20 @@ def config_options(root_class: type) -> list[ConfigOption]:
 def click_type(kind: Any) -> click.ParamType:
     """Return the click type of a field's type (without ``| None``)."""
     if get_origin(kind) is Literal:
-        return click.Choice(get_args(kind))
+        return Choices(get_args(kind))
     if get_origin(kind) is tuple:
         return CommaList(click_type(get_args(kind)[0]))
     if kind is Path:
         return click.Path(path_type=Path)
     return {int: click.INT, float: FiniteFloat(), str: click.STRING}[kind]
+
+
+class Choices(click.Choice):
+    """One of several values, in any case, or by another name that `choice_of` knows."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value that is meant."""
+        return super().convert(choice_of(str(value), self.choices) or value, param, ctx)
 
 
 class FiniteFloat(click.ParamType):

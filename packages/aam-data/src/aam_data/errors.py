@@ -11,6 +11,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 MAX_SHOWN = 5  # offenders listed in a message; the others are counted
+MAX_CHARACTERS = 60  # of a value of the user's that a message repeats
+_KEPT = 24  # characters at either end of a longer value
+_LONG_WORD = re.compile(r"[^\s/]{120,}")  # in a message; paths are left whole
+_MAX_MESSAGE = 4000  # characters
 
 
 class DataError(ValueError):
@@ -42,7 +46,7 @@ class DataError(ValueError):
         text = f"{where}: {self.problem}" if where else self.problem
         if self.offenders:
             text += f" ({first_few(self.offenders)})"
-        return _one_line(f"{text}. {self.remedy}" if self.remedy else text)
+        return shortened(_one_line(f"{text}. {self.remedy}" if self.remedy else text))
 
 
 class DataErrors(DataError):
@@ -85,9 +89,34 @@ def each_error(error: DataError) -> tuple[DataError, ...]:
 
 def first_few(values: Sequence[object], limit: int = MAX_SHOWN) -> str:
     """Format the first values and the number of the others: ``"a, b, c, d, e and 7 more"``."""
-    shown = ", ".join(str(value) for value in values[:limit])
+    text = ", ".join(shown(value) for value in values[:limit])
     more = len(values) - limit
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return f"{text} and {more:,} more" if more > 0 else text
+
+
+def shown(value: object) -> str:
+    """Format a value of the user's for a message; long ones are cut: ``"GAATTGC...TTGCAGA (400 characters)"``."""
+    return _cut(str(value), "{}...{} ({:,} characters)")
+
+
+def quoted(value: object) -> str:
+    """Format a value like `shown`, as Python writes text: in quotes, with what is invisible escaped."""
+    text = str(value)
+    return repr(text) if len(text) <= MAX_CHARACTERS else _cut(text, "{!r}...{!r} ({:,} characters)")
+
+
+def _cut(text: str, form: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else form.format(text[:_KEPT], text[-_KEPT:], len(text))
+
+
+def shortened(message: str) -> str:
+    """Cut words of a message that are longer than any name, and whatever makes it longer than a page."""
+    message = _LONG_WORD.sub(lambda word: shown(word[0]), message)
+    return (
+        message
+        if len(message) <= _MAX_MESSAGE
+        else f"{message[: _MAX_MESSAGE // 2]} ... {message[-_MAX_MESSAGE // 2 :]}"
+    )
 
 
 def _one_line(text: str) -> str:

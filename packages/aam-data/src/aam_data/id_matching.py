@@ -5,33 +5,18 @@ Nothing here changes an id: changes that would make ids match are only suggested
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from aam_data.errors import DataError, first_few
+from aam_data.errors import DataError, first_few, quoted
+from aam_data.id_changes import IdChange, changes
+from aam_data.spelling import hidden_difference
 
 _N_EXAMPLES = 3
-_MAX_IDS_FOR_PAIRS = 50_000  # up to which two changes at once are tried, which takes a few seconds
-
-# Common differences between ids of one study: the condition under which they match, and the change to both ids.
-_TRANSFORMATIONS: dict[str, Callable[[str], str]] = {
-    "blanks around the ids were removed": str.strip,
-    "upper and lower case were the same": str.lower,
-    "Qiita's study prefix (such as 2538.) were removed": lambda name: re.sub(r"^\d+\.(?=.)", "", name),
-    "- and _ and . and blanks were the same": lambda name: re.sub(r"[-_.\s]", "-", name),
-    "leading zeros were removed": lambda name: re.sub(r"(?<!\d)0+(?=\d)", "", name),
-    "a trailing .0 were removed": lambda name: re.sub(r"\.0+$", "", name),
-    "the X that R puts before digits were removed": lambda name: re.sub(r"^X(?=\d)", "", name),
-    "annotations after a semicolon (such as ;size=12) were removed": lambda name: name.partition(";")[0],
-    "Illumina's ending (such as _S1_L001_R1_001.fastq.gz) were removed": lambda name: re.sub(
-        r"(_S\d+)?(_L\d{3})?(_R[12])?(_001)?(\.(fastq|fq)(\.gz)?)?$", "", name
-    ),
-}
+_MAX_IDS_FOR_PAIRS = 100_000  # up to which two changes at once are tried, which takes a few seconds
 
 
 @dataclass(frozen=True)
@@ -51,10 +36,10 @@ class Suggestion:
     example: tuple[str, str]
 
     def __str__(self) -> str:
-        wanted, available = self.example
-        return (
-            f"{self.matches:,} of {self.wanted:,} ids would match if {self.name} (as in {wanted!r} and {available!r})"
-        )
+        example = " and ".join(map(quoted, self.example))
+        if hidden := hidden_difference(*self.example):
+            example += f": {hidden}"
+        return f"{self.matches:,} of {self.wanted:,} ids would match if {self.name} (as in {example})"
 
 
 @dataclass(frozen=True)
@@ -122,29 +107,72 @@ def closest_transformation(wanted_ids: Collection[str], available_ids: Collectio
         >>> str(closest_transformation(["S1", "S2"], ["s1", "x"]))
         "1 of 2 ids would match if upper and lower case were the same (as in 'S1' and 's1')"
     """
-    single = [_suggest(wanted_ids, available_ids, name) for name in _TRANSFORMATIONS]
+    wanted, available = _Forms.of(wanted_ids), _Forms.of(available_ids)
+    tried = changes(wanted.ids, available.ids) if wanted.ids and available.ids else []
+    pairs = [(change, wanted.changed(change, "wanted"), available.changed(change, "available")) for change in tried]
+    single = [_suggest((change.name,), here, there) for change, here, there in pairs]
     suggestions = [suggestion for suggestion in single if suggestion is not None]
     if not suggestions and len(wanted_ids) + len(available_ids) <= _MAX_IDS_FOR_PAIRS:
-        pairs = (_suggest(wanted_ids, available_ids, *names) for names in combinations(_TRANSFORMATIONS, 2))
-        suggestions = [suggestion for suggestion in pairs if suggestion is not None]
+        suggestions = list(_pairs_of_changes(wanted, available, pairs))
     return max(suggestions, key=lambda suggestion: suggestion.matches, default=None)
 
 
-def _suggest(wanted_ids: Collection[str], available_ids: Collection[str], *names: str) -> Suggestion | None:
-    wanted, available = _changed(wanted_ids, names), _changed(available_ids, names)
-    shared = [form for form in wanted if form in available]
+@dataclass(frozen=True)
+class _Forms:
+    """Ids and what changes have made of them.
+
+    Attributes:
+        ids: the ids.
+        forms: the changed ids, in the same order; the same list as ``ids`` if nothing was changed.
+    """
+
+    ids: list[str]
+    forms: list[str]
+
+    @classmethod
+    def of(cls, ids: Collection[str]) -> _Forms:
+        known = list(ids)
+        return cls(known, known)
+
+    def changed(self, change: IdChange, side: Literal["wanted", "available"]) -> _Forms:
+        """Apply a change, if it is one of this side; the same object if it changes nothing."""
+        if change.sides not in ("both", side):
+            return self
+        forms = list(map(change.change, self.forms))
+        return self if forms == self.forms else _Forms(self.ids, forms)
+
+    def unique(self) -> dict[str, str]:
+        """Map changed ids to the original ones, without ids that became equal."""
+        times = Counter(self.forms)
+        return {form: original for form, original in zip(self.forms, self.ids, strict=True) if times[form] == 1}
+
+
+def _pairs_of_changes(
+    wanted: _Forms, available: _Forms, single: Sequence[tuple[IdChange, _Forms, _Forms]]
+) -> Iterator[Suggestion]:
+    """Yield suggestions of two changes; the first of them must change an id, and the second one of its results."""
+    active = [here is not wanted or there is not available for _, here, there in single]
+    for number, (first, here, there) in enumerate(single):
+        for position, (second, _, _) in enumerate(single):
+            tried = position < number and active[position] and first.sides == "both"  # in the other order
+            if not active[number] or position == number or tried or not second.may_follow(first):
+                continue
+            both = here.changed(second, "wanted"), there.changed(second, "available")
+            if both[0] is here and both[1] is there:
+                continue
+            names = (first.name, second.name) if number < position else (second.name, first.name)
+            if (suggestion := _suggest(names, *both)) is not None:
+                yield suggestion
+
+
+def _suggest(names: tuple[str, ...], wanted: _Forms, available: _Forms) -> Suggestion | None:
+    if set(wanted.forms).isdisjoint(available.forms):
+        return None
+    here, there = wanted.unique(), available.unique()
+    shared = [form for form in here if form in there]
     if not shared:
         return None
-    return Suggestion(" and ".join(names), len(shared), len(wanted_ids), (wanted[shared[0]], available[shared[0]]))
-
-
-def _changed(ids: Collection[str], names: tuple[str, ...]) -> dict[str, str]:
-    """Map changed ids to the original ones, without ids that become equal."""
-    forms = list(ids)
-    for name in names:
-        forms = list(map(_TRANSFORMATIONS[name], forms))
-    times = Counter(forms)
-    return {form: original for form, original in zip(forms, ids, strict=True) if times[form] == 1}
+    return Suggestion(" and ".join(names), len(shared), len(wanted.ids), (here[shared[0]], there[shared[0]]))
 
 
 def check_not_disjoint(
@@ -184,8 +212,8 @@ def check_missing_samples(
     overlap = overlap_of(sample_ids, other_ids)
     missing, extra = overlap.only_here, overlap.only_there
     counts = f"{len(missing):,} of {overlap.n_here:,} samples of the table are not in {file.name}"
-    suggestion = overlap.suggestion()
     if missing and policy == "error":
+        suggestion = overlap.suggestion()
         remedy = "Add them, or continue without their values: --missing-samples ignore"
         raise DataError(
             counts, file=file, offenders=missing, remedy=f"{suggestion}. {remedy}" if suggestion else remedy
@@ -194,6 +222,10 @@ def check_missing_samples(
     if extra:
         names = first_few(extra, _N_EXAMPLES)
         notes.append(f"{len(extra):,} of {overlap.n_there:,} samples of {file.name} are not in the table ({names})")
-    if suggestion:
-        notes.append(f"warning: of these, {suggestion}")
-    return notes
+    return notes + suggestion_notes(overlap)
+
+
+def suggestion_notes(overlap: Overlap) -> list[str]:
+    """Return a warning that follows a note on ids without a match, if a change would make them match."""
+    suggestion = overlap.suggestion()
+    return [f"warning: of these, {suggestion}"] if suggestion else []

@@ -40,8 +40,10 @@ def test_codes_by_hand_and_like_scikit_learn(metadata: Metadata) -> None:
     found = codec.apply(metadata)
     assert found.codes.tolist() == [[2, 2], [1, 1], [2, 0], [0, 1], [0, 0], [0, 1]]
     assert found.notes == (
-        "site: 3 samples have categories without training samples, which count as unknown (c: 2, d: 1)",
-        "season: 1 samples have categories without training samples, which count as unknown (spring: 1)",
+        "warning: site: 3 of 6 samples have categories that no training sample has, so the model treats them as "
+        "unknown (c: 2, d: 1)",
+        "warning: season: 1 of 6 samples have categories that no training sample has, so the model treats them as "
+        "unknown (spring: 1)",
     )
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     site = metadata.text("site")[:, None]

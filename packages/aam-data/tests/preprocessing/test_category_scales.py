@@ -119,6 +119,12 @@ def test_new_metadata(make: MakeMetadata) -> None:
     new = make(place=["fjord", "hill", "missing", "coast"])
     assert scales.scales(new).tolist() == [0, 2, 0, 1]
     assert "2 of 3 samples use the common scale" in scales.describe("age", new, np.array([0, 1, 2]))
+    assert scales.describe("age", new, np.array([0, 1, 2]), trained=False) == (
+        "warning: 2 of 3 samples use the common scale of age, because the model has no scale for their place: no "
+        "training sample had this category, fewer than 10 had, or their values were almost equal (no value: 1, "
+        "fjord: 1)"
+    )
+    assert not scales.describe("age", new, np.array([1]), trained=False).startswith("warning")
     with pytest.raises(DataError, match="no column place"):
         scales.scales(make(site=["hill"]))
 

@@ -98,6 +98,10 @@ def test_report_of_what_is_cut() -> None:
         "--max-asvs 3 leaves out the 5 rarest ASVs of 2 of 3 samples (25.58% of their reads);"
         " --max-bp 10 cuts the ends of 4 of 6 sequences"
     )
+    assert cut_report(dataset_of(COUNTS, max_bp=1), rows, 0) == (
+        "warning: --max-bp 1 cuts the end of every one of the 6 sequences; --max-bp 15 in training keeps all of them"
+        " whole"
+    )
     assert cut_report(dataset_of(COUNTS, depth=2, limit=2), rows, 0) is None  # 2 reads are 2 ASVs at most
     assert cut_report(dataset_of(COUNTS, limit=3), np.array([1]), 0) is None
 

@@ -134,7 +134,8 @@ def test_inputs_are_applied_and_saved_as_they_were_fitted(metadata: Metadata) ->
     np.testing.assert_allclose(found.covariates[:, 0], (ph - 6.5) / np.std([5, 7, 9, 5]), rtol=1e-6)
     assert found.covariates[:, 1].tolist() == [0, 0, 1, 0, 0, 0, 0]
     assert found.notes == (
-        "city: 1 samples have categories without training samples, which count as unknown (Houston: 1)",
+        "warning: city: 1 of 7 samples have categories that no training sample has, so the model treats them as "
+        "unknown (Houston: 1)",
     )
     assert MetadataInputs.from_dict(json.loads(json.dumps(inputs.to_dict()))) == inputs
     assert not MetadataInputs()

@@ -67,6 +67,26 @@ def test_regression_targets_are_scaled_by_training_samples_and_come_back(study: 
     np.testing.assert_allclose(preprocessor.invert(targets)[:, 1], study.metadata.numeric("ph"), rtol=1e-6)
 
 
+def test_bounded_predictions_stay_in_the_training_range_whatever_the_scale(study: Study) -> None:
+    target = fit(study, "age", target_transform="zscore").targets[0].with_bounds(study.metadata, TRAIN)
+    assert target.bounds == (10.0, 30.0)
+    unbounded = replace(target, bounds=())
+    scaled, scales = np.array([-9.0, -1, 0, 1, 9]), np.zeros(5, dtype=np.int64)
+    np.testing.assert_allclose(unbounded.invert(scaled, scales), [-70, 10, 20, 30, 110])
+    assert target.invert(scaled, scales).tolist() == [10, 10, 20, 30, 30]
+    quantiles = replace(target.with_quantiles((0.1, 0.5, 0.9)), bounds=(10.0, 30.0))
+    outputs = np.array([[-9.0, -8, 9], [0, 1, 2], [2, 3, 4]])
+    inside = [[10, 10, 30], [20, 30, 30], [30, 30, 30]]
+    np.testing.assert_allclose(quantiles.invert_quantiles(outputs, scales[:3]), inside)
+    calibrated = replace(quantiles, widening=(1.0,))  # ends keep their coverage, the median its bounds
+    ends = [[-80, 10, 120], [10, 30, 50], [30, 30, 70]]
+    np.testing.assert_allclose(calibrated.invert_quantiles(outputs, scales[:3]), ends)
+    preprocessor = replace(fit(study, "age"), targets=(quantiles,))
+    assert Preprocessor.from_dict(json.loads(json.dumps(preprocessor.to_dict()))) == preprocessor
+    with pytest.raises(DataError, match="do not fit"):
+        replace(target, bounds=(1.0,))
+
+
 @pytest.mark.parametrize(
     ("kind", "transform"), [("none", NoTransform()), ("zscore", ZScore(20.0, 10.0)), ("minmax", MinMax(10.0, 30.0))]
 )
@@ -127,7 +147,7 @@ def test_the_first_format_is_read(study: Study, classifier: bool) -> None:
     del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"]
     for target in values["targets"]:
         assert target.pop("by_category") is None
-        del target["quantiles"], target["widening"]
+        del target["quantiles"], target["widening"], target["bounds"]
     assert Preprocessor.from_dict(values) == preprocessor
 
 
@@ -136,7 +156,7 @@ def test_the_second_format_is_read(study: Study) -> None:
     values = preprocessor.to_dict() | {"format_version": 2}
     del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"]
     for target in values["targets"]:
-        del target["quantiles"], target["widening"]
+        del target["quantiles"], target["widening"], target["bounds"]
     assert Preprocessor.from_dict(values) == preprocessor
 
 
@@ -218,7 +238,7 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("column", "path", "value", "message"),
     [
-        ("age", "format_version", 5, "has format 5, but this version of AAM reads formats up to 4"),
+        ("age", "format_version", 6, "has format 6, but this version of AAM reads formats up to 5"),
         ("age", "format_version", True, "the preprocessor has format True"),
         ("age", "format_version", 0, "the preprocessor has format 0"),
         ("age", "format_version", 1, r"unknown keys \(asv_sampling, taxonomy, inputs, loss_weights\)"),

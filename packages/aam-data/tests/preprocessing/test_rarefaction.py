@@ -134,11 +134,13 @@ def test_shallow_samples_are_found_named_and_rejected() -> None:
     assert shallow_report(table, 100) == (
         "warning: 2 of 3 samples have fewer than 100 reads and are left out"
         " (quantiles of reads per sample: 0% 5, 5% 5, 25% 5, 50% 99, 75% 99, 100% 110)"
-        "; --rarefy-depth 5 would keep 95% of them"
+        ". --rarefy-depth 5 would keep at least 95% of the samples"
     )
     with pytest.raises(DataError, match=r"2 samples have fewer than 100 reads \(s0, s2\).*--rarefy-depth"):
         Rarefier(table, 100, 1).draw(np.arange(3), 0)
-    with pytest.raises(DataError, match=r"has 200 reads; the deepest has 110. Lower --rarefy-depth"):
+    with pytest.raises(
+        DataError, match=r"has 200 reads; the deepest has 110. --rarefy-depth 5 would keep at least 95%"
+    ):
         deep_enough(table, 200)
 
 

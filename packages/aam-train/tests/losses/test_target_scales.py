@@ -82,7 +82,7 @@ def by_site(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 def scales_of(run: Path) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Mean and standard deviation of all training samples, and by site."""
     saved = json.loads((run / "checkpoints" / "best" / "preprocessor.json").read_text())
-    assert saved["format_version"] == 4
+    assert saved["format_version"] == 5
     (target,) = saved["targets"]
     return target["transform"], {each["values"][0]: each["transform"] for each in target["by_category"]["categories"]}
 
@@ -127,8 +127,9 @@ def test_prediction_takes_the_categories_from_metadata(
     again = predict(by_site, sited, tmp_path / "again.tsv", sited / "metadata.tsv")
     assert again == pytest.approx(column(rows_of(by_site / "predictions_full.tsv"), "prediction"), rel=1e-5)
     assert (
-        "degree_days: 2 categories of site have their own scale; 10 of 60 samples use the common scale, because "
-        "their category has fewer than 10 training samples, almost equal values or no value (no value: 2, c: 8)"
+        "warning: 10 of 60 samples use the common scale of degree_days, because the model has no scale for their "
+        "site: no training sample had this category, fewer than 10 had, or their values were almost equal "
+        "(no value: 2, c: 8)"
     ) in " ".join(capsys.readouterr().err.split())
 
     metadata = pd.read_csv(sited / "metadata.tsv", sep="\t", dtype=str)
@@ -195,7 +196,7 @@ def test_a_model_folder_of_the_first_format(number_run: tuple[TrainConfig, Path]
                 shutil.copy(file, temporary)
         saved = json.loads((best / "preprocessor.json").read_text())
         for target in saved["targets"]:
-            del target["by_category"], target["quantiles"], target["widening"]
+            del target["by_category"], target["quantiles"], target["widening"], target["bounds"]
         del saved["asv_sampling"], saved["taxonomy"], saved["inputs"], saved["loss_weights"]
         (temporary / "preprocessor.json").write_text(json.dumps(saved | {"format_version": 1}))
     for model, name in ((folder, "old.tsv"), (run, "new.tsv")):

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import pytest
 
 from aam_data.options.alias import Alias
+from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -109,6 +110,17 @@ def test_toml_may_set_a_part() -> None:
     values = values_from_toml("[engine]\nrate = 1\nwidths = [8]", RootConfig)
     assert values == {"rate": 1.0, "widths": (8,)}
     assert isinstance(values["rate"], float)
+
+
+def test_words_of_the_field_become_the_option_s_own() -> None:
+    assert values_from_toml("[engine]\nmode = 'FAST'", RootConfig) == {"mode": "fast"}
+    values = values_from_toml("[phylogeny]\nunifrac_metric = 'weighted-unifrac'", PretrainConfig)
+    assert values == {"unifrac_metric": "weighted_unnormalized"}
+
+
+def test_an_option_may_be_required_by_the_root_only() -> None:
+    assert config_fields(TrainConfig)["metadata"].required
+    assert not config_fields(PretrainConfig)["metadata"].required
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 from aam_cli.command import config_command
 from aam_cli.config import CheckConfig
 from aam_cli.errors import Program
-from aam_data.errors import printable
+from aam_data.errors import printable, shortened
 
 if TYPE_CHECKING:
     from aam_data.checks.check import Report
@@ -43,7 +43,7 @@ def command(config: CheckConfig, program: Program) -> int:
     if config.check.json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        for line in _error_lines(report) if program.quiet else _report_lines(report):
+        for line in _quiet_lines(report) if program.quiet else _report_lines(report):
             click.echo(printable(line))
     return 2 if report.count("error") else 0
 
@@ -59,14 +59,15 @@ def _report_lines(report: Report) -> list[str]:
     return [*lines, "", f"{', '.join(counts)}: {_conclusion(report)}"]
 
 
-def _error_lines(report: Report) -> list[str]:
-    return [line for finding in report.findings if finding.level == "error" for line in _finding_lines(finding)]
+def _quiet_lines(report: Report) -> list[str]:
+    return [line for finding in report.findings if finding.level != "note" for line in _finding_lines(finding)]
 
 
 def _finding_lines(finding: Finding) -> list[str]:
     where = f"{finding.where}: " if finding.where else ""
     lines = [f"{finding.level.upper():8}{where}{finding.text}"]
-    return [*lines, f"        -> {finding.remedy}"] if finding.remedy else lines
+    lines += [f"        -> {finding.remedy}"] if finding.remedy else []
+    return list(map(shortened, lines))
 
 
 def _conclusion(report: Report) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from aam_data.checks.findings import Finding
 from aam_data.checks.leaks import leak_notes
+from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.id_matching import Overlap, overlap_of
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
@@ -28,6 +29,8 @@ from aam_data.splits.splits import Splits
 from aam_data.study.feature_sequences import kind_of_ids
 from aam_data.study.load import LoadedFiles, load_study
 from aam_data.study.study import Study, study_from_files
+from aam_data.unifrac.pair_targets import MatrixTargets, TreeTargets
+from aam_data.unifrac.variation import check_targets_vary
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 _KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
@@ -97,8 +100,10 @@ def check_study(
         selection = problems.collect(select_samples, study, depth, target)
         used = np.arange(study.table.n_samples) if selection is None else selection.rows
         facts += _column_facts(study, used, target, split)
+        notes += spelling_notes(study.metadata, used, target, split)
         if selection is not None:
             notes += selection.notes
+            problems.collect(_check_distances, study, selection.rows, depth, seed, phylogeny)
             splits = problems.collect(make_splits, study, selection.rows, split, seed, target, folds)
             groups = None if split.group_column is None else _groups(study, split.group_column)
             split_notes: list[str] = []
@@ -109,6 +114,16 @@ def check_study(
                 split_notes += leak_notes(study, one, target, split.group_column, depth)
             notes += dict.fromkeys(split_notes)  # notes shared by several folds appear once
     return Report(tuple(facts), _sorted(problems, notes))
+
+
+def _check_distances(study: Study, rows: np.ndarray, depth: int, seed: int, options: PhylogenyOptions) -> None:
+    """Check that distances of the samples ``rows`` can be learned, if there is a tree or a matrix."""
+    if study.distances is not None:
+        check_targets_vary(MatrixTargets(study.distances, study.table.sample_ids), rows, options)
+    elif study.phylogeny is not None:
+        rarefier = Rarefier(study.table, depth, seed)
+        tree = TreeTargets(study.phylogeny, rarefier, options.pair_metric, options.unifrac_alpha)
+        check_targets_vary(tree, rows, options)
 
 
 def _try_samples(

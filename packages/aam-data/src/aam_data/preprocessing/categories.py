@@ -11,6 +11,7 @@ import numpy as np
 
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
+from aam_data.id_matching import closest_transformation
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
@@ -24,7 +25,7 @@ class CategoryCodes:
 
     Attributes:
         codes: int64 [B, C]: 0 = unknown, k = the k-th category of the column.
-        notes: sentences about values that no training sample has.
+        notes: warnings about values that no training sample has.
     """
 
     codes: np.ndarray
@@ -79,7 +80,7 @@ class CategoryCodec:
 
         Args:
             metadata: metadata of B samples.
-            unseen: whether values that no training sample has count as unknown, with a note, or are an error.
+            unseen: whether values that no training sample has count as unknown, with a warning, or are an error.
 
         Raises:
             DataError: a column is absent, or unseen values are an error.
@@ -102,10 +103,12 @@ class CategoryCodec:
                     offenders=shown,
                     remedy="Mark them as missing with --na-value",
                 )
-            notes.append(
-                f"{column}: {new.total():,} samples have categories without training samples, which count as unknown "
-                f"({first_few(shown)})"
+            text = (
+                f"warning: {column}: {new.total():,} of {len(values):,} samples have categories that no training "
+                f"sample has, so the model treats them as unknown ({first_few(shown)})"
             )
+            suggestion = closest_transformation(new, names)
+            notes.append(f"{text}. {suggestion}" if suggestion else text)
         return CategoryCodes(codes, tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:

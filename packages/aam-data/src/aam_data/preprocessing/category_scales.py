@@ -99,8 +99,15 @@ class CategoryScales:
         for k, transform in enumerate(self.transforms, 1):
             yield np.flatnonzero(scales == k), transform
 
-    def describe(self, target: str, metadata: Metadata, rows: np.ndarray) -> str:
-        """Describe how many categories have a scale, and which of the samples ``rows`` use the common scale."""
+    def describe(self, target: str, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> str:
+        """Describe how many categories have a scale, and which of the samples ``rows`` use the common scale.
+
+        Args:
+            target: the target's name.
+            metadata: metadata of all samples.
+            rows: rows of the samples to describe.
+            trained: whether these are samples of the run that fitted the scales; a warning is returned for others.
+        """
         names, code = _categories(metadata, self.columns)
         fallback = Counter(code[rows[self.scales(metadata)[rows] == 0]].tolist())
         text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have their own scale"
@@ -110,6 +117,12 @@ class CategoryScales:
         if not self.categories:
             reason = f"each has fewer than {MIN_SAMPLES} training samples"
             return f"warning: {text}, because {reason}: --normalize-by has no effect"
+        if not trained:
+            return (
+                f"warning: {fallback.total():,} of {len(rows):,} samples use the common scale of {target}, because the "
+                f"model has no scale for their {', '.join(self.columns)}: no training sample had this category, fewer "
+                f"than {MIN_SAMPLES} had, or their values were almost equal ({first_few(shown)})"
+            )
         return (
             f"{text}; {fallback.total():,} of {len(rows):,} samples use the common scale, because their category has "
             f"fewer than {MIN_SAMPLES} training samples, almost equal values or no value ({first_few(shown)})"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 
-from aam_data.errors import DataError
+from aam_data.errors import DataError, quoted
+from aam_data.spelling import several_spellings
 
 _MIN_CLASS_SIZE = 2  # one sample to learn from and one to evaluate
+_MAX_NUMBERS = 20  # classes that are all numbers; codes of classes are fewer
+_MIN_NUMBERS = 0.9  # share of the classes of a column of numbers
+_NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,31 @@ def check_classes(values: np.ndarray, column: str, file: Path | None = None) -> 
     _check_several(names, "samples", column, file)
     rare = [name for name, n in zip(names, counts, strict=True) if n < _MIN_CLASS_SIZE]
     if rare:
-        raise DataError(
-            "classes with a single sample cannot be learned and tested",
-            file=file,
-            place=f"column {column}",
-            offenders=rare,
-            remedy="Merge them with other classes in the metadata, or mark them as missing with --na-value",
-        )
+        remedy = "Merge them with other classes in the metadata, or mark them as missing with --na-value"
+        same = [each for each in several_spellings(names) if not set(each).isdisjoint(rare)]
+        if same:
+            examples = " and ".join(map(quoted, same[0]))
+            remedy = f"Some differ from others in spelling only, as {examples}: write them in one way. {remedy}"
+        elif _are_numbers(names):
+            remedy = f"These {len(names):,} classes are numbers: leave out --classifier to predict the number"
+        problem = "classes with a single sample cannot be learned and tested"
+        raise DataError(problem, file=file, place=f"column {column}", offenders=rare, remedy=remedy)
+
+
+def number_notes(values: np.ndarray, column: str) -> list[str]:
+    """Return a warning if the classes of a target are many different numbers."""
+    names, _ = _classes(values)
+    if len(names) <= _MAX_NUMBERS or not _are_numbers(names):
+        return []
+    return [
+        f"warning: the {len(names):,} classes of {column} are numbers; leave out --classifier to predict the number"
+    ]
+
+
+def _are_numbers(names: list[str]) -> bool:
+    """Return whether names are numbers, all but those of a few missing or censored values."""
+    numbers = sum(_NUMBER.fullmatch(name) is not None for name in names)
+    return len(names) > 2 and numbers >= _MIN_NUMBERS * len(names)
 
 
 def _classes(values: np.ndarray) -> tuple[list[str], list[int]]:

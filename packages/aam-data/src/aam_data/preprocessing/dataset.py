@@ -120,7 +120,8 @@ _LEFT_OUT = {"abundance": "the {} rarest ASVs", "first": "the {} last ASVs of th
 def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
     """Describe in one sentence what ``--max-asvs`` and ``--max-bp`` cut from the samples ``rows``; None if nothing.
 
-    ASVs and reads are those of draw number ``draw``; sequences are those of the whole study.
+    It is a warning if no sequence is whole. ASVs and reads are those of draw number ``draw``; sequences are those of
+    the whole study.
     """
     limit, max_bp = dataset.preprocessor.max_asvs, dataset.preprocessor.max_bp
     n_features = dataset.study.table.features_per_sample()[rows]
@@ -136,7 +137,11 @@ def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | Non
             f"{n_cut:,} of {len(rows):,} samples ({reads_cut / (reads_cut + reads_kept):.2%} of their reads)"
         )
     too_long = int(np.count_nonzero(dataset.study.sequences.lengths > max_bp))
-    if too_long:
-        n_sequences = len(dataset.study.sequences.lengths)
+    n_sequences = len(dataset.study.sequences.lengths)
+    if 0 < too_long == n_sequences:
+        longest = int(dataset.study.sequences.lengths.max())
+        what = f"warning: --max-bp {max_bp} cuts the end of every one of the {n_sequences:,} sequences"
+        parts.insert(0, f"{what}; --max-bp {longest} in training keeps all of them whole")
+    elif too_long:
         parts.append(f"--max-bp {max_bp} cuts the ends of {too_long:,} of {n_sequences:,} sequences")
     return "; ".join(parts) or None

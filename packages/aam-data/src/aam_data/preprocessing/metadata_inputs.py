@@ -23,7 +23,7 @@ class InputValues(NamedTuple):
     Attributes:
         codes: int64 [B, C], 0 = unknown.
         covariates: float32 [B, 2 K], standardized (0 where missing), then 1 where missing.
-        notes: sentences about categories without training samples.
+        notes: warnings about categories without training samples.
     """
 
     codes: np.ndarray

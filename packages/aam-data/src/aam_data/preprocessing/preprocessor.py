@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
     from aam_data.study.study import Study
 
-# 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles
-FORMAT_VERSION = 4
+# 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles, 4 no
+# bounds of predictions
+FORMAT_VERSION = 5
 _SAMPLINGS = ("abundance", "first", "random")
 _MINIMA = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "max_asvs": 1}
 _STORED_KEYS = {"max_asvs": "token_limit"}  # where the key of preprocessor.json is an older name
@@ -199,10 +200,10 @@ class Preprocessor:
                 scales[:, column] = target.by_category.scales(metadata)
         return scales
 
-    def describe_scales(self, metadata: Metadata, rows: np.ndarray) -> list[str]:
-        """Describe, for each target with scales by category, which of the samples ``rows`` use them."""
+    def describe_scales(self, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> list[str]:
+        """Describe, for each target with scales by category, which samples ``rows`` use them; see `CategoryScales`."""
         fitted = [(target.spec.name, target.by_category) for target in self.targets]
-        return [scales.describe(name, metadata, rows) for name, scales in fitted if scales is not None]
+        return [scales.describe(name, metadata, rows, trained=trained) for name, scales in fitted if scales is not None]
 
     def points(self, outputs: np.ndarray) -> np.ndarray:
         """Select the predictions from the outputs of numeric targets, [B, W] -> [B, T], in transformed units."""

@@ -13,6 +13,7 @@ from aam_data.table import CountTable, SampleCounts
 _MAX_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
 FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
 _WARNING_SHARE = 0.2  # of samples left out
+_KEPT = 0.95  # of the samples, by the depth that messages advise
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -115,7 +116,7 @@ def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -
         raise DataError(
             f"no sample of the table has {depth:,} reads; the deepest has {int(depths.max(initial=0)):,}",
             file=file,
-            remedy="Lower --rarefy-depth, or pass 0 to use the counts as they are",
+            remedy=f"{depth_advice(table)}; 0 uses the counts as they are",
         )
     return deep
 
@@ -134,8 +135,14 @@ def shallow_report(table: CountTable, depth: int) -> str | None:
     )
     if shallow <= _WARNING_SHARE * table.n_samples:
         return what
-    lower = max(1, int(np.quantile(depths, 0.05, method="lower")))
-    return f"warning: {what}; --rarefy-depth {lower} would keep 95% of them"
+    return f"warning: {what}. {depth_advice(table)}"
+
+
+def depth_advice(table: CountTable) -> str:
+    """Return a sentence with the depth that nearly all samples with reads have."""
+    depths = table.depths()
+    lower = max(1, int(np.quantile(depths[depths > 0], 1 - _KEPT, method="lower")))
+    return f"--rarefy-depth {lower} would keep at least {_KEPT:.0%} of the samples"
 
 
 def _without_zeros(counts: SampleCounts) -> SampleCounts:

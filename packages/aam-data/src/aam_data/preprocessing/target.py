@@ -53,6 +53,8 @@ class FittedTarget:
             prediction itself.
         widening: amounts that calibration adds to either side of each pair of quantiles, from the outermost pair
             inwards, in transformed units; empty without calibration.
+        bounds: lowest and highest prediction, in the column's units; empty without bounds. Calibrated intervals may
+            reach beyond them.
     """
 
     spec: TargetSpec
@@ -61,14 +63,16 @@ class FittedTarget:
     by_category: CategoryScales | None = None
     quantiles: tuple[float, ...] = ()
     widening: tuple[float, ...] = ()
+    bounds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         classes = len(self.labels.names) if self.labels else 0
         fits = self.transform is not None and self.labels is None and self.spec.width == max(len(self.quantiles), 1)
         fits = fits and (not self.quantiles or (0.5 in self.quantiles and ascending(self.quantiles)))
         fits = fits and len(self.widening) in (0, len(self.quantiles) // 2)
+        fits = fits and (not self.bounds or (len(self.bounds) == 2 and self.bounds[0] <= self.bounds[1]))
         if self.spec.kind == "classification":
-            fits = self.transform is None and self.by_category is None and not self.quantiles
+            fits = self.transform is None and self.by_category is None and not self.quantiles and not self.bounds
             fits = fits and classes == self.spec.width >= 2
         if not fits:
             problem = f"the transform, labels or width do not fit a {self.spec.kind} target"
@@ -94,6 +98,11 @@ class FittedTarget:
         """Return the target with other predicted quantiles; none = one number."""
         return replace(self, spec=replace(self.spec, width=max(len(quantiles), 1)), quantiles=quantiles, widening=())
 
+    def with_bounds(self, metadata: Metadata, rows: np.ndarray) -> Self:
+        """Return the numeric target with predictions bounded to the range of its values in the samples ``rows``."""
+        values = metadata.numeric(self.spec.name)[rows]
+        return replace(self, bounds=(float(np.nanmin(values)), float(np.nanmax(values))))
+
     def point(self, outputs: np.ndarray) -> np.ndarray:
         """Select the prediction [B] from a numeric target's outputs [B, width]: the median if they are quantiles."""
         median: np.ndarray = outputs[:, self.quantiles.index(0.5) if self.quantiles else 0]
@@ -106,8 +115,16 @@ class FittedTarget:
             outputs: [B, Q] quantiles in transformed units.
             scales: int64 [B] scales of the samples.
         """
-        widened = widen(outputs.astype(np.float64), self.widening, self.quantiles.index(0.5))
-        return np.stack([self.invert(column, scales) for column in widened.T], axis=1)
+        median = self.quantiles.index(0.5)
+        widened = widen(outputs.astype(np.float64), self.widening, median)
+        if not self.widening:
+            return np.stack([self.invert(column, scales) for column in widened.T], axis=1)
+        values = np.stack([self._invert_unbounded(column, scales) for column in widened.T], axis=1)
+        middle = self.invert(widened[:, median], scales)[:, None]
+        values[:, :median] = np.minimum(values[:, :median], middle)
+        values[:, median + 1 :] = np.maximum(values[:, median + 1 :], middle)
+        values[:, [median]] = middle
+        return values
 
     def apply(self, metadata: Metadata, unseen: Literal["error", "missing"]) -> np.ndarray:
         """Return transformed values or class codes of all samples, float64 [B], NaN where missing."""
@@ -123,6 +140,10 @@ class FittedTarget:
 
     def invert(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """Convert transformed numbers [B] to the column's units, float64 [B], given the samples' scales [B]."""
+        values = self._invert_unbounded(scaled, scales)
+        return values.clip(self.bounds[0], self.bounds[1]) if self.bounds else values
+
+    def _invert_unbounded(self, scaled: np.ndarray, scales: np.ndarray) -> np.ndarray:
         assert self.transform is not None
         if self.by_category is None:
             return self.transform.invert(scaled)
@@ -140,6 +161,7 @@ def target_to_dict(target: FittedTarget) -> dict[str, Any]:
         "by_category": target.by_category.to_dict() if target.by_category else None,
         "quantiles": list(target.quantiles),
         "widening": list(target.widening),
+        "bounds": list(target.bounds),
     }
 
 
@@ -148,8 +170,8 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
 
     Args:
         values: the saved form.
-        version: format version of the target's preprocessor; 1 had no scales by category, and versions before 4 no
-            quantiles.
+        version: format version of the target's preprocessor; 1 had no scales by category, versions before 4 no
+            quantiles, and those before 5 no bounds.
         place: location in the file, for messages.
 
     Raises:
@@ -160,13 +182,15 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
         types["by_category"] = dict | None
     if version >= 4:
         types["quantiles"] = types["widening"] = list
+    if version >= 5:
+        types["bounds"] = list
     checked = strict_fields(values, types, place)
     if checked["kind"] not in ("regression", "classification"):
         raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
     transform, names = checked["transform"], checked["labels"]
     if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
         raise DataError("class labels must be distinct strings", place=place, offenders=names)
-    numbers = {name: tuple(checked.get(name, ())) for name in ("quantiles", "widening")}
+    numbers = {name: tuple(checked.get(name, ())) for name in ("quantiles", "widening", "bounds")}
     for name, entries in numbers.items():
         if not all(type(value) is float for value in entries):
             raise DataError(f"{name} must be numbers", place=place, offenders=list(entries))

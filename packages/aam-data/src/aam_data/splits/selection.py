@@ -9,10 +9,11 @@ import numpy as np
 from aam_data.errors import DataError, Problems
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
-from aam_data.preprocessing.class_labels import check_classes
+from aam_data.preprocessing.class_labels import check_classes, number_notes
 from aam_data.preprocessing.rarefaction import check_drawable, deep_enough, shallow_report
 from aam_data.preprocessing.transforms import check_values
 from aam_data.readers.metadata.metadata import Metadata
+from aam_data.splits.depth_effects import check_values_left
 from aam_data.splits.splits import Splits, cross_validation, split_samples, with_calibration, without_calibration
 from aam_data.splits.strata import strata_of
 from aam_data.study.missing_codes import missing_codes
@@ -62,14 +63,16 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
     if target is not None:
         assert study.metadata is not None
         columns = ", ".join(target.metadata_column)
-        known = _has_target(study.metadata, target, usable)
+        known = _has_target(study, target, usable, depth)
         if missing := int((usable & ~known).sum()):
             notes.append(f"{missing:,} samples have no value in {columns} and are left out")
         usable &= known
         notes += target_notes(study.metadata, target)
         if target.classifier:
             column = target.metadata_column[0]
-            check_classes(study.metadata.text(column)[usable], column, study.metadata.path)
+            classes = study.metadata.text(column)
+            notes += check_values_left(study.table, depth, usable, classes, column, study.metadata.path)
+            check_classes(classes[usable], column, study.metadata.path)
         if not usable.any():
             raise DataError(
                 f"no sample has both a value in {columns} and {max(depth, 1):,} reads",
@@ -78,25 +81,30 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
     return Selection(np.flatnonzero(usable), tuple(notes))
 
 
-def _has_target(metadata: Metadata, target: TargetOptions, usable: np.ndarray) -> np.ndarray:
+def _has_target(study: Study, target: TargetOptions, usable: np.ndarray, depth: int) -> np.ndarray:
     """Find samples with a value in any of the target columns, bool [B]; ``usable`` samples must have varying values."""
+    metadata = study.metadata
+    assert metadata is not None
     if target.classifier:
         return np.array([value is not None for value in metadata.text(target.metadata_column[0])])
     problems = Problems()
-    kind = target.scale().kind
-    known = [problems.collect(_known_numbers, metadata, column, usable, kind) for column in target.metadata_column]
+    known = [
+        problems.collect(_known_numbers, study, column, usable, depth, target) for column in target.metadata_column
+    ]
     problems.raise_collected()
     return np.any([values for values in known if values is not None], axis=0)
 
 
-def _known_numbers(metadata: Metadata, column: str, usable: np.ndarray, kind: str) -> np.ndarray:
+def _known_numbers(study: Study, column: str, usable: np.ndarray, depth: int, target: TargetOptions) -> np.ndarray:
     """Find samples with a value of a numeric target, bool [B].
 
     Raises:
-        DataError: there is none, all usable values are equal, or the transform ``kind`` cannot take one of them.
+        DataError: there is none, all usable values are equal, or the target's transform cannot take one of them.
     """
+    metadata = study.metadata
+    assert metadata is not None
     values = metadata.numeric(column)
-    check_values(kind, values, column, metadata.path)
+    check_values(target.scale().kind, values, column, metadata.path)
     known = np.isfinite(values)
     place, another = f"column {column}", "Choose another --metadata-column"
     if not known.any():
@@ -104,6 +112,9 @@ def _known_numbers(metadata: Metadata, column: str, usable: np.ndarray, kind: st
         raise DataError("no sample of the table has a value", file=metadata.path, place=place, remedy=remedy)
     learned = values[known & usable]
     if len(learned) > 0 and (learned == learned[0]).all():
+        numbers = values.astype(object)
+        numbers[~known] = None
+        check_values_left(study.table, depth, usable & known, numbers, column, metadata.path)
         problem = f"all {len(learned):,} samples with a value have {learned[0]:g}, so there is nothing to learn"
         raise DataError(problem, file=metadata.path, place=place, remedy=another)
     return known
@@ -121,6 +132,7 @@ def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
             notes.append(f"warning: {declared}; use --classifier to predict classes")
         if target.classifier:
             notes += doubtful_notes(metadata, column, "classes")
+            notes += number_notes(metadata.text(column), column)
     return notes
 
 

@@ -13,6 +13,7 @@ from aam_data.errors import DataError
 from aam_data.options.files import TableOptions
 from aam_data.sequences import Sequences, build_sequences
 from aam_data.study.feature_sequences import FeatureSequences
+from aam_data.study.orientation import orientation_notes
 from aam_data.table import CountTable
 
 _MAX_LISTED_LENGTHS = 5
@@ -49,6 +50,7 @@ def canonical_features(
     if len(rows) == 0:
         raise DataError("no feature with reads and a sequence", file=options.table)
     whole = [known.sequences[row] or b"" for row in rows]
+    notes += orientation_notes(whole, table.reads_per_feature()[rows])
     sequences, trim_notes = _trim(whole, options.trim_length)
     order = sorted(range(len(rows)), key=lambda i: (sequences[i], table.feature_ids[rows[i]]))
     first = np.array([i == 0 or sequences[order[i]] != sequences[order[i - 1]] for i in range(len(order))])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from aam_data.errors import DataError, Problems, first_few
-from aam_data.id_matching import check_missing_samples, check_not_disjoint
+from aam_data.id_matching import check_missing_samples, check_not_disjoint, overlap_of, suggestion_notes
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.readers.biom.table import TableFile, read_table
 from aam_data.readers.distances.checks import check_range
@@ -26,12 +26,13 @@ from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 from aam_data.sequences import Sequences
 from aam_data.study.canonical_order import canonical_features
 from aam_data.study.feature_sequences import kind_of_ids, sequences_of_features
-from aam_data.study.phylogeny import Phylogeny
+from aam_data.study.phylogeny import MAX_TIPS, Phylogeny, tip_suggestion
 from aam_data.study.sniff import wrong_flag
 from aam_data.table import CountTable
 
 T = TypeVar("T")
 _MAX_MISSING_READS = 0.05  # share of reads in ASVs outside of the tree that --missing-tips error accepts
+_MAX_LENGTH = 1e30  # of all branches; models learn distances as numbers of 32 bits
 _TRANSPOSE = "Transpose it: qiime feature-table transpose, or t() in R"
 
 
@@ -272,25 +273,44 @@ def _shear(
     assert options.tree is not None
     notes += tree.notes
     phylogeny = Phylogeny.from_newick(tree, table.feature_ids, sequences, options.tree)
+    _check_lengths(phylogeny, options.tree)
     absent = phylogeny.feature_tip < 0
     reads = table.reads_per_feature()
     share = reads[absent].sum() / reads.sum()
     what = (
         f"{np.count_nonzero(absent):,} of {table.n_features:,} ASVs, with {share:.2%} of all reads, are not in the tree"
     )
-    if share > _MAX_MISSING_READS and options.missing_tips == "error":
+    is_error = share > _MAX_MISSING_READS and options.missing_tips == "error"
+    search = absent.any() and (is_error or tree.n_tips <= MAX_TIPS)
+    suggestion = tip_suggestion(tree.tip_names, table.feature_ids[absent]) if search else None
+    if is_error:
+        remedy = "Pass the tree of these ASVs, or leave them out of distances with --missing-tips ignore"
         raise DataError(
             f"Table observation IDs are not a subset of the tree tips: {what}",
             file=options.tree,
             offenders=list(table.feature_ids[absent]),
-            remedy="Pass the tree of these ASVs, or leave them out of distances with --missing-tips ignore",
+            remedy=f"{suggestion}. {remedy}" if suggestion else remedy,
         )
     notes.append(f"{what}: distances ignore them" if absent.any() else "all ASVs are in the tree")
+    notes += [f"warning: of these, {suggestion}"] if suggestion else []
     bare = table.number_of(~absent) == 0
     if bare.any():
         names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
         notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree and no distances ({names})")
     return phylogeny
+
+
+def _check_lengths(phylogeny: Phylogeny, path: Path) -> None:
+    """Raise DataError for branch lengths with which all distances are equal, or overflow."""
+    with np.errstate(over="ignore"):
+        total = float(phylogeny.branch_length.sum())
+    if total == 0:
+        problem = f"all {phylogeny.n_branches:,} branches above the table's ASVs have length 0, so all distances are 0"
+        raise DataError(problem, file=path, remedy="Pass a tree with branch lengths")
+    if total > _MAX_LENGTH:
+        problem = f"the branch lengths above the table's ASVs add up to {total:g}, more than {_MAX_LENGTH:g}"
+        longest = f"the longest is {phylogeny.branch_length.max():g}"
+        raise DataError(problem, file=path, offenders=[longest], remedy="Correct the branch lengths")
 
 
 def _align_distances(
@@ -313,4 +333,5 @@ def _align_taxonomy(taxonomy: Taxonomy, table: CountTable, notes: list[str]) -> 
     if unknown := sum(taxon is None for taxon in aligned.taxa):
         what = f"{unknown:,} of {table.n_features:,} ASVs are not in {taxonomy.path}"
         notes.append(f"{what}: they are model input, but not part of the taxonomy to learn")
+        notes += suggestion_notes(overlap_of(table.feature_ids, taxonomy.feature_ids))
     return aligned

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import md5
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aam_data.errors import DataError, first_few
+from aam_data.id_matching import Suggestion, closest_transformation
 from aam_data.readers.newick.tree import NewickTree
 
 if TYPE_CHECKING:
     from aam_data.readers.newick.tip_names import TipNames
     from aam_data.sequences import Sequences
+
+MAX_TIPS = 100_000  # compared with the ids of features, which takes a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +71,15 @@ class Phylogeny:
         kept = np.zeros(tree.n_tips, dtype=bool)
         kept[tip[tip >= 0]] = True
         if not kept.any():
+            suggestion = tip_suggestion(tree.tip_names, feature_ids)
+            remedy = "Pass the --tree that was built from these ASVs"
+            remedy += "" if sequences is not None else ", or their --sequences if these name the tips"
             raise DataError(
                 f"no ASV of the table is a tip of the tree: ASVs are {first_few(list(feature_ids[:3]))}; tips are "
                 f"{first_few([tree.tip_names[tip] for tip in range(min(tree.n_tips, 3))])}. Ids, sequences and MD5 "
                 "hashes of sequences were compared",
                 file=file,
-                remedy="Pass the --tree that was built from these ASVs"
-                + ("" if sequences is not None else ", or their --sequences if these name the tips"),
+                remedy=f"{suggestion}. {remedy}" if suggestion else remedy,
             )
         below = np.zeros(tree.n_nodes + 1, dtype=np.int32)
         below[tree.tips + 1] = 1
@@ -81,6 +87,17 @@ class Phylogeny:
         branches = shear(below[:-1], below[tree.last_descendants() + 1], tree.length, kept)
         number = np.append(np.cumsum(kept, dtype=np.int32) - 1, np.int32(-1))
         return cls(*branches, number[tip], int(kept.sum()))
+
+
+def tip_suggestion(names: TipNames, feature_ids: np.ndarray) -> Suggestion | None:
+    """Suggest a change that would make features that are not in a tree match tips, of a large tree the first ones.
+
+    Args:
+        names: names of the tree's tips.
+        feature_ids: ids of the features that are not in the tree.
+    """
+    wanted = set(feature_ids)
+    return closest_transformation(feature_ids, [name for name in islice(names, MAX_TIPS) if name not in wanted])
 
 
 def shear(
@@ -98,7 +115,9 @@ def shear(
     start, stop = start[has_tips], stop[has_tips]
     first = np.ones(len(start), dtype=bool)  # of each path, which is contiguous in depth-first order
     first[1:] = (start[1:] != start[:-1]) | (stop[1:] != stop[:-1])
-    return start[first], stop[first], np.add.reduceat(branch_length[has_tips], np.flatnonzero(first))
+    with np.errstate(over="ignore"):  # `load_study` refuses lengths that add up to more than any distance
+        length = np.add.reduceat(branch_length[has_tips], np.flatnonzero(first))
+    return start[first], stop[first], length
 
 
 def _match(names: TipNames, feature_ids: np.ndarray, sequences: Sequences | None) -> np.ndarray:

@@ -15,6 +15,7 @@ from aam_data.splits.selection import doubtful_notes, missing_code_notes
 from aam_data.splits.splits import PARTS, Splits
 from aam_data.study.study import Study
 from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
+from aam_data.unifrac.variation import check_targets_vary
 from aam_train.data.collate import Collator
 from aam_train.data.loading import FIXED_DRAW, BatchMaker
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
@@ -90,6 +91,8 @@ def build_data(
     _note_inputs(maker, all_rows, preprocessor, reporter)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
     pairs, scale = build_pairs(study, rarefier, config.phylogeny), 1.0
+    if pairs is not None:
+        check_targets_vary(pairs, rows["train"], config.phylogeny)
     if pairs is not None and config.phylogeny.pair_metric == "weighted_unnormalized":
         scale = largest_distance(pairs, rows["train"])
         reporter.note(f"dividing distances by the largest of the training samples, {scale:.4g}")
@@ -116,9 +119,11 @@ def _fit_preprocessor(
         return preprocessor
     losses = training.objective.losses(training.target.metadata_column)
     targets_and_losses = zip(preprocessor.targets, losses, strict=True)
-    return replace(
-        preprocessor, targets=tuple(target.with_quantiles(loss.outputs()) for target, loss in targets_and_losses)
-    )
+    targets = [target.with_quantiles(loss.outputs()) for target, loss in targets_and_losses]
+    if training.link.bounded_targets:
+        assert study.metadata is not None
+        targets = [target.with_bounds(study.metadata, train_rows) for target in targets]
+    return replace(preprocessor, targets=tuple(targets))
 
 
 def _note_inputs(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor, reporter: Reporter) -> None:

@@ -11,7 +11,7 @@ from aam_train.data.run_data import RunData
 from aam_train.errors import TrainError
 from aam_train.losses.output_layout import OutputLayout, check_out_dim, check_signs
 from aam_train.losses.targets import ClassLoss, NumberLoss, NumberLosses, TargetLoss
-from aam_train.options.losses import class_weight
+from aam_train.options.losses import class_weight, is_auto
 from aam_train.options.recipe_configs import TrainConfig
 
 
@@ -94,7 +94,7 @@ def class_weights(option: str, names: Sequence[str], codes: np.ndarray) -> tuple
         TrainError: not such a list, or one for other classes.
     """
     known = codes[np.isfinite(codes)].astype(np.int64)
-    if option == "auto":
+    if is_auto(option):
         counts = np.maximum(np.bincount(known, minlength=len(names)), 1)
         return tuple((len(known) / (len(names) * counts)).tolist())
     parts = [part.strip() for part in option.split(",")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from aam_data.checked_json import parse_json
+from aam_data.options.alias import choice_of
 from aam_data.options.base import require
 from aam_train.options.validate import positive
 
@@ -157,6 +158,8 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     values = {"type": entry} if isinstance(entry, str) else entry
     require(isinstance(values, dict), f"{place}: must be the name of a loss or an object")
     kind = values.get("type", default.type)
+    kind = choice_of(kind, tuple(LOSSES)) or kind if isinstance(kind, str) else kind
+    values = values | {"type": kind}
     require(
         isinstance(kind, str) and kind in LOSSES, f"{place}: unknown loss {kind!r}; choose from {', '.join(LOSSES)}"
     )
@@ -182,9 +185,14 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     return replace(default, **{**values, **floats, "type": kind})
 
 
+def is_auto(option: str) -> bool:
+    """Return whether --class-weights or a like option means ``auto``, which scikit-learn calls balanced."""
+    return choice_of(option, ("auto",)) is not None
+
+
 def check_class_weights(option: str) -> None:
     """Raise ValueError for values that cannot be class weights, whatever the classes are."""
-    if option != "auto":
+    if not is_auto(option):
         for part in option.split(","):
             class_weight(option, part.rpartition(":")[2])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from aam_data.options.alias import Required
 from aam_data.options.base import require
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
@@ -101,7 +103,7 @@ class TrainConfig:
     """Settings of `aam train`."""
 
     table: TableOptions
-    metadata: MetadataOptions
+    metadata: Annotated[MetadataOptions, Required("metadata")]
     target: TargetOptions
     run: RunOptions
     transfer: TransferOptions = TransferOptions()
@@ -251,7 +253,7 @@ class BaselineConfig:
     """Settings of `aam rf-baseline`."""
 
     table: TableOptions
-    metadata: MetadataOptions
+    metadata: Annotated[MetadataOptions, Required("metadata")]
     baseline: BaselineOptions
     split: SplitOptions = SplitOptions()
 

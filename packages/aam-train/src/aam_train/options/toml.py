@@ -17,7 +17,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from aam_data.options.alias import Alias
+from aam_data.options.alias import Alias, Required, choice_of, option_called
 
 RootT = TypeVar("RootT")
 
@@ -65,7 +65,10 @@ def config_fields(root_class: type) -> dict[str, ConfigField]:
     """Return the options of a root by name, in the order of declaration."""
     fields: dict[str, ConfigField] = {}
     names: set[str] = set()
+    marked = get_type_hints(root_class, include_extras=True)
     for section, owner in _sections(root_class).items():
+        marks = marked[section].__metadata__ if get_origin(marked[section]) is Annotated else ()
+        required = {name for mark in marks if isinstance(mark, Required) for name in mark.names}
         hints = get_type_hints(owner, include_extras=True)
         for field in dataclasses.fields(owner):
             kind, common = hints[field.name], False
@@ -79,8 +82,8 @@ def config_fields(root_class: type) -> dict[str, ConfigField]:
             for name in (field.name, *aliases):
                 assert name not in names, f"{root_class.__name__}: {name} is declared in two sections"
                 names.add(name)
-            kind = _without_none(kind)
-            fields[field.name] = ConfigField(field.name, section, owner, kind, common, field.default, aliases)
+            kind, default = _without_none(kind), dataclasses.MISSING if field.name in required else field.default
+            fields[field.name] = ConfigField(field.name, section, owner, kind, common, default, aliases)
     return fields
 
 
@@ -251,9 +254,10 @@ def _from_toml(value: Any, kind: Any) -> Any:
             raise _WrongType("a list")
         return tuple(_from_toml(item, get_args(kind)[0]) for item in value)
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
+        choice = choice_of(value, get_args(kind)) if isinstance(value, str) else None
+        if choice is None:
             raise _WrongType("one of " + ", ".join(get_args(kind)))
-        return value
+        return choice
     if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
     if kind is Path and isinstance(value, str) and value:
@@ -279,5 +283,7 @@ def _misplaced(name: str, fields: Mapping[str, ConfigField], sections: Iterable[
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, list(known), n=1)
+    known = list(known)
+    meant = option_called(name, known)
+    nearest = [meant] if meant else difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {nearest[0]}?)" if nearest else ""

@@ -129,10 +129,13 @@ def _evaluate_predictor(
     truth = true_values(study, predictions, rows)
     if text := unknown_classes(study, predictions, rows):
         context.console.note(text)
+    assert study.metadata is not None
+    new = rows[samples.parts == "new"]
+    for text in inputs.preprocessor.describe_scales(study.metadata, new, trained=False) if len(new) else ():
+        context.console.note(text)
     results = {"parts": _metrics_by_part(predictions, truth, samples.parts, record)}
     _write_results(folder, results, context.console)
     write_predictions(folder / "predictions.tsv", predictions)
-    assert study.metadata is not None
     by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
     if covered := coverages(predictions, truth, samples.parts, by_column):
         write_coverage(folder / "coverage.tsv", covered)

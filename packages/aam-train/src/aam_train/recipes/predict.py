@@ -87,7 +87,7 @@ def _log_differences(config: PredictConfig, inputs: ModelInputs, loaded: LoadedM
     if config.metadata.metadata is not None and metadata is None:
         reporter.note("--metadata is not read: predictions of this model depend on the table alone")
     if metadata is not None:
-        for text in preprocessor.describe_scales(metadata, loaded.rows):
+        for text in preprocessor.describe_scales(metadata, loaded.rows, trained=False):
             reporter.note(text)
     if (was := read_preprocessor(inputs.folder).asv_sampling) != preprocessor.asv_sampling:
         reporter.note(f"--asv-sampling {preprocessor.asv_sampling}: the model was trained with {was}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aam_data.checks.leaks import leak_notes
+from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError
 from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import ClassLabels
@@ -107,6 +108,7 @@ def _split(
     (splits,) = make_splits(study, selection.rows, config.split, config.baseline.random_seed, target)
     groups = groups_of(study, config.split)
     leaks = leak_notes(study, splits, target, config.split.group_column, depth)
+    leaks += spelling_notes(study.metadata, selection.rows, target, config.split)
     for text in [*study.notes, *selection.notes, *leaks, splits.summary(groups), *small_parts(splits)]:
         note(text)
     return splits, groups

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from aam_data.checks.leaks import leak_notes
+from aam_data.checks.spellings import spelling_notes
 from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits.splits import Splits
 from aam_data.study.study import Study
@@ -65,7 +66,7 @@ def set_up_encoder(config: PretrainConfig, study: Study, context: RunContext, *,
 
 def _split(config: PretrainConfig, study: Study, depth: int, context: RunContext) -> Splits:
     selection = select_samples(study, depth)
-    for note in selection.notes:
+    for note in (*selection.notes, *spelling_notes(study.metadata, selection.rows, None, config.split)):
         context.console.note(note)
     (splits,) = make_splits(study, selection.rows, config.split, config.run.seed, None)
     for note in leak_notes(study, splits, None, config.split.group_column, depth):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aam_data.checks.leaks import leak_notes
+from aam_data.checks.spellings import spelling_notes
 from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits.splits import Splits
 from aam_data.study.study import Study
@@ -79,10 +80,13 @@ def choose_samples(
         console.note(text)
     depth = rarefy_depth(config, study, pretrained)
     selection = select_samples(study, depth, config.target)
-    for note in selection.notes:
+    group_column, given = config.split.group_column, config.condition_columns()
+    weighted = config.category.weight_column() if config.category.categorical_loss_weights else None
+    named = (*given, *([weighted] if weighted else ()))
+    spellings = spelling_notes(study.metadata, selection.rows, config.target, config.split, named)
+    for note in (*selection.notes, *spellings):
         console.note(note)
     splits = splits_of(config, study, selection.rows)
-    group_column, given = config.split.group_column, config.condition_columns()
     leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth, given))
     for note in dict.fromkeys(leaks):  # what is true of several folds is logged once
         console.note(note)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from aam_data.errors import DataError
+from aam_data.errors import DataError, first_few, shown
 from aam_data.options.files import MetadataOptions
 from aam_data.readers.delimited import decode_text
 from aam_data.readers.ids import as_objects, check_ids
 from aam_data.readers.metadata.layout import Layout, read_layout
-from aam_data.readers.metadata.missing_values import MissingRule
+from aam_data.readers.metadata.missing_values import MissingRule, is_spreadsheet_error
 from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.readers.qiime2 import read_content
 from aam_data.readers.source import byte_limit
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TYPES = ("ImmutableMetadata", "SampleData[AlphaDiversity]")  # QIIME 2 reads both as metadata
 _NUMBER = re.compile(r"[-+]?(\d*\.\d+|\d+\.?)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_MAX_COLUMNS, _MAX_NEAR = 20, 3  # columns that a message lists, all of them or the nearest ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +65,9 @@ class Metadata:
         if column in self.repeated:
             raise DataError(f"several columns are named {column}", file=self.path, remedy="Rename them")
         if column not in self.frame.columns:
-            near = get_close_matches(column, self.columns, n=3, cutoff=0.5)
-            remedy = f"Nearest: {', '.join(near)}" if near else f"Columns: {', '.join(self.columns[:20])}"
-            raise DataError(f"no column {column}", file=self.path, remedy=remedy)
+            near = _nearest(column, self.columns)
+            remedy = f"Nearest: {', '.join(near)}" if near else f"Columns: {first_few(self.columns, _MAX_COLUMNS)}"
+            raise DataError(f"no column {shown(column)}", file=self.path, remedy=remedy)
 
     def text(self, column: str) -> np.ndarray:
         """Return the values of a column, [B] str objects, None where missing."""
@@ -116,6 +117,19 @@ class Metadata:
         values = self.frame.to_numpy(dtype=object)[positions]
         values[positions < 0] = None
         return replace(self, frame=_frame(values, sample_ids, self.columns))
+
+
+def _nearest(column: str, columns: Sequence[str]) -> list[str]:
+    """Find columns that may be meant: with these words in their names (ids first), then similarly spelled ones."""
+    words = set(_words(column))
+    longer = [name for name in columns if words and words <= set(_words(name))]
+    longer.sort(key=lambda name: (_words(name)[-1] not in ("id", "ids"), len(name)))
+    close = get_close_matches(column, columns, n=_MAX_NEAR, cutoff=0.5)
+    return list(dict.fromkeys([*longer, *close]))[:_MAX_NEAR]
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.lower())
 
 
 def _frame(
@@ -176,6 +190,7 @@ def read_metadata(
     notes = list(layout.notes)
     if repeated:
         notes.append(f"{path.name}: several columns are named {', '.join(repeated)}, so these cannot be used")
+    notes += _spreadsheet_notes(layout, rule, path)
     columns = _columns(layout, rule, {*repeated, layout.header[layout.id_column]})
     for name, scheme in zip(layout.header, layout.directives.missing, strict=True):
         if name in columns and scheme == "no-missing":
@@ -186,6 +201,21 @@ def read_metadata(
         if name in columns and kind:
             types[name] = "numeric" if kind == "numeric" else "categorical"
     return Metadata(frame, types, path, rule, tuple(repeated), tuple(notes))
+
+
+def _spreadsheet_notes(layout: Layout, rule: MissingRule, path: Path) -> list[str]:
+    """Return a note on cells that hold a spreadsheet's error; they count as missing."""
+    counts, columns = Counter[str](), Counter[str]()
+    for i, name in enumerate(layout.header):
+        found = Counter(cell for row in layout.rows if (cell := row.cells[i]).startswith(("#", "E", "e")))
+        errors = {cell: n for cell, n in found.items() if is_spreadsheet_error(cell)}
+        counts.update(errors)
+        columns.update({name: sum(errors.values())} if errors else {})
+    if not counts or not rule.default_na:
+        return []
+    cells, names = list(counts), [f"{column}: {n:,}" for column, n in columns.most_common()]
+    what = f"{counts.total():,} cells hold errors of a spreadsheet ({first_few(cells)}) and count as missing"
+    return [f"{path.name}: {what} (by column: {first_few(names)})"]
 
 
 def _columns(layout: Layout, rule: MissingRule, left_out: Collection[str]) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """Rules for cells of metadata that mean "missing".
 
 The words are those of QIIME 2 (``INSDC:missing``), of Qiita and of INSDC's missing-value terms of 2023, with any
-explanation after a colon (``Missing: Not provided``). The additional words in columns of numbers may be classes
-elsewhere.
+explanation after a colon (``Missing: Not provided``), and the errors of spreadsheets (``#N/A``). The additional words
+in columns of numbers may be classes elsewhere.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ _IN_NUMBERS = frozenset({
     "not available", "not determined", "not recorded",
 })
 # fmt: on
+# Errors of spreadsheets in English, and of other languages by their form: a word with ! or ? after #, or N/A.
+_SPREADSHEET = re.compile(r"#(\s?[¡¿]?[^\W\d_]+(/0)?[!?]|n/?[abdv]!?|getting_data|i/t|saknas!?|h/i)|err:\d{3}")
 
 
 def _normal(cell: str) -> str:
     return " ".join(cell.lower().split())
+
+
+def _is_missing(text: str) -> bool:
+    return _ALWAYS.fullmatch(text) is not None or _SPREADSHEET.fullmatch(text) is not None
+
+
+def is_spreadsheet_error(cell: str) -> bool:
+    """Return whether a cell is what spreadsheets show for a formula without a result: ``#N/A``, ``#DIV/0!``."""
+    return _SPREADSHEET.fullmatch(_normal(cell)) is not None
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class MissingRule:
     def always(self, cell: str) -> bool:
         """Return whether the cell is missing in every column."""
         text = _normal(cell)
-        return not text or text in self.na_values or (self.default_na and _ALWAYS.fullmatch(text) is not None)
+        return not text or text in self.na_values or (self.default_na and _is_missing(text))
 
     def in_numbers(self, cell: str) -> bool:
         """Return whether a cell that is not always missing is missing in a column of numbers."""
