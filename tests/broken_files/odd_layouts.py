@@ -29,6 +29,7 @@ def lzf(file) -> None:
 
 
 TSV_ROWS = tsv_table().splitlines()[1:]
+LOWER = lsmat_text().splitlines()
 NAMED = [[f"ASV{k}" if k else "", *row.split("\t")[1:]] for k, row in enumerate(TSV_ROWS)]
 CASES: list[Case] = [
     case(
@@ -84,6 +85,18 @@ CASES: list[Case] = [
         "distances_of_pairs",
         content(DIST, "a\tb\tdistance\ns01\ts02\t0.1\n"),
         Says(DIST, "distances of pairs in three columns", remedy="square matrix"),
+        **DISTANCES,
+    ),
+    case(
+        "distances_of_pairs_separated_by_blanks",
+        content(DIST, "s01 s02 0.1\ns01 s03 0.2\n"),
+        Says(DIST, "distances of pairs in three columns", remedy="square matrix"),
+        **DISTANCES,
+    ),
+    case(
+        "distances_lower_triangle",
+        content(DIST, "\n".join("\t".join(row.split("\t")[: b + 1 or None]) for b, row in enumerate(LOWER, -1))),
+        Says(DIST, "only the lower triangle", "row 2", remedy="square matrix"),
         **DISTANCES,
     ),
     case(
