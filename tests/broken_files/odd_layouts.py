@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import h5py
+
 from .case import MATRIX, Case, Says, both, case, content, note
 from .good_study import FEATURES, HEADER, ROWS, SAMPLES, lsmat_text, metadata_text, tsv_table
 from .hdf5_tables import hdf5
 
 META, TABLE, DIST = "metadata.tsv", "table.biom", "distances.tsv"
 NUMBERED = [[str(b + 1), *row] for b, row in enumerate(ROWS)]
-DISTANCES = {key[2:].replace("-", "_"): value for key, value in MATRIX.items()}
+DISTANCES: dict[str, Any] = {key[2:].replace("-", "_"): value for key, value in MATRIX.items()}
 FROM_R = "write.table"
 
 
@@ -21,7 +25,7 @@ def csv(text: str) -> str:
     return text.replace("\t", ",")
 
 
-def lzf(file) -> None:
+def lzf(file: h5py.File) -> None:
     for name in ("sample/ids", "observation/ids", "sample/matrix/data", "sample/matrix/indices"):
         values, dtype = file[name][()], file[name].dtype
         del file[name]

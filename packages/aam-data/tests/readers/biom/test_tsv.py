@@ -152,6 +152,7 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     ),
     "commas between thousands": (PLAIN.replace("\t9", "\t1,234"), r"\(s3, f2\) = '1,234'.*thousands without a comma"),
     "semicolons": ("id;s1;s2\na;1;2\n", r"row 1: separated by semicolons.*with tabs"),
+    "commas in quotes": ('"a,b"\n"c,d"\n', r"text"),
     "unclosed quote": ('id,s1,s2\n"a,1,2\n', r"2 cells|3 cells"),
     "prose": ("Dear all,\tplease find\nattached\n", r"row 1: 2 cells in the header, 1 in the first row"),
 }

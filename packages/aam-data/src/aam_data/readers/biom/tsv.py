@@ -156,6 +156,8 @@ def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
     if len(cells) != width:
         problem = f"{len(cells):,} cells in the header, {width:,} in the first row"
         raise DataError(problem, file=path, place=f"row {header.number}")
+    if width == 1:  # its commas are in quotes
+        raise _not_a_table([header, first], path)
     return cells[1:]
 
 

@@ -42,7 +42,9 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
     for expected, row in zip(ids, rows, strict=False):
         place = f"row {row.line}"
         if row.cells[0] != expected:
-            problem = f"starts with {row.cells[0]}, expected {expected}: rows must be in the order of the header"
+            problem = (
+                f"starts with {row.cells[0][:80]}, expected {expected[:80]}: rows must be in the order of the header"
+            )
             raise DataError(problem, file=path, place=place)
         if len(row.cells) in (1, 2) and len(header.cells) > _PAIR and not values:
             raise DataError("only the lower triangle of the matrix", file=path, place=place, remedy=_SQUARE)
