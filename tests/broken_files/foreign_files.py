@@ -7,6 +7,8 @@ import io
 import pickle
 import tarfile
 import zipfile
+from pathlib import Path
+from typing import Any
 
 from .case import MATRIX, Case, Says, Spoil, case, content
 from .good_study import COUNTS, FEATURES, SAMPLES, distances
@@ -35,7 +37,7 @@ def tarred() -> bytes:
 def sparse(name: str, n_bytes: int) -> Spoil:
     """A file without content that claims to be large."""
 
-    def spoil(folder) -> None:
+    def spoil(folder: Path) -> None:
         with (folder / name).open("wb") as file:
             file.truncate(n_bytes)
 
@@ -58,7 +60,7 @@ SHARED = "\n".join(
 LOWER = "\n".join(["16", *("\t".join([name, *map(str, distances()[b, :b])]) for b, name in enumerate(SAMPLES))])
 SQUARE = "\n".join(["  16", *(" ".join([name, *map(str, distances()[b])]) for b, name in enumerate(SAMPLES))])
 METAPHLAN = f"#mpa_vJan21_CHOCOPhlAnSGB_202103\nclade_name\t{HEADER}\nk__Bacteria\t" + "\t".join(["100.0"] * 16) + "\n"
-OPTION = {TABLE: {}, META: {}, TREE: {}, DIST: MATRIX, FASTA: {"--sequences": FASTA}}
+OPTION: dict[str, dict[str, Any]] = {TABLE: {}, META: {}, TREE: {}, DIST: MATRIX, FASTA: {"--sequences": FASTA}}
 
 
 def everywhere(name: str, text: str | bytes, problem: str, remedy: str, *files: str) -> list[Case]:

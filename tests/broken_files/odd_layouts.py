@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import h5py
+
 from .case import MATRIX, Case, Says, both, case, content, note
 from .good_study import FEATURES, HEADER, ROWS, SAMPLES, lsmat_text, metadata_text, tsv_table
 from .hdf5_tables import hdf5
 
 META, TABLE, DIST = "metadata.tsv", "table.biom", "distances.tsv"
 NUMBERED = [[str(b + 1), *row] for b, row in enumerate(ROWS)]
-DISTANCES = {key[2:].replace("-", "_"): value for key, value in MATRIX.items()}
+DISTANCES: dict[str, Any] = {key[2:].replace("-", "_"): value for key, value in MATRIX.items()}
 FROM_R = "write.table"
 
 
@@ -21,7 +25,7 @@ def csv(text: str) -> str:
     return text.replace("\t", ",")
 
 
-def lzf(file) -> None:
+def lzf(file: h5py.File) -> None:
     for name in ("sample/ids", "observation/ids", "sample/matrix/data", "sample/matrix/indices"):
         values, dtype = file[name][()], file[name].dtype
         del file[name]
@@ -29,6 +33,7 @@ def lzf(file) -> None:
 
 
 TSV_ROWS = tsv_table().splitlines()[1:]
+LOWER = lsmat_text().splitlines()
 NAMED = [[f"ASV{k}" if k else "", *row.split("\t")[1:]] for k, row in enumerate(TSV_ROWS)]
 CASES: list[Case] = [
     case(
@@ -84,6 +89,18 @@ CASES: list[Case] = [
         "distances_of_pairs",
         content(DIST, "a\tb\tdistance\ns01\ts02\t0.1\n"),
         Says(DIST, "distances of pairs in three columns", remedy="square matrix"),
+        **DISTANCES,
+    ),
+    case(
+        "distances_of_pairs_separated_by_blanks",
+        content(DIST, "s01 s02 0.1\ns01 s03 0.2\n"),
+        Says(DIST, "distances of pairs in three columns", remedy="square matrix"),
+        **DISTANCES,
+    ),
+    case(
+        "distances_lower_triangle",
+        content(DIST, "\n".join("\t".join(row.split("\t")[: b + 1 or None]) for b, row in enumerate(LOWER, -1))),
+        Says(DIST, "only the lower triangle", "row 2", remedy="square matrix"),
         **DISTANCES,
     ),
     case(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .case import Case, Says, case, content, note
+from .case import Case, Says, Spoil, case, content, note
 from .good_study import COUNTS, FEATURES, SAMPLES, tsv_table
 from .hdf5_tables import table
 from .text_tables import document
@@ -16,7 +18,7 @@ REMEDY = "Remove this column"
 FRACTIONS = COUNTS / TOTAL[:, None]
 
 
-def hdf5(*rows: np.ndarray, names: tuple[str, ...], before: int = 0):
+def hdf5(*rows: np.ndarray, names: tuple[str, ...], before: int = 0) -> Spoil:
     """The table with more samples, ``before`` of them first."""
     counts = np.vstack([*rows[:before], COUNTS, *rows[before:]])
     return table(counts, [*names[:before], *SAMPLES, *names[before:]])
@@ -28,7 +30,7 @@ def text(matrix: np.ndarray, names: list[str], decimals: int) -> str:
     return "\n".join(["\t".join(["#OTU ID", *names]), *rows]) + "\n"
 
 
-def in_json(fields: dict) -> None:
+def in_json(fields: dict[str, Any]) -> None:
     fields["columns"].append({"id": "all reads", "metadata": None})
     fields["shape"][1] += 1
     fields["data"] += [[k, len(SAMPLES), int(SUMS[k])] for k in range(len(FEATURES))]

@@ -18,7 +18,7 @@ _OTHER_FILES = {
     b"\x93NUMPY": ("a numpy array", "--unifrac-matrix"),
 }
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SAVE = "Save it as UTF-8 (in Excel: CSV UTF-8)"
 
 
@@ -105,7 +105,10 @@ def refuse_blanks(lines: Sequence[str], path: Path) -> None:
     """Raise DataError if blanks separate the cells of a table's first lines, the default of R's write.table."""
     if len(lines) < 2 or any(separator in line for line in lines for separator in "\t,;"):
         return
-    header, *rows = (len(next(csv.reader([line], delimiter=" ", skipinitialspace=True))) for line in lines)
+    try:
+        header, *rows = (len(next(csv.reader([line], delimiter=" ", skipinitialspace=True))) for line in lines)
+    except csv.Error:  # such as a field of 200,000 letters
+        return
     if set(rows) in ({header}, {header + 1}) and rows[0] > 1:
         remedy = 'Save it with tabs, in R: write.table(x, "FILE.tsv", sep = "\\t", quote = FALSE, col.names = NA)'
         raise DataError("separated by blanks", file=path, remedy=remedy)

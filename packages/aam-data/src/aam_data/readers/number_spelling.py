@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 
+_LOOKED_AT, _LONGEST = 1000, 60  # cells, and letters of one that may be a number
 _MARKS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-") | {
     "\uff0b": "+",
     "\uff0e": ".",
@@ -14,7 +16,7 @@ _MARKS = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-") 
     "\u2019": "'",
     "\u02bc": "'",
 }
-_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 # Groups of three digits after the first separator; another separator, if any, is that of decimals.
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}([.,' _])\d{3}(?:\1\d{3})*(?:(?!\1)[.,]\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -28,7 +30,7 @@ def spelling_remedy(wrong: Iterable[str]) -> str | None:
     Args:
         wrong: cells of one column or table that are not numbers.
     """
-    cells = list(wrong)
+    cells = [cell for cell in islice(wrong, _LOOKED_AT) if len(cell) <= _LONGEST]
     foreign = next((cell for cell in cells if not _PLAIN.fullmatch(cell) and _PLAIN.fullmatch(_plain(cell))), None)
     if foreign is not None:
         odd = [char for char in foreign if not char.isascii()]

@@ -45,6 +45,8 @@ SAME: dict[str, tuple[str, str]] = {
     "first cell left out": (PLAIN.replace("#OTU ID\t", ""), ""),
     "quoted by R": ('"s1"\t"s2"\t"s3"\n"f1"\t5\t0\t0\n"f2"\t0\t3\t9\n"f3"\t1\t0\t2\n"f4"\t0\t0\t7\n', ""),
     "floats": (PLAIN.replace("\t9", "\t9.0").replace("\t7", "\t.7e1"), ""),
+    "commas": (PLAIN.replace("\t", ","), ""),
+    "commas and quotes": ('"",s1,s2,s3\n' + ROWS.replace("\t", '","').replace("\n", '"\n"').join(['"', ""])[:-1], ""),
     "blanks": (PLAIN.replace("\t9", "\t 9 ").replace("\n", " \n"), ""),
     "CRLF": (PLAIN.replace("\n", "\r\n"), ""),
     "CR": (PLAIN.replace("\n", "\r"), ""),
@@ -149,7 +151,9 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
         r"2 cells are not numbers \(\(s2, f1\) = '0,5', \(s2, f2\) = '1,25'\)\. Write decimals with a point",
     ),
     "commas between thousands": (PLAIN.replace("\t9", "\t1,234"), r"\(s3, f2\) = '1,234'.*thousands without a comma"),
-    "commas": ("id,s1,s2\na,1,2\n", r"row 1: separated by commas.*with tabs"),
+    "semicolons": ("id;s1;s2\na;1;2\n", r"row 1: separated by semicolons.*with tabs"),
+    "commas in quotes": ('"a,b"\n"c,d"\n', r"text"),
+    "unclosed quote": ('id,s1,s2\n"a,1,2\n', r"2 cells|3 cells"),
     "prose": ("Dear all,\tplease find\nattached\n", r"row 1: 2 cells in the header, 1 in the first row"),
 }
 

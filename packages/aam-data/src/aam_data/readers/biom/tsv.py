@@ -54,8 +54,10 @@ class _Line(NamedTuple):
     def cells(self) -> list[bytes]:
         """Return the cells, still in quotes if they are in a line separated by tabs."""
         if self.delimiter == b"," and b'"' in self.text:
-            row = next(csv.reader([self.text.decode("latin-1")]))
-            return [cell.encode("latin-1") for cell in row]
+            try:
+                return [cell.encode("latin-1") for cell in next(csv.reader([self.text.decode("latin-1")]))]
+            except csv.Error:
+                pass  # a carriage return among the cells, or one of 200,000 letters
         return self.text.split(self.delimiter)
 
 
@@ -154,6 +156,8 @@ def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
     if len(cells) != width:
         problem = f"{len(cells):,} cells in the header, {width:,} in the first row"
         raise DataError(problem, file=path, place=f"row {header.number}")
+    if width == 1:  # its commas are in quotes
+        raise _not_a_table([header, first], path)
     return cells[1:]
 
 

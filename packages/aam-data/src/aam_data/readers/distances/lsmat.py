@@ -6,6 +6,7 @@ the output of DartUniFrac, whose first cell is ``Sample``; with tabs or commas. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,8 @@ from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
 from aam_data.readers.number_spelling import spelling_remedy
 
+_SQUARE = "Pass a square matrix: a header of ids, then a row for each of them"
+_SNIFFED = 1 << 24  # characters that contain the first lines
 _LOOKED_AT = 3  # lines that show the separator
 _PAIR = 3  # cells of a row of two samples and their distance
 
@@ -29,7 +32,9 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
         The ids, the matrix, and notes about an unusual layout.
     """
     text = decode_text(content, path)
-    lines = [line for line in lines_of(text) if line.strip() and not line.startswith("#")][:_LOOKED_AT]
+    beginning = lines_of(text[:_SNIFFED])
+    lines = [line for line in beginning if line.strip() and not line.startswith("#")][:_LOOKED_AT]
+    _refuse_pairs(lines, path)
     refuse_blanks(lines, path)
     delimiter, _ = find_delimiter(lines[0] if lines else "", path)
     header, rows, notes = _header(split_rows(text, delimiter, path), path)
@@ -37,8 +42,12 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
     for expected, row in zip(ids, rows, strict=False):
         place = f"row {row.line}"
         if row.cells[0] != expected:
-            problem = f"starts with {row.cells[0]}, expected {expected}: rows must be in the order of the header"
+            problem = (
+                f"starts with {row.cells[0][:80]}, expected {expected[:80]}: rows must be in the order of the header"
+            )
             raise DataError(problem, file=path, place=place)
+        if len(row.cells) in (1, 2) and len(header.cells) > _PAIR and not values:
+            raise DataError("only the lower triangle of the matrix", file=path, place=place, remedy=_SQUARE)
         if len(row.cells) != len(header.cells):
             problem = f"{len(row.cells):,} cells, the header has {len(header.cells):,}"
             raise DataError(problem, file=path, place=place)
@@ -61,11 +70,18 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
     return as_objects(ids), ArrayMatrix(np.stack(values)), notes
 
 
+def _refuse_pairs(lines: list[str], path: Path) -> None:
+    """Raise DataError if the first lines are pairs of samples with their distance, below a header or not."""
+    rows = [re.split(r"[\t,]|\s+", line.strip()) for line in lines[1:]]
+    if rows and all(len(row) == _PAIR and _numbers(row[2:]) is not None and _numbers(row[1:2]) is None for row in rows):
+        raise DataError("distances of pairs in three columns", file=path, remedy=_SQUARE)
+
+
 def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[str]]:
     """Return the header, with a cell above the ids of the rows, the rows below it, and a note if that cell is added.
 
     Raises:
-        DataError: no header, a title above it, or pairs of samples in place of a square.
+        DataError: no header, or a title above it.
     """
     header = next((row for row in rows if not row.cells[0].startswith("#")), None)
     if header is None:
@@ -73,18 +89,11 @@ def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[s
     first = next(rows, None)
     if first is None:
         return header, rows, []
-    below, remedy = len(first.cells), "Pass a square matrix: a header of ids, then a row for each of them"
-    if (
-        len(header.cells) == below == _PAIR
-        and _numbers(first.cells[2:]) is not None
-        and _numbers(first.cells[1:2]) is None
-    ):
-        raise DataError("distances of pairs in three columns", file=path, remedy=remedy)
+    below = len(first.cells)
     if len(header.cells) == 1 and below > _PAIR:
         place = f"row {header.line}"
-        raise DataError(
-            "a title, not the header of ids", file=path, place=place, remedy="Remove the lines above the header"
-        )
+        problem, remedy = "a title, not the header of ids", "Remove the lines above the header"
+        raise DataError(problem, file=path, place=place, remedy=remedy)
     notes = []
     if below == len(header.cells) + 1 and header.cells[0] == first.cells[0]:
         header = Row(header.line, ["", *header.cells], header.n_lines)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HEAD = 1 << 16  # bytes looked at
 _MIN_SHARE = 0.8  # of ids that must look alike
 _NEEDS_ASVS = "AAM needs counts of ASVs with their sequences: pass the table of the ASVs that it was made from"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _BASES = re.compile("[ACGTUN.-]+", re.IGNORECASE)
 _KRAKEN = re.compile(r"\s*\d+\.\d+\t\d+\t\d+\t([A-Z]\d*\t\d+|\d+\t\d+\t[A-Z]\d*)\t")
 _PROFILES: dict[str, re.Pattern[str]] = {
