@@ -13,7 +13,9 @@ from click.core import ParameterSource
 
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
+from aam_cli.input_paths import check_input_paths
 from aam_cli.options import ConfigOption, config_options
+from aam_cli.progress import announce_table
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -72,8 +74,15 @@ class ConfigCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the function; an integer that it returns becomes the exit status."""
         config = parse_config(self.root_class, ctx)
+        program = ctx.ensure_object(Program)
+        self.check_paths(config)
+        announce_table(config, program)
         assert self.callback is not None
-        return self.callback(config, ctx.find_object(Program))
+        return self.callback(config, program)
+
+    def check_paths(self, config: object) -> None:
+        """Check that what the options name can be read, before the command imports what takes seconds."""
+        check_input_paths(config)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their sections: the common ones, or all of them after ``--help-all``."""

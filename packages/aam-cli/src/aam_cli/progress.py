@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import fields
 
 import click
 
 from aam_cli.errors import Program
+from aam_data.options.files import TableOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.parallel.environment import is_rank_zero_env
 
 SECONDS_BETWEEN_LINES = 15.0  # in a log file
 _SECONDS_BETWEEN_REWRITES = 0.2
+
+
+def announce_table(config: object, program: Program) -> None:
+    """Print on a terminal which table is read: imports and a large table take seconds without any other output.
+
+    Of several processes of a run the first one prints.
+    """
+    sections = [getattr(config, field.name) for field in fields(config)]  # type: ignore[arg-type]
+    joined = [section for section in sections if isinstance(section, ParallelOptions)]
+    if sys.stderr.isatty() and all(is_rank_zero_env(options) for options in joined):
+        for table in (section for section in sections if isinstance(section, TableOptions)):
+            program.log(f"reading {table.table} ...")
 
 
 class ProgressLine:

@@ -24,20 +24,29 @@ def first_bytes(path: Path, flag: str) -> bytes:
     Raises:
         DataError: the file does not exist, is not a regular file, cannot be read, or is empty.
     """
-    remedy = f"Pass an existing, readable file to {flag}"
     if is_cache_entry(path):
         return b""
+    start = start_of_file(path, flag)
+    if not start:
+        raise DataError("file is empty", file=path)
+    return start
+
+
+def start_of_file(path: Path, flag: str) -> bytes:
+    """Read the first 16 bytes of the file passed to ``flag``.
+
+    Raises:
+        DataError: the file does not exist, is not a regular file, or cannot be read.
+    """
+    remedy = f"Pass an existing, readable file to {flag}"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             problem = "is a directory" if path.is_dir() else "is not a regular file"
             raise DataError(problem, file=path, remedy=remedy)
         with path.open("rb") as stream:
-            start = stream.read(16)
+            return stream.read(16)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if not start:
-        raise DataError("file is empty", file=path)
-    return start
 
 
 def is_cache_entry(path: Path) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from joblib import parallel_config
 from scipy.sparse import csr_array
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
 
@@ -67,6 +66,8 @@ def relative_abundances(rarefier: Rarefier, rows: np.ndarray) -> csr_array:
 
 def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: ForestOptions) -> ForestResult:
     """Fit a regressor to numbers [R'] (NaN = unknown, skipped) of the samples ``known``, and predict ``new``."""
+    from sklearn.ensemble import RandomForestRegressor  # two seconds, which wrong files need not wait for
+
     has_value = np.isfinite(target)
     forest = RandomForestRegressor(**options.arguments())
     with parallel_config("threading"):
@@ -78,6 +79,8 @@ def fit_classes(
     known: csr_array, target: np.ndarray, new: csr_array, n_classes: int, options: ForestOptions
 ) -> ForestResult:
     """Fit a classifier to class codes [R'] (NaN = unknown, skipped), and predict all class probabilities of ``new``."""
+    from sklearn.ensemble import RandomForestClassifier
+
     has_value = np.isfinite(target)
     forest = RandomForestClassifier(**options.arguments())
     with parallel_config("threading"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam_data.options.base import Common, require
+from aam_data.options.input_path import InputFolder, InputPath
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
 
@@ -14,7 +15,7 @@ from aam_train.options.validate import at_least_one, check_device, check_passes,
 class PredictOptions:
     """Prediction of new samples."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model folder, or run folder of `aam train` (the best checkpoint is used)."""
     output: Common[Path]
     """Path of predictions.tsv; the other tables are written next to it."""
@@ -49,7 +50,7 @@ class PredictOptions:
 class EmbedOptions:
     """Embeddings."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model or run folder of `aam pretrain` or `aam train`."""
     output: Common[Path]
     """Output file: .tsv (QIIME 2 metadata) or .npz (arrays `ids` and `embeddings`)."""
@@ -79,11 +80,11 @@ class EmbedOptions:
 class EvaluateOptions:
     """The model to evaluate, and the samples."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model or run folder of `aam train` or `aam pretrain`."""
     output_dir: Common[Path]
     """Folder for metrics, tables and plots; must be new or empty."""
-    splits_from: Path | None = None
+    splits_from: InputPath[Path | None] = None
     """Run folder (or its splits.tsv) with the samples that the model was trained on. Default: the model's own run."""
     part: Common[Literal["all", "train", "validation", "calibration", "test", "new"]] = "all"
     """Samples to evaluate: all, those of one part of the model's run, or those that are not in its run."""
