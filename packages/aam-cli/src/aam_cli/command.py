@@ -152,7 +152,7 @@ def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
 
 
 def program_options() -> list[click.Option]:
-    """Return the options of every command besides its config: ``--config, --quiet, --debug, --help-all``."""
+    """Return the options of every command besides its config: ``--config, --quiet, --verbose, --debug, --help-all``."""
     return [
         click.Option(
             ["--config"],
@@ -172,7 +172,7 @@ def program_options() -> list[click.Option]:
 
 
 def message_options() -> list[click.Option]:
-    """Return ``--quiet`` and ``--debug``; they are eager, so that errors in other options respect them too."""
+    """Return ``--quiet``, ``--verbose`` and ``--debug``; eager, so that errors in options respect them."""
     return [
         click.Option(
             ["--quiet"],
@@ -181,6 +181,14 @@ def message_options() -> list[click.Option]:
             expose_value=False,
             callback=_remember,
             help="Print errors only.",
+        ),
+        click.Option(
+            ["--verbose"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            help="Print all metrics and the throughput of every epoch of a run.",
         ),
         click.Option(
             ["--debug"],
