@@ -27,7 +27,8 @@ from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_models.batch import padding
 from aam_models.batch.batch import PaddedGroup
 from aam_models.config.encoder import ModelOptions
-from aam_train.device.memory import process_memory, reset_peak_memory
+from aam_train.device.host_memory import process_memory
+from aam_train.device.memory import reset_peak_memory
 from aam_train.memory import splitting
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions

@@ -44,9 +44,13 @@ MAX_MODULES = 14  # in one folder, without its __init__
 LIGHT_FOLDERS = {"aam_data.options", "aam_models.config", "aam_train.options"}
 LIGHT = {
     "aam_data.checked_json",
+    "aam_data.checks.findings",
     "aam_data.errors",
+    "aam_data.readers.source",
     "aam_models.errors",
     "aam_train.errors",
+    "aam_train.parallel.environment",
+    "aam_train.reporting.durations",
     "aam_train.signals",
     "aam_cli.config",
     "aam_rocm_tools.slurm.config",

@@ -14,7 +14,7 @@ from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
 from aam_train.options.toml import config_fields, flag, values_from_toml
 
-PROGRAM = {"--categorical-help", "--config", "--quiet", "--debug", "--help", "--help-all"}
+PROGRAM = {"--categorical-help", "--config", "--quiet", "--verbose", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
 CONFIGS = (
     "aam_data.options.metadata_inputs",

@@ -16,4 +16,4 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     exec(compile(code, str(README), "exec"), {})
     assert (tmp_path / "runs" / "encoder" / "report" / "results.json").is_file()
     assert (tmp_path / "runs" / "degree-days" / "report" / "predicted_vs_true.png").is_file()
-    assert (tmp_path / "predictions.tsv").read_text().startswith("SampleID\tprediction\n")
+    assert (tmp_path / "predictions.tsv").read_text().startswith("sample-id\tprediction\n")

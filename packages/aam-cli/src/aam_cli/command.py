@@ -13,7 +13,9 @@ from click.core import ParameterSource
 
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
+from aam_cli.input_paths import check_input_paths
 from aam_cli.options import ConfigOption, config_options
+from aam_cli.progress import announce_table
 from aam_data.options.alias import option_called
 from aam_train.options.toml import (
     ConfigError,
@@ -83,8 +85,15 @@ class ConfigCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the function; an integer that it returns becomes the exit status."""
         config = parse_config(self.root_class, ctx)
+        program = ctx.ensure_object(Program)
+        self.check_paths(config)
+        announce_table(config, program)
         assert self.callback is not None
-        return self.callback(config, ctx.find_object(Program))
+        return self.callback(config, program)
+
+    def check_paths(self, config: object) -> None:
+        """Check that what the options name can be read, before the command imports what takes seconds."""
+        check_input_paths(config)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their sections: the common ones, or all of them after ``--help-all``."""
@@ -157,7 +166,7 @@ def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
 
 
 def program_options() -> list[click.Option]:
-    """Return the options of every command besides its config: ``--config, --quiet, --debug, --help-all``."""
+    """Return the options of every command besides its config: ``--config, --quiet, --verbose, --debug, --help-all``."""
     return [
         click.Option(
             ["--config"],
@@ -177,7 +186,7 @@ def program_options() -> list[click.Option]:
 
 
 def message_options() -> list[click.Option]:
-    """Return ``--quiet`` and ``--debug``; they are eager, so that errors in other options respect them too."""
+    """Return ``--quiet``, ``--verbose`` and ``--debug``; eager, so that errors in options respect them."""
     return [
         click.Option(
             ["--quiet"],
@@ -186,6 +195,14 @@ def message_options() -> list[click.Option]:
             expose_value=False,
             callback=_remember,
             help="Print errors and warnings only.",
+        ),
+        click.Option(
+            ["--verbose"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_remember,
+            help="Print all metrics and the throughput of every epoch of a run.",
         ),
         click.Option(
             ["--debug"],

@@ -30,10 +30,11 @@ WARNING = "warning: "
 
 @dataclass
 class Program:
-    """State of ``--debug`` and ``--quiet``, for everything that prints."""
+    """State of ``--debug``, ``--quiet`` and ``--verbose``, for everything that prints."""
 
     debug: bool = False
     quiet: bool = False
+    verbose: bool = False
 
     def print(self, line: str) -> None:
         """Print a line of the result on standard output, unless ``--quiet``."""

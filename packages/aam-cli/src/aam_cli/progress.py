@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import fields
 
 import click
 
 from aam_cli.errors import Program
+from aam_data.options.files import TableOptions
+from aam_train.options.parallel import ParallelOptions
+from aam_train.parallel.environment import is_rank_zero_env
+from aam_train.reporting.durations import in_words
 
 SECONDS_BETWEEN_LINES = 15.0  # in a log file
 _SECONDS_BETWEEN_REWRITES = 0.2
+
+
+def announce_table(config: object, program: Program) -> None:
+    """Print on a terminal which table is read: imports and a large table take seconds without any other output.
+
+    Of several processes of a run the first one prints.
+    """
+    sections = [getattr(config, field.name) for field in fields(config)]  # type: ignore[arg-type]
+    joined = [section for section in sections if isinstance(section, ParallelOptions)]
+    if sys.stderr.isatty() and all(is_rank_zero_env(options) for options in joined):
+        for table in (section for section in sections if isinstance(section, TableOptions)):
+            program.log(f"reading {table.table} ...")
 
 
 class ProgressLine:
@@ -55,8 +72,4 @@ class ProgressLine:
         if self.share <= first:
             return ""
         seconds = (now - started) / (self.share - first) * (1 - self.share)
-        if seconds < 2 * 60:
-            return f", about {seconds:.0f} s left" if seconds >= 1 else ""
-        if seconds < 2 * 3600:
-            return f", about {seconds / 60:.0f} min left"
-        return f", about {seconds / 3600:.1f} h left"
+        return f", about {in_words(seconds)} left" if seconds >= 1 else ""

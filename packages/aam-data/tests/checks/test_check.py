@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from aam_data.checks.check import Report, check_study
-from aam_data.checks.findings import Finding
+from aam_data.checks.check import check_study
+from aam_data.checks.findings import Finding, Report
 from aam_data.errors import DataError as Error
 from aam_data.errors import DataErrors, Problems
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions

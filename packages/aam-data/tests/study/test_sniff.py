@@ -24,7 +24,7 @@ TEXTS = {
     "distances": "\ts1\ts2\ns1\t0.0\t0.5\ns2\t0.5\t0\n",
     "alpha diversity": "\tfaith_pd\ns1\t3.5\n",
     "splits": "sample-id\tsplit\tgroup\ns1\ttrain\t\n",
-    "predictions": "SampleID\tprediction\ns1\t3\n",
+    "predictions": "sample-id\tprediction\ns1\t3\n",
     "importance": f"feature\timportance\n{ASV}\t1\n",
     "embeddings": "sample-id\tD1\tD2\ns1\t0.5\t1\n",
 }

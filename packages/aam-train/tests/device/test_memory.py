@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from aam_train.device.available_memory import available_memory, host_bounds
+from aam_train.device.available_memory import available_memory
+from aam_train.device.host_memory import host_bounds
 from aam_train.device.malloc import return_freed_memory
 from aam_train.device.memory import peak_memory, reset_peak_memory
 
@@ -31,7 +32,7 @@ LIMITED = """
 import resource
 import torch
 from aam_train.device.available_memory import available_memory
-from aam_train.device.memory import process_memory
+from aam_train.device.host_memory import process_memory
 from aam_train.engine.gradients import is_out_of_memory
 cpu = torch.device("cpu")
 free = available_memory(cpu, 1.0)

@@ -52,7 +52,7 @@ def test_logits_become_probabilities_and_names() -> None:
 
 def test_one_target_is_one_file_of_two_columns(tmp_path: Path) -> None:
     assert write_predictions(tmp_path / "p.tsv", numbers("y")) == [tmp_path / "p.tsv"]
-    assert (tmp_path / "p.tsv").read_bytes() == b"SampleID\tprediction\nS1\t0\nS 2\t0.333333333\n"
+    assert (tmp_path / "p.tsv").read_bytes() == b"sample-id\tprediction\nS1\t0\nS 2\t0.333333333\n"
 
 
 def test_names_of_targets_never_become_paths(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_names_of_targets_never_become_paths(tmp_path: Path) -> None:
 def test_classes_have_a_file_of_probabilities(tmp_path: Path) -> None:
     written = write_predictions(tmp_path / "p.tsv", classes(["S1", "S2"], ("a b", "c"), [[0.25, 0.75], [1, 0]]))
     assert [path.name for path in written] == ["p.tsv", "p_probabilities.tsv"]
-    assert written[1].read_text() == "SampleID\ta b\tc\nS1\t0.25\t0.75\nS2\t1\t0\n"
+    assert written[1].read_text() == "sample-id\ta b\tc\nS1\t0.25\t0.75\nS2\t1\t0\n"
 
 
 def test_everything_known_of_each_prediction(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def column(rows: list[dict[str, str]], name: str) -> dict[str, float]:
 def predict(run: Path, sited: Path, output: Path, metadata: Path | None) -> dict[str, float]:
     options = PredictOptions(run, output, device="cpu")
     run_predict(PredictConfig(TableOptions(sited / "table.biom"), options, MetadataOptions(metadata)))
-    return {row["SampleID"]: float(row["prediction"]) for row in rows_of(output)}
+    return {row["sample-id"]: float(row["prediction"]) for row in rows_of(output)}
 
 
 @pytest.fixture(scope="module")

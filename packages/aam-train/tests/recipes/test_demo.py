@@ -39,7 +39,7 @@ def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
         "train",
     }
     assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
-    assert (folder / "predictions.tsv").read_text().startswith("SampleID\tprediction\nS01\t")
+    assert (folder / "predictions.tsv").read_text().startswith("sample-id\tprediction\nS01\t")
     text = capsys.readouterr().err
     for line in ("1/4 simulate", "2/4 pretrain", "3/4 train a predictor", "4/4 predict", "random forest"):
         assert line in text

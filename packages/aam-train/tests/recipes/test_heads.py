@@ -57,9 +57,9 @@ def test_predictions_of_quantiles(quantile_run: tuple[TrainConfig, Path]) -> Non
     full, short = table(run / "predictions_full.tsv"), table(run / "predictions.tsv")
     levels = ["q0.1", "q0.3", "q0.5", "q0.7", "q0.9"]
     assert list(full[0]) == ["sample-id", "target", "truth", "prediction", "lower", "upper", *levels, "split", "group"]
-    assert list(short[0]) == ["SampleID", "prediction"]
+    assert list(short[0]) == ["sample-id", "prediction"]
     held_out = {row["sample-id"]: row["prediction"] for row in full if row["split"] == "test"}
-    assert {row["SampleID"]: row["prediction"] for row in short} == held_out
+    assert {row["sample-id"]: row["prediction"] for row in short} == held_out
     for name, twin in (("prediction", "q0.5"), ("lower", "q0.1"), ("upper", "q0.9")):
         assert [row[name] for row in full] == [row[twin] for row in full]
     values = np.stack([numbers(full, level) for level in levels], axis=1)

@@ -1,35 +1,29 @@
-"""`aam evaluate`, `aam embed` and `aam rf-baseline` beside the runs that they look at."""
+"""`aam evaluate` and `aam embed` beside the runs that they look at."""
 
 from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestRegressor
 
 from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.samples import SplitOptions
-from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.readers.distances.matrix import read_distances
 from aam_data.splits.splits import read_splits
 from aam_data.study.study import Study
 from aam_models.storage.model_folder import load_model
 from aam_train.errors import TrainError
-from aam_train.evaluation.random_forest import relative_abundances
-from aam_train.options.commands import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
-from aam_train.options.recipe_configs import BaselineConfig, EmbedConfig, EvaluateConfig, PredictConfig
+from aam_train.options.commands import EmbedOptions, EvaluateOptions, PredictOptions
+from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig
 from aam_train.recipes.embed import embed as run_embed
 from aam_train.recipes.evaluate import evaluate as run_evaluate
 from aam_train.recipes.predict import predict
-from aam_train.recipes.random_forest import random_forest_baseline
 from aam_train.recipes.train import train
 
 Run = tuple[Any, Path]
@@ -205,61 +199,6 @@ def test_a_model_without_distances_predicts_none(number_run: Run, files: Path, t
     with pytest.raises(TrainError, match=r"has not learned distances \(--unifrac-weight was 0\)"):
         embed(files, number_run[1], tmp_path / "e.tsv", distances=tmp_path / "d.h5")
     assert list(tmp_path.iterdir()) == []
-
-
-def baseline(files: Path, output: Path, split: SplitOptions, **options: Any) -> dict[str, Any]:
-    options = {"metadata_column": ("degree_days",), "n_estimators": 20, "rarefy_depth": 100, "n_jobs": 1} | options
-    config = BaselineConfig(
-        TableOptions(files / "table.biom"),
-        MetadataOptions(files / "metadata.tsv"),
-        BaselineOptions(output=output, **options),
-        split,
-    )
-    random_forest_baseline(config)
-    return json.loads(output.with_name(f"{output.stem}_metrics.json").read_text())
-
-
-def test_the_forest_alone_is_the_forest_beside_the_run(number_run: Run, files: Path, tmp_path: Path) -> None:
-    own = json.loads((number_run[1] / "report" / "results.json").read_text())["targets"]["degree_days"]
-    found = baseline(files, tmp_path / "p.tsv", SplitOptions(splits_from=number_run[1]))["targets"]["degree_days"]
-    assert found["random_forest"]["mae"] == pytest.approx(own["random_forest"]["mae"], rel=1e-3)
-    assert found["constant"]["mae"] == pytest.approx(own["constant"]["mae"], rel=1e-5)
-
-
-def test_the_forest_is_that_of_scikit_learn_with_its_importance(files: Path, study: Study, tmp_path: Path) -> None:
-    ids = study.table.sample_ids
-    for name, chosen in (("train", ids[:16]), ("val", ids[16:])):
-        (tmp_path / name).write_text("\n".join(chosen) + "\n")
-    lists = SplitOptions(train_samples=tmp_path / "train", val_samples=tmp_path / "val")
-    found = baseline(files, tmp_path / "p.tsv", lists, max_features="0.5", random_seed=7)
-    assert (found["learned_from"], found["judged_on"]) == (16, 8)
-    assert study.metadata is not None
-    truth = study.metadata.numeric("degree_days")
-    x = relative_abundances(Rarefier(study.table, 100, 7), np.arange(24))
-    assert x.sum(axis=1) == pytest.approx(1.0)
-    forest = RandomForestRegressor(20, max_features=0.5, random_state=7).fit(x[:16], truth[:16])
-    predicted = dict(zip(*numbers(tmp_path / "p.tsv"), strict=True))
-    assert [predicted[i][0] for i in ids[16:]] == pytest.approx(forest.predict(x[16:]), rel=1e-8)
-    importance = dict(zip(*numbers(tmp_path / "p_importance.tsv"), strict=True))
-    assert [importance[name][0] for name in study.table.feature_ids] == pytest.approx(
-        forest.feature_importances_, abs=1e-9
-    )
-    assert rows_of(tmp_path / "p_importance.tsv")[0] == ["feature", "importance"]
-
-
-def test_classes_of_a_forest(class_run: Run, files: Path, tmp_path: Path) -> None:
-    splits = SplitOptions(splits_from=class_run[1] / "splits.tsv")
-    found = baseline(files, tmp_path / "c.tsv", splits, metadata_column=("status",), classifier=True)
-    own = json.loads((class_run[1] / "report" / "results.json").read_text())["targets"]["status"]
-    assert found["targets"]["status"]["random_forest"]["accuracy"] == own["random_forest"]["accuracy"]
-    header, *rows = rows_of(tmp_path / "c_probabilities.tsv")
-    assert header == ["SampleID", "healthy", "stressed"]
-    assert all(float(row[1]) + float(row[2]) == pytest.approx(1.0) for row in rows)
-
-
-def test_the_forest_needs_no_torch() -> None:
-    code = "import sys, aam_train.recipes.random_forest; assert 'torch' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_run_takes_the_splits_of_another(

@@ -34,7 +34,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def predicted(path: Path) -> dict[str, str]:
-    return {row["SampleID"]: row["prediction"] for row in rows_of(path)}
+    return {row["sample-id"]: row["prediction"] for row in rows_of(path)}
 
 
 def predict(run: Path, table: Path | TableOptions, output: Path, batch_size: int = 32) -> list[Path]:
@@ -130,15 +130,15 @@ def test_named_class_probabilities(class_run: tuple[TrainConfig, Path], files: P
     written = predict(class_run[1], files / "table.biom", tmp_path / "p.tsv", 5)
     assert [path.name for path in written] == ["p.tsv", "p_probabilities.tsv", "p_full.tsv"]
     shares, names = rows_of(tmp_path / "p_probabilities.tsv"), predicted(tmp_path / "p.tsv")
-    assert list(shares[0]) == ["SampleID", "healthy", "stressed"]
+    assert list(shares[0]) == ["sample-id", "healthy", "stressed"]
     for row in shares:
         healthy, stressed = float(row["healthy"]), float(row["stressed"])
         assert healthy + stressed == pytest.approx(1, abs=1e-7)
-        assert names[row["SampleID"]] == ("healthy" if healthy > stressed else "stressed")
-    own = {row["SampleID"]: row for row in rows_of(class_run[1] / "predictions_probabilities.tsv")}
+        assert names[row["sample-id"]] == ("healthy" if healthy > stressed else "stressed")
+    own = {row["sample-id"]: row for row in rows_of(class_run[1] / "predictions_probabilities.tsv")}
     for row in shares:
-        if row["SampleID"] in own:
-            assert float(row["healthy"]) == pytest.approx(float(own[row["SampleID"]]["healthy"]), abs=1e-5)
+        if row["sample-id"] in own:
+            assert float(row["healthy"]) == pytest.approx(float(own[row["sample-id"]]["healthy"]), abs=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def test_predictions_of_held_out_samples(number_run: tuple[TrainConfig, Path], f
     _, run = number_run
     splits = read_splits(run / "splits.tsv")
     lines = (run / "predictions.tsv").read_text().splitlines()
-    assert lines[0] == "SampleID\tprediction"
+    assert lines[0] == "sample-id\tprediction"
     assert [line.split("\t")[0] for line in lines[1:]] == list(splits.test)
     full = rows_of(run / "predictions_full.tsv")
     assert list(full[0]) == ["sample-id", "target", "truth", "prediction", "split", "group"]
@@ -256,13 +256,13 @@ def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     names = {path.name for path in (run / "report").iterdir()}
     assert names == {"comparison.png", "confusion.png", "confusion.tsv", "curves.png", "results.json"}
     shares, named = rows_of(run / "predictions_probabilities.tsv"), rows_of(run / "predictions.tsv")
-    assert list(shares[0]) == ["SampleID", "healthy", "stressed"]
+    assert list(shares[0]) == ["sample-id", "healthy", "stressed"]
     for row, prediction in zip(shares, named, strict=True):
         both = {name: float(row[name]) for name in ("healthy", "stressed")}
         assert sum(both.values()) == pytest.approx(1, abs=1e-6)
         assert prediction["prediction"] == max(both, key=both.__getitem__)
     truth = pd.read_csv(files / "metadata.tsv", sep="\t", index_col="sample-id")["status"]
-    right = [truth[row["SampleID"]] == row["prediction"] for row in named]
+    right = [truth[row["sample-id"]] == row["prediction"] for row in named]
     assert found["aam"]["accuracy"] == pytest.approx(np.mean(right))
 
 
@@ -284,7 +284,7 @@ def test_several_targets_with_missing_values(train_config: Configs, files: Path,
     assert missing == set(metadata["sample-id"][3::3])
     assert all(row["prediction"] for row in full)
     assert not (run / "predictions.tsv").exists()
-    assert {row["SampleID"] for row in rows_of(run / "predictions-1.tsv")} == set(read_splits(run / "splits.tsv").test)
+    assert {row["sample-id"] for row in rows_of(run / "predictions-1.tsv")} == set(read_splits(run / "splits.tsv").test)
     assert (run / "report" / "predicted_vs_true-2.png").exists()
     assert set(results_of(run)["targets"]) == {"degree_days", "depth"}
     epochs = [record for record in read_records(run / "metrics.jsonl") if record["kind"] == "epoch"]
@@ -300,21 +300,30 @@ def test_folds_cover_every_sample_once(
     tests = [read_splits(run / f"fold-{fold}" / "splits.tsv").test for fold in (1, 2, 3)]
     assert sorted(i for test in tests for i in test) == sorted(f"S{n:02d}" for n in range(1, 25))
     pooled = rows_of(run / "predictions.tsv")
-    assert [row["SampleID"] for row in pooled] == [i for test in tests for i in test]
+    assert [row["sample-id"] for row in pooled] == [i for test in tests for i in test]
     each = [row for fold in (1, 2, 3) for row in rows_of(run / f"fold-{fold}" / "predictions.tsv")]
     assert pooled == each
     found = results_of(run)
     assert found["samples"] == 24
     truth = {row["sample-id"]: row["truth"] for row in rows_of(run / "predictions_full.tsv")}
-    right = [row["prediction"] == truth[row["SampleID"]] for row in pooled]
+    right = [row["prediction"] == truth[row["sample-id"]] for row in pooled]
     assert found["targets"]["status"]["aam"]["accuracy"] == pytest.approx(np.mean(right))
     stressed = [float(row["stressed"]) for row in rows_of(run / "predictions_probabilities.tsv")]
-    auc = sk.roc_auc_score([truth[row["SampleID"]] == "stressed" for row in pooled], stressed)
+    auc = sk.roc_auc_score([truth[row["sample-id"]] == "stressed" for row in pooled], stressed)
     assert found["targets"]["status"]["aam"]["auc"] == pytest.approx(auc)
+    of_folds = [results_of(run / f"fold-{fold}")["targets"]["status"] for fold in (1, 2, 3)]
+    accuracy = found["folds"]["status"]["random_forest"]["accuracy"]
+    each_accuracy = [fold["random_forest"]["accuracy"] for fold in of_folds]
+    assert accuracy["mean"] == pytest.approx(np.mean(each_accuracy))
+    assert accuracy["sd"] == pytest.approx(np.std(each_accuracy, ddof=1))
+    assert [fold["constant"]["auc"] for fold in of_folds] == [0.5] * 3  # the constants of different folds have no order
+    assert found["targets"]["status"]["constant"]["auc"] == 0.5
     assert config_from_toml((run / "config.toml").read_text(), TrainConfig) == config
     text = capsys.readouterr().err
     assert "fold 3 of 3" in text
     assert "status, 24 held-out samples:" in text
+    assert "status, mean and standard deviation over the folds:\n  AAM            accuracy " in text
+    assert f"accuracy {accuracy['mean']:.3g} ± {accuracy['sd']:.2g}, " in text
 
 
 def test_leaks_of_all_folds_are_said_once(
@@ -347,7 +356,7 @@ def test_a_class_that_a_fold_does_not_know(train_config: Configs, files: Path, t
     )
     run = run_train(config, quiet=True)
     shares = rows_of(run / "predictions_probabilities.tsv")
-    assert list(shares[0]) == ["SampleID", "healthy", "stressed", "unknown to the others"]
+    assert list(shares[0]) == ["sample-id", "healthy", "stressed", "unknown to the others"]
     assert all(sum(float(row[name]) for name in list(row)[1:]) == pytest.approx(1, abs=1e-6) for row in shares)
     assert {float(row["unknown to the others"]) for row in shares} > {0.0}
     unknown = [r for r in rows_of(run / "predictions_full.tsv") if r["truth"] == ""]
@@ -362,7 +371,7 @@ def test_without_held_out_samples(train_config: Configs, tmp_path: Path, capsys:
     assert "no sample is held out, so there are no held-out metrics and no baselines" in text
     assert "share their host" not in text
     assert results_of(run) == {"part": "test", "samples": 0, "targets": {}}
-    assert (run / "predictions.tsv").read_text() == "SampleID\tprediction\n"
+    assert (run / "predictions.tsv").read_text() == "sample-id\tprediction\n"
     assert len(rows_of(run / "predictions_full.tsv")) == 24
 
 

@@ -9,11 +9,13 @@ import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -23,10 +25,13 @@ from aam_train.evaluation.plots import (
     plot_confusion,
     plot_curves,
     plot_demo,
+    plot_lr_search,
     plot_scatter,
 )
+from aam_train.options.metrics import METRICS
 from aam_train.reporting import console as console_module
-from aam_train.reporting.console import ConsoleReporter
+from aam_train.reporting.console import ConsoleReporter, epoch_line
+from aam_train.reporting.durations import in_words
 from aam_train.reporting.jsonl import JsonlReporter, read_records
 from aam_train.reporting.records import EpochRecord, Reporters, StepRecord
 from aam_train.reporting.tensorboard import TensorBoardReporter
@@ -62,15 +67,49 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "24 samples [bold]train[/bold]",
-        "epoch 1/2: train loss 1.5000, val_loss 1.25, r2 nan (best) "
-        "[2.0 s, 8.0 samples/s, 1,234 ASVs/s, 2.0 uses each, 50% of peak, 10% waiting for data, "
-        "40% of slots and 5% of tokens empty, 2.0 GB]",
+        "epoch 1/2: loss 1.5, val_loss 1.25, r2 nan (best), 3 s left",
     ]
 
 
-def test_a_limit_of_memory_shows_what_was_planned(capsys: pytest.CaptureFixture[str]) -> None:
-    ConsoleReporter().epoch(replace(EPOCH, expected_memory=2_400_000_000))
-    assert capsys.readouterr().err.endswith(" 2.0 GB (2.4 planned)]\n")
+def test_verbose_lines_have_all_metrics_and_the_throughput(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleReporter(verbose=True).epoch(replace(EPOCH, expected_memory=2_400_000_000))
+    assert capsys.readouterr().err.splitlines()[1] == (
+        "  val_loss 1.25, r2 nan, 2.0 s, 8.0 samples/s, 1,234 ASVs/s, 2.0 uses each, 50% of peak, "
+        "10% waiting for data, 40% of slots and 5% of tokens empty, 2.0 GB (2.4 planned)"
+    )
+
+
+def test_the_line_of_an_epoch_has_the_metric_that_selects(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"val_loss": 0.5, "accuracy": 0.75, "balanced_accuracy": 0.7, "f1": 0.69, "auc": 0.8123, "r2:a": 1.0}
+    record = replace(EPOCH, validation=measured, best=False, epoch=2)
+    assert epoch_line(record, "f1") == "epoch 2/2: loss 1.5, val_loss 0.5, f1 0.69, balanced_accuracy 0.7"
+    assert epoch_line(record, "val_loss") == "epoch 2/2: loss 1.5, val_loss 0.5, balanced_accuracy 0.7, auc 0.812"
+    assert epoch_line(replace(record, validation={}), "val_loss") == "epoch 2/2: loss 1.5"
+
+
+@pytest.mark.parametrize("best_metric", METRICS)
+def test_the_line_of_an_epoch_fits_the_width(best_metric: str) -> None:
+    measured = dict.fromkeys(METRICS, 0.00012345)
+    record = replace(
+        EPOCH, epoch=9_999, epochs=10_000, train={"total": 0.000123456}, validation=measured, seconds=1e7, skipped=1234
+    )
+    line = epoch_line(record, best_metric)
+    assert line.startswith("epoch 9999/10000: loss 0.0001235, val_loss 0.0001234")
+    assert line.endswith(" (best), 1234 skipped by fp16, 115.7 days left")
+    assert len(line) <= 100
+
+
+def test_durations_have_a_unit() -> None:
+    seconds = (0.4, 119, 120, 7_199, 7_200, 359_000, 864_000)
+    assert [in_words(value) for value in seconds] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "120 min",
+        "2.0 h",
+        "99.7 h",
+        "10.0 days",
+    ]
 
 
 def test_a_sign_of_life_within_long_epochs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +240,60 @@ def test_plots_of_curves(plot: Path) -> None:
     two = png_size(plot)
     plot_curves(plot, epochs([{}, {}]))
     assert png_size(plot)[0] * 2 == two[0]
+
+
+def test_an_undefined_metric_has_no_panel(plot: Path) -> None:
+    plot_curves(plot, epochs([{"val_loss": 1.0, "r2": None, "mae": 2.0}, {"val_loss": 1.0, "r2": None, "mae": 1.0}]))
+    with_mae = png_size(plot)
+    plot_curves(plot, epochs([{"val_loss": 1.0, "mae": 2.0}, {"val_loss": 1.0, "mae": 1.0}]))
+    assert png_size(plot) == with_mae
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures that were saved, to look at."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        save(figure, *args, **options)
+        figures.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def test_epochs_are_whole_numbers(plot: Path, drawn: list[Figure]) -> None:
+    plot_curves(plot, epochs([{"val_loss": 1.0}, {"val_loss": 0.5}, {"val_loss": 0.4}]))
+    assert all(tick == round(tick) for axis in drawn[0].axes for tick in axis.get_xticks())
+
+
+def test_numbers_of_a_confusion_matrix_are_readable(plot: Path, drawn: list[Figure]) -> None:
+    names = np.array(["a"] * 9 + ["b"], dtype=object)
+    plot_confusion(plot, names, names, ("a", "b"), "t")
+    assert [(text.get_text(), text.get_color()) for text in drawn[0].axes[0].texts] == [
+        *(("9", "white"), ("0", "black"), ("0", "black"), ("1", "black"))
+    ]
+
+
+def test_bars_have_room_for_their_names(plot: Path, drawn: list[Figure]) -> None:
+    plot_comparison(plot, {"AAM": -0.001, "random forest": 0.4, "metadata alone": 0.1, "constant": 0.0}, "R2")
+    (axis,) = drawn[0].axes
+    boxes = [label.get_window_extent() for label in axis.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert axis.texts[0].get_text() == "0.00"
+
+
+def test_axes_of_a_log_target_are_logarithmic_with_plain_numbers(plot: Path, drawn: list[Figure]) -> None:
+    values = np.array([1.0, 10.0, 5000.0])
+    plot_scatter(plot, values, values, "held-out", "y", log=True)
+    plot_scatter(plot, values - 1, values, "held-out", "y", log=True)  # 0 has no place on a log axis
+    plot_lr_search(plot, np.logspace(-6, 0, 100), np.ones(100), np.ones(100), None)
+    assert [figure.axes[0].get_xscale() for figure in drawn] == ["log", "linear", "log"]
+    for figure in (drawn[0], drawn[2]):
+        labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        assert len(labels) > 2
+        assert all(float(label) > 0 for label in labels)
 
 
 def test_plots_show_names_as_they_are(plot: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from aam_train.errors import RunStopped, TrainError
 from aam_train.recipes.lr_find import lr_find
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, running_means, suggest
+from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, STEPS, running_means, search_rates, suggest
 
 Configs = Callable[..., Any]
 
@@ -26,13 +26,38 @@ def test_running_means_are_unbiased_from_the_first_on() -> None:
     assert running_means(losses) == pytest.approx([4.0, second, third])
 
 
-def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
-    rates = np.logspace(-6, 0, 100)
-    x = np.log10(rates)
-    means = 2 - 1 / (1 + np.exp(-4 * (x + 3))) + np.exp(3 * (x + 0.8))  # falls at 1e-3, rises near 1
-    assert suggest(rates, means) == pytest.approx(1e-3, rel=0.3)
-    assert suggest(rates, np.linspace(1, 2, 100)) is None
-    assert suggest(rates[:8], means[:8]) is None
+def curve(noise: float, seed: int, *, fall: float = 1.0, at: float = 1e-3) -> np.ndarray:
+    """Losses of a search: a fall around a rate, a rise near 1, and noise of single steps."""
+    x = np.log10(search_rates())
+    smooth = 2 - fall / (1 + np.exp(-4 * (x - np.log10(at)))) + np.exp(3 * (x + 0.8)) * (fall > 0)
+    return smooth + noise * np.random.default_rng(seed).standard_normal(STEPS)
+
+
+@pytest.mark.parametrize("at", [1e-4, 1e-3, 3e-3])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
+def test_the_suggestion_is_where_half_of_the_fall_has_happened(at: float, noise: float) -> None:
+    found = [suggest(curve(noise, seed, at=at)) for seed in range(20)]
+    assert all(rate is not None and at / 6 < rate < 6 * at for rate in found), found
+    assert at / 3 < np.median([rate for rate in found if rate is not None]) < 3 * at
+
+
+@pytest.mark.parametrize("noise", [0.05, 1.0])
+def test_noise_suggests_nothing(noise: float) -> None:
+    found = [suggest(curve(noise, seed, fall=0.0)) for seed in range(500)]
+    assert sum(rate is not None for rate in found) <= 5
+
+
+def test_a_fall_within_the_noise_suggests_nothing() -> None:
+    found = [suggest(curve(1.0, seed, fall=0.3)) for seed in range(200)]
+    assert sum(rate is not None for rate in found) <= 4
+    assert suggest(np.linspace(1, 2, STEPS)) is None
+    assert suggest(curve(0.0, 0)[:30]) is None
+
+
+def test_a_noisy_first_step_is_no_fall() -> None:
+    losses = np.full(STEPS, 1.0) + 0.01 * np.random.default_rng(0).standard_normal(STEPS)
+    losses[:3] += [0.5, 0.3, 0.2]
+    assert suggest(losses) is None
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "train"])

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from typing import TYPE_CHECKING
 
 import click
 
-from aam_cli.command import config_command
+from aam_cli.command import ConfigCommand
+from aam_cli.commands import COMMANDS
 from aam_cli.config import CheckConfig
 from aam_cli.errors import Program
+from aam_cli.input_paths import input_path_errors
+from aam_data.checks.findings import Finding, Report
 from aam_data.errors import printable, shortened
 
-if TYPE_CHECKING:
-    from aam_data.checks.check import Report
-    from aam_data.checks.findings import Finding
+
+class CheckCommand(ConfigCommand):
+    """Command that reports paths that cannot be read like every other problem of the files."""
+
+    def check_paths(self, config: object) -> None:
+        """Leave the paths to the report."""
 
 
-@config_command(
-    "check",
-    CheckConfig,
-    example="aam check --table table.biom --tree tree.nwk --metadata metadata.tsv \\\n"
-    "  --metadata-column age --group-column host",
-)
-def command(config: CheckConfig, program: Program) -> int:
+def _check(config: CheckConfig, program: Program) -> int:
     """Files are read, samples selected and splits made by the code of the other commands. The exit status is 2 when
     another command would fail. Pass --metadata-column and --group-column to check targets and groups too.
     """
+    unreadable = [Finding.from_error(error) for error in input_path_errors(config)]
+    report = Report((), tuple(unreadable)) if unreadable else _report(config)
+    if config.check.json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        for line in _quiet_lines(report) if program.quiet else _report_lines(report):
+            click.echo(printable(line))
+    return 2 if report.count("error") else 0
+
+
+command = CheckCommand(
+    "check",
+    CheckConfig,
+    _check,
+    COMMANDS["check"],
+    inspect.getdoc(_check) or "",
+    example="aam check --table table.biom --tree tree.nwk --metadata metadata.tsv \\\n"
+    "  --metadata-column age --group-column host",
+)
+
+
+def _report(config: CheckConfig) -> Report:
     from aam_data.checks.check import check_study
 
-    report = check_study(
+    return check_study(
         config.table,
         config.metadata,
         config.phylogeny,
@@ -40,12 +62,6 @@ def command(config: CheckConfig, program: Program) -> int:
         config.check.seed,
         config.check.cv,
     )
-    if config.check.json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
-    else:
-        for line in _quiet_lines(report) if program.quiet else _report_lines(report):
-            click.echo(printable(line))
-    return 2 if report.count("error") else 0
 
 
 def _report_lines(report: Report) -> list[str]:

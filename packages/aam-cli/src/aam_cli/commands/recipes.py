@@ -97,6 +97,9 @@ RECIPES = {
 }
 
 
+_WITH_EPOCHS = (RECIPES["pretrain"].run, RECIPES["train"].run)  # whose output --verbose adds to
+
+
 def recipe_command(name: str) -> ConfigCommand:
     """Return the subcommand of a row of the table."""
     recipe = RECIPES[name]
@@ -117,7 +120,8 @@ def run_recipe(run: str, read: str | None, config: Any, program: Program) -> Non
     Files are read before the recipe's module imports torch: a wrong path need not wait two seconds for that.
     """
     inputs = () if read is None else (_load(f"inputs:{read}")(config),)
-    written = _load(run)(config, *inputs, quiet=program.quiet)
+    more = {"verbose": program.verbose} if run in _WITH_EPOCHS else {}
+    written = _load(run)(config, *inputs, quiet=program.quiet, **more)
     if _prints_results(config):
         for path in [written] if isinstance(written, Path) else written:
             program.print(f"wrote {path}")

@@ -7,12 +7,11 @@ Needs no torch.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from aam_data.checks.findings import Finding
+from aam_data.checks.findings import Finding, Report
 from aam_data.checks.leaks import leak_notes
 from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError, Problems, first_few
@@ -36,27 +35,6 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 _KINDS = {"sequence": "sequences", "md5": "MD5 hashes", "sha1": "SHA-1 hashes", "opaque": "names"}
 MAX_SHOWN_CHARACTERS = 40  # of a value from a file
 _LEVELS = ("error", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Report:
-    """Result of a check.
-
-    Attributes:
-        facts: names and values that describe the files.
-        findings: errors first, then warnings, then notes.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    findings: tuple[Finding, ...]
-
-    def count(self, level: str) -> int:
-        """Return the number of findings of a level."""
-        return sum(finding.level == level for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a form that JSON can store."""
-        return {"facts": dict(self.facts), "findings": [finding.to_dict() for finding in self.findings]}
 
 
 def check_study(

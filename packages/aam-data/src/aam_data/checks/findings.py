@@ -69,3 +69,24 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return a form that JSON can store."""
         return {**asdict(self), "offenders": list(self.offenders)}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Result of a check.
+
+    Attributes:
+        facts: names and values that describe the files.
+        findings: errors first, then warnings, then notes.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+
+    def count(self, level: str) -> int:
+        """Return the number of findings of a level."""
+        return sum(finding.level == level for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a form that JSON can store."""
+        return {"facts": dict(self.facts), "findings": [finding.to_dict() for finding in self.findings]}

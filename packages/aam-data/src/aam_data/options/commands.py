@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam_data.options.base import Common, TransformKind, UnifracMetric, check_alpha, require
+from aam_data.options.input_path import InputFile
 from aam_data.options.targets import TargetOptions
 
 
@@ -14,7 +15,7 @@ from aam_data.options.targets import TargetOptions
 class UnifracOptions:
     """Distance matrix of all samples, or Faith's PD of every sample."""
 
-    tree: Common[Path]
+    tree: Common[InputFile[Path]]
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     output: Common[Path]
     """Output file: .h5 (ssu layout), .tsv (QIIME 2 distance matrix) or .npy (ids in a second file); .tsv for

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 from aam_data.options.base import Common, PhylogeneticTarget, UnifracMetric, check_alpha, require
+from aam_data.options.input_path import InputFile
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """The feature table and its sequences."""
 
-    table: Common[Path]
+    table: Common[InputFile[Path]]
     """Feature table: BIOM 2.1 or 1.0 (.biom), tab-separated text, .csv, or FeatureTable[Frequency]
     .qza."""
-    sequences: Common[Path | None] = None
+    sequences: Common[InputFile[Path | None]] = None
     """FASTA (.fasta, .fa, .fna, .gz) or FeatureData[Sequence] .qza; needed when feature ids are not sequences."""
     trim_length: int = 0
     """Trim every sequence to this many bases and sum the counts of sequences that become equal; 0 = no trimming."""
@@ -43,7 +44,7 @@ class TableOptions:
 class MetadataOptions:
     """Sample metadata."""
 
-    metadata: Common[Path | None] = None
+    metadata: Common[InputFile[Path | None]] = None
     """Sample metadata: tab-separated (QIIME 2, Qiita), .csv, .gz, or ImmutableMetadata .qza."""
     id_column: str | None = None
     """The column with sample ids. Default: detected by its name."""
@@ -59,9 +60,9 @@ class MetadataOptions:
 class PhylogenyOptions:
     """Source of the UniFrac targets: a tree, or a precomputed distance matrix."""
 
-    tree: Common[Path | None] = None
+    tree: Common[InputFile[Path | None]] = None
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
-    unifrac_matrix: Path | None = None
+    unifrac_matrix: InputFile[Path | None] = None
     """Precomputed distances instead of --tree: ssu HDF5 (.h5), .tsv, .csv, .npy, .npz or DistanceMatrix .qza."""
     unifrac_metric: Common[PhylogeneticTarget] = "unifrac"
     """What to learn from the phylogeny: pairwise distances by `unifrac` (unweighted), `weighted` (normalized),
@@ -69,7 +70,7 @@ class PhylogenyOptions:
     `combined`: unweighted UniFrac and Faith's PD. With --unifrac-matrix, the metric that the file contains."""
     unifrac_alpha: float = 1.0
     """Weight of abundant branches in generalized UniFrac, 0 to 1; 1 is `weighted`."""
-    matrix_ids: Path | None = None
+    matrix_ids: InputFile[Path | None] = None
     """Sample ids of a .npy matrix, one per line, in the order of its rows."""
     matrix_index: int | None = None
     """Which matrix of a file with several (`ssu --mode multi`), counted from 0. Default: their mean."""
@@ -113,6 +114,6 @@ class PhylogenyOptions:
 class TaxonomyOptions:
     """Taxonomy of the ASVs."""
 
-    taxonomy: Path | None = None
+    taxonomy: InputFile[Path | None] = None
     """Taxonomy of the features, a pretraining target: a table with `Feature ID, Taxon` as QIIME 2 writes it (.tsv,
     .gz), .csv or FeatureData[Taxonomy] .qza."""

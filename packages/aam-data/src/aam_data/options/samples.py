@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from aam_data.options.alias import Alias
 from aam_data.options.base import Common, require
+from aam_data.options.input_path import InputFile, InputPath
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class SplitOptions:
     """Share of the samples to hold out and report on."""
     val_size: float = 0.1
     """Share of the samples that decide early stopping and the best checkpoint."""
-    splits_from: Path | None = None
+    splits_from: InputPath[Path | None] = None
     """Run folder (or its splits.tsv) whose training, validation and held-out samples to use again; samples that it
     does not list are left out and counted."""
-    train_samples: Path | None = None
+    train_samples: InputFile[Path | None] = None
     """File of sample ids, one per line, to train on; needs --val-samples."""
-    val_samples: Path | None = None
+    val_samples: InputFile[Path | None] = None
     """File of sample ids, one per line, to validate on; needs --train-samples."""
-    test_samples: Path | None = None
+    test_samples: InputFile[Path | None] = None
     """File of sample ids, one per line, to hold out. Default: none with --train-samples."""
 
     def __post_init__(self) -> None:

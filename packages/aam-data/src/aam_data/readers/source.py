@@ -30,21 +30,30 @@ def first_bytes(path: Path, flag: str) -> bytes:
         DataError: the file does not exist, is not a regular file, cannot be read, is empty, or is of a format that no
             reader accepts.
     """
-    remedy = f"Pass an existing, readable file to {flag}"
     if is_cache_entry(path):
         return b""
+    head = start_of_file(path, flag)
+    if not head:
+        raise DataError("file is empty", file=path)
+    refuse_foreign(head, path)
+    return head[:16]
+
+
+def start_of_file(path: Path, flag: str) -> bytes:
+    """Read the first 1,024 bytes of the file passed to ``flag``.
+
+    Raises:
+        DataError: the file does not exist, is not a regular file, or cannot be read.
+    """
+    remedy = f"Pass an existing, readable file to {flag}"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             problem = "is a directory" if path.is_dir() else "is not a regular file"
             raise DataError(problem, file=path, remedy=remedy)
         with path.open("rb") as stream:
-            head = stream.read(_HEAD)
+            return stream.read(_HEAD)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
-    if not head:
-        raise DataError("file is empty", file=path)
-    refuse_foreign(head, path)
-    return head[:16]
 
 
 def first_bytes_of_text(path: Path, flag: str) -> bytes:

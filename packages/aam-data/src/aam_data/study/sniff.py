@@ -35,7 +35,8 @@ _KIND_OF_TYPE = {
 _HEADERS = {
     ("sample-id", "split", "group"): "splits",
     ("sample-id", "target"): "predictions",
-    ("SampleID", "prediction"): "predictions",
+    ("sample-id", "prediction"): "predictions",
+    ("SampleID", "prediction"): "predictions",  # as earlier versions wrote it
     ("feature", "importance"): "importance",
     ("sample-id", "D1"): "embeddings",
     ("feature-id", "D1"): "embeddings",

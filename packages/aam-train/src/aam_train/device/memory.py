@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import resource
-import sys
 from pathlib import Path
 
 import torch
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from aam_train.device.host_memory import process_memory
+
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 def used_memory(device: torch.device) -> int:
@@ -33,14 +32,3 @@ def reset_peak_memory(device: torch.device) -> None:
     else:
         with contextlib.suppress(OSError):  # absent or read-only in some containers
             _CLEAR.write_text("5")
-
-
-def process_memory(name: str) -> int:
-    """Return a field of ``/proc/self/status`` in bytes: VmRSS (resident now), RssAnon (without mapped files), VmHWM
-    (peak), VmData or VmSize (address space). Outside of Linux, all are the peak of resident memory."""
-    if not _STATUS.exists():
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return largest if sys.platform == "darwin" else 1024 * largest
-    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
-    assert match is not None
-    return 1024 * int(match[1])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from aam_train.evaluation.predictions import Predictions
 from aam_train.files import write_table
@@ -43,6 +42,8 @@ class Coverage:
 
     def uncertainty(self) -> tuple[float, float]:
         """Compute Clopper & Pearson's 95 % confidence interval of the share."""
+        from scipy.stats import beta  # half a second, which commands without intervals need not wait for
+
         k, n = self.inside, self.samples
         low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
         return low, float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0

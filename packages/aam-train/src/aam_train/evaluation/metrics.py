@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
-from sklearn import metrics as sk
 
 from aam_train.options.metrics import METRICS, Kind, metric_names
 
@@ -53,11 +53,19 @@ def regression_metrics(truth: np.ndarray, prediction: np.ndarray) -> dict[str, f
 
 def _sklearn_metrics(kind: Kind, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
     """Compute the metrics of a kind that scikit-learn has a function for."""
+    sk = _sklearn()
     return {
         name: float(getattr(sk, metric.sklearn)(truth, prediction)) if len(truth) >= metric.min_samples else math.nan
         for name, metric in METRICS.items()
         if metric.kind == kind and metric.sklearn
     }
+
+
+def _sklearn() -> ModuleType:
+    """Import scikit-learn on first use: it takes two seconds, which wrong options and files need not wait for."""
+    from sklearn import metrics
+
+    return metrics
 
 
 def interval_metrics(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> dict[str, float]:
@@ -83,15 +91,17 @@ def classification_metrics(truth: np.ndarray, probabilities: np.ndarray) -> dict
     prediction = probabilities.argmax(axis=1)
     present = np.unique(truth)
     recalls = [float((prediction[truth == code] == code).mean()) for code in present]
+    f1 = _sklearn().f1_score(truth, prediction, average="macro", labels=present, zero_division=0.0)
     return {
         **_sklearn_metrics("class", truth, prediction),
         "balanced_accuracy": float(np.mean(recalls)),
-        "f1": float(sk.f1_score(truth, prediction, average="macro", labels=present, zero_division=0.0)),
+        "f1": float(f1),
         "auc": _macro_auc(truth, probabilities),
     }
 
 
 def _macro_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    sk = _sklearn()
     if probabilities.shape[1] == 2:
         both = 0 < truth.mean() < 1
         return float(sk.roc_auc_score(truth, probabilities[:, 1])) if both else float("nan")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_train.evaluation.metrics import interval_metrics, probabilities, regression_metrics
 from aam_train.files import write_table
+
+if TYPE_CHECKING:
+    from aam_data.readers.metadata.metadata import Metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +110,37 @@ def number_metrics(truth: np.ndarray, predictions: Predictions, target: int) -> 
     return metrics
 
 
+def log_targets(preprocessor: Preprocessor) -> frozenset[str]:
+    """Return the names of the targets that are learned on a logarithmic scale."""
+    return frozenset(
+        target.spec.name
+        for target in preprocessor.targets
+        if target.transform is not None and target.transform.kind.startswith("log")
+    )
+
+
+def true_values(metadata: Metadata, names: Sequence[str], classes: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """Return the true values of ``rows``, [R, T]: numbers (NaN = missing), or classes of the model (None for others).
+
+    Args:
+        names: of the targets.
+        classes: that the model knows; empty for numbers.
+    """
+    if not classes:
+        return np.stack([metadata.numeric(name)[rows] for name in names], axis=1)
+    known = set(classes)
+    texts = [text if text in known else None for text in metadata.text(names[0])[rows]]
+    return np.array(texts, dtype=object)[:, None]
+
+
+def is_known(truth: np.ndarray) -> np.ndarray:
+    """Return which true values [R] of a target are known, bool [R]: numbers that are not NaN, classes but None."""
+    if truth.dtype == object:
+        return np.array([value is not None for value in truth], dtype=bool)
+    known: np.ndarray = np.isfinite(truth)
+    return known
+
+
 def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
     """Pool predictions of several models of the same targets; classes that a model does not know have probability 0."""
     classes = tuple(sorted({name for part in parts for name in part.classes}))
@@ -140,13 +175,16 @@ def probability_table(path: Path) -> Path:
 
 def target_tables(path: Path, n_targets: int) -> list[Path]:
     """Return the path to which ``write_predictions`` writes each target: ``path`` itself for a single one."""
-    if n_targets == 1:
-        return [path]
-    return [path.with_name(f"{path.stem}-{t + 1}{path.suffix}") for t in range(n_targets)]
+    return [path.with_name(f"{path.stem}{suffix_of(range(n_targets), t)}{path.suffix}") for t in range(n_targets)]
+
+
+def suffix_of(names: Sequence[object], target: int) -> str:
+    """Return what distinguishes the files of one target from those of the others; nothing for a single target."""
+    return "" if len(names) == 1 else f"-{target + 1}"
 
 
 def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
-    """Write ``SampleID, prediction`` (QIIME 2's predictions format), one file per target, and class probabilities.
+    """Write ``sample-id, prediction``, one file per target, and class probabilities, as QIIME 2 reads them.
 
     Several targets go to ``<stem>-1.tsv``, ``<stem>-2.tsv`` in the order of the model's targets; column names are
     user input and never become part of a path.
@@ -157,11 +195,11 @@ def write_predictions(path: Path, predictions: Predictions) -> list[Path]:
     written = target_tables(path, len(predictions.names))
     for t, file in enumerate(written):
         rows = zip(predictions.sample_ids, map(_format, predictions.values[:, t]), strict=True)
-        write_table(file, ["SampleID", "prediction"], rows)
+        write_table(file, ["sample-id", "prediction"], rows)
     if predictions.probabilities is not None:
         file = probability_table(path)
         shares = zip(predictions.sample_ids, predictions.probabilities, strict=True)
-        write_table(file, ["SampleID", *predictions.classes], ([i, *map(_format, row)] for i, row in shares))
+        write_table(file, ["sample-id", *predictions.classes], ([i, *map(_format, row)] for i, row in shares))
         written.append(file)
     return written
 
@@ -175,7 +213,7 @@ def write_full(
     numbers: Mapping[str, np.ndarray] | None = None,
     not_predicted: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the full table of predictions, one row per sample and target.
+    """Write the full table of predictions, one row per sample and target; it has the class probabilities too.
 
     Args:
         truth: [R, T] true values in the targets' own units, NaN or None where unknown.
@@ -184,7 +222,11 @@ def write_full(
         not_predicted: reason by id, for samples without a prediction.
     """
     extra, measured = dict(columns or {}), predictions.columns() | dict(numbers or {})
+    shares = (
+        np.empty((len(predictions.sample_ids), 0)) if predictions.probabilities is None else predictions.probabilities
+    )
     header = ["sample-id", "target", *(["truth"] if truth is not None else []), "prediction", *measured, *extra]
+    header += [f"probability:{name}" for name in predictions.classes]
     header += [] if not_predicted is None else ["note"]
     no_note, empty = [""] * (not_predicted is not None), [""] * (len(header) - 3)
 
@@ -193,7 +235,7 @@ def write_full(
             for t, name in enumerate(predictions.names):
                 known = [] if truth is None else [_format(truth[r, t])]
                 more = [_format(values[r, t]) for values in measured.values()]
-                more += [values[r] for values in extra.values()]
+                more += [*(values[r] for values in extra.values()), *map(_format, shares[r])]
                 yield [sample_id, name, *known, _format(predictions.values[r, t]), *more, *no_note]
         for sample_id, reason in (not_predicted or {}).items():
             for name in predictions.names:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from joblib import parallel_config
 from scipy.sparse import csr_array
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from aam_data.preprocessing.rarefaction import FIXED_DRAW, Rarefier
+from aam_train.device.host_memory import host_memory
 
 TREES = 500
+NODE_BYTES = 64  # of a node in scikit-learn's trees, without its values
+MAX_MEMORY_SHARE = 0.8  # that a forest may use, of what the process may use
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,41 @@ def relative_abundances(rarefier: Rarefier, rows: np.ndarray) -> csr_array:
     return matrix
 
 
+def too_large(n_known: int, width: int, options: ForestOptions) -> str | None:
+    """Return why a forest would not fit in memory, None if it would.
+
+    Args:
+        n_known: number of samples to learn from.
+        width: numbers of a node: the number of classes, or 1.
+    """
+    needed, free = forest_bytes(n_known, width, options.trees or TREES), host_memory(MAX_MEMORY_SHARE)
+    if needed <= free:
+        return None
+    of_classes = f" with {width:,} classes" if width > 1 else ""
+    return (
+        f"a forest of {options.trees or TREES:,} trees on {n_known:,} samples{of_classes} needs about "
+        f"{needed / 1e9:,.1f} GB of memory, and {max(free, 0) / 1e9:,.1f} GB may be used"
+    )
+
+
+def forest_bytes(n_known: int, width: int, trees: int) -> int:
+    """Estimate the memory of a fitted forest whose trees grow until every leaf is pure.
+
+    A bootstrap sample has about 63 % of the samples; a tree of so many leaves has twice as many nodes, each with its
+    fields and ``width`` numbers of 8 bytes.
+    """
+    return int(trees * 2 * 0.632 * n_known * (NODE_BYTES + 8 * width))
+
+
 def fit_numbers(known: csr_array, target: np.ndarray, new: csr_array, options: ForestOptions) -> ForestResult:
     """Fit a regressor to numbers [R'] (NaN = unknown, skipped) of the samples ``known``, and predict ``new``."""
+    from sklearn.ensemble import RandomForestRegressor  # two seconds, which wrong files need not wait for
+
     has_value = np.isfinite(target)
     forest = RandomForestRegressor(**options.arguments())
     with parallel_config("threading"):
         forest.fit(known[has_value], target[has_value])
+        forest.n_jobs = 1  # threads would add up the trees in any order, and the last digits would differ
         return ForestResult(forest.predict(new), forest.feature_importances_)
 
 
@@ -78,10 +109,13 @@ def fit_classes(
     known: csr_array, target: np.ndarray, new: csr_array, n_classes: int, options: ForestOptions
 ) -> ForestResult:
     """Fit a classifier to class codes [R'] (NaN = unknown, skipped), and predict all class probabilities of ``new``."""
+    from sklearn.ensemble import RandomForestClassifier
+
     has_value = np.isfinite(target)
     forest = RandomForestClassifier(**options.arguments())
     with parallel_config("threading"):
         forest.fit(known[has_value], target[has_value].astype(np.int64))
+        forest.n_jobs = 1
         probabilities = np.zeros((new.shape[0], n_classes))
         probabilities[:, forest.classes_] = forest.predict_proba(new)
         return ForestResult(probabilities, forest.feature_importances_)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +16,16 @@ from aam_train.data.loading import BatchMaker
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import SampleOutputs, run_passes
 from aam_train.evaluation.metrics import classification_metrics, mean_of_defined, probabilities
-from aam_train.evaluation.predictions import make_predictions, number_metrics
+from aam_train.evaluation.predictions import (
+    Predictions,
+    is_known,
+    log_targets,
+    make_predictions,
+    number_metrics,
+    suffix_of,
+)
 from aam_train.losses.targets import TargetLoss
+from aam_train.reporting.records import Plots
 
 
 class Validator(Protocol):
@@ -33,6 +42,7 @@ class PredictorValidator:
         rows: int64 [R] rows of the samples to validate on.
         scales: int64 [R, T] of these samples, see `Preprocessor.scales_of`.
         passes: fixed draws of the samples whose outputs are averaged.
+        last: predictions and true values [R, T] of the last validation, for plots; empty before the first.
     """
 
     maker: BatchMaker
@@ -42,6 +52,30 @@ class PredictorValidator:
     scales: np.ndarray
     batch_size: int
     passes: int = 1
+    last: list[tuple[Predictions, np.ndarray]] = field(default_factory=list, init=False)
+
+    def plots(self) -> Plots:
+        """Return the plots of the last validation by name: all validation samples, of all processes, in their own
+        units; a scatter plot for each numeric target, or a confusion matrix."""
+        from aam_train.evaluation.plots import plot_target
+
+        if not self.last:
+            return {}
+        predictions, truth = self.last[0]
+        logarithmic = log_targets(self.preprocessor)
+        kind = "confusion" if predictions.classes else "predicted_vs_true"
+        return {
+            f"{kind}{suffix_of(predictions.names, t)}": partial(
+                plot_target,
+                predictions=predictions,
+                truth=truth,
+                target=t,
+                title="validation samples",
+                log=name in logarithmic,
+            )
+            for t, name in enumerate(predictions.names)
+            if is_known(truth[:, t]).any()
+        }
 
     def __call__(self, step: Step) -> dict[str, float]:
         assert self.maker.collator.targets is not None
@@ -53,8 +87,19 @@ class PredictorValidator:
         on_host = [torch.from_numpy(outputs), torch.from_numpy(targets)]
         on_host += [] if every_weight is None else [torch.from_numpy(every_weight[self.rows])]
         value = loss.sum(*(each.to(step.device) for each in on_host)).item() / (loss.count(*on_host[1:]) or 1.0)
+        self._keep(outputs, targets)
         metrics = {"val_loss": value, **target_metrics(self.preprocessor, targets, outputs, self.scales)}
         return metrics | expert_use(passes)
+
+    def _keep(self, outputs: np.ndarray, targets: np.ndarray) -> None:
+        ids, labels = self.maker.samples.study.table.sample_ids[self.rows], self.preprocessor.labels
+        if labels is None:
+            truth = self.preprocessor.invert(targets, self.scales)
+        else:
+            known = np.isfinite(targets)
+            truth = np.full(targets.shape, None, dtype=object)
+            truth[known] = labels.decode(targets[known].astype(np.int64))
+        self.last[:] = [(make_predictions(self.preprocessor, ids, outputs, self.scales), truth)]
 
 
 def target_metrics(

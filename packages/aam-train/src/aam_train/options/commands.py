@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam_data.options.base import Common, require
+from aam_data.options.input_path import InputFolder, InputPath
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
 
@@ -14,7 +15,7 @@ from aam_train.options.validate import at_least_one, check_device, check_passes,
 class PredictOptions:
     """Prediction of new samples."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model folder, or run folder of `aam train` (the best checkpoint is used)."""
     output: Common[Path]
     """Path of predictions.tsv; the other tables are written next to it."""
@@ -49,7 +50,7 @@ class PredictOptions:
 class EmbedOptions:
     """Embeddings."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model or run folder of `aam pretrain` or `aam train`."""
     output: Common[Path]
     """Output file: .tsv (QIIME 2 metadata) or .npz (arrays `ids` and `embeddings`)."""
@@ -79,11 +80,11 @@ class EmbedOptions:
 class EvaluateOptions:
     """The model to evaluate, and the samples."""
 
-    model: Common[Path]
+    model: Common[InputFolder[Path]]
     """Model or run folder of `aam train` or `aam pretrain`."""
     output_dir: Common[Path]
     """Folder for metrics, tables and plots; must be new or empty."""
-    splits_from: Path | None = None
+    splits_from: InputPath[Path | None] = None
     """Run folder (or its splits.tsv) with the samples that the model was trained on. Default: the model's own run."""
     part: Common[Literal["all", "train", "validation", "calibration", "test", "new"]] = "all"
     """Samples to evaluate: all, those of one part of the model's run, or those that are not in its run."""
@@ -104,10 +105,11 @@ class EvaluateOptions:
 class BaselineOptions:
     """A random forest on relative abundances."""
 
-    metadata_column: Common[tuple[str, ...]]
-    """The metadata column to predict; may be repeated for several numeric targets."""
     output: Common[Path]
     """Path of predictions.tsv; importance, probabilities and metrics are written next to it."""
+    metadata_column: Common[tuple[str, ...]] = ()
+    """The metadata column to predict; may be repeated for several numeric targets. Default: that of the run of
+    --splits-from."""
     overwrite: bool = False
     """Overwrite an existing --output and the files next to it."""
     classifier: Common[bool] = False
@@ -116,19 +118,22 @@ class BaselineOptions:
     """Number of trees."""
     max_features: str = "sqrt"
     """Features to consider at each split: sqrt, log2, a share such as 0.3, or all."""
-    rarefy_depth: int = 5000
-    """Reads drawn per sample without replacement, as for a model; 0 = all reads."""
-    random_seed: int = 42
-    """Random seed of splits, rarefaction and trees."""
+    rarefy_depth: int | None = None
+    """Reads drawn per sample without replacement, as for a model; 0 = all reads. Default: that of the run of
+    --splits-from; else 5000, or 0 with --relative-abundance."""
+    random_seed: int | None = None
+    """Random seed of splits, rarefaction and trees. Default: that of the run of --splits-from, else 42."""
     n_jobs: int = -1
     """Number of threads; -1 = all cores."""
 
     def __post_init__(self) -> None:
-        require(len(self.metadata_column) > 0, "--metadata-column: name the column to predict")
         at_least_one("--n-estimators", self.n_estimators)
-        require(self.rarefy_depth >= 0, f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more")
+        require(
+            self.rarefy_depth is None or self.rarefy_depth >= 0,
+            f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more",
+        )
         require(self.n_jobs == -1 or self.n_jobs >= 1, f"--n-jobs {self.n_jobs}: must be -1 (all cores) or 1 or more")
-        check_seed("--random-seed", self.random_seed)
+        check_seed("--random-seed", self.random_seed or 0)
         self.features_per_split()
 
     def features_per_split(self) -> str | float | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from aam_data.options.alias import Alias
 from aam_data.options.base import PhylogeneticTarget, require
+from aam_data.options.input_path import ReadsPath
 from aam_train.options.losses import (
     LOSSES,
     QUANTILES,
@@ -23,6 +24,7 @@ from aam_train.options.metrics import EncoderMetric
 from aam_train.options.validate import not_negative, positive, share
 
 _CALIBRATION_SIZE = 0.2
+_LOSS_FILE = ReadsPath("file", lambda value: not is_inline(value))
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class TrainObjective:
     """asymmetric: cost per unit of a prediction that is too high."""
     under_penalty: float = 1.0
     """asymmetric: cost per unit of a prediction that is too low. If both are 1, the loss is mae."""
-    loss_config: str | None = None
+    loss_config: Annotated[str | None, _LOSS_FILE] = None
     """Losses of single targets, by column or its number from 0: JSON such as `{"age": "mae", "bmi": {"type":
     "quantile", "quantiles": [0.05, 0.5, 0.95]}}`, or a JSON file. Other targets use --loss-type."""
     class_weights: str | None = None

@@ -261,12 +261,16 @@ class BaselineConfig:
         require(self.metadata.metadata is not None, "--metadata: pass the file that has the column to predict")
         check_splits(self.split, self.metadata)
         self.table.check_depth(self.baseline.rarefy_depth)
-        self.target()
+        require(
+            bool(self.baseline.metadata_column) or self.split.splits_from is not None,
+            "missing --metadata-column: name the column to predict",
+        )
+        if self.baseline.metadata_column:
+            self.target()
 
     def target(self) -> TargetOptions:
         """Return the target; raise ValueError as `aam train` would."""
-        options = self.baseline
-        return TargetOptions(options.metadata_column, options.classifier, None if options.classifier else "none")
+        return TargetOptions(self.baseline.metadata_column, self.baseline.classifier)
 
 
 @dataclass(frozen=True)

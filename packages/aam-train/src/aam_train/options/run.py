@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from aam_data.options.base import Common, require
+from aam_data.options.input_path import InputFolder, ReadsPath
 from aam_train.options.metrics import TargetMetric
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
+
+_CHECKPOINT = ReadsPath("folder", lambda value: value != "auto")
 
 
 @dataclass(frozen=True)
 class TransferOptions:
     """Transfer learning, validation and cross-validation."""
 
-    pretrained_encoder: Common[Path | None] = None
+    pretrained_encoder: Common[InputFolder[Path | None]] = None
     """Model or run folder of `aam pretrain` (or `aam train`) to take the encoder from."""
     freeze_base: Common[bool] = False
     """Train only the head; embeddings of the frozen encoder are computed once."""
@@ -55,7 +59,7 @@ class RunOptions:
     """auto, cpu, cuda or cuda:N (ROCm devices are cuda too)."""
     num_workers: int | None = None
     """Processes that prepare batches. Default: 4, fewer on a small machine, 0 when the CPU also runs the model."""
-    resume_from: str | None = None
+    resume_from: Annotated[str | None, _CHECKPOINT] = None
     """Resume an interrupted run from a checkpoint folder, or `auto` for the newest one in --output-dir, if any."""
 
     def __post_init__(self) -> None:

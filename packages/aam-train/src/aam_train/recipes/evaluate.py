@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aam_data.errors import first_few
+from aam_data.errors import DataError, first_few
 from aam_data.options.files import PhylogenyOptions
 from aam_data.splits.splits import read_splits, splits_file
 from aam_data.study.study import Study
@@ -22,7 +22,14 @@ from aam_train.data.run_data import build_pairs
 from aam_train.errors import TrainError
 from aam_train.evaluation.inference import number_of_passes, run_passes
 from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
-from aam_train.evaluation.predictions import Predictions, make_predictions, write_full, write_predictions
+from aam_train.evaluation.predictions import (
+    Predictions,
+    log_targets,
+    make_predictions,
+    true_values,
+    write_full,
+    write_predictions,
+)
 from aam_train.evaluation.report import MODEL_NAMES, prediction_metrics
 from aam_train.evaluation.validation import mean_outputs
 from aam_train.files import write_json
@@ -31,6 +38,7 @@ from aam_train.objectives.registry import OBJECTIVES, build_terms
 from aam_train.objectives.unifrac import METRIC_NAMES
 from aam_train.objectives.validation import EncoderValidator, errors_of_constants
 from aam_train.options.recipe_configs import EvaluateConfig
+from aam_train.recipes.class_names import listed, matching_hint
 from aam_train.recipes.inputs import ModelInputs, read_evaluate_inputs
 from aam_train.recipes.launch import run_inference
 from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
@@ -85,6 +93,8 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) 
     rows = loaded.rows if options.part == "all" else loaded.rows[parts[loaded.rows] == options.part]
     if len(rows) == 0:
         raise TrainError(f"--part {options.part}: no sample of the table with enough reads is in it")
+    if inputs.preprocessor.targets:
+        _check_truth(inputs, rows)
     loaded.step.scratch = folder
     samples = _Samples(rows, parts)
     # 2. evaluate and write
@@ -95,6 +105,28 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) 
     else:
         _evaluate_predictor(config, inputs, loaded, samples, record, context)
     return folder
+
+
+def _check_truth(inputs: ModelInputs, rows: np.ndarray) -> None:
+    """Raise DataError if no sample to evaluate has a true value that the model can be compared with."""
+    metadata, preprocessor = inputs.study.metadata, inputs.preprocessor
+    assert metadata is not None
+    names = [target.spec.name for target in preprocessor.targets]
+    if preprocessor.labels is None:
+        if not any(np.isfinite(metadata.numeric(name)[rows]).any() for name in names):
+            problem = f"none of the {len(rows):,} samples to evaluate has a value in {', '.join(names)}"
+            raise DataError(problem, file=metadata.path, remedy="See --na-value and --no-default-na for missing values")
+        return
+    found = sorted({text for text in metadata.text(names[0])[rows] if text is not None})
+    if not set(found) & set(preprocessor.labels.names):
+        problem = f"none of the {len(rows):,} samples to evaluate has a class that the model knows"
+        classes = f"the file has {listed(found)}, the model {listed(preprocessor.labels.names)}"
+        raise DataError(
+            f"{problem}: {classes}" if found else problem,
+            file=metadata.path,
+            place=f"column {names[0]}",
+            remedy=matching_hint(found, preprocessor.labels.names),
+        )
 
 
 class _Samples(NamedTuple):
@@ -126,7 +158,8 @@ def _evaluate_predictor(
     """Compare predictions with the metadata, part by part; write metrics, tables and plots."""
     folder, study, rows = config.evaluate.output_dir, inputs.study, samples.rows
     predictions = _predict(config, inputs, loaded, rows, record)
-    truth = true_values(study, predictions, rows)
+    assert study.metadata is not None
+    truth = true_values(study.metadata, predictions.names, predictions.classes, rows)
     if text := unknown_classes(study, predictions, rows):
         context.console.note(text)
     assert study.metadata is not None
@@ -143,7 +176,7 @@ def _evaluate_predictor(
             context.console.note(line)
     columns = {"split": samples.parts.tolist()}
     write_full(folder / "predictions_full.tsv", predictions, truth=truth, columns=columns, not_predicted=loaded.skipped)
-    _draw(folder, predictions, truth, samples.parts)
+    _draw(folder, predictions, truth, samples.parts, log_targets(inputs.preprocessor))
 
 
 def _predict(
@@ -186,16 +219,6 @@ def known_parts(model: Path, given: Path | None) -> dict[str, str] | None:
     return None if run is None or not (run / "splits.tsv").is_file() else read_splits(run / "splits.tsv").part_of()
 
 
-def true_values(study: Study, predictions: Predictions, rows: np.ndarray) -> np.ndarray:
-    """Read the true values of ``rows``, [R, T]: numbers (NaN = missing), or names of classes that the model knows."""
-    assert study.metadata is not None
-    if not predictions.classes:
-        return np.stack([study.metadata.numeric(name)[rows] for name in predictions.names], axis=1)
-    texts = study.metadata.text(predictions.names[0])[rows]
-    known = [text if text in predictions.classes else None for text in texts]
-    return np.array(known, dtype=object)[:, None]
-
-
 def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
     """Return a warning when samples have a class that the model does not know: they are predicted, not evaluated."""
     if not predictions.classes:
@@ -206,8 +229,10 @@ def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) ->
     if not unknown:
         return None
     shown = first_few([f"{name}: {n:,}" for name, n in sorted(unknown.items())])
+    hint = matching_hint(list(unknown), predictions.classes)
     return (
         f"warning: {unknown.total():,} samples have classes that the model does not know and are not evaluated: {shown}"
+        f"{f'. {hint}' if hint else ''}"
     )
 
 
@@ -258,6 +283,13 @@ def _terms_of(study: Study, loaded: LoadedModel, record: TrainingRecord) -> tupl
 
 
 def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReporter) -> None:
+    """Write and log the metrics of each part; raise TrainError if there is not one figure."""
+    every = (models["aam"] for part in results["parts"].values() for models in part["targets"].values())
+    if all(math.isnan(value) for metrics in every for value in metrics.values()):
+        raise TrainError(
+            "nothing could be evaluated: too few samples, or all of them alike, in every part of the model's run. "
+            "Pass more samples, or see --part"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", results)
     for part, evaluated in results["parts"].items():
@@ -265,24 +297,16 @@ def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReport
         for target, models in evaluated["targets"].items():
             for model, metrics in models.items():
                 words = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
-                console.note(f"  {target}, {MODEL_NAMES[model]:<9} {words}")
+                nothing = "nothing to compare with: no sample has a value that the model knows"
+                console.note(f"  {target}, {MODEL_NAMES[model]:<9} {words or nothing}")
 
 
-def _draw(folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.ndarray) -> None:
+def _draw(
+    folder: Path, predictions: Predictions, truth: np.ndarray, parts: np.ndarray, log_targets: frozenset[str]
+) -> None:
     """Plot the samples that the model was not trained on; all samples if it was trained on all."""
-    from aam_train.evaluation.plots import plot_confusion, plot_scatter
+    from aam_train.evaluation.plots import plot_predictions
 
     shown = np.isin(parts, ("test", "new"))
     shown = shown if shown.any() else np.ones(len(parts), dtype=bool)
-    for t, name in enumerate(predictions.names):
-        if predictions.classes:
-            known = shown & np.array([value is not None for value in truth[:, t]])
-            plot_confusion(
-                folder / "confusion.png", truth[known, t], predictions.values[known, t], predictions.classes, name
-            )
-        else:
-            known = shown & np.isfinite(truth[:, t].astype(np.float64))
-            suffix = "" if len(predictions.names) == 1 else f"-{t + 1}"
-            pair = truth[known, t], predictions.values[known, t]
-            interval = predictions.take(known).interval(t)
-            plot_scatter(folder / f"predicted_vs_true{suffix}.png", *pair, "evaluated samples", name, interval)
+    plot_predictions(folder, predictions.take(shown), truth[shown], "evaluated samples", log_targets=log_targets)

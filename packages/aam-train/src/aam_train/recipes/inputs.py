@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aam_data.errors import Problems
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study, read_study
@@ -75,7 +76,22 @@ def _check_losses(config: PretrainConfig | TrainConfig) -> None:
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:
     taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.weights()["taxonomy"] else None
-    return read_study(config.table, config.metadata, config.phylogeny, taxonomy)
+    study = read_study(config.table, config.metadata, config.phylogeny, taxonomy)
+    if study.metadata is not None:
+        problems = Problems()
+        for column in _columns(config):
+            problems.collect(study.metadata.require, column)
+        problems.raise_collected()
+    return study
+
+
+def _columns(config: PretrainConfig | TrainConfig) -> list[str]:
+    """Return the metadata columns that the options name, each once."""
+    columns = [config.split.group_column, config.split.stratify_column]
+    if isinstance(config, TrainConfig):
+        inputs = [*config.target.scale().by, *config.condition_columns(), *config.category.numbers()]
+        columns = [*config.target.metadata_column, *columns, *inputs]
+    return [name for name in dict.fromkeys(columns) if name is not None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ def run_recipe(
     inputs: RunInputs | None,
     *,
     quiet: bool,
+    verbose: bool = False,
 ) -> Path:
     """Run a training recipe, on as many processes as the options ask for.
 
@@ -37,13 +38,14 @@ def run_recipe(
         recipe: a function of a module, so that new processes can import it.
         inputs: as returned by `read_run_inputs`; read here by default.
         quiet: print warnings only.
+        verbose: print all metrics and the throughput of every epoch.
     """
     inputs = inputs or read_run_inputs(config)
     processes = number_of_processes(config.parallel, config.run.device, quiet=quiet)
     if processes > 1:
-        launch(partial(_run_process, recipe), config, quiet=quiet, processes=processes)
+        launch(partial(_run_process, recipe, verbose=verbose), config, quiet=quiet, processes=processes)
         return config.run.output_dir
-    return _run_process(recipe, config, quiet, None, inputs)
+    return _run_process(recipe, config, quiet, None, inputs, verbose=verbose)
 
 
 def _run_process(
@@ -52,6 +54,8 @@ def _run_process(
     quiet: bool,
     rank_info: RankInfo | None = None,
     inputs: RunInputs | None = None,
+    *,
+    verbose: bool = False,
 ) -> Path:
     """Run one process of a recipe; ``rank_info`` identifies it where `--data-parallel` has started it."""
     inputs = inputs or read_run_inputs(config)
@@ -59,7 +63,7 @@ def _run_process(
         process_group(config.parallel, config.compute, config.run.device, rank_info) as strategy,
         StopFlag(strategy.ranks.all_reduce_max) as stop,
     ):
-        console = ConsoleReporter(quiet=quiet, silent=not strategy.ranks.is_rank_zero)
+        console = ConsoleReporter(quiet=quiet, verbose=verbose, silent=not strategy.ranks.is_rank_zero)
         with torch_settings(config.compute, strategy.device, console):
             return recipe(config, inputs, RunContext(strategy, stop, console))
 

@@ -8,6 +8,7 @@ from aam_data.study.study import Study
 from aam_train.device.device import resolve_device
 from aam_train.device.precision import torch_settings
 from aam_train.files import write_json, write_table
+from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.parallel.strategy import Single
 from aam_train.recipes.inputs import read_search_inputs
@@ -49,9 +50,12 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
         search = find_rate(setup, config, console)
     _write(config.run.output_dir, search)
     if search.suggestion is None:
-        console.note("the loss did not fall at any rate: check the curve and the data")
+        console.note(
+            "no clear suggestion: the loss falls at no rate by more than its noise from step to step. Keep the "
+            f"default, --lr {OptimizerOptions.lr:g}, or search with a larger --batch-size, whose curve has less noise"
+        )
     else:
-        console.note(f"the loss falls fastest at {search.suggestion:.2g}: try --lr {search.suggestion:.2g}")
+        console.note(f"the loss falls clearly around {search.suggestion:.2g}: try --lr {search.suggestion:.2g}")
     return config.run.output_dir
 
 

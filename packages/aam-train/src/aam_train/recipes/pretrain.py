@@ -24,13 +24,16 @@ from aam_train.training.fit import TrainingRun
 from aam_train.versions import versions
 
 
-def pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
+def pretrain(
+    config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False, verbose: bool = False
+) -> Path:
     """Pretrain an encoder.
 
     Args:
         config: all settings.
         inputs: as returned by `read_run_inputs` for the same settings; read here by default.
         quiet: print warnings only.
+        verbose: print all metrics and the throughput of every epoch.
 
     Returns:
         The run folder.
@@ -45,7 +48,7 @@ def pretrain(config: PretrainConfig, inputs: RunInputs | None = None, *, quiet: 
         >>> pretrain(PretrainConfig(table, RunOptions(Path("runs/encoder")), tree))  # doctest: +SKIP
         PosixPath('runs/encoder')
     """
-    return run_recipe(_pretrain, config, inputs, quiet=quiet)
+    return run_recipe(_pretrain, config, inputs, quiet=quiet, verbose=verbose)
 
 
 def _pretrain(config: PretrainConfig, inputs: RunInputs, context: RunContext) -> Path:

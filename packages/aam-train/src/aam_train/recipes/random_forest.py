@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from aam_data.checks.leaks import leak_notes
 from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError
-from aam_data.options.targets import TargetOptions
-from aam_data.preprocessing.class_labels import ClassLabels
+from aam_data.options.samples import SampleOptions
+from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
-from aam_data.splits.selection import groups_of, make_splits, select_samples, small_parts
-from aam_data.splits.splits import Splits
+from aam_data.splits.selection import DEFAULT_MAX_BP, groups_of, make_splits, select_samples, small_parts
+from aam_data.splits.splits import PARTS, Splits, read_splits, splits_file
 from aam_data.study.study import Study, read_study
 from aam_data.writers.atomic import check_output
-from aam_train.evaluation.metrics import classification_metrics, regression_metrics
+from aam_train.evaluation.baselines import BaselineData, Baselines, compute_baselines, metadata_names
 from aam_train.evaluation.predictions import (
     Predictions,
     full_table,
     probability_table,
     target_tables,
+    true_values,
     write_full,
     write_predictions,
 )
-from aam_train.evaluation.random_forest import (
-    ForestOptions,
-    ForestResult,
-    fit_classes,
-    fit_numbers,
-    relative_abundances,
+from aam_train.evaluation.random_forest import ForestOptions
+from aam_train.evaluation.report import (
+    MODEL_NAMES,
+    baseline_predictions,
+    metrics_in_words,
+    prediction_metrics,
 )
 from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import BaselineConfig
+from aam_train.recipes.baseline_settings import BaselineSettings, resolve_settings
+
+_ANY_SHARE = 0.5  # for calibration: without effect on a run's own calibration samples, which it only keeps apart
 
 
 def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
     """Train a random forest and compare it with a constant.
 
     The forest is trained on training and validation samples and evaluated on held-out ones; if none are held out, it is
-    trained on training samples and evaluated on validation samples.
+    trained on training samples and evaluated on validation samples. With ``--splits-from`` a run, it is the run's own
+    forest, to the last digit.
 
     Args:
         config: all settings.
@@ -58,30 +62,41 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
         >>> files = TableOptions(Path("table.biom")), MetadataOptions(Path("metadata.tsv"))
         >>> random_forest_baseline(BaselineConfig(*files, BaselineOptions(("age",), Path("forest.tsv"))))
     """
-    options, target = config.baseline, config.target()
-    # 1. check the outputs, read the files, split the samples
-    importance_file, metrics_file = _check_outputs(config)
-    study = read_study(config.table, config.metadata)
-    depth = 0 if config.table.relative_abundance else options.rarefy_depth
-    splits, groups = _split(config, study, target, depth, note)
-    trained, evaluated = _rows(study, splits)
+    # 1. settings and outputs, files, split
+    settings = resolve_settings(config)
+    importance_file, metrics_file = _check_outputs(settings.config)
+    study = read_study(settings.config.table, settings.config.metadata)
+    splits, groups = _split(settings, study, note)
+    data = _data(settings, study, splits)
     # 2. train and evaluate
-    both = np.concatenate([trained, evaluated])
-    abundances = relative_abundances(Rarefier(study.table, depth, options.random_seed), both)
-    halves = abundances[: len(trained)], abundances[len(trained) :]
-    forest = ForestOptions(options.random_seed, options.n_estimators, options.features_per_split(), options.n_jobs)
-    predictions, importance, results, truth = _fit(study, config, halves, trained, evaluated, forest)
+    options = settings.config.baseline
+    forest = ForestOptions(settings.seed, options.n_estimators, options.features_per_split(), options.n_jobs)
+    baselines = compute_baselines(data, forest)
+    if baselines.importance is None:
+        raise DataError(baselines.left_out["random_forest"], remedy="Use fewer trees: --n-estimators")
+    predictions = _predictions(study, data, baselines)
+    assert study.metadata is not None
+    own, tested = predictions["random_forest"], data.rows["test"]
+    truth = true_values(study.metadata, own.names, own.classes, tested)
     # 3. write
-    results |= {"learned_from": len(trained), "judged_on": len(evaluated), "rarefy_depth": depth}
-    written = [*write_predictions(options.output, predictions), importance_file, metrics_file]
-    columns = {"group": [(groups or {}).get(i) or "" for i in predictions.sample_ids]}
+    targets = {
+        name: {model: prediction_metrics(truth[:, t], predictions[model], t) for model in predictions}
+        for t, name in enumerate(own.names)
+    }
+    counts = {"learned_from": len(data.learned), "judged_on": len(tested), "rarefy_depth": settings.depth}
+    written = [*write_predictions(options.output, own), importance_file, metrics_file]
+    columns = {"group": [(groups or {}).get(i) or "" for i in own.sample_ids]}
     full = full_table(options.output)
-    write_full(full, predictions, truth=truth, columns=columns)
-    order, names = np.argsort(-importance, kind="stable"), study.table.feature_ids
-    write_table(importance_file, ["feature", "importance"], ([names[a], f"{importance[a]:.9g}"] for a in order))
-    write_json(metrics_file, results)
-    for line in _lines(results, len(evaluated)):
-        note(line)
+    write_full(full, own, truth=truth, columns=columns)
+    order = np.argsort(-baselines.importance, kind="stable")
+    names = [*study.table.feature_ids, *(metadata_names(data.preprocessor.inputs) if data.inputs is not None else [])]
+    rows = ([names[a], f"{baselines.importance[a]:.9g}"] for a in order)
+    write_table(importance_file, ["feature", "importance"], rows)
+    write_json(metrics_file, {"targets": targets, **counts})
+    for name, models in targets.items():
+        note(f"{name}, {len(tested):,} evaluated samples:")
+        for model, metrics in models.items():
+            note(f"  {MODEL_NAMES[model]:<15}{metrics_in_words(metrics)}")
     return [*written, full]
 
 
@@ -93,7 +108,7 @@ def _check_outputs(config: BaselineConfig) -> tuple[Path, Path]:
     importance, metrics = (
         options.output.with_name(f"{options.output.stem}_{name}") for name in ("importance.tsv", "metrics.json")
     )
-    n_targets = len(config.target().metadata_column)
+    n_targets = len(options.metadata_column)
     more = [importance, metrics, full_table(options.output), *target_tables(options.output, n_targets)]
     more += [probability_table(options.output)] if options.classifier else []
     check_output(options.output, inputs, more, overwrite=options.overwrite)
@@ -101,74 +116,51 @@ def _check_outputs(config: BaselineConfig) -> tuple[Path, Path]:
 
 
 def _split(
-    config: BaselineConfig, study: Study, target: TargetOptions, depth: int, note: Callable[[str], None]
+    settings: BaselineSettings, study: Study, note: Callable[[str], None]
 ) -> tuple[Splits, dict[str, str | None] | None]:
     """Choose and split the samples; return the split and the group of each sample."""
+    options, target, depth = settings.config.split, settings.target, settings.depth
     selection = select_samples(study, depth, target)
-    (splits,) = make_splits(study, selection.rows, config.split, config.baseline.random_seed, target)
-    groups = groups_of(study, config.split)
-    leaks = leak_notes(study, splits, target, config.split.group_column, depth)
-    leaks += spelling_notes(study.metadata, selection.rows, target, config.split)
-    for text in [*study.notes, *selection.notes, *leaks, splits.summary(groups), *small_parts(splits)]:
+    has_calibration = options.splits_from is not None and read_splits(splits_file(options.splits_from)).calibration
+    size = _ANY_SHARE if has_calibration else None
+    (splits,) = make_splits(study, selection.rows, options, settings.seed, target, calibration_size=size)
+    groups = groups_of(study, options)
+    leaks = leak_notes(study, splits, target, options.group_column, depth)
+    leaks += spelling_notes(study.metadata, selection.rows, target, options)
+    own = [*settings.notes, *settings.other_files(study)]
+    for text in [*own, *study.notes, *selection.notes, *leaks, splits.summary(groups), *small_parts(splits)]:
         note(text)
     return splits, groups
 
 
-def _rows(study: Study, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to train on and those to evaluate on, int64."""
-    train, test = (
-        ((*splits.train, *splits.validation), splits.test) if splits.test else (splits.train, splits.validation)
-    )
-    if not test:
-        raise DataError("no sample is held out, so there is nothing to evaluate", remedy="Use --test-size above 0")
+def _data(settings: BaselineSettings, study: Study, splits: Splits) -> BaselineData:
+    """Return the split as a run has it; where no sample is held out, validation samples are."""
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
-    trained, evaluated = (np.array([row_of[i] for i in ids], dtype=np.int64) for ids in (train, test))
-    return trained, evaluated
+    rows = {part: np.array([row_of[i] for i in getattr(splits, part)], dtype=np.int64) for part in PARTS}
+    if not splits.test:
+        rows["test"], rows["validation"] = rows["validation"], rows["test"]
+    if not len(rows["test"]):
+        raise DataError("no sample is held out, so there is nothing to evaluate", remedy="Use --test-size above 0")
+    preprocessor = settings.preprocessor or Preprocessor.fit(
+        study,
+        rows["train"],
+        SampleOptions(max_bp=DEFAULT_MAX_BP),
+        trim_length=settings.config.table.trim_length,
+        rarefy_depth=settings.depth,
+        seed=settings.seed,
+        target=settings.target,
+    )
+    metadata = study.metadata
+    assert metadata is not None
+    preprocessor.require_columns(metadata)
+    inputs = preprocessor.inputs.apply(metadata) if preprocessor.inputs else None
+    targets = preprocessor.targets_of(metadata, unseen="missing")
+    return BaselineData(preprocessor, rows, Rarefier(study.table, settings.depth, settings.seed), inputs, targets)
 
 
-def _lines(results: dict[str, Any], n_samples: int) -> Iterator[str]:
-    """Put the metrics into lines."""
-    for name, models in results["targets"].items():
-        yield f"{name}, {n_samples:,} evaluated samples:"
-        for model, metrics in models.items():
-            words = ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())
-            yield f"  {model.replace('_', ' '):<14}{words}"
-
-
-def _fit(
-    study: Study,
-    config: BaselineConfig,
-    halves: tuple[Any, Any],
-    known: np.ndarray,
-    new: np.ndarray,
-    forest: ForestOptions,
-) -> tuple[Predictions, np.ndarray, dict[str, Any], np.ndarray]:
-    """Fit the forest; return predictions of ``new``, importance of features [A], metrics and true values [R, T]."""
-    assert study.metadata is not None
-    names, ids = config.baseline.metadata_column, study.table.sample_ids[new]
-    if config.baseline.classifier:
-        values = study.metadata.text(names[0])
-        labels = ClassLabels.fit(values[known], names[0], study.metadata.path)
-        codes = labels.encode(values, names[0], study.metadata.path, unseen="missing")
-        fitted = fit_classes(halves[0], codes[known], halves[1], len(labels.names), forest)
-        prior = np.bincount(codes[known][np.isfinite(codes[known])].astype(np.int64), minlength=len(labels.names))
-        labelled = np.isfinite(codes[new])
-        truth = codes[new][labelled].astype(np.int64)
-        models = {"random_forest": fitted.outputs, "constant": np.tile(prior / prior.sum(), (len(new), 1))}
-        metrics = {model: classification_metrics(truth, shares[labelled]) for model, shares in models.items()}
-        predicted = labels.decode(fitted.outputs.argmax(axis=1))[:, None]
-        predictions = Predictions(ids, predicted, fitted.outputs, tuple(names), labels.names)
-        return predictions, fitted.importance, {"targets": {names[0]: metrics}}, values[new][:, None]
-    every: list[ForestResult] = []
-    targets: dict[str, Any] = {}
-    truths = np.stack([study.metadata.numeric(name) for name in names], axis=1)
-    for t, name in enumerate(names):
-        every.append(fit_numbers(halves[0], truths[known, t], halves[1], forest))
-        labelled = np.isfinite(truths[new, t])
-        truth = truths[new, t][labelled]
-        constant = np.full(len(truth), np.nanmean(truths[known, t]))
-        models = {"random_forest": every[-1].outputs[labelled], "constant": constant}
-        targets[name] = {model: regression_metrics(truth, values) for model, values in models.items()}
-    values = np.stack([fitted.outputs for fitted in every], axis=1)
-    importance = np.mean([fitted.importance for fitted in every], axis=0)
-    return Predictions(ids, values, None, tuple(names), ()), importance, {"targets": targets}, truths[new]
+def _predictions(study: Study, data: BaselineData, baselines: Baselines) -> dict[str, Predictions]:
+    """Return the predictions of the test samples by baseline, the random forest's first."""
+    rows, scales = data.rows["test"], data.preprocessor.scales_of(study.metadata, study.table.n_samples)
+    names = sorted(baselines.outputs, key=lambda name: name != "random_forest")
+    ids = study.table.sample_ids[rows]
+    return {name: baseline_predictions(data.preprocessor, ids, baselines.outputs[name], scales[rows]) for name in names}

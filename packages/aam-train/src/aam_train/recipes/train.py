@@ -11,7 +11,16 @@ from aam_data.splits.splits import Splits
 from aam_models.requested import PREDICTION
 from aam_train.evaluation.inference import run_passes
 from aam_train.evaluation.interval_calibration import calibrate_intervals
-from aam_train.evaluation.report import Comparison, compare, pool_folds, write_report
+from aam_train.evaluation.report import (
+    Comparison,
+    held_out_results,
+    own_predictions,
+    pool_folds,
+    results_of_folds,
+    with_baselines,
+    write_report,
+    write_tables,
+)
 from aam_train.evaluation.validation import PredictorValidator, mean_outputs
 from aam_train.losses.build import class_weights_of, losses_in_words
 from aam_train.options.recipe_configs import TrainConfig
@@ -37,13 +46,14 @@ from aam_train.training.fit import TrainingRun
 from aam_train.versions import versions
 
 
-def train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False) -> Path:
+def train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False, verbose: bool = False) -> Path:
     """Train a predictor, or one for each fold, and report it with its baselines.
 
     Args:
         config: all settings.
         inputs: as returned by `read_run_inputs` for the same settings; read here by default.
         quiet: print warnings only.
+        verbose: print all metrics and the throughput of every epoch.
 
     Returns:
         The run folder.
@@ -62,7 +72,7 @@ def train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool =
         >>> train(config)  # doctest: +SKIP
         PosixPath('runs/age')
     """
-    return run_recipe(_train, config, inputs, quiet=quiet)
+    return run_recipe(_train, config, inputs, quiet=quiet, verbose=verbose)
 
 
 def _train(config: TrainConfig, inputs: RunInputs, context: RunContext) -> Path:
@@ -80,7 +90,9 @@ def _train(config: TrainConfig, inputs: RunInputs, context: RunContext) -> Path:
         comparison = _train_split(config, replace(inputs, folder=fold), context, start, split)
         comparisons += [] if comparison is None else [comparison]
     if comparisons:
-        write_report(folder.path, pool_folds(comparisons), context.console)
+        pooled = pool_folds(comparisons)
+        write_tables(folder.path, pooled)
+        write_report(folder.path, pooled, results_of_folds(pooled, comparisons), context.console)
     return folder.path
 
 
@@ -96,13 +108,15 @@ def _train_split(
         ranks.on_rank_zero(lambda: splits.write(folder.path / "splits.tsv", setup.groups))
         # 2. fit
         passes = config.transfer.val_prediction_passes
+        validator = _validator(config, setup) if splits.validation else None
         last_step = TrainingRun(
             config=config,
             folder=folder,
             context=context,
             setup=setup,
             record=record,
-            validate=_validator(config, setup) if splits.validation else None,
+            validate=validator,
+            validation_plots=None if validator is None else validator.plots,
             calibrated_preprocessor=lambda: calibrate_intervals(
                 setup.step, setup.data, config.run.batch_size, passes, setup.groups
             ),
@@ -155,7 +169,9 @@ def _report(
     if not context.ranks.is_rank_zero:
         return None
     assert data.maker.collator.targets is not None
-    comparison = compare(data, everything, outputs, data.maker.collator.targets, setup.groups, config.run.seed)
-    write_report(folder.path, comparison, context.console)
+    comparison = own_predictions(data, everything, outputs, setup.groups)
+    write_tables(folder.path, comparison)
+    comparison = with_baselines(comparison, data, data.maker.collator.targets, config.run.seed)
+    write_report(folder.path, comparison, held_out_results(comparison), context.console)
     log_report_plots(folder.path, last_step)
     return comparison

@@ -8,9 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aam_data.errors import printable
-from aam_train.reporting.records import EpochRecord, StepRecord
+from aam_train.reporting.durations import in_words
+from aam_train.reporting.records import EpochRecord, Plots, StepRecord
 
 SECONDS_BETWEEN_LINES = 15.0
+LINE_WIDTH = 100  # of the line of an epoch
+# Metrics for the line of an epoch, after that which selects the best checkpoint; the others are in metrics.jsonl.
+IMPORTANT = (
+    *("r2", "mae", "balanced_accuracy", "auc"),
+    *("unifrac_r", "faith_pd_r", "unifrac_mae", "faith_pd_mae", "taxonomy_accuracy", "nucleotide_accuracy"),
+    "count_mse",
+)
 WARNING = "warning: "  # notes with this prefix are shown even when quiet
 
 
@@ -19,19 +27,25 @@ class ConsoleReporter:
 
     Args:
         quiet: print warnings only.
+        verbose: print all metrics and the throughput of every epoch.
         silent: print nothing, since another process of the run prints.
     """
 
-    def __init__(self, *, quiet: bool = False, silent: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, silent: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=silent)
-        self.quiet = quiet
+        self.quiet, self.verbose = quiet, verbose
+        self.best_metric = "val_loss"
         self.last_line = time.monotonic()
         self.progress: Progress | None = None
         self.total_steps = 0
 
-    def start(self, total_steps: int, first_step: int) -> None:
-        """Start a progress bar from ``first_step`` to ``total_steps`` if there is a terminal."""
-        self.total_steps = total_steps
+    def start(self, total_steps: int, first_step: int, best_metric: str = "val_loss") -> None:
+        """Start a progress bar from ``first_step`` to ``total_steps`` if there is a terminal.
+
+        Args:
+            best_metric: the metric that selects the best checkpoint; every epoch's line has it.
+        """
+        self.total_steps, self.best_metric = total_steps, best_metric
         if self.console.is_terminal and not self.quiet:
             columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.progress = Progress(*columns, TextColumn("{task.description}"), console=self.console, transient=True)
@@ -49,15 +63,14 @@ class ConsoleReporter:
             self._line(f"epoch {record.epoch}, step {record.step}/{self.total_steps}: {text}")
 
     def epoch(self, record: EpochRecord) -> None:
-        shown = {
-            name: value for name, value in record.validation.items() if ":" not in name
-        }  # single targets: in files only
-        validation = "".join(f", {name} {value:.4g}" for name, value in shown.items())
-        self._line(
-            f"epoch {record.epoch}/{record.epochs}: train loss {record.train['total']:.4f}{validation}"
-            f"{' (best)' if record.best else ''} [{throughput(record)}"
-            f"{f', {record.skipped} updates skipped by fp16' if record.skipped else ''}]"
-        )
+        self._line(epoch_line(record, self.best_metric))
+        if self.verbose:
+            # the metrics of single targets are in metrics.jsonl only
+            validation = [f"{name} {value:.4g}" for name, value in record.validation.items() if ":" not in name]
+            self._line(f"  {', '.join([*validation, throughput(record)])}")
+
+    def plots(self, plots: Plots, step: int) -> None:
+        """Ignore plots."""
 
     def close(self) -> None:
         if self.progress is not None:
@@ -68,6 +81,26 @@ class ConsoleReporter:
         if not self.quiet or text.startswith(WARNING):
             self.console.print(printable(text), markup=False)
         self.last_line = time.monotonic()
+
+
+def epoch_line(record: EpochRecord, best_metric: str) -> str:
+    """Describe an epoch in at most 100 characters: losses, the two most important metrics and the remaining time.
+
+    The remaining time is that of all epochs; a run that does not improve stops earlier.
+    """
+    start = f"epoch {record.epoch}/{record.epochs}: loss {record.train['total']:.4g}"
+    if "val_loss" in record.validation:
+        start += f", val_loss {record.validation['val_loss']:.4g}"
+    end = " (best)" if record.best else ""
+    end += f", {record.skipped} skipped by fp16" if record.skipped else ""
+    if record.epoch < record.epochs:
+        left = (record.seconds + record.validation_seconds) * (record.epochs - record.epoch)
+        end += f", {in_words(left)} left"
+    important = [name for name in dict.fromkeys([best_metric, *IMPORTANT]) if name in record.validation]
+    for name in [name for name in important if name != "val_loss"][:2]:
+        word = f", {name} {record.validation[name]:.3g}"
+        start += word if len(start + word + end) <= LINE_WIDTH else ""
+    return start + end
 
 
 def throughput(record: EpochRecord) -> str:

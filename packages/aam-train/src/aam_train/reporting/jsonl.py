@@ -11,7 +11,7 @@ from typing import Any
 from aam_data.checked_json import parse_json
 from aam_train.errors import TrainError
 from aam_train.files import json_line
-from aam_train.reporting.records import EpochRecord, StepRecord
+from aam_train.reporting.records import EpochRecord, Plots, StepRecord
 
 
 class JsonlReporter:
@@ -41,6 +41,9 @@ class JsonlReporter:
 
     def epoch(self, record: EpochRecord) -> None:
         self._write({"kind": "epoch", **dataclasses.asdict(record)})
+
+    def plots(self, plots: Plots, step: int) -> None:
+        """Ignore plots."""
 
     def close(self) -> None:
         self.file.close()

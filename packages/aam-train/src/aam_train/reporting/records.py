@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ class EpochRecord:
     expected_memory: int = 0
 
 
+Plots = Mapping[str, Callable[[BinaryIO], None]]  # by name: writes the plot as PNG into a file
+
+
 class Reporter(Protocol):
     """Renderer of records; the engine formats nothing."""
 
@@ -99,6 +102,9 @@ class Reporter(Protocol):
     def step(self, record: StepRecord) -> None: ...
 
     def epoch(self, record: EpochRecord) -> None: ...
+
+    def plots(self, plots: Plots, step: int) -> None:
+        """Show the plots of a validation."""
 
     def close(self) -> None: ...
 
@@ -120,6 +126,10 @@ class Reporters:
     def epoch(self, record: EpochRecord) -> None:
         for reporter in self.all:
             reporter.epoch(record)
+
+    def plots(self, plots: Plots, step: int) -> None:
+        for reporter in self.all:
+            reporter.plots(plots, step)
 
     def close(self) -> None:
         for reporter in self.all:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
 from aam_train.errors import TrainError
-from aam_train.reporting.records import EpochRecord, StepRecord
+from aam_train.reporting.records import EpochRecord, Plots, StepRecord
 
 THROUGHPUT = (
     "samples_per_second",
@@ -43,6 +44,14 @@ class TensorBoardReporter:
         self._scalars("validation", record.validation, record.step)
         self._scalars("throughput", {name: getattr(record, name) for name in THROUGHPUT}, record.step)
 
+    def plots(self, plots: Plots, step: int) -> None:
+        for name, write in plots.items():
+            image = BytesIO()
+            write(image)
+            image.seek(0)
+            with self._disk():
+                self.writer.add_image(f"validation/{name}", imread(image)[..., :3], step, dataformats="HWC")
+
     def close(self) -> None:
         if not self._failed:
             with self._disk():
@@ -72,6 +81,8 @@ def log_report_plots(run: Path, step: int) -> None:
     writer = SummaryWriter(str(run / "tensorboard"))
     try:
         for plot in sorted((run / "report").glob("*.png")):
-            writer.add_image(f"held_out/{plot.stem}", imread(plot)[..., :3], step, dataformats="HWC")
+            tag = plot.stem.removeprefix("validation_")
+            group = "held_out" if tag == plot.stem else "best_validation"
+            writer.add_image(f"{group}/{tag}", imread(plot)[..., :3], step, dataformats="HWC")
     finally:
         writer.close()

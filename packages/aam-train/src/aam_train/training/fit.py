@@ -23,7 +23,7 @@ from aam_train.memory.profile import MeasuredStep, build_update
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.profiling.profile import Profile
 from aam_train.reporting.jsonl import JsonlReporter
-from aam_train.reporting.records import Reporters
+from aam_train.reporting.records import Plots, Reporters
 from aam_train.runs.checkpoints import BEST, checkpoint_name
 from aam_train.runs.folder import RunFolder
 from aam_train.runs.records import TrainingRecord
@@ -46,6 +46,7 @@ class TrainingRun:
         setup: model, data and loss.
         record: what every checkpoint says about itself; step and metrics are filled in.
         validate: None without validation samples.
+        validation_plots: returns the plots of the last validation; None for none.
         calibrated_preprocessor: returns the preprocessor for the current weights, with what is calibrated on them.
     """
 
@@ -56,6 +57,7 @@ class TrainingRun:
     record: TrainingRecord
     validate: Validator | None
     calibrated_preprocessor: Callable[[], Preprocessor]
+    validation_plots: Callable[[], Plots] | None = None
 
     def run(self) -> int:
         """Train (or continue) and leave the best weights in the model: the last ones where no metric decides.
@@ -101,6 +103,7 @@ class TrainingRun:
                 budget=MemoryBudget.of(state.batching, held_before),
                 peak_flops=peak_flops,
                 profile=self._profile(plan, state),
+                validation_plots=self.validation_plots,
             ).fit()
         finally:
             reporter.close()
@@ -222,5 +225,5 @@ class TrainingRun:
 
         metrics = JsonlReporter(self.folder.path / "metrics.jsonl", state.step, state.judged)
         curves = TensorBoardReporter(self.folder.path / "tensorboard", state.step)
-        self.context.console.start(total_steps, state.step)
+        self.context.console.start(total_steps, state.step, self.config.best_metric)
         return Reporters((self.context.console, metrics, curves))

@@ -23,7 +23,9 @@ from aam_train.setup.training_setup import TrainingSetup
 MIN_RATE, MAX_RATE, STEPS = 1e-6, 1.0, 100
 DECAY = 0.9  # of the running mean of the loss
 MAX_RATIO = 4.0  # of the running mean to its minimum: the search ends above it
-N_EDGE_STEPS = 5  # at both ends, where slopes mean little
+MIN_STEPS = 40  # of a search, below which nothing is suggested
+START = 20  # steps, with rates below 2e-5, from which the loss has to fall
+MIN_FALL = 5.0  # standard deviations of the fall that noise alone makes
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class LrSearch:
 
     Attributes:
         rates, losses, means: float64 [S] each; ``means`` are running means of the losses.
-        suggestion: rate to start with; None if the loss never fell.
+        suggestion: rate to start with; None if the loss did not fall clearly.
     """
 
     rates: np.ndarray
@@ -58,12 +60,12 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
     plan = plans.plan(fit_batch_size(plans, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)
-    rates, losses = [], []
+    rates, losses, every_rate = [], [], search_rates()
     for number, batches in enumerate(load(data.maker, stream, workers=workers, device=step.device)):
         step.check_stop()
         seed_step(run.seed, number)
         step.train_mode()
-        rate = MIN_RATE * (MAX_RATE / MIN_RATE) ** (number / (STEPS - 1))
+        rate = float(every_rate[number])
         set_rate(update.optimizer, rate)
         update.optimizer.zero_grad(set_to_none=True)
         result = gradients(step, objective, update, batches)
@@ -72,11 +74,11 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
         rates.append(rate)
         losses.append(result.losses["total"])
         means = running_means(np.array(losses))
-        if number > N_EDGE_STEPS and means[-1] > MAX_RATIO * means.min():
+        if number > START and means[-1] > MAX_RATIO * means.min():
             break
         update.apply()
     means = running_means(np.array(losses))
-    return LrSearch(np.array(rates), np.array(losses), means, suggest(np.array(rates), means))
+    return LrSearch(np.array(rates), np.array(losses), means, suggest(np.array(losses)))
 
 
 def running_means(losses: np.ndarray) -> np.ndarray:
@@ -88,11 +90,32 @@ def running_means(losses: np.ndarray) -> np.ndarray:
     return means
 
 
-def suggest(rates: np.ndarray, means: np.ndarray) -> float | None:
-    """Return the rate at which the running mean falls fastest per log rate, before its minimum."""
-    if len(rates) <= 2 * N_EDGE_STEPS:
+def suggest(losses: np.ndarray) -> float | None:
+    """Return a rate to train with; None unless the loss falls clearly, by more than its noise between steps.
+
+    The fall is that of the running mean from the level at the smallest rates, which change nothing, to its minimum. The
+    rate is the one at which half of it has happened, less the lag of the running mean: unlike the steepest slope it
+    does not depend on single steps.
+
+    Args:
+        losses: float64 [S] at `search_rates`, perhaps fewer because the loss diverged.
+    """
+    if len(losses) < MIN_STEPS:
         return None
-    slopes = np.gradient(means, np.log(rates))
-    last = max(int(means.argmin()), N_EDGE_STEPS + 1)
-    steepest = N_EDGE_STEPS + int(slopes[N_EDGE_STEPS:last].argmin())
-    return float(rates[steepest]) if slopes[steepest] < 0 else None
+    means = running_means(losses)
+    last = START + int(means[START:].argmin())
+    level = float(np.median(losses[:START]))  # the first steps of new weights may be far above
+    fall = level - means[last]
+    # neighbouring losses differ by noise; the median leaves out where they fall or rise
+    noise = 1.4826 * float(np.median(np.abs(np.diff(losses[: last + 1])))) / math.sqrt(2)
+    if fall <= MIN_FALL * noise * math.sqrt((1 - DECAY) / (1 + DECAY) + math.pi / 2 / START):
+        return None
+    above = np.flatnonzero(means[START:last] > level - fall / 2)
+    half = START + (int(above[-1]) + 1 if len(above) else 0)
+    lag = DECAY / (1 - DECAY)
+    return float(search_rates()[0] * (MAX_RATE / MIN_RATE) ** (max(half - lag, 0) / (STEPS - 1)))
+
+
+def search_rates() -> np.ndarray:
+    """Return the rates of a search, float64 [STEPS]: equal ratios from the smallest to the largest."""
+    return MIN_RATE * (MAX_RATE / MIN_RATE) ** (np.arange(STEPS) / (STEPS - 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Protocol, Self
 
@@ -33,7 +34,7 @@ from aam_train.parallel.ranks import Ranks
 from aam_train.profiling.profile import Profile
 from aam_train.profiling.ranges import LOAD, OPTIMIZER, record_each, record_range
 from aam_train.profiling.throughput import Work
-from aam_train.reporting.records import EpochRecord, Reporter, StepRecord
+from aam_train.reporting.records import EpochRecord, Plots, Reporter, StepRecord
 from aam_train.runs.state import TrainerState
 from aam_train.signals import EXIT_CODES, StopFlag
 
@@ -82,6 +83,7 @@ class Trainer:
 
     Attributes:
         validate: None without validation samples.
+        validation_plots: plots of the last validation.
         best_metric: of the validator's metrics.
         state: where to start from.
         budget: of memory.
@@ -107,6 +109,7 @@ class Trainer:
     budget: MemoryBudget = MemoryBudget()
     peak_flops: float = math.inf
     profile: Profile | None = None
+    validation_plots: Callable[[], Plots] | None = None
     warned_above_limit: bool = field(default=False, init=False)
 
     def fit(self) -> None:
@@ -299,6 +302,8 @@ class Trainer:
                 expected_memory=int(sums.get("expected_memory", 0)),
             )
         )
+        if self.validation_plots is not None and self.ranks.is_rank_zero:
+            self.reporter.plots(self.validation_plots(), state.step)
         reset_peak_memory(self.step.device)
         if best:
             self.checkpointer.save_best(state)

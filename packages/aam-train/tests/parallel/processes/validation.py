@@ -54,8 +54,11 @@ def judge(data: RunData, strategy: Strategy, sizes: range, preprocessor: Preproc
         scales = np.zeros((n, 2), dtype=np.int64)
         assert target_objective.target is not None
         loss = target_objective.target.loss
-        of_targets = PredictorValidator(data.maker, loss, preprocessor, rows, scales, BATCH)(predictor)
-        figures |= {f"target {name}": value for name, value in of_targets.items()}
+        validator = PredictorValidator(data.maker, loss, preprocessor, rows, scales, BATCH)
+        figures |= {f"target {name}": value for name, value in validator(predictor).items()}
+        shown, truth = validator.last[0]  # what the plots of an epoch show, on every process
+        figures |= {f"shown {row}": float(value) for row, value in enumerate(shown.values[:, 0])}
+        figures |= {f"truth {row}": float(value) for row, value in enumerate(truth[:, 0])}
         outputs = run_samples(predictor, data.maker, rows, BATCH, EVERYTHING)
         assert outputs.outputs is not None
         for row, (pair, value) in enumerate(zip(outputs.outputs, outputs.values["faith_pd"], strict=True)):
