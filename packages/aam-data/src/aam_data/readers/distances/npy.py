@@ -1,4 +1,5 @@
-"""Distances in numpy's formats: .npy, with ids in a separate file, and .npz with ``distances`` and ``ids``."""
+"""Distances in numpy's formats: .npy, with ids in a separate file or of the table, and .npz with ``distances`` and
+``ids``."""
 
 from __future__ import annotations
 
@@ -14,19 +15,41 @@ from aam_data.readers.qiime2 import read_content
 from aam_data.readers.safe.npy import load_npy, map_npy
 from aam_data.readers.safe.zip import open_zip
 
+_PASS_IDS = "Pass a file of sample ids, one per line, with --matrix-ids"
 
-def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix]:
-    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory."""
-    if matrix_ids is None:
-        remedy = "Pass a file of sample ids, one per line, with --matrix-ids"
-        raise DataError("a .npy matrix has no ids", file=path, remedy=remedy)
+
+def open_npy(
+    path: Path, matrix_ids: Path | None, max_bytes: int, table_samples: np.ndarray | None
+) -> tuple[np.ndarray, ArrayMatrix, tuple[str, ...]]:
+    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory; without ids, take the table's.
+
+    Returns:
+        The ids, the matrix, and a warning if the ids are the table's.
+    """
     values = map_npy(path, max_bytes)
+    if matrix_ids is None:
+        ids, note = _ids_of_table(path, values, table_samples)
+        return ids, ArrayMatrix(values), (note,)
     lines = decode_text(read_content(matrix_ids, "--matrix-ids", (), max_bytes), matrix_ids).splitlines()
     ids = as_objects([line.strip() for line in lines if line.strip()])
     n_rows = len(values) if values.ndim else 0
     if len(ids) != n_rows:
         raise DataError(f"{len(ids):,} ids for the {n_rows:,} rows of {path}", file=matrix_ids)
-    return ids, ArrayMatrix(values)
+    return ids, ArrayMatrix(values), ()
+
+
+def _ids_of_table(path: Path, values: np.ndarray, samples: np.ndarray | None) -> tuple[np.ndarray, str]:
+    """Return the samples of the table as the ids of the rows, and a warning; their numbers must be equal."""
+    problem = "a .npy matrix has no ids"
+    if samples is None:
+        raise DataError(problem, file=path, remedy=_PASS_IDS)
+    if values.shape != (len(samples), len(samples)):
+        shape = " x ".join(f"{n:,}" for n in values.shape) or "a single number"
+        raise DataError(
+            f"{problem}, and it is {shape} while --table has {len(samples):,} samples", file=path, remedy=_PASS_IDS
+        )
+    text = f"its rows are taken to be the {len(samples):,} samples of --table, in the order of that file"
+    return samples, f"warning: {path.name}: {problem}; {text}. Name them with --matrix-ids, or check them with --tree"
 
 
 def is_npz(path: Path, max_bytes: int) -> bool:
