@@ -134,3 +134,24 @@ def test_a_damaged_model_is_refused(way: Path, tmp_path: Path, capsys: Capture) 
     assert aam("predict", "--model", model, *files) == 2
     assert "model.safetensors" in capsys.readouterr().err
     assert not (tmp_path / "p.tsv").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--attn-implementation", "math", "--no-gradient-checkpointing")])
+def test_a_matrix_without_ids_is_learned_from_as_in_older_scripts(
+    more: tuple[str, ...], way: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """The command as people have it, and two options that make it fast enough for a test."""
+    table, tree = way / "study/table.biom", way / "study/tree.nwk"
+    matrix = tmp_path / "unifrac.npy"
+    assert aam("unifrac", "--quiet", "--table", table, "--tree", tree, "--output", matrix) == 0
+    files = ("--table", table, "--unifrac-matrix", matrix)
+    size = ("--preset", "tiny", "--epochs", "1")
+    command = ("pretrain", *more, "--data-parallel", "--batch-size", "32", *files, "--output-dir")
+    assert aam(*command, tmp_path / "output", *size) == 0
+    said = capsys.readouterr().err
+    assert "warning: unifrac.npy: a .npy matrix has no ids; its rows are taken to be the 40 samples of --table" in said
+    assert (tmp_path / "output" / "checkpoints" / "best").exists()
+    np.save(matrix, np.load(matrix)[:39, :39])
+    assert aam(*command, tmp_path / "refused", *size) == 2
+    assert "has no ids, and it is 39 x 39 while --table has 40 samples" in capsys.readouterr().err
+    assert not (tmp_path / "refused").exists()

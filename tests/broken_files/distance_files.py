@@ -248,7 +248,32 @@ CASES: list[Case] = [
         matrix=H5,
     ),
     case("npy_good", npy(distances()), matrix=NPY, matrix_ids=IDS),
-    case("npy_without_ids", npy(distances()), Says(NPY, "a .npy matrix has no ids", remedy="--matrix-ids"), matrix=NPY),
+    case(
+        "npy_without_ids",
+        npy(distances()),
+        note(NPY, "has no ids; its rows are taken to be the 16 samples of --table", "warning"),
+        matrix=NPY,
+    ),
+    case(
+        "npy_without_ids_of_another_size",
+        npy(distances()[:15, :15]),
+        Says(NPY, "it is 15 x 15 while --table has 16 samples", remedy="--matrix-ids"),
+        matrix=NPY,
+    ),
+    case(
+        "npy_without_ids_of_one_dimension",
+        npy(distances()[0]),
+        Says(NPY, "it is 16 while --table has 16 samples", remedy="--matrix-ids"),
+        matrix=NPY,
+    ),
+    case(
+        "npy_that_the_tree_contradicts",
+        npy(distances()),
+        note(NPY, "has no ids", "warning"),
+        Says(NPY, "distances differ from those of", remedy="--matrix-ids"),
+        matrix=NPY,
+        tree="tree.nwk",
+    ),
     case(
         "npy_fewer_ids", npy(distances(), SAMPLES[:9]), Says(IDS, "9 ids for the 16 rows"), matrix=NPY, matrix_ids=IDS
     ),

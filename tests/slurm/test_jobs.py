@@ -128,7 +128,18 @@ def test_every_combination_of_options_is_accepted_by_sbatch_and_shellcheck(slurm
     asked = [
         (),
         ("--partition", "main", "--memory", "1G", "--exclusive", "--job-name", "x", "--module", "rocm/6.3.0"),
-        ("--local-disk", "/scratch/$SLURM_JOB_ID", "--devices", "2", "--signal-seconds", "60", "--time", "1-00:00:00"),
+        (
+            "--local-disk",
+            "/scratch/$SLURM_JOB_ID",
+            "--devices",
+            "2",
+            "--signal-seconds",
+            "60",
+            "--time",
+            "1-00:00:00",
+            "--env",
+            "NCCL_SOCKET_IFNAME=hsn0",
+        ),
     ]
     scripts = []
     for number, (kind, gpu, way, more) in enumerate(itertools.product(KINDS, ("rocm", "cuda", "none"), ways, asked)):

@@ -64,7 +64,6 @@ def test_matrix_index(folder: Path) -> None:
         ({"matrix_index": -1, "unifrac_matrix": Path("m.h5")}, "--matrix-index -1: must be 0 or more"),
         ({"clip_negative_lengths": True, "unifrac_matrix": Path("m.h5")}, "only applies to --tree"),
         ({"matrix_ids": Path("ids")}, "--matrix-ids"),
-        ({"tree": Path("t.nwk"), "unifrac_matrix": Path("m.h5")}, "--tree and --unifrac-matrix cannot be combined"),
     ],
 )
 def test_options_that_contradict(options: dict[str, object], message: str) -> None:

@@ -138,11 +138,12 @@ def test_a_matrix_from_a_file_gives_the_losses_of_the_tree(
     unrarefied = {"sample": SampleOptions(rarefy_depth=0), "run": {"epochs": 7}}
     expected = losses(pretrain(pretrain_config(tmp_path / "tree", **unrarefied), quiet=True))
     assert len(expected) == 21
-    for suffix in (".h5", ".tsv", ".npy"):
+    for suffix in (".h5", ".tsv", ".npy", "-without-ids.npy"):
         matrix = tmp_path / f"unifrac{suffix}"
         run_unifrac(TableOptions(files / "table.biom"), UnifracOptions(tree=files / "tree.nwk", output=matrix))
         ids = next(tmp_path.glob("unifrac*ids*"), None) if suffix == ".npy" else None
-        given = PhylogenyOptions(unifrac_matrix=matrix, matrix_ids=ids)
+        tree = files / "tree.nwk" if "without" in suffix else None  # which checks the matrix
+        given = PhylogenyOptions(tree=tree, unifrac_matrix=matrix, matrix_ids=ids)
         config = pretrain_config(tmp_path / suffix[1:], run={"epochs": 7}, sample=SampleOptions(), phylogeny=given)
         found = losses(pretrain(config, quiet=True))
         for step, (one, other) in enumerate(zip(found[:20], expected[:20], strict=True)):

@@ -29,6 +29,7 @@ from aam_data.study.feature_sequences import kind_of_ids
 from aam_data.study.load import LoadedFiles, load_study
 from aam_data.study.study import Study, study_from_files
 from aam_data.unifrac.pair_targets import MatrixTargets, TreeTargets
+from aam_data.unifrac.tree_check import check_by_tree
 from aam_data.unifrac.variation import check_targets_vary
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
@@ -67,6 +68,8 @@ def check_study(
         for column in dict.fromkeys(wanted):
             problems.collect(known.require, column)
     study = study_from_files(files)
+    if study is not None:
+        problems.collect(check_by_tree, study, phylogeny)
     has_columns = known is None or files.metadata is not None
     if study is not None and has_columns and not _columns_missing(known, target, split):
         depth = default_depth(

@@ -58,12 +58,13 @@ class MetadataOptions:
 
 @dataclass(frozen=True)
 class PhylogenyOptions:
-    """Source of the UniFrac targets: a tree, or a precomputed distance matrix."""
+    """Source of the UniFrac targets: a tree, or a precomputed distance matrix, which a tree can check."""
 
     tree: Common[InputFile[Path | None]] = None
     """Rooted tree with the ASVs as tips: newick (.nwk, .newick, .tre, .tree, .gz) or Phylogeny[Rooted] .qza."""
     unifrac_matrix: InputFile[Path | None] = None
-    """Precomputed distances instead of --tree: ssu HDF5 (.h5), .tsv, .csv, .npy, .npz or DistanceMatrix .qza."""
+    """Precomputed distances instead of --tree: ssu HDF5 (.h5), .tsv, .csv, .npy, .npz or DistanceMatrix .qza. With
+    --tree too, some of them are compared with those of the tree; a difference is an error."""
     unifrac_metric: Common[PhylogeneticTarget] = "unifrac"
     """What to learn from the phylogeny: pairwise distances by `unifrac` (unweighted), `weighted` (normalized),
     `weighted_unnormalized` (QIIME 2's weighted_unifrac) or `generalized` UniFrac, `faith_pd` of samples, or
@@ -71,7 +72,8 @@ class PhylogenyOptions:
     unifrac_alpha: float = 1.0
     """Weight of abundant branches in generalized UniFrac, 0 to 1; 1 is `weighted`."""
     matrix_ids: InputFile[Path | None] = None
-    """Sample ids of a .npy matrix, one per line, in the order of its rows."""
+    """Sample ids of a .npy matrix, one per line, in the order of its rows. Default: the samples of --table, in the
+    order of that file, with a warning; their number must be that of the rows."""
     matrix_index: int | None = None
     """Which matrix of a file with several (`ssu --mode multi`), counted from 0. Default: their mean."""
     missing_tips: Literal["error", "ignore"] = "error"
@@ -87,10 +89,6 @@ class PhylogenyOptions:
         return "unifrac" if metric == "faith_pd" or metric == "combined" else metric
 
     def __post_init__(self) -> None:
-        require(
-            self.tree is None or self.unifrac_matrix is None,
-            "--tree and --unifrac-matrix cannot be combined; use one of them",
-        )
         check_alpha(self.unifrac_alpha, self.unifrac_metric)
         require(
             self.unifrac_matrix is None or self.unifrac_metric not in ("faith_pd", "combined"),

@@ -146,7 +146,8 @@ def _read_files(
         newick = _read(problems, "--tree", read_newick, phylogeny.tree, limit, clip_negative_lengths=clip)
     if phylogeny.unifrac_matrix is not None:
         path, ids, index = phylogeny.unifrac_matrix, phylogeny.matrix_ids, phylogeny.matrix_index
-        matrix = _read(problems, "--unifrac-matrix", open_distances, path, ids, limit, index)
+        samples = None if file is None else file.table.sample_ids
+        matrix = _read(problems, "--unifrac-matrix", open_distances, path, ids, limit, index, samples)
     if taxonomy is not None and taxonomy.taxonomy is not None:
         taxa = _read(problems, "--taxonomy", read_taxonomy, taxonomy.taxonomy, limit)
     return _Files(file, fasta, known, newick, matrix, taxa)

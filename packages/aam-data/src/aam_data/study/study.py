@@ -27,7 +27,8 @@ class Study:
         metadata: metadata of the table's samples, in their order; all values are missing for samples that are not in
             the file.
         phylogeny: the tree, sheared to the table's features.
-        distances: distances of the table's samples, in their order; NaN for samples that are not in the matrix.
+        distances: distances of the table's samples, in their order; NaN for samples that are not in the matrix. With
+            both, these are learned and the tree checks them.
         taxonomy: taxonomy of the table's features, in their order.
         notes: sentences about everything that was dropped, merged or cut.
         inputs: the files that were read.

@@ -407,6 +407,17 @@ def test_ids_of_numpy_files(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", VALUES)
     with pytest.raises(DataError, match="--matrix-ids"):
         read_distances(tmp_path / "m.npy")
+    names = np.array(["c", "a", "b"], dtype=object)
+    opened = open_distances(tmp_path / "m.npy", table_samples=names)
+    assert opened.ids.tolist() == ["c", "a", "b"]
+    assert (opened.take(names).values == VALUES).all()
+    (note,) = opened.notes
+    assert note.startswith(
+        "warning: m.npy: a .npy matrix has no ids; its rows are taken to be the 3 samples of --table"
+    )
+    assert "--matrix-ids" in note
+    with pytest.raises(DataError, match=r"has no ids, and it is 3 x 3 while --table has 2 samples\. .*--matrix-ids"):
+        open_distances(tmp_path / "m.npy", table_samples=names[:2])
     (tmp_path / "m.tsv").write_text(TEXT)
     with pytest.raises(DataError, match="has its own ids"):
         read_distances(tmp_path / "m.tsv", tmp_path / "m.npy")

@@ -34,7 +34,7 @@ def _option(field: Field[Any], kind: Any, text: str) -> Callable[[Any], Any]:
     if get_origin(kind) is Literal:
         kind = click.Choice(get_args(kind))
     else:
-        kind = int if kind is int else bool if is_flag else str
+        kind = int if kind is int or int in get_args(kind) else bool if is_flag else str
     return click.option(
         f"--{field.name.replace('_', '-')}",
         type=kind,

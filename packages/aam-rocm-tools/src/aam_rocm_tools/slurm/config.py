@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 Kind = Literal["pretrain-single", "pretrain-node", "train-multi", "array", "stage-data"]
@@ -22,16 +23,30 @@ AAM_COMMAND: dict[Kind, str] = {
     "array": "train",
     "stage-data": "pretrain",
 }
-_WORD = re.compile(r"[^\s\"'`$\\;&|<>]+")
-_TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
+# What is not quoted in a script, or has a meaning for the program that reads it, is of these characters only.
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@=-]*")
+_MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./,:+@=~-]*")
+_TIME = re.compile(r"([0-9]+-)?[0-9]+(:[0-9][0-9]){0,2}")
+_VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::-[\w./+@%=-]*)?\})"
+_DISK = re.compile(rf"(?:/|{_VARIABLE})(?:[\w./+@%=-]|{_VARIABLE})*")
+_ENV = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+# Variables that bash or the scripts themselves set.
+_TAKEN = re.compile(
+    "[a-z_]+|RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|MASTER_ADDR|MASTER_PORT|OMP_NUM_THREADS|SLURM_.*"
+    "|TRITON_CACHE_DIR|TORCHINDUCTOR_CACHE_DIR|MPLCONFIGDIR|MIOPEN_USER_DB_PATH|MIOPEN_CUSTOM_CACHE_DIR|CUDA_CACHE_PATH"
+    "|IFS|E?UID|PPID|BASHOPTS|SHELLOPTS|BASH_VERSINFO"
+)
+# Unicode categories: control, format (direction marks, zero width), surrogates (not UTF-8), separators of lines.
+_NOT_IN_SCRIPTS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_MAX_SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True)
 class SlurmOptions:
     """Resources of a job script, and its preparation for AAM."""
 
-    gpu: Literal["rocm", "cuda", "none"] = "rocm"
-    """Kind of device; `none` runs on CPUs."""
+    gpu: Literal["any", "rocm", "cuda", "none"] = "any"
+    """Kind of device; `none` runs on CPUs. `any` asks for GPUs of either kind; --container needs to know which."""
     account: str | None = None
     """Account (allocation) to charge."""
     partition: str | None = None
@@ -45,9 +60,9 @@ class SlurmOptions:
     nodes: int = 2
     """Nodes of train-multi; the other kinds use one."""
     devices: int = 4
-    """Devices per node, for pretrain-node and train-multi: one task each. A node of Cosmos has 4."""
-    cpus_per_device: int = 24
-    """CPU cores per device. An MI300A has 24."""
+    """Devices per node, for pretrain-node and train-multi: one task each."""
+    cpus_per_device: int | None = None
+    """CPU cores per device. Default: what the cluster allocates; often a single core, which is too few for a GPU."""
     memory: str | None = None
     """Memory per node, like 100G; 0 is all of it. Default: the cluster's default."""
     exclusive: bool = False
@@ -55,13 +70,15 @@ class SlurmOptions:
     job_name: str | None = None
     """Name of the job. Default: aam and the kind."""
     module: tuple[str, ...] = ()
-    """Module to load, like rocm/6.3.0; may be repeated."""
+    """Module to load, like rocm/6.3.0; may be repeated. If it cannot be loaded, the job ends."""
     activate: str | None = None
-    """Script to source that makes `aam` available, like venv/bin/activate."""
+    """Script to source that makes `aam` available, like venv/bin/activate. If it fails, the job ends."""
     container: str | None = None
     """Apptainer image that contains `aam`, instead of --activate."""
     bind: tuple[str, ...] = ()
     """Folder to mount in the container besides the current and the home folder; may be repeated."""
+    env: tuple[str, ...] = ()
+    """Variable to export, as NAME=VALUE, for instance for the network: NCCL_SOCKET_IFNAME=hsn0; may be repeated."""
     local_disk: str = "${TMPDIR:-/tmp}"
     """The node's local disk, for caches and staged files; may contain variables of the job such as $SLURM_JOB_ID."""
     signal_seconds: int = 300
@@ -79,22 +96,66 @@ class SlurmOptions:
     """For stage-data: folder on the shared file system to which the run is copied back."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            values = getattr(self, field.name)
+            for value in values if isinstance(values, tuple) else (values,):
+                if isinstance(value, str):
+                    check_text(f"--{field.name.replace('_', '-')}", value)
         for name in ("account", "partition", "qos", "reservation", "memory", "job_name"):
             value = getattr(self, name)
-            _require(value is None or _WORD.fullmatch(value) is not None, name, value, "one word without quotes")
+            _require(value is None or _WORD.fullmatch(value) is not None, name, value, f"one word of {_PLAIN}")
         for name in ("nodes", "devices", "cpus_per_device", "tasks", "at_once"):
-            _require(1 <= getattr(self, name) <= 100_000, name, getattr(self, name), "1 or more")
+            value = getattr(self, name)
+            _require(value is None or 1 <= value <= 100_000, name, value, "1 or more")
         _require(_TIME.fullmatch(self.time) is not None, "time", self.time, "minutes, h:mm:ss or days-hours")
         _require(30 <= self.signal_seconds <= 65535, "signal_seconds", self.signal_seconds, "30 to 65535")
         for value in self.module:
-            _require(_WORD.fullmatch(value) is not None, "module", value, "one word without quotes")
-        _require(re.fullmatch(r"[\w./:{}$-]+", self.local_disk) is not None, "local_disk", self.local_disk, "a path")
+            _require(_MODULE.fullmatch(value) is not None, "module", value, f"one word of {_PLAIN} and / ~")
+        disk = "a path that starts with / or a variable, of letters, digits, / . _ + @ % = - and variables like $NAME"
+        _require(_DISK.fullmatch(self.local_disk) is not None, "local_disk", self.local_disk, disk)
+        for name, values in (("container", (self.container,)), ("bind", self.bind)):
+            for value in values:
+                _require(value is None or not value.startswith("-"), name, value, "a path; write ./ before a dash")
+        self._check_env()
         if self.container is not None and self.activate is not None:
             raise ValueError("--container and --activate cannot be combined; the image has its own aam")
+        if self.container is not None and self.gpu == "any":
+            raise ValueError("--container needs the kind of device: --gpu rocm, cuda or none")
         if self.bind and self.container is None:
             raise ValueError("--bind only applies to --container")
+
+    def _check_env(self) -> None:
+        names = []
+        for value in self.env:
+            match = _ENV.fullmatch(value)
+            if match is None:
+                raise ValueError(f"--env {shown(value)}: must be NAME=VALUE, a name of letters, digits and _")
+            if _TAKEN.fullmatch(match[1]):
+                raise ValueError(f"--env {shown(value)}: {match[1]} is set by Slurm, bash or the script itself")
+            names.append(match[1])
+        if len(set(names)) < len(names):
+            raise ValueError(f"--env {max(names, key=names.count)}: pass each name once")
+
+
+_PLAIN = "letters, digits and _ . , : + @ = -, without a dash or another sign at the start"
+
+
+def check_text(flag: str, value: str) -> None:
+    """Raise ValueError for text that cannot stand in a script: empty, with control characters, or not UTF-8."""
+    if not value:
+        raise ValueError(f"{flag}: must not be empty")
+    if wrong := next((c for c in value if unicodedata.category(c) in _NOT_IN_SCRIPTS), None):
+        raise ValueError(f"{flag} {shown(value)}: contains a line break or an invisible character (U+{ord(wrong):04X})")
+
+
+def shown(value: object) -> str:
+    """Return a value as it stands in a message: invisible characters escaped, cut."""
+    text = "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _NOT_IN_SCRIPTS else c for c in str(value)
+    )
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _require(condition: bool, name: str, value: object, requirement: str) -> None:
     if not condition:
-        raise ValueError(f"--{name.replace('_', '-')} {value}: must be {requirement}")
+        raise ValueError(f"--{name.replace('_', '-')} {shown(value)}: must be {requirement}")

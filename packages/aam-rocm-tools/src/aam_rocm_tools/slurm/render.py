@@ -8,7 +8,7 @@ from importlib import resources
 from itertools import pairwise
 from string import Template
 
-from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind, SlurmOptions
+from aam_rocm_tools.slurm.config import AAM_COMMAND, Kind, SlurmOptions, check_text, shown
 
 # Example options of aam, for the user to edit in the script.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
@@ -35,6 +35,7 @@ _GPU_CACHES = {
     "cuda": {"CUDA_CACHE_PATH": "cuda"},
     "none": {},
 }
+_GPU_CACHES["any"] = _GPU_CACHES["rocm"] | _GPU_CACHES["cuda"]
 # Options that the scripts set themselves, and why.
 _SET_BY_SCRIPT = {
     "--resume-from": "a requeued job resumes automatically",
@@ -62,12 +63,16 @@ def render(kind: Kind, options: SlurmOptions, aam: tuple[str, ...] = ()) -> str:
         ValueError: the options do not fit together.
     """
     words = list(aam or DEFAULTS[kind])
+    for word in words:
+        check_text("options of aam:", word)
     for flag, reason in _SET_BY_SCRIPT.items():
         if flag in words or any(word.startswith(f"{flag}=") for word in words):
             raise ValueError(f"{flag}: omit it; {reason}")
     output = _output_dir(words)
     if kind == "stage-data" and ("/" in output or output in (".", "..")):
-        raise ValueError(f"--output-dir {output}: stage-data copies it to --results; use a name without a folder")
+        raise ValueError(
+            f"--output-dir {shown(output)}: stage-data copies it to --results; use a name without a folder"
+        )
     stage = options.stage or (("table.biom", "tree.nwk") if not aam else ())
     if kind == "stage-data" and not stage:
         raise ValueError("--stage: name the files to copy to the node's local disk")
@@ -109,7 +114,7 @@ def _sbatch(kind: Kind, options: SlurmOptions) -> list[str]:
         ("time", options.time),
         ("nodes", str(nodes)),
         ("ntasks-per-node", str(devices)),
-        ("cpus-per-task", str(options.cpus_per_device)),
+        ("cpus-per-task", None if options.cpus_per_device is None else str(options.cpus_per_device)),
         ("gpus-per-node", None if options.gpu == "none" else str(devices)),
         ("mem", options.memory),
         ("array", f"1-{options.tasks}%{options.at_once}" if kind == "array" else None),
@@ -129,17 +134,28 @@ def _shape(kind: Kind, options: SlurmOptions) -> tuple[int, int]:
 
 
 def _environment(options: SlurmOptions) -> str:
-    lines = [f"module load {name}" for name in options.module]
+    lines = [_or_stop(f"module load {shlex.quote(name)}", f"module load {name} failed") for name in options.module]
     if options.activate is not None:
-        lines += ["# shellcheck source=/dev/null", f"source {shlex.quote(options.activate)}"]
-    return "\n".join(lines) or "# `aam` is expected to be available"
+        source = _or_stop(f"source -- {shlex.quote(options.activate)}", f"{options.activate}: failed")
+        lines += ["# shellcheck source=/dev/null", source]
+    for name, value in (one.split("=", 1) for one in options.env):
+        lines.append(f"export {name}={shlex.quote(value)}")
+    program = "aam" if options.container is None else "apptainer"
+    remedy = "make it available with --module" + (" or --activate" if program == "aam" else "")
+    lines.append(_or_stop(f"command -v {program} > /dev/null", f"{program}: command not found; {remedy}"))
+    return "\n".join(lines)
+
+
+def _or_stop(command: str, message: str) -> str:
+    """Return a line that ends the job with a message if a command fails."""
+    return f"{command} || {{ echo {shlex.quote(message)} >&2; exit 2; }}"
 
 
 def _command(kind: Kind, options: SlurmOptions, words: list[str]) -> str:
     """Return the elements of the shell array that runs aam, one option per line."""
     lines = []
     if options.container is not None:
-        gpu = {"rocm": " --rocm", "cuda": " --nv", "none": ""}[options.gpu]
+        gpu = {"rocm": " --rocm", "cuda": " --nv"}.get(options.gpu, "")
         binds = "".join(f" --bind {shlex.quote(path)}" for path in options.bind)
         lines.append(f'apptainer exec{gpu} --bind "$local_disk"{binds} {shlex.quote(options.container)}')
     lines.append(f"aam {AAM_COMMAND[kind]}")

@@ -15,6 +15,7 @@ from aam_data.splits.selection import doubtful_notes, missing_code_notes
 from aam_data.splits.splits import PARTS, Splits
 from aam_data.study.study import Study
 from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
+from aam_data.unifrac.tree_check import check_by_tree
 from aam_data.unifrac.variation import check_targets_vary
 from aam_train.data.collate import Collator
 from aam_train.data.loading import FIXED_DRAW, BatchMaker
@@ -201,8 +202,9 @@ def build_maker(
 
 
 def build_pairs(study: Study, rarefier: Rarefier, options: PhylogenyOptions) -> PairTargets | None:
-    """Return true distances from the matrix or the tree, or None if there is neither."""
+    """Return true distances from the matrix, checked by the tree if there is one, or the tree; None without either."""
     if study.distances is not None:
+        check_by_tree(study, options)
         return MatrixTargets(study.distances, study.table.sample_ids)
     if study.phylogeny is None:
         return None

@@ -277,7 +277,7 @@ def _terms_of(study: Study, loaded: LoadedModel, record: TrainingRecord) -> tupl
     pairs = build_pairs(study, loaded.rarefier, options)
     if pairs is not None and encoder.config.distance_scale != 1.0:
         pairs = ScaledTargets(pairs, encoder.config.distance_scale)
-    sources = Sources(pairs, record.unifrac_metric, has_tree=study.phylogeny is not None)
+    sources = Sources(pairs, record.unifrac_metric, has_tree=study.distances is None)
     learned = (name for name in encoder.config.objectives if OBJECTIVES[name].is_evaluable(sources))
     return build_terms(dict.fromkeys(learned, 1.0), sources)
 

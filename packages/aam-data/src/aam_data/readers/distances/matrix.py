@@ -1,7 +1,8 @@
 """Precomputed distances between samples; only requested values are read and checked.
 
 Formats: HDF5 as ssu writes it (one matrix or several), the square text of QIIME 2 and scikit-bio (``lsmat``) with tabs
-or commas, a DistanceMatrix artifact, and numpy's .npy (ids in a separate file) and .npz (``distances`` and ``ids``).
+or commas, a DistanceMatrix artifact, and numpy's .npy (ids in a separate file, or those of the table) and .npz
+(``distances`` and ``ids``).
 The first bytes of a file determine its format, not its name.
 """
 
@@ -56,7 +57,7 @@ class DistanceFile:
     Attributes:
         path: the file.
         ids: [n] str objects, unique.
-        notes: notes about the matrix used, if the file has several.
+        notes: notes about the matrix used, if the file has several, and about the ids, if it has none.
     """
 
     path: Path
@@ -81,7 +82,11 @@ class DistanceFile:
 
 
 def open_distances(
-    path: Path, matrix_ids: Path | None = None, max_input_gb: float = 8.0, matrix_index: int | None = None
+    path: Path,
+    matrix_ids: Path | None = None,
+    max_input_gb: float = 8.0,
+    matrix_index: int | None = None,
+    table_samples: np.ndarray | None = None,
 ) -> DistanceFile:
     """Open a square matrix of distances.
 
@@ -90,6 +95,8 @@ def open_distances(
         matrix_ids: for .npy only: file of sample ids, one per line, in the order of the rows.
         max_input_gb: maximum size of the content.
         matrix_index: for a file of ``ssu --mode multi``: number of the matrix, from 0; None is the mean of all.
+        table_samples: [n] str objects, ids of the table in the order of its file: those of a .npy matrix of this size
+            without ``matrix_ids``.
 
     Returns:
         The open file; ``take`` reads and checks its values.
@@ -114,7 +121,7 @@ def open_distances(
     if start.startswith(HDF5_MAGIC):
         ids, stored = open_ssu(path, max_bytes, matrix_index)
     elif start.startswith(NPY_MAGIC):
-        ids, stored, notes = open_npy(path, matrix_ids, max_bytes)
+        ids, stored, notes = open_npy(path, matrix_ids, max_bytes, table_samples)
     elif start.startswith(ZIP_MAGIC) and is_npz(path, max_bytes):
         ids, stored = read_npz(path, max_bytes)
     else:

@@ -1,4 +1,5 @@
-"""Distances in numpy's formats: .npy, with ids in a separate file, and .npz with ``distances`` and ``ids``."""
+"""Distances in numpy's formats: .npy, with ids in a separate file or of the table, and .npz with ``distances`` and
+``ids``."""
 
 from __future__ import annotations
 
@@ -13,13 +14,21 @@ from aam_data.readers.ids import as_objects
 from aam_data.readers.safe.npy import load_npy, map_npy
 from aam_data.readers.safe.zip import open_zip
 
+_PASS_IDS = "Pass a file of sample ids, one per line, with --matrix-ids"
 
-def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.ndarray, ArrayMatrix, list[str]]:
-    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory; return notes about the ids too."""
-    if matrix_ids is None:
-        remedy = "Pass a file of sample ids, one per line, with --matrix-ids"
-        raise DataError("a .npy matrix has no ids", file=path, remedy=remedy)
+
+def open_npy(
+    path: Path, matrix_ids: Path | None, max_bytes: int, table_samples: np.ndarray | None
+) -> tuple[np.ndarray, ArrayMatrix, list[str]]:
+    """Read the ids, one per line of ``matrix_ids``, and map the matrix to memory; without ids, take the table's.
+
+    Returns:
+        The ids, the matrix, and notes about the ids.
+    """
     values = map_npy(path, max_bytes)
+    if matrix_ids is None:
+        ids_of_table, note = _ids_of_table(path, values, table_samples)
+        return ids_of_table, ArrayMatrix(values), [note]
     ids, n_rows = read_id_list(matrix_ids, "--matrix-ids"), len(values) if values.ndim else 0
     notes: list[str] = []
     if len(ids) == n_rows + 1:
@@ -27,6 +36,20 @@ def open_npy(path: Path, matrix_ids: Path | None, max_bytes: int) -> tuple[np.nd
     if len(ids) != n_rows:
         raise DataError(f"{len(ids):,} ids for the {n_rows:,} rows of {path}", file=matrix_ids)
     return as_objects(ids), ArrayMatrix(values), notes
+
+
+def _ids_of_table(path: Path, values: np.ndarray, samples: np.ndarray | None) -> tuple[np.ndarray, str]:
+    """Return the samples of the table as the ids of the rows, and a warning; their numbers must be equal."""
+    problem = "a .npy matrix has no ids"
+    if samples is None:
+        raise DataError(problem, file=path, remedy=_PASS_IDS)
+    if values.shape != (len(samples), len(samples)):
+        shape = " x ".join(f"{n:,}" for n in values.shape) or "a single number"
+        raise DataError(
+            f"{problem}, and it is {shape} while --table has {len(samples):,} samples", file=path, remedy=_PASS_IDS
+        )
+    text = f"its rows are taken to be the {len(samples):,} samples of --table, in the order of that file"
+    return samples, f"warning: {path.name}: {problem}; {text}. Name them with --matrix-ids, or check them with --tree"
 
 
 def is_npz(path: Path, max_bytes: int) -> bool:

@@ -26,7 +26,7 @@ TASK
 # than the others, to write the report (--wait=0).
 launch() {
   local status=0
-  srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --wait=0 bash -c "$task" task "$@" || status=$?
+  srun --cpus-per-task="$cpus" --wait=0 bash -c "$task" task "$@" || status=$?
   srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 rm -rf -- "$cache"
   return "$status"
 }

@@ -3,7 +3,7 @@
 
 @@prepare
 
-results=$(realpath -m @@results)
+results=$(realpath -m -- @@results)
 aam=(
 @@aam
 )
