@@ -113,10 +113,8 @@ def fuzz(session: nox.Session) -> None:
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests_package(session: nox.Session, package: str) -> None:
     """Run a package's tests where only its wheel is installed, so that an undeclared import fails."""
-    references = {"aam-data": ("biom-format", "scikit-bio", "scikit-learn"), "aam-train": ("biom-format",)}.get(
-        package, ()
-    )
-    tools = ("pytest", "hypothesis", *references)
+    references = {"aam-data": ("biom-format", "mapie", "scikit-bio", "scikit-learn"), "aam-train": ("biom-format",)}
+    tools = ("pytest", "hypothesis", *references.get(package, ()))
     session.install(*wheels(session, package), *requirements("test", *tools), constraints(session))
     session.run("pytest", "-m", "not slow", *session.posargs, f"packages/{package}/tests")
 

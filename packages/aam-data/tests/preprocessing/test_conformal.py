@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from mapie.regression import ConformalizedQuantileRegressor, SplitConformalRegressor
+from sklearn.base import BaseEstimator, RegressorMixin
 
 from aam_data.preprocessing.conformal import ascending, fit_widening, min_groups, widen
 
@@ -40,6 +42,45 @@ def test_each_pair_has_its_own_widening() -> None:
     distances = np.sort(np.abs(truth))
     assert outer == pytest.approx(distances[math.ceil(1000 * 0.8) - 1] - 0.1)
     assert inner == pytest.approx(distances[math.ceil(1000 * 0.5) - 1] - 0.05)
+
+
+class Column(RegressorMixin, BaseEstimator):
+    """A fitted model that predicts a column of its input."""
+
+    def __init__(self, column: int = 0) -> None:
+        self.column = column
+        self.fitted_ = True
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Column:
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return x[:, self.column]
+
+
+@pytest.mark.parametrize("n", [19, 20, 57, 200])
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.9), (0.05, 0.95), (0.25, 0.75)])
+def test_intervals_without_groups_are_those_of_mapie(n: int, low: float, high: float) -> None:
+    """Around a mean with one residual quantile, and around quantiles whose width differs from sample to sample."""
+    random = np.random.default_rng(n)
+    middle, width = random.normal(size=n + 9), random.uniform(0.1, 1.0, n + 9)
+    truth = middle + random.normal(size=n + 9)
+    ends = np.stack([middle - width, middle + width, middle], axis=1)
+    known, new = slice(0, n), slice(n, None)
+    levels, outputs = (low, 0.5, high), ends[:, [0, 2, 1]]
+
+    (by,) = fit_widening(np.repeat(middle[known, None], 3, axis=1), truth[known], levels)
+    split = SplitConformalRegressor(Column(2), confidence_level=high - low).conformalize(ends[known], truth[known])
+    _, intervals = split.predict_interval(ends[new])
+    np.testing.assert_allclose(np.diff(intervals[:, :, 0], axis=1)[:, 0] / 2, by, rtol=1e-12)
+
+    (by,) = fit_widening(outputs[known], truth[known], levels)
+    quantiles = ConformalizedQuantileRegressor([Column(0), Column(1), Column(2)], high - low, prefit=True)
+    _, intervals = quantiles.conformalize(ends[known], truth[known]).predict_interval(
+        ends[new], symmetric_correction=True
+    )
+    np.testing.assert_allclose(intervals[:, 0, 0], ends[new, 0] - by, rtol=1e-12)
+    np.testing.assert_allclose(intervals[:, 1, 0], ends[new, 1] + by, rtol=1e-12)
 
 
 def test_widened_quantiles_stay_on_their_side_of_the_median_and_ascend() -> None:

@@ -144,23 +144,38 @@ def test_three_ways_to_tell_abundance(config, model_of) -> None:
 
 
 @pytest.mark.parametrize("method", ["add", "concat", "film"])
-@pytest.mark.parametrize("hidden", ["all", "the changed two"])
+@pytest.mark.parametrize("hidden", [(True, True, False, False), (True,) * 4])
 def test_the_model_cannot_see_hidden_counts(hidden, method, config, model_of, batch_of) -> None:
-    """Two hidden counts trade reads, so that the shares of the others stay as they are: nothing changes."""
+    """Neither hidden counts nor their sum change what the model returns."""
     encoder = model_of(replace(config, count_embedding_method=method))
     if method == "film":
         torch.nn.init.normal_(encoder.sample_encoder.abundance.mlp[-1].weight)
     batch = batch_of([{"ACGT": 40.0, "AAAA": 2.0, "CCCC": 30.0, "GGGG": 28.0}])
-    mask = torch.tensor([True, True, False, False]) if hidden == "the changed two" else torch.ones(4, dtype=torch.bool)
-    batch = replace(batch, hidden_counts=mask)
-    traded = replace(batch, counts=torch.tensor([1.0, 41.0, 30.0, 28.0], dtype=torch.float64))
+    batch = replace(batch, hidden_counts=torch.tensor(hidden))
+    other = replace(batch, counts=torch.tensor([1.0, 500.0, 30.0, 28.0], dtype=torch.float64))
     assert not torch.equal(
-        encoder(replace(traded, hidden_counts=None)).sample_embeddings,
+        encoder(replace(other, hidden_counts=None)).sample_embeddings,
         encoder(replace(batch, hidden_counts=None)).sample_embeddings,
     )
-    before, after = encoder(batch), encoder(traded)
+    before, after = encoder(batch), encoder(other)
     assert torch.equal(after.sample_embeddings, before.sample_embeddings)
     assert torch.equal(after.predictions["counts"], before.predictions["counts"])
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shares"),
+    [
+        ((True, True, False, False), (40 / 58, 2 / 58, 30 / 58, 28 / 58)),
+        ((False, True, False, False), (40 / 98, 2 / 98, 30 / 98, 28 / 98)),
+        ((False,) * 4, (0.4, 0.02, 0.3, 0.28)),
+        ((True,) * 4, (0.4, 0.02, 0.3, 0.28)),  # nothing is shown, so nothing can leak
+    ],
+)
+def test_shares_are_of_the_shown_reads(hidden, shares, batch_of) -> None:
+    batch = batch_of([{"ACGT": 40.0, "AAAA": 2.0, "CCCC": 30.0, "GGGG": 28.0}, {"ACGT": 7.0}])
+    found = standardized_log_abundance(replace(batch, hidden_counts=torch.tensor([*hidden, False])))
+    expected = [(math.log(share) + 5) / 2 for share in (*shares, 1.0)]
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_number_of_asvs_is_seen_where_it_is_asked_for(config, model_of, batch_of) -> None:

@@ -13,9 +13,13 @@ from aam_models.requested import EVERYTHING
 from aam_train.data.corruptions import HideCounts, MaskBases
 from aam_train.data.loading import TrainingPlan
 from aam_train.data.run_data import RunData
+from aam_train.engine.gradients import gradients
+from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
+from aam_train.engine.update import Update
 from aam_train.objectives.base import Sources
 from aam_train.objectives.registry import build_objective
+from aam_train.options.optimizer import OptimizerOptions
 from aam_train.setup.architecture import new_encoder_config
 from aam_train.setup.head_initialization import calibrate_heads
 
@@ -23,10 +27,10 @@ SMALL = ModelOptions(preset="tiny", embedding_dim=16, attention_heads=2, attenti
 MASKING = (MaskBases(0.15), HideCounts(0.15))
 
 
-def gradients(
+def of_first_step(
     data: RunData, weights: dict[str, float], batch_size: int, accumulation: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-    """Return gradients and loss terms of the first step, accumulated as in the trainer."""
+    """Return gradients and loss terms of the first step."""
     objective = build_objective(weights, Sources(data.pairs))
     torch.manual_seed(0)
     model = build_encoder(new_encoder_config(SMALL, 150, weights))
@@ -35,23 +39,17 @@ def gradients(
     plan = TrainingPlan(data.rows["train"], batch_size, 1, MASKING, accumulation)
     batches = [data.maker[request] for request in next(plan.epoch(0))]
     assert len(batches) == accumulation
-    true = [objective.look_up(batch) for batch in batches]
-    each = [objective.counts(batch, values) for batch, values in zip(batches, true, strict=True)]
-    counts = {name: sum(found[name] for found in each) for name in each[0]}
-    sums = dict.fromkeys(counts, 0.0)
-    for batch, values in zip(batches, true, strict=True):
-        losses = step.losses(batch, objective, values, counts)
-        losses.total().backward()
-        for name, term in losses.terms.items():
-            sums[name] += term.value().item()
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, sums
+    update = Update(build_optimizer(model, OptimizerOptions()), None, 0.0)
+    losses = gradients(step, objective, update, batches).losses
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, losses
 
 
 def test_gradients_of_sums_over_samples_and_bases_are_those_of_the_whole(data: RunData) -> None:
     weights = {"faith_pd": 0.5, "nucleotides": 2.0, "counts": 3.0}
-    whole, losses = gradients(data, weights, 14, 1)
-    parts, losses_of_parts = gradients(data, weights, 5, 3)
+    whole, losses = of_first_step(data, weights, 14, 1)
+    parts, losses_of_parts = of_first_step(data, weights, 5, 3)
     assert losses_of_parts == pytest.approx(losses, rel=1e-5)
+    assert losses["total"] == pytest.approx(sum(losses[name] * weight for name, weight in weights.items()))
     assert parts.keys() == whole.keys()
     for name, gradient in whole.items():
         assert torch.allclose(parts[name], gradient, rtol=1e-4, atol=1e-6), name
@@ -61,7 +59,7 @@ def test_pairs_are_those_of_each_micro_batch_over_their_number(data: RunData) ->
     """Three blocks of 5, 5 and 4 samples have 10 + 10 + 6 pairs; a single one would have 91."""
     weights = {"unifrac": 1.0}
     objective = build_objective(weights, Sources(data.pairs))
-    _, losses = gradients(data, weights, 5, 3)
+    _, losses = of_first_step(data, weights, 5, 3)
     torch.manual_seed(0)
     model: Encoder = build_encoder(new_encoder_config(SMALL, 150, weights))
     step = Step(model, torch.device("cpu"))

@@ -61,6 +61,30 @@ def test_onecycle_of_a_few_steps_stays_in_its_range(total: int) -> None:
     assert all(0 < rate <= LR for rate in rates(OptimizerOptions(lr=LR, scheduler="onecycle"), total))
 
 
+@pytest.mark.parametrize("scheduler", ["warmup_cosine", "cosine", "cosine_restarts"])
+@pytest.mark.parametrize("warmup", [1, 4, 7])
+def test_warmup_then_a_decay(warmup: int, scheduler: str) -> None:
+    cycles = {"scheduler_t0": 6, "scheduler_t_mult": 2} if scheduler == "cosine_restarts" else {}
+    options = OptimizerOptions(lr=LR, scheduler=scheduler, warmup_steps=warmup, scheduler_eta_min=0.01, **cycles)  # type: ignore[arg-type]
+
+    def make(optimizer: torch.optim.Optimizer) -> lr_scheduler.LRScheduler:
+        rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+        decay: lr_scheduler.LRScheduler = lr_scheduler.CosineAnnealingLR(optimizer, 30, eta_min=0.01)
+        if scheduler == "cosine_restarts":
+            decay = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 6, 2, eta_min=0.01)
+        return lr_scheduler.SequentialLR(optimizer, [rise, decay], [warmup])
+
+    found = rates(options, warmup + 30)
+    assert found == pytest.approx(reference(make, warmup + 30))
+    assert found[warmup] == LR
+
+
+def test_warmup_then_plateau() -> None:
+    options = OptimizerOptions(lr=LR, scheduler="plateau", warmup_steps=5)
+    rise = reference(lambda o: lr_scheduler.LinearLR(o, start_factor=1 / 6, total_iters=5), 12)
+    assert rates(options, 12) == pytest.approx(rise)
+
+
 def test_warmup_then_cosine() -> None:
     factors = [rate / LR for rate in rates(OptimizerOptions(lr=LR, warmup_steps=4), 11)]
     assert factors[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])

@@ -35,7 +35,7 @@ def test_a_generous_limit_changes_nothing(pretrain_config: Callable[..., Pretrai
     assert losses(limited) == losses(plain)
 
 
-def test_a_tight_limit_makes_smaller_micro_batches_of_the_same_steps(
+def test_smaller_micro_batches_make_the_same_steps(
     pretrain_config: Callable[..., PretrainConfig], tmp_path: Path
 ) -> None:
     """Without distances, whose pairs depend on the micro-batches, the losses are equal."""

@@ -228,29 +228,6 @@ def read_full(file: Path) -> list[dict[str, str]]:
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
-def test_passes_are_averaged_and_their_variance_is_written(
-    number_run: tuple[Any, Path], class_run: tuple[Any, Path], files: Path, tmp_path: Path
-) -> None:
-    for run in (number_run[1], class_run[1]):
-        each, classes = [], run == class_run[1]
-        for passes in (1, 3):
-            output = tmp_path / f"{run.parent.name}-{passes}.tsv"
-            options = PredictOptions(run, output, prediction_passes=passes, output_variance=passes > 1, device="cpu")
-            predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
-            each.append(read_full(output.with_name(f"{output.stem}_full.tsv")))
-        one, three = each
-        assert "variance" not in one[0]
-        assert [row["sample-id"] for row in one] == [row["sample-id"] for row in three]
-        variance = np.array([float(row["variance"]) for row in three])
-        assert (variance >= 0).all()
-        assert variance.max() > 0
-        if not classes:
-            a, b = (np.array([float(row["prediction"]) for row in rows]) for rows in each)
-            assert (a != b).any()
-            # three draws of one distribution: their mean is within a few of their deviations of the first
-            assert np.abs(a - b).max() < 5 * np.sqrt(variance.max()) + 1e-6
-
-
 def test_the_runs_own_passes_are_those_of_prediction(
     train_config: Configs, changed: Configs, files: Path, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def test_an_epoch_makes_few_graphs(data: RunData) -> None:
     """Other sizes, chunks with a mask and without: at most a graph for each of (mask, size), forward."""
     from torch._dynamo.utils import counters
 
+    torch.compiler.reset()  # graphs of other tests would be used again
     step, objective, batch = step_with(data, None)
     prepare_model(step.model, ComputeOptions(compile_model=True), Reporters())
     counters.clear()
