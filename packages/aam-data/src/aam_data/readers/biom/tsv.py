@@ -20,7 +20,7 @@ import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
-from aam_data.readers.delimited import refuse_blanks
+from aam_data.readers.delimited import reject_blanks
 from aam_data.readers.ids import decode_ids
 from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.table import CountTable, table_from_triplets
@@ -130,7 +130,7 @@ def _is_title_above(header: _Line, first: _Line, titles: list[_Line]) -> bool:
 def _not_a_table(lines: list[_Line], path: Path) -> DataError:
     """Create the error for lines that are not a table, or raise that of a table with other separators."""
     texts = [line.text.decode("utf-8", errors="replace") for line in lines[:3]]
-    refuse_blanks(texts, path)
+    reject_blanks(texts, path)
     place, remedy = (
         f"row {lines[0].number}",
         "Save it with tabs between the cells: one row per feature, one column per sample",
