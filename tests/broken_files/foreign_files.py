@@ -7,10 +7,9 @@ import io
 import pickle
 import tarfile
 import zipfile
-from pathlib import Path
 from typing import Any
 
-from .case import MATRIX, Case, Says, Spoil, case, content
+from .case import MATRIX, Case, Says, case, content
 from .good_study import COUNTS, FEATURES, SAMPLES, distances
 from .hdf5_tables import table
 
@@ -32,16 +31,6 @@ def tarred() -> bytes:
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("table.tsv"), io.BytesIO())
     return stream.getvalue()
-
-
-def sparse(name: str, n_bytes: int) -> Spoil:
-    """A file without content that claims to be large."""
-
-    def spoil(folder: Path) -> None:
-        with (folder / name).open("wb") as file:
-            file.truncate(n_bytes)
-
-    return spoil
 
 
 XLSX = zipped(xl__workbook_xml="<x/>")
@@ -126,7 +115,6 @@ CASES: list[Case] = [
         DIST,
         FASTA,
     ),
-    Case("sparse_table", sparse(TABLE, 20 * 10**9), (Says(TABLE, "starts with NUL bytes only"),)),
     *everywhere(
         "count_table", COUNT_TABLE, "whose column total is the sum of the samples", "cut -f 1,3-", TABLE, META, DIST
     ),

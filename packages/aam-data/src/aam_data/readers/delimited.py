@@ -101,7 +101,7 @@ def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
     return ("," if named_csv else "\t"), None
 
 
-def refuse_blanks(lines: Sequence[str], path: Path) -> None:
+def reject_blanks(lines: Sequence[str], path: Path) -> None:
     """Raise DataError if blanks separate the cells of a table's first lines, the default of R's write.table."""
     if len(lines) < 2 or any(separator in line for line in lines for separator in "\t,;"):
         return

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aam_data.errors import DataError
-from aam_data.readers.foreign.files import refuse_foreign
-from aam_data.readers.foreign.tables import refuse_foreign_text
+from aam_data.readers.foreign.files import reject_foreign
+from aam_data.readers.foreign.tables import reject_foreign_text
 
 ZIP_MAGIC = b"PK\x03\x04"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -35,7 +35,7 @@ def first_bytes(path: Path, flag: str) -> bytes:
     head = start_of_file(path, flag)
     if not head:
         raise DataError("file is empty", file=path)
-    refuse_foreign(head, path)
+    reject_foreign(head, path)
     return head[:16]
 
 
@@ -128,7 +128,7 @@ def head_of_content(path: Path, start: bytes) -> bytes:
 def read_bounded(
     path: Path, start: bytes, max_bytes: int, error: Callable[[Path, int, int], DataError] = too_large
 ) -> bytes:
-    """Read a plain or gzip file of at most ``max_bytes`` of content; more is refused before it is in memory.
+    """Read a plain or gzip file of at most ``max_bytes`` of content; more is rejected before it is in memory.
 
     Args:
         path: the file.
@@ -143,13 +143,13 @@ def read_bounded(
         content = _gunzip(path, max_bytes, error)
         if content.startswith((ZIP_MAGIC, GZIP_MAGIC)):
             raise DataError("is an archive packed again with gzip", file=path, remedy="Unpack it once: gunzip FILE")
-        refuse_foreign(content[:_HEAD], path)
+        reject_foreign(content[:_HEAD], path)
     else:
         size = path.stat().st_size
         if size > max_bytes:
             raise error(path, size, max_bytes)
         content = path.read_bytes()
-    refuse_foreign_text(content, path)
+    reject_foreign_text(content, path)
     return content
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aam_data.readers.foreign.files import refuse_foreign
-from aam_data.readers.foreign.tables import profile_of_ids, refuse_foreign_text
+from aam_data.readers.foreign.files import reject_foreign
+from aam_data.readers.foreign.tables import profile_of_ids, reject_foreign_text
 
 OWN = {
     "ids that are numbers": "8\n9\n10\n",
@@ -28,8 +28,8 @@ OWN = {
 
 @pytest.mark.parametrize("name", OWN)
 def test_what_readers_accept_passes(name: str) -> None:
-    refuse_foreign(OWN[name].encode(), Path("x"))
-    refuse_foreign_text(OWN[name].encode(), Path("x"))
+    reject_foreign(OWN[name].encode(), Path("x"))
+    reject_foreign_text(OWN[name].encode(), Path("x"))
 
 
 @pytest.mark.parametrize(

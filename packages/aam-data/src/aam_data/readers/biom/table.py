@@ -94,7 +94,7 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
 
 
 def _plain_content(path: Path, start: bytes, max_bytes: int) -> bytes:
-    """Read a plain or gzip file; JSON, which becomes much larger in memory, is refused before it is read."""
+    """Read a plain or gzip file; JSON, which becomes much larger in memory, is rejected before it is read."""
     if _is_json(head_of_content(path, start)):
         return read_bounded(path, start, json_limit(max_bytes), json_too_large)
     return read_bounded(path, start, max_bytes)

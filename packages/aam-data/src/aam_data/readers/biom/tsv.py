@@ -20,7 +20,7 @@ import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
-from aam_data.readers.delimited import refuse_blanks
+from aam_data.readers.delimited import reject_blanks
 from aam_data.readers.ids import decode_ids
 from aam_data.readers.number_spelling import spelling_remedy
 from aam_data.table import CountTable, table_from_triplets
@@ -130,11 +130,9 @@ def _is_title_above(header: _Line, first: _Line, titles: list[_Line]) -> bool:
 def _not_a_table(lines: list[_Line], path: Path) -> DataError:
     """Create the error for lines that are not a table, or raise that of a table with other separators."""
     texts = [line.text.decode("utf-8", errors="replace") for line in lines[:3]]
-    refuse_blanks(texts, path)
-    place, remedy = (
-        f"row {lines[0].number}",
-        "Save it with tabs between the cells: one row per feature, one column per sample",
-    )
+    reject_blanks(texts, path)
+    place = f"row {lines[0].number}"
+    remedy = "Save it with tabs between the cells: one row per feature, one column per sample"
     if ";" in texts[0]:
         return DataError("separated by semicolons", file=path, place=place, remedy=remedy)
     if any(map(_delimiter, (line.text for line in lines))):
@@ -264,7 +262,7 @@ class _Body:
             self._columns[i].decode("utf-8", errors="replace")[:80] or "(no name)" for i in sorted(is_text | beside)
         ]
         remedy = "Remove them from the table; taxonomy is read from a file of its own, --taxonomy"
-        if 0 in is_text and _letters(self._columns[0]) in _ID_CELLS and self._ids == _row_numbers(len(self._ids)):
+        if 0 in is_text and _letters(self._columns[0]) in _ID_CELLS and _are_row_numbers(self._ids):
             remedy = "Remove the column of row numbers before it (in R: row.names = FALSE)"
         raise DataError("columns that are not samples", file=self._path, offenders=names, remedy=remedy)
 
@@ -274,8 +272,8 @@ def _is_word(cell: bytes) -> bool:
     return text.lower() not in _NO_VALUE and any(map(str.isalpha, text.decode("utf-8", errors="ignore")))
 
 
-def _row_numbers(n_rows: int) -> list[bytes]:
-    return [b"%d" % number for number in range(1, n_rows + 1)]
+def _are_row_numbers(ids: list[bytes]) -> bool:
+    return any(ids == [b"%d" % number for number in range(start, start + len(ids))] for start in (0, 1))
 
 
 def _shown(text: bytes) -> str:

@@ -70,8 +70,8 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
     invalid = [f"{row.cells[1]!r} of {row.cells[0]}" for row in rows if not _is_value(row)]
     if invalid:
         problem = f"{len(invalid):,} of {len(rows):,} values are not finite numbers"
-        remedy = spelling_remedy(row.cells[1] for row in rows if not _is_value(row))
-        raise DataError(problem, file=path, offenders=invalid, remedy=remedy)
+        spelling = spelling_remedy(row.cells[1] for row in rows if not _is_value(row))
+        raise DataError(problem, file=path, offenders=invalid, remedy=spelling)
     values = np.array([float(row.cells[1]) for row in rows])
     negative = [f"{row.cells[1]} of {row.cells[0]}" for row, value in zip(rows, values, strict=True) if value < 0]
     if negative:

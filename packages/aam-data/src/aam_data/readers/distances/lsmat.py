@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
-from aam_data.readers.delimited import Row, decode_text, find_delimiter, lines_of, refuse_blanks, split_rows
+from aam_data.readers.delimited import Row, decode_text, find_delimiter, lines_of, reject_blanks, split_rows
 from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
 from aam_data.readers.number_spelling import spelling_remedy
@@ -34,8 +34,8 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
     text = decode_text(content, path)
     beginning = lines_of(text[:_SNIFFED])
     lines = [line for line in beginning if line.strip() and not line.startswith("#")][:_LOOKED_AT]
-    _refuse_pairs(lines, path)
-    refuse_blanks(lines, path)
+    _reject_pairs(lines, path)
+    reject_blanks(lines, path)
     delimiter, _ = find_delimiter(lines[0] if lines else "", path)
     header, rows, notes = _header(split_rows(text, delimiter, path), path)
     ids, values, wrong, wrong_cells = header.cells[1:], list[np.ndarray](), list[str](), list[str]()
@@ -70,7 +70,7 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
     return as_objects(ids), ArrayMatrix(np.stack(values)), notes
 
 
-def _refuse_pairs(lines: list[str], path: Path) -> None:
+def _reject_pairs(lines: list[str], path: Path) -> None:
     """Raise DataError if the first lines are pairs of samples with their distance, below a header or not."""
     rows = [re.split(r"[\t,]|\s+", line.strip()) for line in lines[1:]]
     if rows and all(len(row) == _PAIR and _numbers(row[2:]) is not None and _numbers(row[1:2]) is None for row in rows):

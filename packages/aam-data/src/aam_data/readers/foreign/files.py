@@ -58,7 +58,7 @@ _OFFICE = {
 _MIN_ZEROS = 16
 
 
-def refuse_foreign(head: bytes, path: Path) -> None:
+def reject_foreign(head: bytes, path: Path) -> None:
     """Raise DataError if the first bytes of a file, plain or unpacked, are those of a format that AAM does not read.
 
     Args:
@@ -88,7 +88,7 @@ def refuse_foreign(head: bytes, path: Path) -> None:
         raise DataError("is an XML file", file=path, remedy=remedy)
 
 
-def refuse_foreign_zip(names: Sequence[str], path: Path) -> None:
+def reject_foreign_zip(names: Sequence[str], path: Path) -> None:
     """Raise DataError if a zip archive with the members ``names`` is a document of an office program."""
     for prefix, what in _OFFICE.items():
         if any(name.startswith(prefix) for name in names):

@@ -41,7 +41,7 @@ _PROFILES: dict[str, re.Pattern[str]] = {
 }
 
 
-def refuse_foreign_text(content: bytes, path: Path) -> None:
+def reject_foreign_text(content: bytes, path: Path) -> None:
     """Raise DataError if the first lines of a text are those of another program's table.
 
     Args:

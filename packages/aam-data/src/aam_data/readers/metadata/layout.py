@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from aam_data.errors import DataError, first_few
-from aam_data.readers.delimited import Row, find_delimiter, lines_of, refuse_blanks, split_rows
+from aam_data.readers.delimited import Row, find_delimiter, lines_of, reject_blanks, split_rows
 from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, raise_if_misplaced
 from aam_data.readers.metadata.id_column import ACCEPTED, find_id_column, is_id_header
 from aam_data.readers.metadata.odd_layouts import has_row_numbers, is_shifted, title_lines
@@ -93,7 +93,7 @@ def _rows(text: str, path: Path, id_column: str | None, n_titles: int) -> tuple[
         next(line for line in lines if line.strip() and not line.startswith("#"))
     header = next((line for line in lines if _may_be_header(line, id_column)), "")
     rest = [line for line in lines if line.strip() and not line.startswith("#")][:_LOOKED_AT]
-    refuse_blanks([header, *rest], path)
+    reject_blanks([header, *rest], path)
     delimiter, note = find_delimiter(header, path)
     following = "".join(rest[:1])
     if delimiter == "," and "\t" in following and "," not in following:

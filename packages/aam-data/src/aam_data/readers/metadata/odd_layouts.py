@@ -21,7 +21,7 @@ def title_lines(text: str, id_column: str | None) -> list[int]:
     The header is known by its first cell, a name for ids, or by ``id_column``.
     """
     titles: list[str] = []
-    numbers = []
+    numbers: list[int] = []
     for number, line in enumerate(lines_of(text[: 1 << 20]), 1):
         cells = [cell.strip().strip('"') for cell in re.split(r"[\t,]", line)]
         if len(cells) > 1 and (is_id_header(cells[0]) or id_column in cells):

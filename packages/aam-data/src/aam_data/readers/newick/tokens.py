@@ -44,7 +44,7 @@ class Pieces(NamedTuple):
     depth: np.ndarray
 
 
-def refuse_nameless(content: bytes, file: Path | str) -> None:
+def reject_nameless(content: bytes, file: Path | str) -> None:
     """Raise DataError for a file of brackets without a name, or of a name without brackets: a tree of one tip."""
     text = content[: _SHORT + 1].removeprefix(_BOM).strip()
     if not text or len(content) > _SHORT:

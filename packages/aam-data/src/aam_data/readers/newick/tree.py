@@ -19,7 +19,7 @@ import numpy as np
 from aam_data.errors import MAX_SHOWN, DataError
 from aam_data.readers.newick.nodes import NewickNodes, label_nodes
 from aam_data.readers.newick.tip_names import TipNames
-from aam_data.readers.newick.tokens import NewickText, refuse_nameless
+from aam_data.readers.newick.tokens import NewickText, reject_nameless
 from aam_data.readers.qiime2 import is_artifact, open_artifact
 from aam_data.readers.source import byte_limit, first_bytes, read_bounded
 
@@ -98,7 +98,7 @@ def read_newick(path: Path, max_input_gb: float = 8.0, *, clip_negative_lengths:
         del artifact
     else:
         content = read_bounded(path, start, limit)
-    refuse_nameless(content, path)
+    reject_nameless(content, path)
     return parse_newick(content, path, unrooted=kind.startswith(_UNROOTED), clip_negative_lengths=clip_negative_lengths)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from aam_data.errors import DataError
-from aam_data.readers.foreign.files import refuse_foreign_zip
+from aam_data.readers.foreign.files import reject_foreign_zip
 from aam_data.readers.source import too_large
 
 _ENCRYPTED = 0x1
@@ -64,7 +64,7 @@ def open_zip(path: Path, max_bytes: int) -> Iterator[CheckedZip]:
     except (zipfile.BadZipFile, struct.error, OSError, EOFError, ValueError, NotImplementedError) as error:
         raise _damaged(path, str(error)) from error
     with archive:
-        refuse_foreign_zip(archive.namelist(), path)
+        reject_foreign_zip(archive.namelist(), path)
         _check_members(archive.infolist(), path, max_bytes)
         yield CheckedZip(archive, path)
 
