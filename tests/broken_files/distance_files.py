@@ -320,6 +320,19 @@ CASES: list[Case] = [
         Says(TSV, "has its own ids", remedy="--matrix-ids"),
         matrix_ids=IDS,
     ),
+    case(
+        "npz_of_equal_distances",
+        npz(distances=1 - np.eye(16), ids=np.array(SAMPLES)),
+        Says(NPZ, "all 120 distances (unifrac) are 1, so there is nothing to learn", remedy="--unifrac-metric"),
+        matrix=NPZ,
+    ),
+    case(
+        "npz_of_giant_distances",
+        npz(distances=1e300 * (1 - np.eye(16)), ids=np.array(SAMPLES)),
+        Says(NPZ, "distances (weighted_unnormalized) are too large", remedy="the unit of the distances"),
+        matrix=NPZ,
+        unifrac_metric="weighted_unnormalized",
+    ),
     case("npz_good", npz(distances=distances(), ids=np.array(SAMPLES)), matrix=NPZ),
     case(
         "npz_unknown_key",

@@ -79,7 +79,8 @@ class ConfigCommand(click.Command):
         except click.NoSuchOption as error:
             names = list(config_fields(self.root_class))
             if meant := option_called(error.option_name, names):
-                raise click.NoSuchOption(error.option_name, possibilities=[flag(meant)], ctx=error.ctx) from error
+                text = f"No such option '{error.option_name}'. Did you mean '{flag(meant)}'?"
+                raise click.NoSuchOption(error.option_name, text, ctx=error.ctx) from error
             raise
 
     def invoke(self, ctx: click.Context) -> Any:

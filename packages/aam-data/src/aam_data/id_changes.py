@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from itertools import takewhile
+from string import ascii_uppercase, whitespace
 from typing import Literal, NamedTuple
 
 from aam_data.errors import quoted
@@ -26,9 +27,10 @@ _ENDING = re.compile(
     r"\.(fastq|fq|fasta|fas|fa|fna|faa|ffn|sff|bam|sam|cram|txt|tsv|csv|biom|qza|tar|zip)(\.(gz|bz2|xz|zst|zip))?$",
     re.IGNORECASE,
 )
-_ILLUMINA = re.compile(r"(_S\d+)?(_L\d{3})?(_R[12])?(_001)?(\.(fastq|fq)(\.gz)?)?$")
+_ILLUMINA = re.compile(r"(?=[_.])(_S\d+)?(_L\d{3})?(_R[12])?(_001)?(\.(fastq|fq)(\.gz)?)?$")
 _SEPARATOR = re.compile(r"[\W_]")
 _MAX_ENDS = 3  # tried at either end
+_NOT_ASCII = "\u0080"  # for any character beyond ASCII
 
 
 class IdChange(NamedTuple):
@@ -68,29 +70,30 @@ def _one_strand(name: str) -> str:
 
 _QIITA_PREFIX = "Qiita's study prefix (such as 2538.) were removed"
 _R_PREFIX = "the X that R puts before digits were removed"
-_EVERYWHERE: dict[str, Change] = {
-    "blanks around the ids were removed": str.strip,
-    "upper and lower case were the same": str.lower,
-    "accented letters were written in one way (Unicode NFC)": composed,
-    "invisible characters were removed": without_invisible,
-    "all kinds of blanks were the same": with_plain_blanks,
-    "letters of full width, ligatures and the like were plain letters (Unicode NFKC)": compatible,
-    "all dashes were the same": with_hyphens,
-    "Greek and Cyrillic letters were the Latin ones that they look like": with_latin,
-    _QIITA_PREFIX: _sub(r"^\d+\.(?=.)"),
-    "- and _ and . and blanks were the same": _sub(r"[-_.\s]", "-"),
-    "leading zeros were removed": _sub(r"(?<!\d)0+(?=\d)"),
-    "a trailing .0 were removed": _sub(r"\.0+$"),
-    _R_PREFIX: _sub(r"^X(?=\d)"),
-    "annotations after a semicolon (such as ;size=12) were removed": lambda name: name.partition(";")[0],
-    "Illumina's ending (such as _S1_L001_R1_001.fastq.gz) were removed": lambda name: _ILLUMINA.sub("", name),
-    "quotes were removed": without_quotes,
-    "folders were removed": _sub(r"^.*[/\\](?=.)"),
-    "the file's ending (such as .fasta) were removed": lambda name: _ENDING.sub("", name),
-    "descriptions after the first blank were removed": lambda name: (name.split(maxsplit=1) or [""])[0],
-    "sequences were in one orientation (some are reverse complements)": _one_strand,
-    "differences that are hard to see (Unicode, blanks, dashes, look-alikes) and case were ignored": plain,
-    "U were T in sequences": lambda name: re.sub("[Uu]", "T", name) if _DNA.fullmatch(name) else name,
+# Each change, and the characters without which it changes no ASCII text (empty: it may change any).
+_EVERYWHERE: dict[str, tuple[Change, str]] = {
+    "blanks around the ids were removed": (str.strip, whitespace),
+    "upper and lower case were the same": (str.lower, ascii_uppercase),
+    "accented letters were written in one way (Unicode NFC)": (composed, _NOT_ASCII),
+    "invisible characters were removed": (without_invisible, _NOT_ASCII),
+    "all kinds of blanks were the same": (with_plain_blanks, whitespace),
+    "letters of full width, ligatures and the like were plain letters (Unicode NFKC)": (compatible, _NOT_ASCII),
+    "all dashes were the same": (with_hyphens, _NOT_ASCII),
+    "Greek and Cyrillic letters were the Latin ones that they look like": (with_latin, _NOT_ASCII),
+    _QIITA_PREFIX: (_sub(r"^\d+\.(?=.)"), "."),
+    "- and _ and . and blanks were the same": (_sub(r"[-_.\s]", "-"), "_." + whitespace),
+    "leading zeros were removed": (_sub(r"(?<!\d)0+(?=\d)"), "0"),
+    "a trailing .0 were removed": (_sub(r"\.0+$"), "."),
+    _R_PREFIX: (_sub(r"^X(?=\d)"), "X"),
+    "annotations after a semicolon (such as ;size=12) were removed": (lambda name: name.partition(";")[0], ";"),
+    "Illumina's ending (such as _S1_L001_R1_001.fastq.gz) were removed": (lambda name: _ILLUMINA.sub("", name), "_."),
+    "quotes were removed": (without_quotes, "\"'`"),
+    "folders were removed": (_sub(r"^.*[/\\](?=.)"), "/\\"),
+    "the file's ending (such as .fasta) were removed": (lambda name: _ENDING.sub("", name), "."),
+    "descriptions after the first blank were removed": (lambda name: (name.split(maxsplit=1) or [""])[0], whitespace),
+    "sequences were in one orientation (some are reverse complements)": (_one_strand, ""),
+    "differences that are hard to see (Unicode, blanks, dashes, look-alikes) and case were ignored": (plain, ""),
+    "U were T in sequences": (lambda name: re.sub("[Uu]", "T", name) if _DNA.fullmatch(name) else name, "Uu"),
 }
 # Changes of only one side, since the other side's ids may end in the same way.
 _ONE_SIDE: dict[str, Change] = {
@@ -100,12 +103,12 @@ _ONE_SIDE: dict[str, Change] = {
 
 def changes(wanted: Sequence[str], available: Sequence[str]) -> list[IdChange]:
     """Return the changes to try for these ids, the best known first."""
-    ascii_only = "".join(wanted).isascii() and "".join(available).isascii()
-    skipped = {composed, compatible, without_invisible, with_hyphens, with_latin} if ascii_only else set()
+    letters = {letter for ids in (wanted, available) for letter in set("".join(ids))}
+    all_ascii = all(map(str.isascii, letters))
     found = [
         IdChange(name, change, removes_start=name in (_QIITA_PREFIX, _R_PREFIX))
-        for name, change in _EVERYWHERE.items()
-        if change not in skipped
+        for name, (change, needs) in _EVERYWHERE.items()
+        if not needs or not all_ascii or not letters.isdisjoint(needs)
     ]
     sides: tuple[tuple[Literal["wanted", "available"], Sequence[str]], ...] = (
         ("wanted", wanted),

@@ -36,10 +36,14 @@ class Suggestion:
     example: tuple[str, str]
 
     def __str__(self) -> str:
+        return self.sentence("ids")
+
+    def sentence(self, what: str) -> str:
+        """Return the suggestion with a plural noun for what it compares."""
         example = " and ".join(map(quoted, self.example))
         if hidden := hidden_difference(*self.example):
             example += f": {hidden}"
-        return f"{self.matches:,} of {self.wanted:,} ids would match if {self.name} (as in {example})"
+        return f"{self.matches:,} of {self.wanted:,} {what} would match if {self.name} (as in {example})"
 
 
 @dataclass(frozen=True)

@@ -18,5 +18,7 @@ def test_reverse_complements_are_scikit_bios(sequence: str) -> None:
 def test_pairs_are_counted_with_their_reads() -> None:
     sequences = [b"AACC", b"GGTT", b"ACGT", b"AAAA", b"TTTT", b"CCCA"]  # ACGT is its own reverse complement
     (text,) = orientation_notes(sequences, np.array([10.0, 20, 30, 5, 5, 30]))
-    assert text.startswith("warning: 2 pairs of sequences are reverse complements of each other, with 40.00% of all")
+    assert text.startswith(
+        "warning: 4 of 6 sequences, with 40.00% of all reads, are reverse complements of each other (pairs: 2)"
+    )
     assert orientation_notes([b"ACGT", b"AAAA"], np.ones(2)) == []

@@ -36,7 +36,7 @@ class Required:
 
 
 # What the field and common libraries call the values of options, written with _ for blanks and hyphens. A word may
-# belong to several options: it stands for the first of its values that the option has.
+# belong to several options: it means the first of its values that the option has.
 _WORDS: dict[str, tuple[str, ...]] = {
     # metrics of UniFrac; QIIME 2 and scikit-bio mean the unnormalized one by weighted_unifrac
     "unifrac": ("unweighted", "unweighted_unifrac"),

@@ -108,7 +108,7 @@ class CategoryCodec:
                 f"sample has, so the model treats them as unknown ({first_few(shown)})"
             )
             suggestion = closest_transformation(new, names)
-            notes.append(f"{text}. {suggestion}" if suggestion else text)
+            notes.append(f"{text}. {suggestion.sentence('categories')}" if suggestion else text)
         return CategoryCodes(codes, tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def orientation_notes(sequences: Sequence[bytes], reads: np.ndarray) -> list[str
     if not both:
         return []
     share = reads[[s in both for s in sequences]].sum() / reads.sum()
-    what = f"{len(both) // 2:,} pairs of sequences are reverse complements of each other, with {share:.2%} of all reads"
+    what = f"{len(both):,} of {len(known):,} sequences, with {share:.2%} of all reads, are reverse complements of each "
+    what += f"other (pairs: {len(both) // 2:,})"
     return [
         f"warning: {what}: the table seems to merge reads of both orientations, so one organism counts as two ASVs; "
         "bring all sequences into one orientation before denoising, or add these pairs up"

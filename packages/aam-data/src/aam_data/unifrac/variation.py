@@ -46,7 +46,7 @@ def _check(values: np.ndarray, what: str, options: PhylogenyOptions) -> None:
         raise DataError(
             f"all {len(known):,} {what} are {known[0]:g}, so there is nothing to learn",
             file=file,
-            remedy="Use another --unifrac-metric, and check that the tree is the one of these ASVs",
+            remedy="Use another --unifrac-metric, and check that the file belongs to this table",
         )
 
 
