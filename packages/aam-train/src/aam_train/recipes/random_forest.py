@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +43,8 @@ _ANY_SHARE = 0.5  # for calibration: without effect on a run's own calibration s
 def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
     """Train a random forest and compare it with a constant.
 
-    The forest is trained on training and validation samples and evaluated on held-out ones; if none are held out, it is
-    trained on training samples and evaluated on validation samples. With ``--splits-from`` a run, it is the run's own
-    forest, to the last digit.
+    It is trained on training and validation samples and evaluated on held-out ones; if there are none, trained on
+    training samples and evaluated on validation samples. With ``--splits-from`` a run, it is the run's own forest.
 
     Args:
         config: all settings.
@@ -79,16 +78,23 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
     truth = true_values(study.metadata, own.names, own.classes, tested)
     # 3. write
     targets = _metrics(predictions, truth)
-    columns = {"group": [(groups or {}).get(i) or "" for i in own.sample_ids]}
-    full = full_table(options.output)
-    written = write_predictions(options.output, own)
-    write_full(full, own, truth=truth, columns=columns)
+    written = _write_predictions(options.output, own, truth, groups or {})
     _write_importance(importance_file, study, data, baselines.importance)
     counts = {"learned_from": len(data.learned), "judged_on": len(tested), "rarefy_depth": settings.depth}
     write_json(metrics_file, {"targets": targets, **counts})
     for line in _lines(targets, len(tested)):
         note(line)
-    return [*written, importance_file, metrics_file, full]
+    return [*written, importance_file, metrics_file]
+
+
+def _write_predictions(
+    path: Path, predictions: Predictions, truth: np.ndarray, groups: Mapping[str, str | None]
+) -> list[Path]:
+    full = full_table(path)
+    written = write_predictions(path, predictions)
+    columns = {"group": [groups.get(i) or "" for i in predictions.sample_ids]}
+    write_full(full, predictions, truth=truth, columns=columns)
+    return [*written, full]
 
 
 def _metrics(predictions: dict[str, Predictions], truth: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
