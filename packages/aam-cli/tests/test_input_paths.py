@@ -19,7 +19,9 @@ from aam_cli.progress import announce_table
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.input_path import ReadsPath
 from aam_data.options.samples import SplitOptions
+from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.options.run import RunOptions
@@ -124,3 +126,22 @@ def test_the_table_is_named_at_once_on_a_terminal(
     files = TableOptions(Path("t.biom")), MetadataOptions(Path("m.tsv")), TargetOptions(("a",))
     announce_table(TrainConfig(*files, RunOptions(Path("run"))), Program(quiet=quiet))
     assert capsys.readouterr().err == "reading t.biom ...\n" * shown
+
+
+def test_a_wrong_column_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    study = simulate_study(SimulateOptions(samples=24, asvs=40, hosts=8, bases=40, depth=500))
+    write_simulated_study(study, tmp_path / "study")
+    files = ["--table", str(tmp_path / "study" / "table.biom"), "--metadata", str(tmp_path / "study" / "metadata.tsv")]
+    words = ["train", *files, "--metadata-column", "degreedays", "--group-column", "hosts", "--output-dir", "run"]
+    program = (
+        "import sys; from aam_cli.errors import run_program; from aam_cli.main import cli; "
+        f"status = run_program(cli, {words!r}); assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    metadata = tmp_path / "study" / "metadata.tsv"
+    assert result.stderr == (
+        f"error: {metadata}: no column degreedays. Nearest: degree_days\n"
+        f"error: {metadata}: no column hosts. Nearest: host\n"
+    )
+    assert not (tmp_path / "run").exists()

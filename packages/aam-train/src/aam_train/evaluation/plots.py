@@ -205,12 +205,12 @@ def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
 
 
 def plot_lr_search(
-    path: Path, rates: np.ndarray, losses: np.ndarray, means: np.ndarray, suggestion: float | None
+    path: Path, rates: np.ndarray, changes: np.ndarray, means: np.ndarray, suggestion: float | None
 ) -> None:
-    """Plot the loss over the learning rate, and the suggested rate."""
+    """Plot the change of the loss over the learning rate, and the suggested rate."""
     with saved_figure(path, 5, 3.5) as figure:
         axis = figure.subplots()
-        axis.plot(rates, losses, color=FAINT, linewidth=0.8, label="loss")
+        axis.plot(rates, changes, color=FAINT, linewidth=0.8, label="loss less that of the initial weights")
         axis.plot(rates, means, color=AAM, label="running mean")
         if suggestion is not None:
             axis.axvline(suggestion, color=OTHER, linestyle="--", label=f"suggestion {suggestion:.2g}")

@@ -17,7 +17,7 @@ from aam_train.setup.encoder_setup import set_up_encoder
 from aam_train.setup.predictor_setup import set_up_first_split
 from aam_train.setup.run_context import RunContext
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import LrSearch, find_rate
+from aam_train.training.lr_finder import LrSearch, find_rate, running_means
 
 
 def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *, quiet: bool = False) -> Path:
@@ -63,7 +63,9 @@ def _write(folder: Path, search: LrSearch) -> None:
     from aam_train.evaluation.plots import plot_lr_search
 
     folder.mkdir(parents=True, exist_ok=True)
-    rows = zip(search.rates, search.losses, search.means, strict=True)
-    write_table(folder / "lr-find.tsv", ["lr", "loss", "running_mean"], ([f"{x:.9g}" for x in row] for row in rows))
+    means = running_means(search.changes)
+    rows = zip(search.rates, search.losses, search.changes, means, strict=True)
+    header = ["lr", "loss", "change", "running_mean"]
+    write_table(folder / "lr-find.tsv", header, ([f"{x:.9g}" for x in row] for row in rows))
     write_json(folder / "lr-find.json", {"suggestion": search.suggestion, "steps": len(search.rates)})
-    plot_lr_search(folder / "lr-find.png", search.rates, search.losses, search.means, search.suggestion)
+    plot_lr_search(folder / "lr-find.png", search.rates, search.changes, means, search.suggestion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +44,8 @@ _ANY_SHARE = 0.5  # for calibration: without effect on a run's own calibration s
 def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] = lambda text: None) -> list[Path]:
     """Train a random forest and compare it with a constant.
 
-    The forest is trained on training and validation samples and evaluated on held-out ones; if none are held out, it is
-    trained on training samples and evaluated on validation samples. With ``--splits-from`` a run, it is the run's own
-    forest, to the last digit.
+    It is trained on training and validation samples and evaluated on held-out ones; if there are none, trained on
+    training samples and evaluated on validation samples. With ``--splits-from`` a run, it is the run's own forest.
 
     Args:
         config: all settings.
@@ -79,25 +78,47 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
     own, tested = predictions["random_forest"], data.rows["test"]
     truth = true_values(study.metadata, own.names, own.classes, tested)
     # 3. write
-    targets = {
-        name: {model: prediction_metrics(truth[:, t], predictions[model], t) for model in predictions}
-        for t, name in enumerate(own.names)
-    }
+    targets = _metrics(predictions, truth)
+    written = _write_predictions(options.output, own, truth, groups or {})
+    _write_importance(importance_file, study, data, baselines.importance)
     counts = {"learned_from": len(data.learned), "judged_on": len(tested), "rarefy_depth": settings.depth}
-    written = [*write_predictions(options.output, own), importance_file, metrics_file]
-    columns = {"group": [(groups or {}).get(i) or "" for i in own.sample_ids]}
-    full = full_table(options.output)
-    write_full(full, own, truth=truth, columns=columns)
-    order = np.argsort(-baselines.importance, kind="stable")
-    names = [*study.table.feature_ids, *(metadata_names(data.preprocessor.inputs) if data.inputs is not None else [])]
-    rows = ([names[a], f"{baselines.importance[a]:.9g}"] for a in order)
-    write_table(importance_file, ["feature", "importance"], rows)
     write_json(metrics_file, {"targets": targets, **counts})
-    for name, models in targets.items():
-        note(f"{name}, {len(tested):,} evaluated samples:")
-        for model, metrics in models.items():
-            note(f"  {MODEL_NAMES[model]:<15}{metrics_in_words(metrics)}")
+    for line in _lines(targets, len(tested)):
+        note(line)
+    return [*written, importance_file, metrics_file]
+
+
+def _write_predictions(
+    path: Path, predictions: Predictions, truth: np.ndarray, groups: Mapping[str, str | None]
+) -> list[Path]:
+    full = full_table(path)
+    written = write_predictions(path, predictions)
+    columns = {"group": [groups.get(i) or "" for i in predictions.sample_ids]}
+    write_full(full, predictions, truth=truth, columns=columns)
     return [*written, full]
+
+
+def _metrics(predictions: dict[str, Predictions], truth: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    """Compute the metrics of each baseline by target."""
+    return {
+        name: {model: prediction_metrics(truth[:, t], predictions[model], t) for model in predictions}
+        for t, name in enumerate(predictions["random_forest"].names)
+    }
+
+
+def _lines(targets: dict[str, dict[str, dict[str, float]]], n_samples: int) -> Iterator[str]:
+    """Put the metrics into lines."""
+    for name, models in targets.items():
+        yield f"{name}, {n_samples:,} evaluated samples:"
+        for model, metrics in models.items():
+            yield f"  {MODEL_NAMES[model]:<15}{metrics_in_words(metrics)}"
+
+
+def _write_importance(path: Path, study: Study, data: BaselineData, importance: np.ndarray) -> None:
+    """Write the importance of every ASV and of the metadata that the forest reads, the most important first."""
+    names = [*study.table.feature_ids, *(metadata_names(data.preprocessor.inputs) if data.inputs is not None else [])]
+    order = np.argsort(-importance, kind="stable")
+    write_table(path, ["feature", "importance"], ([names[a], f"{importance[a]:.9g}"] for a in order))
 
 
 def _check_outputs(config: BaselineConfig) -> tuple[Path, Path]:

@@ -9,7 +9,15 @@ import numpy as np
 
 from aam_data.checks.leaks import leak_notes
 from aam_data.checks.spellings import spelling_notes
-from aam_data.splits.selection import DEFAULT_MAX_BP, default_depth, groups_of, make_splits, select_samples, small_parts
+from aam_data.splits.selection import (
+    DEFAULT_MAX_BP,
+    Selection,
+    default_depth,
+    groups_of,
+    make_splits,
+    select_samples,
+    small_parts,
+)
 from aam_data.splits.splits import Splits
 from aam_data.study.study import Study
 from aam_models.build import build_predictor
@@ -78,19 +86,25 @@ def choose_samples(
         console.note(note)
     if pretrained is not None and (text := other_trimming(pretrained, config.table)):
         console.note(text)
-    depth = rarefy_depth(config, study, pretrained)
-    selection = select_samples(study, depth, config.target)
+    start, selection, splits = _select_and_split(config, study, pretrained)
     group_column, given = config.split.group_column, config.condition_columns()
     weighted = config.category.weight_column() if config.category.categorical_loss_weights else None
     named = (*given, *([weighted] if weighted else ()))
     spellings = spelling_notes(study.metadata, selection.rows, config.target, config.split, named)
-    for note in (*selection.notes, *spellings):
+    leaks = (
+        note for split in splits for note in leak_notes(study, split, config.target, group_column, start.depth, given)
+    )
+    for note in [*selection.notes, *spellings, *dict.fromkeys(leaks)]:  # what is true of several folds is logged once
         console.note(note)
-    splits = splits_of(config, study, selection.rows)
-    leaks = (note for split in splits for note in leak_notes(study, split, config.target, group_column, depth, given))
-    for note in dict.fromkeys(leaks):  # what is true of several folds is logged once
-        console.note(note)
-    return StartingPoint(pretrained, depth), splits
+    return start, splits
+
+
+def _select_and_split(
+    config: TrainConfig, study: Study, pretrained: PretrainedEncoder | None
+) -> tuple[StartingPoint, Selection, list[Splits]]:
+    start = StartingPoint(pretrained, rarefy_depth(config, study, pretrained))
+    selection = select_samples(study, start.depth, config.target)
+    return start, selection, splits_of(config, study, selection.rows)
 
 
 def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncoder | None) -> int:
@@ -216,10 +230,8 @@ def _initialize(
 
 def set_up_first_split(config: TrainConfig, study: Study, context: RunContext) -> TrainingSetup:
     """Set up what a new run would start its (first) split with."""
-    pretrained = read_pretrained_encoder(config)
-    start = StartingPoint(pretrained, rarefy_depth(config, study, pretrained))
-    rows = select_samples(study, start.depth, config.target).rows
-    return set_up_predictor(config, study, start, splits_of(config, study, rows)[0], context, is_new=True)
+    start, _, splits = _select_and_split(config, study, read_pretrained_encoder(config))
+    return set_up_predictor(config, study, start, splits[0], context, is_new=True)
 
 
 def constant_predictions(data: RunData) -> dict[str, float]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from aam_train.data.loading import default_workers, load
 from aam_train.device.device import seed_step
@@ -24,8 +28,9 @@ MIN_RATE, MAX_RATE, STEPS = 1e-6, 1.0, 100
 DECAY = 0.9  # of the running mean of the loss
 MAX_RATIO = 4.0  # of the running mean to its minimum: the search ends above it
 MIN_STEPS = 40  # of a search, below which nothing is suggested
-START = 20  # steps, with rates below 2e-5, from which the loss has to fall
-MIN_FALL = 5.0  # standard deviations of the fall that noise alone makes
+START = 20  # steps, with rates below 2e-5, after which the loss has to fall
+NOISE_STEPS = 30  # before the minimum, in which the noise is measured
+MIN_FALL = 7.0  # standard deviations of the running mean that noise alone makes
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +38,14 @@ class LrSearch:
     """Result of a search.
 
     Attributes:
-        rates, losses, means: float64 [S] each; ``means`` are running means of the losses.
+        rates, losses, changes: float64 [S] each; ``changes`` are losses less those of the initial weights on the same
+            batches, with the same masks and dropout, so that differences between batches cancel.
         suggestion: rate to start with; None if the loss did not fall clearly.
     """
 
     rates: np.ndarray
     losses: np.ndarray
-    means: np.ndarray
+    changes: np.ndarray
     suggestion: float | None
 
 
@@ -60,25 +66,47 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
     plan = plans.plan(fit_batch_size(plans, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
     stream = itertools.islice(plan.stream(0, STEPS), STEPS)
-    rates, losses, every_rate = [], [], search_rates()
+    rates, losses, changes, every_rate = [], [], [], search_rates()
+    weights = [weight for weight in step.model.parameters() if weight.requires_grad]
+    initial = [weight.detach().clone() for weight in weights]
     for number, batches in enumerate(load(data.maker, stream, workers=workers, device=step.device)):
         step.check_stop()
-        seed_step(run.seed, number)
-        step.train_mode()
         rate = float(every_rate[number])
         set_rate(update.optimizer, rate)
+        step.train_mode()
+        with _weights_set(weights, initial):
+            seed_step(run.seed, number)
+            before = gradients(step, objective, update, batches)
         update.optimizer.zero_grad(set_to_none=True)
+        seed_step(run.seed, number)
         result = gradients(step, objective, update, batches)
         if not (math.isfinite(result.losses["total"]) and math.isfinite(result.grad_norm)):
             break
         rates.append(rate)
         losses.append(result.losses["total"])
+        changes.append(losses[-1] - before.losses["total"])
         means = running_means(np.array(losses))
         if number > START and means[-1] > MAX_RATIO * means.min():
             break
         update.apply()
-    means = running_means(np.array(losses))
-    return LrSearch(np.array(rates), np.array(losses), means, suggest(np.array(losses)))
+    return LrSearch(np.array(rates), np.array(losses), np.array(changes), suggest(np.array(changes)))
+
+
+@contextlib.contextmanager
+def _weights_set(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Give weights other values for a while."""
+    current = [weight.detach().clone() for weight in weights]
+    try:
+        _copy(values, weights)
+        yield
+    finally:
+        _copy(current, weights)
+
+
+def _copy(values: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for weight, value in zip(weights, values, strict=True):
+            weight.copy_(value)
 
 
 def running_means(losses: np.ndarray) -> np.ndarray:
@@ -90,30 +118,29 @@ def running_means(losses: np.ndarray) -> np.ndarray:
     return means
 
 
-def suggest(losses: np.ndarray) -> float | None:
+def suggest(changes: np.ndarray) -> float | None:
     """Return a rate to train with; None unless the loss falls clearly, by more than its noise between steps.
 
-    The fall is that of the running mean from the level at the smallest rates, which change nothing, to its minimum. The
-    rate is the one at which half of it has happened, less the lag of the running mean: unlike the steepest slope it
-    does not depend on single steps.
+    The rate is the one at which half of the fall of the running mean has happened, less the lag of the running mean:
+    unlike the steepest slope it does not depend on single steps.
 
     Args:
-        losses: float64 [S] at `search_rates`, perhaps fewer because the loss diverged.
+        changes: float64 [S], losses less those of the initial weights, at `search_rates`; perhaps fewer because the
+            loss diverged.
     """
-    if len(losses) < MIN_STEPS:
+    if len(changes) < MIN_STEPS:
         return None
-    means = running_means(losses)
+    means = running_means(changes)
     last = START + int(means[START:].argmin())
-    level = float(np.median(losses[:START]))  # the first steps of new weights may be far above
-    fall = level - means[last]
-    # neighbouring losses differ by noise; the median leaves out where they fall or rise
-    noise = 1.4826 * float(np.median(np.abs(np.diff(losses[: last + 1])))) / math.sqrt(2)
-    if fall <= MIN_FALL * noise * math.sqrt((1 - DECAY) / (1 + DECAY) + math.pi / 2 / START):
+    # neighbouring steps differ by noise; the median leaves out where the loss falls or rises
+    steps = np.diff(changes[max(0, last - NOISE_STEPS) : last + 1])
+    noise = 1.4826 * float(np.median(np.abs(steps))) / math.sqrt(2)
+    if means[last] >= -MIN_FALL * noise * math.sqrt((1 - DECAY) / (1 + DECAY)):
         return None
-    above = np.flatnonzero(means[START:last] > level - fall / 2)
+    above = np.flatnonzero(means[START:last] > means[last] / 2)
     half = START + (int(above[-1]) + 1 if len(above) else 0)
     lag = DECAY / (1 - DECAY)
-    return float(search_rates()[0] * (MAX_RATE / MIN_RATE) ** (max(half - lag, 0) / (STEPS - 1)))
+    return float(MIN_RATE * (MAX_RATE / MIN_RATE) ** ((half - lag) / (STEPS - 1)))
 
 
 def search_rates() -> np.ndarray:
