@@ -1,4 +1,5 @@
-"""Profiles of every generation, reports, comparisons, and a Python program under torch.profiler."""
+"""Profiles of every generation (written by hand, see profiles/README.md), reports, comparisons, and a Python program
+under torch.profiler."""
 
 from __future__ import annotations
 
