@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
 from aam_cli.options import ConfigOption, config_options
+from aam_models.errors import ModelError
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -134,10 +135,12 @@ def parse_config(root_class: type[RootT], ctx: click.Context) -> RootT:
 def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
+    from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
+
     try:
-        return values_from_toml(file.read_text(encoding="utf-8"), root_class)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {file}: not a text file in UTF-8") from error
+        return values_from_toml(read_bounded_text(file, MAX_SETTINGS, through_links=True), root_class)
+    except ModelError as error:
+        raise ConfigError(f"--config {error}") from error
     except ConfigError as error:
         raise ConfigError(f"--config {file}: {error}") from error
 

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from aam_data.writers.atomic import atomic_write
 from aam_train.evaluation.predictions import Interval
 from aam_train.reporting.jsonl import read_records
 
@@ -25,7 +26,8 @@ def saved_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, dpi=130)
+        with atomic_write(path) as temporary:
+            figure.savefig(temporary, dpi=130)
 
 
 def plot_curves(path: Path, records: list[dict[str, Any]]) -> None:

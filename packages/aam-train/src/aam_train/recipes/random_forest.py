@@ -17,6 +17,7 @@ from aam_data.splits.selection import groups_of, make_splits, select_samples, sm
 from aam_data.splits.splits import Splits
 from aam_data.study.study import Study, read_study
 from aam_data.writers.atomic import check_output
+from aam_data.writers.plain_files import sole_writer
 from aam_train.evaluation.metrics import classification_metrics, regression_metrics
 from aam_train.evaluation.predictions import (
     Predictions,
@@ -57,9 +58,16 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
         >>> files = TableOptions(Path("table.biom")), MetadataOptions(Path("metadata.tsv"))
         >>> random_forest_baseline(BaselineConfig(*files, BaselineOptions(("age",), Path("forest.tsv"))))
     """
-    options, target = config.baseline, config.target()
-    # 1. check the outputs, read the files, split the samples
     importance_file, metrics_file = _check_outputs(config)
+    with sole_writer(config.baseline.output, overwrite=config.baseline.overwrite):
+        return _compare(config, importance_file, metrics_file, note)
+
+
+def _compare(
+    config: BaselineConfig, importance_file: Path, metrics_file: Path, note: Callable[[str], None]
+) -> list[Path]:
+    options, target = config.baseline, config.target()
+    # 1. read the files, split the samples
     study = read_study(config.table, config.metadata)
     depth = 0 if config.table.relative_abundance else options.rarefy_depth
     splits, groups = _split(config, study, target, depth, note)
