@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
+from typing import get_args, get_origin
 
 import click
 import pytest
+import tomli_w
 
 from aam_cli.command import ConfigCommand
 from aam_cli.commands import COMMANDS
 from aam_cli.main import cli
 from aam_cli.options import ConfigOption, click_type, field_help, heading
-from aam_train.options.toml import config_fields, flag, values_from_toml
+from aam_train.options.toml import (
+    ConfigError,
+    config_fields,
+    config_from_toml,
+    config_to_toml,
+    flag,
+    values_from_toml,
+)
 
 PROGRAM = {"--categorical-help", "--config", "--quiet", "--verbose", "--debug", "--help", "--help-all"}
 DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help of nothing
@@ -120,6 +130,45 @@ def test_older_names_stay_accepted() -> None:
     for name in ("pretrain", "train"):
         values = values_from_toml(text, commands()[name].root_class)
         assert values == {"unifrac_weight": 0.5, "masked_base_weight": 2.0, "max_asvs": 7}
+
+
+NUMBERS = (10**20, -(10**20), 10**400, 2**63, -1, 0, 1e308, -1e308, 5e-324, math.nan, math.inf, -math.inf)
+REQUIRED = {
+    "table": "t.biom", "metadata": "m.tsv", "metadata_column": ["a"], "output_dir": "o", "output": "o.tsv",
+    "model": "m", "tree": "t.nwk",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_numbers_beyond_any_quantity_are_one_line(name: str) -> None:
+    """Whatever number stands in a file of settings, and whatever the option: it is taken or refused in one line."""
+    if name not in commands():
+        return
+    root = commands()[name].root_class
+    fields = config_fields(root)
+    required = {key: value for key, value in REQUIRED.items() if key in fields}
+    for field in fields.values():
+        is_list = get_origin(field.kind) is tuple
+        kind = get_args(field.kind)[0] if is_list else field.kind
+        for number in NUMBERS if kind in (int, float) else ():
+            values = required | {field.name: [number] if is_list else number}
+            sections: dict[str, dict[str, object]] = {}
+            for key, value in values.items():
+                sections.setdefault(fields[key].section, {})[key] = value
+            error = refusal(sections, root)
+            assert len(error) < 500, field.name
+            assert "\n" not in error
+            assert error or -1 <= number < 10**15, (field.name, number)
+
+
+def refusal(sections: dict[str, dict[str, object]], root: type) -> str:
+    """Why settings are refused; empty if they are taken, and then they come back as they were."""
+    try:
+        config = config_from_toml(tomli_w.dumps(sections), root)
+    except ConfigError as error:
+        return str(error)
+    assert config_from_toml(config_to_toml(config), root) == config
+    return ""
 
 
 DECLARED_TWICE = {

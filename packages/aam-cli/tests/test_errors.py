@@ -58,7 +58,8 @@ def test_usage_error_is_one_line_and_2(capsys: Capture) -> None:
 
 def test_the_machines_refusal_names_the_file(capsys: Capture) -> None:
     assert run_failing(raising(OSError(errno.ENOSPC, "No space left on device", "run/model"))) == 2
-    assert capsys.readouterr().err == "error: run/model: No space left on device\n"
+    message = "run/model: No space left on device. Free some disk space, or write to another disk"
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), ValueError("shapes"), OSError("no file named")])

@@ -17,6 +17,7 @@ from aam_cli.input_paths import check_input_paths
 from aam_cli.options import ConfigOption, config_options
 from aam_cli.progress import announce_table
 from aam_data.options.alias import option_called
+from aam_models.errors import ModelError
 from aam_train.options.toml import (
     ConfigError,
     build_config,
@@ -156,12 +157,13 @@ def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     from aam_data.readers.source import first_bytes_of_text
+    from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
 
     first_bytes_of_text(file, "--config")  # raises for what is not a file of text
     try:
-        return values_from_toml(file.read_text(encoding="utf-8"), root_class)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {file}: not a text file in UTF-8") from error
+        return values_from_toml(read_bounded_text(file, MAX_SETTINGS, through_links=True), root_class)
+    except ModelError as error:
+        raise ConfigError(f"--config {error}") from error
     except ConfigError as error:
         raise ConfigError(f"--config {file}: {error}") from error
 

@@ -1,7 +1,8 @@
 """How the program ends: one line for a user's error, a traceback for a bug, and the exit status.
 
 0: done. 1: a bug in AAM, with its traceback and how to report it. 2: an error in an input, an option or the environment
-(disk, permissions), with one line that names the remedy. 130, 143, 85: stopped by a signal.
+(disk, memory, permissions), with one line that names the remedy. 130, 143, 129, 85: stopped by a signal. 141: nobody
+reads standard output any more.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 import click
 
+from aam_cli.os_errors import NobodyReads, memory_text, named_output, os_error_text, silence
 from aam_data.errors import DataError, each_error, printable, shortened
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.toml import ConfigError
-from aam_train.signals import Interrupted, exit_code_of
+from aam_train.signals import EXIT_CODES, Interrupted, exit_code_of, restore_handlers, set_handlers
 
+BROKEN_PIPE = 128 + signal.SIGPIPE  # as of programs that the signal ends
 USER_ERRORS = (ConfigError, ModelError, TrainError)
 WARNING = "warning: "
 
@@ -51,7 +53,7 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a click command and return the exit status; every error becomes a message."""
     program = Program()
     _escape_unencodable_output()
-    with warnings.catch_warnings(), _stoppable():
+    with warnings.catch_warnings(), _stoppable(), named_output():
         _hide_library_warnings(program)
         try:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
@@ -59,32 +61,42 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
         except click.ClickException as error:
             return _print_errors([_with_help_hint(error)], program)
         except click.Abort as abort:  # click's form of KeyboardInterrupt
-            click.echo("interrupted", err=True)
+            _say("interrupted")
             return exit_code_of(abort.__cause__) if isinstance(abort.__cause__, KeyboardInterrupt) else 130
         except RunStopped as stop:
-            click.echo(f"stopped: {printable(str(stop))}", err=True)
+            _say(f"stopped: {printable(str(stop))}")
             return stop.exit_code
         except DataError as error:
             return _print_errors([str(problem) for problem in each_error(error)], program)
         except USER_ERRORS as error:
             return _print_errors([str(error)], program)
+        except NobodyReads:
+            return BROKEN_PIPE
         except Exception as error:
-            if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-                return _print_errors([f"{_text(error.filename)}: {error.strerror}"], program)
+            text = os_error_text(error) if isinstance(error, OSError) else memory_text(error)
+            if text is not None:
+                return _print_errors([text], program)
             traceback.print_exc()
-            click.echo(
+            _say(
                 "This is a bug in AAM, not in your input. Please report it with the lines above, the command"
-                " you ran and the output of `aam --version`.",
-                err=True,
+                " you ran and the output of `aam --version`."
             )
             return 1
+
+
+def _say(line: str) -> None:
+    """Print a last line on standard error."""
+    try:
+        click.echo(line, err=True)
+    except OSError:  # nobody can read it there, and the exit status says the rest
+        silence(sys.stderr)
 
 
 def _print_errors(messages: Sequence[str], program: Program) -> int:
     if program.debug:
         traceback.print_exc()
     for message in messages:
-        click.echo(f"error: {printable(shortened(message))}", err=True)
+        _say(f"error: {printable(shortened(message))}")
     return 2
 
 
@@ -95,13 +107,9 @@ def _with_help_hint(error: click.ClickException) -> str:
     return message
 
 
-def _text(filename: Any) -> str:
-    return filename.decode(errors="backslashreplace") if isinstance(filename, bytes) else str(filename)
-
-
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Raise `Interrupted` on SIGTERM and SIGUSR1, as Python raises KeyboardInterrupt on SIGINT.
+    """Raise `Interrupted` on the other signals that stop a run, as Python raises KeyboardInterrupt on SIGINT.
 
     Outside of training the program stops at once, but in order: open files are closed or removed.
     """
@@ -109,12 +117,11 @@ def _stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted(signal.Signals(number).name)
 
-    before = {name: signal.signal(getattr(signal, name), stop) for name in ("SIGTERM", "SIGUSR1")}
+    before = set_handlers(stop, [name for name in EXIT_CODES if name != "SIGINT"])
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        restore_handlers(before)
 
 
 def _escape_unencodable_output() -> None:

@@ -30,7 +30,7 @@ from .encoder.encoder import Encoder as Encoder
 from .errors import ModelError as ModelError
 from .predictor.conditioning.conditions import Conditions as Conditions
 from .predictor.predictor import Predictor as Predictor
+from .storage.config_json import read_config as read_config
 from .storage.folders import new_folder as new_folder
 from .storage.model_folder import load_model as load_model
-from .storage.model_folder import read_config as read_config
 from .storage.model_folder import save_model as save_model

@@ -11,7 +11,7 @@ class RunStopped(Exception):
     """Stop of a run by a signal, after a finished step; a checkpoint was saved.
 
     Attributes:
-        exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1.
+        exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1, 129 for SIGHUP.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:

@@ -1,20 +1,20 @@
-"""JSON and TSV files: written atomically; JSON is strict, with undefined numbers as null."""
+"""JSON and TSV files: written atomically, read within limits; JSON is strict, with undefined numbers as null."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aam_data.writers.atomic import atomic_write
 from aam_models.errors import ModelError
+from aam_models.storage.bounded_text import read_bounded_text
 from aam_models.storage.strict_json import parse_strict_json
 
-RecordT = TypeVar("RecordT")
+MAX_LINE = 1_000_000  # bytes of a line of JSON; AAM writes less than a thousandth
 
 
 def json_line(content: Any) -> str:
@@ -36,22 +36,35 @@ def read_json_object(file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         raise ModelError(f"{file.parent}: not an AAM folder (it has no {file.name})")
-    content = parse_strict_json(file.read_text(encoding="utf-8"), str(file))
+    content = parse_strict_json(read_bounded_text(file), str(file))
     if not isinstance(content, dict):
         raise ModelError(f"{file}: expected a JSON object")
     return content
 
 
-def as_record(content: dict[str, Any], cls: type[RecordT], file: Path) -> RecordT:
-    """Return a dataclass from content read from ``file``; null in its dictionaries (undefined metrics) becomes NaN.
+def read_json_lines(file: Path) -> list[dict[str, Any] | None]:
+    """Read a file of one JSON object per line, without an unfinished last line (of a killed program).
 
-    Raises:
-        ModelError: the keys are not the fields of ``cls``.
+    Returns:
+        An object for each line, None where the line is damaged.
     """
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if wrong := sorted(names ^ content.keys()):
-        raise ModelError(f"{file}: missing or unknown keys: {', '.join(wrong)}")
-    return cls(**{name: _undefined_as_nan(value) for name, value in content.items()})
+    lines: list[dict[str, Any] | None] = []
+    with file.open("rb") as stream:
+        while line := stream.readline(MAX_LINE):
+            is_whole = line.endswith(b"\n")
+            while line and not line.endswith(b"\n"):  # the rest of a line that is too long, or of the file
+                line = stream.readline(MAX_LINE)
+            if line:
+                lines.append(_object_of(line) if is_whole else None)
+    return lines
+
+
+def _object_of(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = parse_strict_json(line.decode("utf-8"), "")
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _finite(value: Any) -> Any:
@@ -60,12 +73,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _undefined_as_nan(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {key: math.nan if item is None else item for key, item in value.items()}
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Self
 
 from aam_train.errors import RunStopped
 
-EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 85}
+EXIT_CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGUSR1": 85, "SIGHUP": 129}
+Handlers = dict[str, object]
 
 
 class Interrupted(KeyboardInterrupt):
     """Exception of a signal that acts immediately, as KeyboardInterrupt does for SIGINT.
 
     Attributes:
-        exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1.
+        exit_code: 143 for SIGTERM, 130 for SIGINT, 85 for SIGUSR1, 129 for SIGHUP.
     """
 
     def __init__(self, name: str) -> None:
@@ -25,12 +26,24 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code_of(interrupt: KeyboardInterrupt) -> int:
-    """Return 143 or 85 for an `Interrupted`, 130 for an interrupt that Python raised."""
+    """Return the code of an `Interrupted`, 130 for an interrupt that Python raised."""
     return interrupt.exit_code if isinstance(interrupt, Interrupted) else EXIT_CODES["SIGINT"]
 
 
+def set_handlers(handler: Callable[[int, FrameType | None], object], names: Iterable[str] = EXIT_CODES) -> Handlers:
+    """Handle these signals by ``handler``, but not a SIGHUP that is ignored (nohup); return the handlers before."""
+    ignored = {"SIGHUP"} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set()
+    return {name: signal.signal(getattr(signal, name), handler) for name in names if name not in ignored}
+
+
+def restore_handlers(before: Handlers) -> None:
+    """Restore what `set_handlers` returned."""
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)  # type: ignore[arg-type]
+
+
 class StopFlag:
-    """Context that turns the first SIGTERM, SIGINT or SIGUSR1 into a flag.
+    """Context that turns the first SIGTERM, SIGINT, SIGUSR1 or SIGHUP into a flag.
 
     The second one raises `Interrupted`: open files are closed and removed, and nothing more is saved. The third has the
     effect that the signal had before.
@@ -45,14 +58,14 @@ class StopFlag:
     def __init__(self, all_reduce_max: Callable[[list[int]], list[int]] = list) -> None:
         self.received: str | None = None
         self._all_reduce_max = all_reduce_max
-        self._handlers: dict[str, object] = {}
+        self._handlers: Handlers = {}
 
     def __enter__(self) -> Self:
-        self._handlers = {name: signal.signal(getattr(signal, name), self._handle) for name in EXIT_CODES}
+        self._handlers = set_handlers(self._handle)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._restore_handlers()
+        restore_handlers(self._handlers)
 
     def requested(self) -> bool:
         """Return whether any process received a signal, which then counts as received here too; a collective call."""
@@ -68,14 +81,10 @@ class StopFlag:
             assert self.received is not None
             raise RunStopped(f"{self.received}: nothing was saved", EXIT_CODES[self.received])
 
-    def _restore_handlers(self) -> None:
-        for name, handler in self._handlers.items():
-            signal.signal(getattr(signal, name), handler)  # type: ignore[arg-type]
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.received is None:
             self.received = name
             return
-        self._restore_handlers()
+        restore_handlers(self._handlers)
         raise Interrupted(name)

@@ -159,6 +159,7 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
             {"transfer": TransferOptions(cv=3), "run": RunOptions(OUT, resume_from="out/fold-1/checkpoints/last")},
             "--cv resumes all its folds. Use --resume-from auto",
         ),
+        ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
         ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc only applies with --classifier. Use one"),
         (
             {"table": FRACTIONS, "sample": SampleOptions(rarefy_depth=1)},

@@ -212,3 +212,43 @@ def test_reading_options_imports_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+BROKEN = {
+    "nested arrays": ("[input]\ntable = " + "[" * 2000 + "]" * 2000, "nested too deep"),
+    "nested tables": ("[input]\ntable = " + "{a = " * 2000 + "1" + "}" * 2000, "nested too deep"),
+    "a key of many parts": ("a" + ".a" * 100_000 + " = 1", "a key of more than 100 parts .at line 1"),
+    "quoted parts": ("[input]\n" + " . ".join(['"a b"', "'c'"] * 5_000) + " = 1", "100 parts .at line 2"),
+    "a header of many parts": ("[" + "a." * 100_000 + "a]", "a key of more than 100 parts"),
+    "inline": ("[input]\ntable = {" + "a." * 100_000 + "a = 1}", "a key of more than 100 parts"),
+    "an integer of many digits": ("[input]\nlimit = 1" + "0" * 5000, "not valid TOML"),
+    "a large integer": ("[input]\nlimit = 1" + "0" * 100, r"--limit .*digits.: must be at most 1,000,000,000,000"),
+    "a large number": ("[engine]\nrate = 1e300\n[input]\ntable = 'a'", "rate = 1e[+]300: must be a finite number"),
+    "NUL in a path": ('[input]\ntable = "a\\u0000b"', "--table a\0b: has a NUL character. Remove it"),
+    "NUL in a list": ('[input]\ntable = "a"\nna_value = ["b", "\\u0000"]', "--na-value .*has a NUL character"),
+    "NUL in the text": ("[input]\ntable = 'a\0'", "not valid TOML"),
+    "a long key": ("[input]\n" + "k" * 100_000 + " = 1", "unknown key k{40}[.]{3}k{20}"),
+    "a long section": ("[" + "k" * 100_000 + "]", r"unknown section .k{40}[.]{3}k{20}"),
+    "a long value": ("[input]\nlimit = '" + "v" * 100_000 + "'", "limit = 'v+[.]{3}v+': must be a whole number"),
+    "many problems": ("[input]\n" + "".join(f"k{n} = 1\n" for n in range(1000)), "; and 980 more"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_settings_beyond_bounds_are_one_short_line(case: str) -> None:
+    text, message = BROKEN[case]
+    with pytest.raises(ConfigError, match=message) as caught:
+        config_from_toml(text, RootConfig)
+    assert len(str(caught.value)) < 2000
+
+
+def test_long_values_are_no_keys_of_many_parts() -> None:
+    path = "/".join(f"v1.{n}.tar.gz" for n in range(2000))
+    text = f"[input]\ntable = '{path}'\nna_value = ['{'.'.join('ab')}']"
+    assert config_from_toml(text + "\n[engine]", RootConfig).input.table == Path(path)
+
+
+def test_text_that_is_not_unicode_cannot_be_stored() -> None:
+    config = RootConfig(InputOptions(Path("caf\udce9.biom")), EngineOptions())
+    with pytest.raises(ConfigError, match=r"--table caf.*: not UTF-8, and the settings of a run are stored in UTF-8"):
+        config_to_toml(config)

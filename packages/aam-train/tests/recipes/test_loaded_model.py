@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, Predic
 from aam_train.recipes.embed import embed as run_embed
 from aam_train.recipes.evaluate import evaluate as run_evaluate
 from aam_train.recipes.predict import predict
+from aam_train.recipes.pretrain import pretrain
 from aam_train.recipes.train import train
 
 Run = tuple[Any, Path]
@@ -250,3 +252,16 @@ def test_an_existing_prediction_is_not_overwritten(number_run: Run, files: Path,
     options = PredictOptions(number_run[1], tmp_path / "p.tsv", device="cpu", overwrite=True)
     predict(PredictConfig(TableOptions(files / "table.biom"), options), quiet=True)
     assert len(rows_of(tmp_path / "p.tsv")) == 25
+
+
+def test_another_alpha_than_the_model_learned_is_an_error(
+    pretrain_config: Configs, files: Path, tmp_path: Path
+) -> None:
+    learned = PhylogenyOptions(tree=files / "tree.nwk", unifrac_metric="generalized", unifrac_alpha=0.25)
+    run = pretrain(pretrain_config(tmp_path / "run", run={"epochs": 1}, phylogeny=learned), quiet=True)
+    table, options = TableOptions(files / "table.biom"), EvaluateOptions(run, tmp_path / "evaluation", device="cpu")
+    asked = replace(learned, unifrac_alpha=0.5)
+    with pytest.raises(TrainError, match=r"--unifrac-alpha 0\.5: the model learned 0\.25\. Omit it"):
+        run_evaluate(EvaluateConfig(table, options, phylogeny=asked), quiet=True)
+    run_evaluate(EvaluateConfig(table, options, phylogeny=learned), quiet=True)
+    assert (tmp_path / "evaluation" / "results.json").is_file()

@@ -25,7 +25,8 @@ from aam_data.unifrac.unifrac import unifrac_distances
 from aam_models.build import build_encoder, build_predictor
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor_options import HeadOptions
-from aam_models.storage.model_folder import read_config, read_weights
+from aam_models.storage.config_json import read_config
+from aam_models.storage.model_folder import read_weights
 from aam_train.data.corruptions import HideCounts, LookUpTaxa, MaskBases
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import RunData, build_data

@@ -24,8 +24,8 @@ from aam_data.study.study import Study
 from aam_data.unifrac.command import run_unifrac
 from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
 from aam_models.errors import ModelError
+from aam_models.storage.config_json import read_config
 from aam_models.storage.folders import verify_folder
-from aam_models.storage.model_folder import read_config
 from aam_train.errors import TrainError
 from aam_train.options.objective import PretrainObjective
 from aam_train.options.recipe_configs import PretrainConfig

@@ -189,6 +189,7 @@ def test_other_forms_of_checkpoints_are_refused(form: str, files: Path, tmp_path
         (lambda c: c["model"].update(secret=1), r"unknown keys: secret"),
         (lambda c: c.update(format_version=99), "format version 99 is newer than this program can read"),
         (lambda c: c["model"]["encoder"].update(max_bp=65_000), "tensors of another type or shape"),
+        (lambda c: c["model"].update(hidden_dims=[1] * 256, experts=256), r"config\.json"),
     ],
 )
 def test_configurations_that_ask_for_nonsense(

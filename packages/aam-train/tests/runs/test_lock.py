@@ -115,8 +115,10 @@ def test_a_lock_that_was_cut_is_nobodys(text: str, tmp_path: Path) -> None:
 
 
 def test_starts_are_counted(tmp_path: Path) -> None:
-    record_start(tmp_path, 0, {"torch": "1"})
-    starts = record_start(tmp_path, 7, {"torch": "2"})
+    notes: list[str] = []
+    record_start(tmp_path, 0, {"torch": "1"}, notes.append)
+    starts = record_start(tmp_path, 7, {"torch": "2"}, notes.append)
+    assert notes == []
     assert [(start["start"], start["from_step"], start["versions"]) for start in starts] == [
         (1, 0, {"torch": "1"}),
         (2, 7, {"torch": "2"}),

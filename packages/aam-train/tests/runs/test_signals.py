@@ -35,7 +35,7 @@ except RunStopped as stop:
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 85)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 85), ("SIGHUP", 129)])
 def test_the_first_signal_sets_a_flag_the_second_acts_at_once(name: str, code: int) -> None:
     number, heard = signal.Signals[name], []
     before = signal.signal(number, lambda *_: heard.append("acted"))
@@ -109,6 +109,26 @@ def test_sigterm_to_all_processes_of_a_job(
     pretrain(changed(config, "run", resume_from="auto", epochs=step // 3 + 1, num_workers=0), quiet=True)
     records = read_records(tmp_path / "run" / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 3 * (step // 3 + 1) + 1))
+
+
+def test_a_closed_terminal_saves_the_run_unless_nohup_says_otherwise(
+    pretrain_config: Callable[..., PretrainConfig], start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start(pretrain_config(tmp_path / "run", run={"epochs": 1000}))
+    wait_for_step(tmp_path / "run", 2, process)
+    os.kill(process.pid, signal.SIGHUP)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 129, text
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    assert checkpoints.resolve("last") is not None
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    try:
+        with StopFlag() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.slow

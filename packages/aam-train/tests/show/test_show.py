@@ -14,6 +14,7 @@ from aam_data.options.files import TableOptions
 from aam_data.simulate.study import SimulatedStudy
 from aam_data.study.study import Study
 from aam_data.unifrac.command import run_unifrac
+from aam_models.errors import ModelError
 from aam_train.errors import TrainError
 from aam_train.files import read_json_object
 from aam_train.show.show import describe
@@ -39,6 +40,23 @@ def test_an_unfinished_run(number_run: Run, tmp_path: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").unlink()
     assert describe(run) == [("run", str(run)), ("course", "running or interrupted, before its first step")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"targets": 3}',
+        '{"targets": {"degree_days": [1]}}',
+        '{"targets": {"a": {"aam": {"r2": "x"}}}}',
+        '{"aam": 1}',
+        "[]",
+    ],
+)
+def test_results_of_another_form_are_named(content: str, number_run: Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(number_run[1], tmp_path / "run", symlinks=True))
+    (run / "report" / "results.json").write_text(content)
+    with pytest.raises(ModelError, match=r"report/results\.json: "):
+        describe(run)
 
 
 def test_folds(number_run: Run, tmp_path: Path) -> None:

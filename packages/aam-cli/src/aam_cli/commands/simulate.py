@@ -19,11 +19,13 @@ def command(config: SimulateConfig, program: Program) -> None:
     The same options produce the same study. A million samples take minutes.
     """
     from aam_data.simulate.study import run_simulate
+    from aam_data.writers.plain_files import sole_writer
 
     directory = config.output.output_dir
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError("exists already", file=directory, remedy="Use a new or an empty folder for --output-dir")
-    samples, features = run_simulate(config.study, directory, _progress(program, config.study.samples))
+    with sole_writer(directory, "--output-dir"):
+        samples, features = run_simulate(config.study, directory, _progress(program, config.study.samples))
     program.print(f"{directory}: {samples:,} samples, {features:,} ASVs")
 
 

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 
 from aam_data.errors import DataError
+from aam_data.writers.plain_files import errors_name
 
 
 def check_output(
@@ -62,7 +64,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         >>> with atomic_write(Path("out.txt")) as temporary:
         ...     temporary.write_text("complete")
     """
-    with TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder:
+    name = f".{path.name}.{token_hex(4)}.partial"
+    with errors_name(path, Path(name)), TemporaryDirectory(prefix=name, dir=path.parent) as folder:
         temporary = Path(folder, path.name)
         yield temporary
         with temporary.open("rb") as file:

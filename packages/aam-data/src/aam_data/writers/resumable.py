@@ -8,9 +8,7 @@ link, so that nothing else is overwritten in a folder that others can write to.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aam_data.errors import DataError
-from aam_data.file_lock import lock_exclusively
+from aam_data.writers.plain_files import errors_name, lock_beside, open_plain
 
 SECONDS_BETWEEN_MARKS = 5.0
 _WIDTH = 20  # digits of each number, so that one small write replaces the marks in place
@@ -84,9 +82,17 @@ def resumable_file(
             link. After a DataError in the body nothing is kept, since the error would occur again.
     """
     partial, marks_path = resumable_paths(path)
+    with errors_name(path):
+        yield from _resumed(partial, marks_path, key, create, note)
+
+
+def _resumed(
+    partial: Path, marks_path: Path, key: str, create: Callable[[Path], None], note: Callable[[str], None]
+) -> Iterator[ResumableFile]:
+    """Yield the open file once, see `resumable_file`."""
     if os.path.lexists(partial):
-        os.close(_open_regular(partial, os.O_RDWR))
-    marks = _lock(marks_path, partial, note)
+        os.close(open_plain(partial, os.O_RDWR))
+    marks = lock_beside(marks_path, partial, note)
     try:
         stored_key, n_blocks, size = _read_marks(marks)
         if not partial.exists():
@@ -102,7 +108,7 @@ def resumable_file(
                 os.ftruncate(marks, 0)
                 partial.unlink(missing_ok=True)
                 create(partial)
-            with os.fdopen(_open_regular(partial, os.O_RDWR), "r+b") as stream:
+            with os.fdopen(open_plain(partial, os.O_RDWR), "r+b") as stream:
                 file = ResumableFile(partial, stream, key, marks, n_blocks)
                 try:
                     yield file
@@ -117,48 +123,6 @@ def resumable_file(
         marks_path.unlink(missing_ok=True)
     finally:
         os.close(marks)
-
-
-def _lock(marks_path: Path, partial: Path, note: Callable[[str], None]) -> int:
-    """Open and lock the marks; the system releases the lock however this program ends."""
-    while True:
-        marks = _open_regular(marks_path, os.O_RDWR | os.O_CREAT)
-        try:
-            locked = lock_exclusively(marks)
-        except BlockingIOError as error:
-            os.close(marks)
-            raise DataError("another program is writing it", file=partial, remedy="Choose another --output") from error
-        except OSError:
-            os.close(marks)
-            raise
-        if not locked:
-            note(f"the file system has no locks: make sure that no other program writes {partial.name}")
-        try:
-            if os.path.samestat(os.fstat(marks), marks_path.lstat()):
-                return marks
-        except FileNotFoundError:
-            pass
-        os.close(marks)  # its owner finished and removed the file before this program got the lock
-
-
-def _open_regular(path: Path, flags: int) -> int:
-    """Open a regular file without following links."""
-    try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise _not_regular(path) from error
-        raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise _not_regular(path)
-
-
-def _not_regular(path: Path) -> DataError:
-    return DataError(
-        "is not a regular file, but would be written", file=path, remedy="Remove it, or choose another --output"
-    )
 
 
 def _not_continued(problem: str, partial: Path) -> DataError:

@@ -16,7 +16,9 @@ from aam_models.config.limits import (
     MAX_TAXA,
     MAX_WIDTH,
     Common,
+    Size,
     require,
+    transformer_size,
 )
 
 Preset = Literal["tiny", "base", "large"]
@@ -82,6 +84,8 @@ class ModelOptions:
             size.width % size.heads == 0,
             f"--embedding-dim {size.width} is not a multiple of --attention-heads {size.heads}: change one",
         )
+        what = f"--embedding-dim {size.width} with --attention-layers {size.layers}"
+        transformer_size(size.width, 2 * size.layers).check(what)
 
     def size(self) -> EncoderSize:
         """Return width, heads and layers: those that were passed, else the preset's."""
@@ -206,6 +210,17 @@ class EncoderConfig:
         require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
         for name, layers in (("asv_layers", self.asv_layers), ("sample_layers", self.sample_layers)):
             require(1 <= layers <= MAX_LAYERS, f"{name} {layers}: must be 1 to {MAX_LAYERS}")
+        self.least_size().check(
+            f"width {self.width} with {self.asv_layers} + {self.sample_layers} layers and {self.max_bp} bases"
+        )
+
+    def least_size(self) -> Size:
+        """Return the least size of the model; encoders of ASVs other than the transformer may have any."""
+        if self.asv_encoder != "transformer":
+            return transformer_size(self.width, self.sample_layers)
+        parameters, tensors = transformer_size(self.width, self.sample_layers + self.asv_layers)
+        sites = (self.max_bp + 1) * self.alphabet.size
+        return Size(parameters + sites * self.width, tensors + 1)
 
     def describe(self) -> str:
         """Describe the size in words, such as "64 wide, 2 heads, 2 + 2 layers"."""

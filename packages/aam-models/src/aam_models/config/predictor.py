@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import get_args
 
 from aam_models.config.conditioning import ConditioningConfig
@@ -14,6 +15,7 @@ from aam_models.config.limits import (
     MAX_LAYERS,
     MAX_OUTPUTS,
     MAX_WIDTH,
+    Size,
     require,
 )
 from aam_models.config.predictor_options import OutputActivation
@@ -124,6 +126,17 @@ class PredictorConfig:
         )
         self._check_head()
         self._check_outputs()
+        self.least_size().check("the head and the category embeddings")
+
+    def least_size(self) -> Size:
+        """Return the least size of the model, its encoder included; heads of other kinds may have any."""
+        parameters, tensors = self.encoder.least_size()
+        if self.head_kind in ("mlp", "film"):
+            heads, widths = max(self.experts, 1), (self.encoder.width, *self.hidden_dims, self.out_width)
+            parameters += heads * sum(a * b for a, b in pairwise(widths))
+            tensors += heads * (len(widths) - 1)
+        embedded = [category.size for category in self.conditioning.categories if category.embedded]
+        return Size(parameters + sum(embedded) * self.conditioning.embed_dim, tensors + len(embedded))
 
     def _check_head(self) -> None:
         require(bool(self.hidden_dims) or not self.residual, "residual without hidden_dims")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypedDict, TypeGuard
 
 from aam_models.errors import ModelError, first_few
+from aam_models.storage.bounded_text import read_bounded_text
 from aam_models.storage.strict_json import parse_strict_json
 
 MANIFEST = "manifest.json"
@@ -102,19 +103,11 @@ def verify_folder(path: Path) -> None:
             raise ModelError(f"{file}: {_DAMAGED}")
 
 
-def read_text(file: Path) -> str:
-    """Read a UTF-8 text file of a model folder."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{file}: not UTF-8 text; {_DAMAGED}") from error
-
-
 def _read_manifest(folder: Path) -> dict[str, FileEntry]:
     manifest = folder / MANIFEST
     if manifest.is_symlink() or not manifest.is_file():
         raise ModelError(f"{folder}: not a model folder (it has no {MANIFEST})")
-    content = parse_strict_json(read_text(manifest), str(manifest))
+    content = parse_strict_json(read_bounded_text(manifest), str(manifest))
     if not isinstance(content, dict) or set(content) != {"files", "sha256"}:
         raise ModelError(f"{manifest}: {_DAMAGED}")
     files = content["files"]

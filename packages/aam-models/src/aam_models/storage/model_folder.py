@@ -18,16 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from aam_models.build import build_encoder, build_predictor
-from aam_models.config.encoder import EncoderConfig
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.errors import ModelError, first_few
 from aam_models.predictor.predictor import Predictor
-from aam_models.storage.config_json import config_from_json, config_to_json
-from aam_models.storage.folders import read_text, verify_folder
+from aam_models.storage.config_json import CONFIG, config_to_json, read_config
+from aam_models.storage.folders import verify_folder
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+MAX_ABSENT = 1000  # more are only counted: building the model to name them would take as many modules
 
 
 def save_model(folder: Path, model: Encoder | Predictor, weights: dict[str, Tensor] | None = None) -> None:
@@ -64,33 +63,16 @@ def load_model(folder: Path) -> Encoder | Predictor:
     verify_folder(folder)
     config = read_config(folder)
     weights = read_weights(folder)
+    if (tensors := config.least_size().tensors) > len(weights) + MAX_ABSENT:
+        raise ModelError(
+            f"{folder / CONFIG}: describes a model of at least {tensors:,} tensors, but {WEIGHTS} has "
+            f"{len(weights):,}. The files are not of one model"
+        )
     with torch.device("meta"):  # shapes only: a configuration may ask for more memory than there is
         model = build_predictor(config) if isinstance(config, PredictorConfig) else build_encoder(config)
     _check_weights(model, weights, str(folder / WEIGHTS))
     model.to_empty(device="cpu").load_state_dict(weights)
     return model.eval()
-
-
-def read_config(folder: Path) -> EncoderConfig | PredictorConfig:
-    """Read the configuration of a model folder, without its weights.
-
-    Args:
-        folder: as `save_model` and `new_folder` write it.
-
-    Returns:
-        The configuration, of an encoder or a predictor.
-
-    Raises:
-        ModelError: not a model folder, or a configuration that this version cannot read.
-
-    Example:
-        >>> read_config(Path("model")).width
-        64
-    """
-    file = folder / CONFIG
-    if not file.is_file():
-        raise ModelError(f"{folder}: not a model folder (it has no {CONFIG})")
-    return config_from_json(read_text(file), str(file))
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

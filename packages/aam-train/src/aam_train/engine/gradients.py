@@ -53,7 +53,8 @@ def gradients(step: Step, objective: Objective, update: Update, batches: list[Ba
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an allocation failed: PyTorch has an error type for GPUs, but only a message for CPUs."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    texts = "can't allocate memory", "could not create a primitive"  # the latter from oneDNN
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in texts)
 
 
 def _gradients(step: Step, objective: Objective, update: Update, batches: list[Batch]) -> StepResult:

@@ -14,6 +14,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from aam_data.writers.atomic import atomic_write
 from aam_train.evaluation.predictions import Interval, Predictions, is_known, suffix_of
 from aam_train.reporting.jsonl import read_records
 
@@ -27,7 +28,11 @@ def saved_figure(path: Path | BinaryIO, width: float, height: float) -> Iterator
     with mpl.rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, dpi=130)
+        if not isinstance(path, Path):
+            figure.savefig(path, dpi=130)
+            return
+        with atomic_write(path) as temporary:
+            figure.savefig(temporary, dpi=130)
 
 
 def plot_curves(path: Path, records: list[dict[str, Any]]) -> None:

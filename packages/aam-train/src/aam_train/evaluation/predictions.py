@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aam_data.errors import first_few
 from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_train.errors import TrainError
 from aam_train.evaluation.metrics import interval_metrics, probabilities, regression_metrics
 from aam_train.files import write_table
 
@@ -55,6 +57,12 @@ class Predictions:
         return Predictions(
             self.sample_ids[chosen], self.values[chosen], shares, self.names, self.classes, self.levels, quantiles
         )
+
+    def numbers(self) -> np.ndarray:
+        """Return all numbers that are predicted for each sample, [R, ...]: values and quantiles, or probabilities."""
+        if self.probabilities is not None:
+            return self.probabilities
+        return np.concatenate([self.values, *(each for each in self.quantiles if each is not None)], axis=1)
 
     def interval(self, target: int) -> Interval | None:
         """Return the interval from the lowest to the highest quantile of a target; None for fewer than two."""
@@ -161,6 +169,21 @@ def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
         for values in zip(*(part.quantiles for part in parts), strict=True)
     ]
     return Predictions(ids, values, shares, parts[0].names, classes, parts[0].levels, tuple(quantiles))
+
+
+def check_finite(values: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
+    """Raise TrainError unless all values [R, ...] of these samples or ASVs are finite numbers.
+
+    Args:
+        what: model and kind of the values, for the message.
+    """
+    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(broken):
+        shown = first_few([str(ids[row]) for row in broken.tolist()])
+        raise TrainError(
+            f"{what} of {len(broken):,} of {len(values):,} are not finite numbers ({shown}). The weights of the model "
+            "are too large or damaged: use another checkpoint, or train again with a lower --lr"
+        )
 
 
 def full_table(path: Path) -> Path:

@@ -128,11 +128,13 @@ class BaselineOptions:
 
     def __post_init__(self) -> None:
         at_least_one("--n-estimators", self.n_estimators)
+        require(self.n_estimators <= 100_000, f"--n-estimators {self.n_estimators}: must be at most 100,000")
         require(
             self.rarefy_depth is None or self.rarefy_depth >= 0,
             f"--rarefy-depth {self.rarefy_depth}: must be 0 (off) or more",
         )
-        require(self.n_jobs == -1 or self.n_jobs >= 1, f"--n-jobs {self.n_jobs}: must be -1 (all cores) or 1 or more")
+        jobs = self.n_jobs
+        require(jobs == -1 or 1 <= jobs <= 1024, f"--n-jobs {jobs}: must be -1 (all cores) or 1 to 1,024")
         check_seed("--random-seed", self.random_seed or 0)
         self.features_per_split()
 

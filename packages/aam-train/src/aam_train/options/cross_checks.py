@@ -92,6 +92,14 @@ def check_parallel(parallel: ParallelOptions, compute: ComputeOptions) -> None:
     )
 
 
+def check_pairs(run: RunOptions, unifrac_weight: float) -> None:
+    """Raise ValueError for batches without a pair of samples."""
+    require(
+        run.batch_size > 1 or unifrac_weight == 0,
+        "--batch-size 1 has no pair of samples for the UniFrac objective. Use 2 or more, or --unifrac-weight 0",
+    )
+
+
 def check_batches(run: RunOptions, memory: MemoryOptions) -> None:
     """Raise ValueError for two options that determine the same number of samples."""
     require(

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal, NamedTuple, get_args
 
 from aam_data.checked_json import parse_json
 from aam_data.options.alias import choice_of
 from aam_data.options.base import require
-from aam_train.options.validate import positive
+from aam_train.options.validate import MAX_NUMBER, positive, shortened
 
 LossType = Literal["mse", "mae", "huber", "quantile", "asymmetric"]
 QUANTILES = (0.1, 0.5, 0.9)
@@ -141,9 +142,11 @@ def _entries(loss_config: str) -> dict[str, Any]:
     source = "--loss-config"
     if not is_inline(loss_config):
         source, path = f"--loss-config {loss_config}", Path(loss_config)
+        from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
+
         try:
-            loss_config = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError, ValueError) as error:
+            loss_config = read_bounded_text(path, MAX_SETTINGS, through_links=True)
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"{source}: cannot be read ({reason}). Pass a JSON file, or the JSON itself") from error
 
@@ -155,7 +158,7 @@ def _entries(loss_config: str) -> dict[str, Any]:
 def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     """Read the settings of one column: the name of a loss, or an object with a type and its options."""
     place = f"--loss-config: {key!r}"
-    values = {"type": entry} if isinstance(entry, str) else entry
+    values: Any = {"type": entry} if isinstance(entry, str) else entry
     require(isinstance(values, dict), f"{place}: must be the name of a loss or an object")
     kind = values.get("type", default.type)
     kind = choice_of(kind, tuple(LOSSES)) or kind if isinstance(kind, str) else kind
@@ -172,12 +175,13 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     for name in (name for name in _NUMBERS if name in values):
         value = values[name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        require(is_number, f"{place}: {name} must be a number, got {value!r}")
+        require(is_number, f"{place}: {name} must be a number, got {short(value)}")
+        require(abs(value) <= MAX_NUMBER, f"{place}: {name} must be at most {MAX_NUMBER:g}, got {shortened(value)}")
         positive(f"{place}: {name}", float(value))
     if "quantiles" in values:
         quantiles = values["quantiles"]
-        numbers = isinstance(quantiles, list) and all(isinstance(q, float | int) for q in quantiles)
-        require(numbers, f"{place}: quantiles must be a list of numbers, got {quantiles!r}")
+        numbers = isinstance(quantiles, list) and all(isinstance(q, float | int) and abs(q) < 2 for q in quantiles)
+        require(numbers, f"{place}: quantiles must be a list of numbers below 1, got {short(quantiles)}")
         quantiles = tuple(map(float, quantiles))
         check_quantiles(f"{place}: quantiles", quantiles)
         values = {**values, "quantiles": quantiles}

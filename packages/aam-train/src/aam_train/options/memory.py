@@ -40,3 +40,4 @@ class MemoryOptions:
         require(size is None or size >= 1, f"--target-effective-batch-size {size}: must be 1 or more")
         if self.max_memory_gb is not None:
             positive("--max-memory-gb", self.max_memory_gb)
+            require(self.max_memory_gb <= 1e6, f"--max-memory-gb {self.max_memory_gb:g}: must be at most 1,000,000")

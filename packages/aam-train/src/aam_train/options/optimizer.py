@@ -46,6 +46,7 @@ class OptimizerOptions:
         positive("--lr", self.lr)
         require(self.lr <= 10, f"--lr {self.lr}: must be at most 10")
         not_negative("--weight-decay", self.weight_decay)
+        require(self.weight_decay <= 100, f"--weight-decay {self.weight_decay:g}: must be at most 100")
         not_negative("--max-grad-norm", self.max_grad_norm)
         require(
             self.warmup_steps is None or self.warmup_steps >= 0,

@@ -20,6 +20,7 @@ from aam_train.options.cross_checks import (
     check_batches,
     check_columns,
     check_needed,
+    check_pairs,
     check_parallel,
     check_plateau,
     check_splits,
@@ -56,15 +57,12 @@ class PretrainConfig:
         self.table.check_depth(self.sample.rarefy_depth)
         check_parallel(self.parallel, self.compute)
         check_batches(self.run, self.memory)
-        objective, metric = self.objective, self.phylogeny.unifrac_metric
+        objective = self.objective
         require(
             objective.unifrac_weight == 0 or _has_targets(self.phylogeny),
             "--tree (or --unifrac-matrix) is needed for the phylogenetic objective. Use --unifrac-weight 0 without one",
         )
-        require(
-            self.run.batch_size > 1 or objective.unifrac_weight == 0 or metric == "faith_pd",
-            "--batch-size 1 has no pair of samples for the UniFrac objective. Use 2 or more, or --unifrac-weight 0",
-        )
+        check_pairs(self.run, self.weights()["unifrac"])
         require(
             not objective.taxonomy_weight or self.taxonomy.taxonomy is not None,
             "--taxonomy-weight above 0 needs --taxonomy",
@@ -138,6 +136,7 @@ class TrainConfig:
             "--unifrac-weight above 0 and --freeze-base cannot be combined: a frozen encoder cannot learn distances. "
             "Omit --tree and --unifrac-matrix, or use --unifrac-weight 0",
         )
+        check_pairs(self.run, self.weights()["unifrac"])
         auxiliary = {
             "--masked-base-weight": self.objective.masked_base_weight,
             "--masked-count-weight": self.objective.count_weight(),

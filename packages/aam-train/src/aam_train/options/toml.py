@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,8 +18,13 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aam_data.options.alias import Alias, Required, choice_of, option_called
+from aam_train.options.validate import MAX_NUMBER, MAX_SHOWN, check_value, shortened
 
 RootT = TypeVar("RootT")
+MAX_PARTS = 100  # of a key; tomllib needs time in the square of their number
+MAX_PROBLEMS = 20  # in one message
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+_DEEP_KEY = re.compile(rf"""(?<![\w"'.-])(?:{_PART}\.[ \t]*+){{{MAX_PARTS}}}""")
 
 
 class ConfigError(ValueError):
@@ -122,9 +127,16 @@ def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
         ConfigError: required options are missing, or ``__post_init__`` of a section or of the root raises ValueError.
     """
     fields = config_fields(root_class)
+    sections, problems = {}, []
+    for name, value in values.items():
+        try:
+            check_value(flag(name), value)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(_few(problems))
     if missing := [field.flag for field in fields.values() if field.required and field.name not in values]:
         raise ConfigError(f"missing {', '.join(missing)}")
-    sections, problems = {}, []
     for section, owner in _sections(root_class).items():
         names = [name for name, field in fields.items() if field.section == section and name in values]
         try:
@@ -132,7 +144,7 @@ def build_config(root_class: type[RootT], values: Mapping[str, Any]) -> RootT:
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(_few(problems))
     try:
         return root_class(**sections)
     except ValueError as error:
@@ -163,7 +175,23 @@ def config_to_dict(config: object) -> dict[str, dict[str, Any]]:
         value = getattr(getattr(config, field.section), field.name)
         if value is not None:
             tables[field.section][field.name] = _to_toml(value)
+            _check_storable(field.flag, value)
     return tables
+
+
+def _check_storable(flag: str, value: Any) -> None:
+    """Raise ConfigError for text that is not Unicode, such as a path in another encoding."""
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, str | Path) and not _is_unicode(str(item)):
+            raise ConfigError(f"{flag} {item}: not UTF-8, and the settings of a run are stored in UTF-8. Rename it")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flat_settings(config: object) -> dict[str, Any]:
@@ -196,10 +224,7 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
     Raises:
         ConfigError: not TOML, unknown sections or keys, values of a wrong type; the message has all problems.
     """
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}") from error
+    tables = parse_toml(text)
     fields, sections = config_fields(root_class), _sections(root_class)
     spellings = fields_by_spelling(fields)
     values, problems = {}, []
@@ -207,7 +232,7 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
         if not isinstance(table, dict):
             problems.append(_misplaced(section, spellings, sections))
         elif section not in sections:
-            problems.append(f"unknown section [{section}]{_nearest(section, sections)}")
+            problems.append(f"unknown section [{shortened(section)}]{_nearest(section, sections)}")
         else:
             for name, value in table.items():
                 if name not in spellings or spellings[name].section != section:
@@ -216,10 +241,23 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
                 try:
                     values[name] = _from_toml(value, spellings[name].kind)
                 except _WrongType as error:
-                    problems.append(f"[{section}] {name} = {value!r}: must be {error}")
+                    problems.append(f"[{section}] {name} = {shortened(repr(value))}: must be {error}")
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(_few(problems))
     return merge_spellings(values, fields, str)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML; raise ConfigError for what is not TOML, or nested beyond any settings."""
+    if found := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ConfigError(f"not valid settings: a key of more than {MAX_PARTS} parts (at line {line})")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError("not valid settings: nested too deep") from error
+    except ValueError as error:  # also for integers of thousands of digits
+        raise ConfigError(f"not valid TOML: {shortened(error)}") from error
 
 
 class _WrongType(Exception):
@@ -258,7 +296,7 @@ def _from_toml(value: Any, kind: Any) -> Any:
         if choice is None:
             raise _WrongType("one of " + ", ".join(get_args(kind)))
         return choice
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
+    if kind is float and type(value) in (int, float) and abs(value) <= MAX_NUMBER:
         return float(value)
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
@@ -279,11 +317,16 @@ _WORDS = {
 def _misplaced(name: str, fields: Mapping[str, ConfigField], sections: Iterable[str]) -> str:
     if name in fields:
         return f"{name} belongs in section [{fields[name].section}]"
-    return f"unknown key {name}{_nearest(name, [*fields, *sections])}"
+    return f"unknown key {shortened(name)}{_nearest(name, [*fields, *sections])}"
+
+
+def _few(problems: list[str]) -> str:
+    more = len(problems) - MAX_PROBLEMS
+    return "; ".join(problems[:MAX_PROBLEMS]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
+    known, name = list(known), name[:MAX_SHOWN]
     meant = option_called(name, known)
     nearest = [meant] if meant else difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {nearest[0]}?)" if nearest else ""

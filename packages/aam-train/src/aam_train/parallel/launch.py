@@ -22,7 +22,7 @@ from aam_train.options.parallel import ParallelOptions
 from aam_train.parallel.environment import RankInfo
 from aam_train.parallel.process_group import LostProcess
 from aam_train.reporting.console import WARNING, ConsoleReporter
-from aam_train.signals import EXIT_CODES, exit_code_of
+from aam_train.signals import EXIT_CODES, exit_code_of, restore_handlers, set_handlers
 
 Run = Callable[[Any, bool, RankInfo], object]  # a module-level function: config, quiet, rank of the process
 _SECONDS_TO_END = 20.0  # for the other processes after one has failed
@@ -152,12 +152,11 @@ class _SignalForwarder:
 def _forward_signals() -> Iterator[_SignalForwarder]:
     """Forward signals to the children, which are in process groups of their own and only get them from the parent."""
     forwarder = _SignalForwarder()
-    before = {name: signal.signal(getattr(signal, name), forwarder) for name in EXIT_CODES}
+    before = set_handlers(forwarder)
     try:
         yield forwarder
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        restore_handlers(before)
 
 
 def _free_port() -> int:

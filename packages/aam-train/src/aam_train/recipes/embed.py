@@ -12,6 +12,7 @@ import torch
 from aam_data.unifrac.unifrac import Block
 from aam_data.unifrac.write import write_distances
 from aam_data.writers.atomic import atomic_write
+from aam_data.writers.plain_files import sole_writer
 from aam_models.encoder.distance_head import DistanceHead
 from aam_models.requested import EMBEDDINGS
 from aam_models.storage.folders import sha256
@@ -19,6 +20,7 @@ from aam_models.storage.model_folder import WEIGHTS
 from aam_train.engine.step import Step
 from aam_train.errors import TrainError
 from aam_train.evaluation.inference import embed_asvs, evaluating, run_samples
+from aam_train.evaluation.predictions import check_finite
 from aam_train.files import write_table
 from aam_train.options.recipe_configs import EmbedConfig
 from aam_train.recipes.inputs import ModelInputs, read_embed_inputs
@@ -49,13 +51,14 @@ def embed(config: EmbedConfig, inputs: ModelInputs | None = None, *, quiet: bool
         >>> embed(EmbedConfig(TableOptions(Path("table.biom")), options))  # doctest: +SKIP
         [PosixPath('embeddings.tsv')]
     """
-    device = config.embed.device
-    return run_inference(_embed, config, lambda: inputs or read_embed_inputs(config), device=device, quiet=quiet)
+    options, read = config.embed, lambda: inputs or read_embed_inputs(config)
+    writer = sole_writer(options.output, overwrite=options.overwrite)
+    return run_inference(_embed, config, read, device=options.device, writer=writer, quiet=quiet)
 
 
 def _embed(config: EmbedConfig, inputs: ModelInputs, context: RunContext) -> list[Path]:
     options = config.embed
-    loaded = load_for_inference(inputs, options.model, context)
+    loaded = load_for_inference(inputs, context)
     head = loaded.step.encoder.head("unifrac")
     if options.distances is not None and head is None:
         raise TrainError(f"--distances: {options.model} has not learned distances (--unifrac-weight was 0)")
@@ -81,8 +84,9 @@ def _embed_asvs(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel, c
     # every feature id of the file has a row, also those of features that share a sequence
     names = [study.sequences.merged_ids.get(a, (name,)) for a, name in enumerate(study.table.feature_ids)]
     rows = np.repeat(asvs, [len(ids) for ids in names])
-    embeddings = table.take(torch.from_numpy(rows)).cpu().numpy()
-    _write(config.embed.output, "feature-id", list(chain.from_iterable(names)), embeddings)
+    embeddings, ids = table.take(torch.from_numpy(rows)).cpu().numpy(), list(chain.from_iterable(names))
+    check_finite(embeddings, ids, f"{config.embed.model}: embeddings")
+    _write(config.embed.output, "feature-id", ids, embeddings)
     context.console.note(f"{len(rows):,} ASVs embedded in {embeddings.shape[1]} dimensions")
     return [config.embed.output]
 
@@ -92,6 +96,7 @@ def _embed_samples(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel
     options, ids = config.embed, inputs.study.table.sample_ids[loaded.rows]
     embeddings = run_samples(loaded.step, loaded.maker, loaded.rows, options.batch_size, EMBEDDINGS).embeddings
     assert embeddings is not None
+    check_finite(embeddings, ids, f"{options.model}: embeddings")
     _write(options.output, "sample-id", ids.tolist(), embeddings)
     n_skipped = len(loaded.skipped)
     context.console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]} dimensions, {n_skipped:,} not")

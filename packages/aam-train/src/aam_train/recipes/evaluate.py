@@ -15,6 +15,7 @@ from aam_data.options.files import PhylogenyOptions
 from aam_data.splits.splits import read_splits, splits_file
 from aam_data.study.study import Study
 from aam_data.unifrac.pair_targets import ScaledTargets
+from aam_data.writers.plain_files import sole_writer
 from aam_models.encoder.encoder import Encoder
 from aam_models.requested import PREDICTION
 from aam_train.data.loading import FIXED_DRAW
@@ -24,6 +25,7 @@ from aam_train.evaluation.inference import number_of_passes, run_passes
 from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
 from aam_train.evaluation.predictions import (
     Predictions,
+    check_finite,
     log_targets,
     make_predictions,
     true_values,
@@ -76,8 +78,9 @@ def evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet
         >>> evaluate(EvaluateConfig(*files, MetadataOptions(Path("metadata.tsv"))))  # doctest: +SKIP
         PosixPath('evaluation')
     """
-    device = config.evaluate.device
-    return run_inference(_evaluate, config, lambda: inputs or read_evaluate_inputs(config), device=device, quiet=quiet)
+    options, read = config.evaluate, lambda: inputs or read_evaluate_inputs(config)
+    writer = sole_writer(options.output_dir, "--output-dir")
+    return run_inference(_evaluate, config, read, device=options.device, writer=writer, quiet=quiet)
 
 
 def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) -> Path:
@@ -88,7 +91,7 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) 
         context.console.note(
             "warning: which samples the model was trained on is unknown (no splits.tsv): see --splits-from"
         )
-    loaded = load_for_inference(inputs, options.model, context)
+    loaded = load_for_inference(inputs, context)
     parts = np.array([(part_of or {}).get(i, "new") for i in inputs.study.table.sample_ids], dtype=object)
     rows = loaded.rows if options.part == "all" else loaded.rows[parts[loaded.rows] == options.part]
     if len(rows) == 0:
@@ -188,7 +191,9 @@ def _predict(
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
     passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, PREDICTION, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
-    return make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    check_finite(predictions.numbers(), predictions.sample_ids, f"{options.model}: predictions")
+    return predictions
 
 
 def _metrics_by_part(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aam_data.errors import Problems
-from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.study.study import Study, read_study
 from aam_data.unifrac.write import check_distance_suffix, extra_files
@@ -18,7 +18,8 @@ from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, Predic
 from aam_train.parallel.environment import check_launcher
 from aam_train.runs.checkpoints import model_folder
 from aam_train.runs.folder import RunFolder, check_run, check_unused
-from aam_train.runs.records import read_preprocessor, read_training
+from aam_train.runs.model_parts import read_parts
+from aam_train.runs.records import read_training
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +168,10 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
     record, asked = read_training(folder), config.phylogeny
     if asked.unifrac_metric not in ("unifrac", record.unifrac_metric):
         raise TrainError(f"--unifrac-metric {asked.unifrac_metric}: the model learned {record.unifrac_metric}")
+    if asked.unifrac_alpha not in (PhylogenyOptions.unifrac_alpha, record.unifrac_alpha):
+        raise TrainError(
+            f"--unifrac-alpha {asked.unifrac_alpha:g}: the model learned {record.unifrac_alpha:g}. Omit it"
+        )
     phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     study = read_study(table, config.metadata, phylogeny)
@@ -184,7 +189,7 @@ def _model(path: Path, output: Path, table: TableOptions) -> tuple[Path, Preproc
     verify_folder(folder)
     if output.resolve() == folder.resolve():
         raise TrainError(f"{output}: must differ from the model's own folder")
-    preprocessor = read_preprocessor(folder)
+    preprocessor = read_parts(folder).preprocessor
     if table.trim_length not in (0, preprocessor.trim_length):
         raise TrainError(f"--trim-length {table.trim_length}: the model needs {preprocessor.trim_length}")
     if table.relative_abundance and preprocessor.rarefy_depth:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +75,7 @@ def run_inference(
     inputs: Callable[[], ModelInputs],
     *,
     device: str,
+    writer: AbstractContextManager[None],
     quiet: bool,
 ) -> ResultT:
     """Run a recipe that uses a trained model, on one process.
@@ -81,8 +83,11 @@ def run_inference(
     Args:
         inputs: returns what the command reads.
         device: as ``--device``.
+        writer: lock of the output, see `sole_writer`.
         quiet: print warnings only.
     """
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(device))
     with StopFlag() as stop, trusted_attention(Precision(strategy.device), console):
-        return recipe(config, inputs(), RunContext(strategy, stop, console))
+        read = inputs()
+        with writer:
+            return recipe(config, read, RunContext(strategy, stop, console))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,9 +13,7 @@ from aam_models.storage.model_folder import load_model
 from aam_train.data.loading import BatchMaker
 from aam_train.data.run_data import build_maker, input_notes
 from aam_train.engine.step import Step
-from aam_train.errors import TrainError
 from aam_train.recipes.inputs import ModelInputs
-from aam_train.setup.architecture import dna_alphabet
 from aam_train.setup.run_context import RunContext
 
 CHUNK_SIZE = 256  # ASVs encoded at once; prediction needs little memory anyway
@@ -38,11 +35,11 @@ class LoadedModel:
     skipped: dict[str, str]
 
 
-def load_for_inference(inputs: ModelInputs, source: Path, context: RunContext) -> LoadedModel:
+def load_for_inference(inputs: ModelInputs, context: RunContext) -> LoadedModel:
     """Load the weights and prepare the table with the model's preprocessor; log what is cut or skipped.
 
     Raises:
-        ModelError, TrainError: not a model of this version of AAM; the message names ``source``.
+        ModelError: its weights are not those of its configuration.
     """
     preprocessor, study, reporter = inputs.preprocessor, inputs.study, context.console
     model = load_model(inputs.folder)
@@ -50,8 +47,6 @@ def load_for_inference(inputs: ModelInputs, source: Path, context: RunContext) -
     if isinstance(model, Predictor) and preprocessor.inputs and study.metadata is None:
         model = model.encoder
     step = Step(model.to(context.device), context.device, stop=context.stop)
-    if step.encoder.config.alphabet != dna_alphabet():
-        raise TrainError(f"{source}: made with another alphabet of bases; train it again with this version")
     for note in study.notes:
         reporter.note(note)
     depth = preprocessor.rarefy_depth

@@ -8,13 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.writers.plain_files import sole_writer
 from aam_models.predictor.predictor import Predictor
 from aam_models.requested import RequestedOutputs
 from aam_train.errors import TrainError
 from aam_train.evaluation.category_attention import category_attention, check_has_attention, write_attention
 from aam_train.evaluation.inference import SampleOutputs, number_of_passes, run_passes
 from aam_train.evaluation.metrics import probabilities
-from aam_train.evaluation.predictions import Predictions, full_table, make_predictions, write_full, write_predictions
+from aam_train.evaluation.predictions import (
+    Predictions,
+    check_finite,
+    full_table,
+    make_predictions,
+    write_full,
+    write_predictions,
+)
 from aam_train.evaluation.validation import mean_outputs
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.recipes.inputs import ModelInputs, read_predict_inputs
@@ -45,14 +53,15 @@ def predict(config: PredictConfig, inputs: ModelInputs | None = None, *, quiet: 
         >>> predict(PredictConfig(TableOptions(Path("table.biom")), options))  # doctest: +SKIP
         [PosixPath('predictions.tsv'), PosixPath('predictions_full.tsv')]
     """
-    device = config.predict.device
-    return run_inference(_predict, config, lambda: inputs or read_predict_inputs(config), device=device, quiet=quiet)
+    options, read = config.predict, lambda: inputs or read_predict_inputs(config)
+    writer = sole_writer(options.output, overwrite=options.overwrite)
+    return run_inference(_predict, config, read, device=options.device, writer=writer, quiet=quiet)
 
 
 def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) -> list[Path]:
     options, study, console = config.predict, inputs.study, context.console
     # 1. model and samples
-    loaded = load_for_inference(inputs, options.model, context)
+    loaded = load_for_inference(inputs, context)
     if not isinstance(loaded.step.model, Predictor):
         raise TrainError(f"{options.model}: the preprocessor names targets, but the weights are those of an encoder")
     _log_differences(config, inputs, loaded, console)
@@ -64,6 +73,7 @@ def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) ->
     passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, requested, n_passes)
     outputs = mean_outputs(passes, is_classes=inputs.preprocessor.labels is not None)
     predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    check_finite(predictions.numbers(), predictions.sample_ids, f"{options.model}: predictions")
     # 3. write
     columns = {}
     if options.output_variance:

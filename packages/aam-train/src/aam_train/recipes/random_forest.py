@@ -17,6 +17,7 @@ from aam_data.splits.selection import DEFAULT_MAX_BP, groups_of, make_splits, se
 from aam_data.splits.splits import PARTS, Splits, read_splits, splits_file
 from aam_data.study.study import Study, read_study
 from aam_data.writers.atomic import check_output
+from aam_data.writers.plain_files import sole_writer
 from aam_train.evaluation.baselines import BaselineData, Baselines, compute_baselines, metadata_names
 from aam_train.evaluation.predictions import (
     Predictions,
@@ -61,9 +62,17 @@ def random_forest_baseline(config: BaselineConfig, note: Callable[[str], None] =
         >>> files = TableOptions(Path("table.biom")), MetadataOptions(Path("metadata.tsv"))
         >>> random_forest_baseline(BaselineConfig(*files, BaselineOptions(("age",), Path("forest.tsv"))))
     """
-    # 1. settings and outputs, files, split
     settings = resolve_settings(config)
     importance_file, metrics_file = _check_outputs(settings.config)
+    options = settings.config.baseline
+    with sole_writer(options.output, overwrite=options.overwrite):
+        return _compare(settings, importance_file, metrics_file, note)
+
+
+def _compare(
+    settings: BaselineSettings, importance_file: Path, metrics_file: Path, note: Callable[[str], None]
+) -> list[Path]:
+    # 1. read the files, split the samples
     study = read_study(settings.config.table, settings.config.metadata)
     splits, groups = _split(settings, study, note)
     data = _data(settings, study, splits)

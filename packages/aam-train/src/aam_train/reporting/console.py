@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -74,12 +76,22 @@ class ConsoleReporter:
 
     def close(self) -> None:
         if self.progress is not None:
-            self.progress.stop()
+            with self._lost_terminal():
+                self.progress.stop()
             self.progress = None
+
+    @contextlib.contextmanager
+    def _lost_terminal(self) -> Iterator[None]:
+        """Go on in silence if the messages cannot be written: a closed terminal must not keep a run from saving."""
+        try:
+            yield
+        except OSError:
+            self.console.quiet = True
 
     def _line(self, text: str) -> None:
         if not self.quiet or text.startswith(WARNING):
-            self.console.print(printable(text), markup=False)
+            with self._lost_terminal():
+                self.console.print(printable(text), markup=False)
         self.last_line = time.monotonic()
 
 

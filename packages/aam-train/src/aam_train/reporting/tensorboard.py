@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
+from aam_data.writers.plain_files import errors_name
 from aam_train.errors import TrainError
 from aam_train.reporting.records import EpochRecord, Plots, StepRecord
 
@@ -78,11 +79,8 @@ class TensorBoardReporter:
 
 def log_report_plots(run: Path, step: int) -> None:
     """Add the plots of ``report/`` to TensorBoard's images, at ``step``."""
-    writer = SummaryWriter(str(run / "tensorboard"))
-    try:
+    with errors_name(run / "tensorboard"), SummaryWriter(str(run / "tensorboard")) as writer:
         for plot in sorted((run / "report").glob("*.png")):
             tag = plot.stem.removeprefix("validation_")
             group = "held_out" if tag == plot.stem else "best_validation"
             writer.add_image(f"{group}/{tag}", imread(plot)[..., :3], step, dataformats="HWC")
-    finally:
-        writer.close()

@@ -11,12 +11,17 @@ from aam_models.errors import ModelError
 from aam_models.storage.folders import new_folder, verify_folder, write_pointer
 from aam_train.errors import TrainError
 
-BEST, LAST = "best", "last"
+BEST, LAST = POINTERS = "best", "last"
 _NOT_VALIDATED, _SHARDED = "-unjudged", "-parts"
 _STEP = re.compile(rf"step-(\d+)({_NOT_VALIDATED})?({_SHARDED})?")
 _LEFTOVER = re.compile(rf"\.(step-\d+({_NOT_VALIDATED})?({_SHARDED})?|best|last)\..*tmp")
 SHARD_INDEX = "parts.json"  # index of a sharded checkpoint
 STATE = "train_state.json"  # state of the trainer
+
+
+def is_pointer(name: str) -> bool:
+    """Return whether this is the name of ``best`` or ``last``, or of what a killed program left of replacing one."""
+    return name in POINTERS or name in (f".{pointer}.tmp" for pointer in POINTERS)
 
 
 def checkpoint_name(step: int, *, validated: bool = True, sharded: bool = False) -> str:
@@ -134,9 +139,12 @@ def model_folder(path: Path) -> Path:
     Raises:
         TrainError: the folder does not exist, or has no model to use.
     """
+    best = path if path.parent.name == "checkpoints" and path.name in POINTERS else path / "checkpoints" / BEST
+    if best.is_symlink():
+        _check_pointer(best)
+        return best
     if not path.is_dir():
         raise TrainError(f"{path}: no such folder. Pass a run folder or a model folder")
-    best = path / "checkpoints" / BEST
     if best.exists():
         return best
     if (path / "checkpoints").is_dir():
@@ -147,6 +155,21 @@ def model_folder(path: Path) -> Path:
             "checkpoint"
         )
     return path
+
+
+def _check_pointer(link: Path) -> None:
+    """Raise TrainError unless ``best`` or ``last`` points to a checkpoint next to it."""
+    target = link.readlink()
+    checkpoint = link.parent / target.name
+    if target != Path(target.name) or not _STEP.fullmatch(target.name) or checkpoint.is_symlink():
+        raise TrainError(
+            f"{link}: a link to {target}, which is not a checkpoint of this run. Pass the model's own folder"
+        )
+    if not checkpoint.is_dir():
+        raise TrainError(
+            f"{link}: a link to {target}, which does not exist. Copy the run again with all its checkpoints, or resume "
+            "it with --resume-from auto"
+        )
 
 
 def run_folder_of(model: Path) -> Path | None:

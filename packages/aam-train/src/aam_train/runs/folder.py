@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aam_data.writers.atomic import atomic_write
+from aam_models.errors import ModelError
+from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
 from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.options.parallel import ParallelOptions
@@ -17,6 +19,7 @@ from aam_train.options.toml import ConfigError, config_from_toml, config_to_toml
 from aam_train.reporting.records import Reporter
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.lock import locked, record_start
+from aam_train.runs.plain_folder import check_plain
 from aam_train.runs.records import read_training
 from aam_train.versions import versions
 
@@ -34,6 +37,9 @@ FREE_TO_CHANGE = {
     "memory_profile",
     "profile",
 } | {field.name for field in fields(ParallelOptions)}
+
+
+_DELETE = "delete it: the run then continues with the settings of this command"
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,15 @@ class RunFolder:
     def _locked(self, reporter: Reporter) -> Iterator[None]:
         """Create and lock the folder, and write the settings."""
         self.path.mkdir(parents=True, exist_ok=True)
+        check_plain(self.path)
         with locked(self.path) as previous:
             self._check_not_overtaken()
             if previous is not None:
                 reporter.note(f"a previous run in {self.path} was killed ({previous.describe()})")
+            if self.resume is not None and not (self.path / CONFIG).exists():
+                reporter.note(
+                    f"warning: {self.path / CONFIG} is missing: nothing checks that these are the run's settings"
+                )
             self.report.mkdir(exist_ok=True)
             with atomic_write(self.path / CONFIG) as temporary:
                 temporary.write_text(config_to_toml(self.config), encoding="utf-8")
@@ -98,7 +109,7 @@ class RunFolder:
 
     def _log_start(self, reporter: Reporter) -> None:
         step = 0 if self.resume is None else int(self.resume.name.split("-")[1])
-        *earlier, now = record_start(self.path, step, versions())
+        *earlier, now = record_start(self.path, step, versions(), reporter.note)
         if not earlier:
             return
         reporter.note(f"start {now['start']} of this run, from step {step:,}")
@@ -124,6 +135,9 @@ def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | N
         TrainError: the folder contains something else, or another run.
     """
     path = run.output_dir / f"fold-{fold}" if fold else run.output_dir
+    flat_settings(config)  # raises for what config.toml cannot store
+    if run.resume_from is not None and path.is_dir():
+        check_plain(path)
     resume = find_checkpoint(path, run.resume_from)
     if resume is not None or (run.resume_from == "auto" and (path / CONFIG).is_file()):
         _check_same_run(path, config)
@@ -158,14 +172,17 @@ def find_checkpoint(path: Path, resume_from: str | None) -> Path | None:
 
 def _check_same_run(path: Path, config: Any) -> None:
     stored = path / CONFIG
-    if not stored.is_file():
-        raise TrainError(f"{path}: has checkpoints but no {CONFIG}, so the run cannot be resumed")
+    if not stored.exists():  # deleted because it was damaged, as the error below says: nothing to compare with
+        return
     try:
-        stored_values = flat_settings(config_from_toml(stored.read_text(encoding="utf-8"), type(config)))
+        text = read_bounded_text(stored, MAX_SETTINGS)
+        stored_values = flat_settings(config_from_toml(text, type(config)))
     except ConfigError as error:
         raise TrainError(
-            f"{stored}: not the settings of a run of this command, so it cannot be resumed: {error}"
+            f"{stored}: not the settings of a run of this command: {error}. If it is damaged, {_DELETE}"
         ) from error
+    except ModelError as error:
+        raise TrainError(f"{error}, or {_DELETE}") from error
     values = flat_settings(config)
     changed = [
         f"--{name.replace('_', '-')} was {stored_values.get(name, 'not given')}, is {values.get(name, 'not given')}"
@@ -178,7 +195,9 @@ def _check_same_run(path: Path, config: Any) -> None:
 
 def _check_same_inputs(checkpoint: Path, inputs: list[dict[str, Any]]) -> None:
     recorded = read_training(checkpoint).inputs
-    changed = [now["path"] for then, now in zip(recorded, inputs, strict=True) if then != now]
+    if len(recorded) != len(inputs):
+        raise TrainError(f"{checkpoint}: made from {len(recorded)} files, but there are {len(inputs)} now")
+    changed = [str(now["path"]) for then, now in zip(recorded, inputs, strict=True) if then != now]
     if changed:
         raise TrainError(
             f"{', '.join(changed)}: the file has changed since the run started, so the run cannot be resumed"

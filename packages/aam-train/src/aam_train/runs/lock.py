@@ -11,16 +11,21 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aam_data.file_lock import lock_exclusively
+from aam_data.writers.plain_files import errors_name, open_plain
+from aam_models.storage.strict_json import parse_strict_json
+from aam_models.storage.typed_json import read_record
 from aam_train.errors import TrainError
-from aam_train.files import json_line
+from aam_train.files import json_line, read_json_lines
+from aam_train.reporting.jsonl import damaged_lines
 
 LOCK, STARTS = "run.lock", "starts.jsonl"
+MAX_HOLDER = 10_000  # bytes
 _JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 
 
@@ -61,29 +66,44 @@ def locked(folder: Path) -> Iterator[Holder | None]:
         TrainError: another process holds the lock.
     """
     path, me = folder / LOCK, Holder.me()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
     try:
         certain = _lock(descriptor, path)
-        previous = _read(path)
+        previous = _read(descriptor)
         if previous is not None and not _is_gone(previous, me, certain=certain):
             raise _lock_error(folder, previous, path)
-        _write(descriptor, json.dumps(asdict(me)))
+        with errors_name(path):
+            _write(descriptor, json.dumps(asdict(me)))
         try:
             yield previous
         finally:
-            _write(descriptor, "")
+            with errors_name(path):
+                _write(descriptor, "")
     finally:
         os.close(descriptor)  # releases the lock of the system
 
 
-def record_start(folder: Path, from_step: int, versions: dict[str, str]) -> list[dict[str, Any]]:
-    """Append this start to ``starts.jsonl``; return all starts, this one last."""
+def record_start(
+    folder: Path, from_step: int, versions: dict[str, str], note: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Append this start to ``starts.jsonl``; return all starts, this one last. Damaged lines are noted and left out."""
     path = folder / STARTS
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    lines = [_checked(line) for line in read_json_lines(path)] if path.is_file() else []
+    if None in lines:
+        note(f"warning: {path}: {damaged_lines(lines)}, left out")
+    earlier = [line for line in lines if line is not None]
     start = {"start": len(lines) + 1, **asdict(Holder.me()), "from_step": from_step, "versions": versions}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json_line(start))
-    return [json.loads(line) for line in lines] + [start]
+    with errors_name(path):
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a program that was killed
+            file.write(b"\n" * torn + json_line(start).encode())
+    return [*earlier, start]
+
+
+def _checked(start: dict[str, Any] | None) -> dict[str, Any] | None:
+    return start if start is not None and isinstance(start.get("versions"), dict) else None
 
 
 def _lock(descriptor: int, path: Path) -> bool:
@@ -91,7 +111,7 @@ def _lock(descriptor: int, path: Path) -> bool:
     try:
         return lock_exclusively(descriptor)
     except BlockingIOError as error:
-        raise _lock_error(path.parent, _read(path), path) from error
+        raise _lock_error(path.parent, _read(descriptor), path) from error
 
 
 def _is_gone(previous: Holder, me: Holder, *, certain: bool) -> bool:
@@ -110,11 +130,12 @@ def _birth(pid: int) -> int | None:
     return int(stat.rpartition(")")[2].split()[19])
 
 
-def _read(path: Path) -> Holder | None:
+def _read(descriptor: int) -> Holder | None:
     """Return the holder that the file names; None if there is none, or the file is incomplete."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, OSError):
+        text = os.pread(descriptor, MAX_HOLDER, 0).decode("utf-8")
+        return read_record(Holder, parse_strict_json(text, LOCK), LOCK)
+    except ValueError:
         return None
 
 

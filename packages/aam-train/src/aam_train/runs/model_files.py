@@ -13,9 +13,10 @@ from aam_data.readers.qiime2 import identify
 from aam_data.study.study import Study
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
-from aam_models.storage.config_json import config_to_json
-from aam_models.storage.model_folder import CONFIG, save_model, write_tensors
-from aam_train.files import as_record, read_json_object, write_json
+from aam_models.storage.config_json import CONFIG, config_to_json
+from aam_models.storage.model_folder import save_model, write_tensors
+from aam_models.storage.typed_json import read_record
+from aam_train.files import read_json_object, write_json
 from aam_train.runs.checkpoints import STATE
 from aam_train.runs.records import PREPROCESSOR, TRAINING, TrainingRecord
 from aam_train.runs.state import TrainerState
@@ -61,7 +62,7 @@ def read_trainer_state(folder: Path) -> TrainerState:
     """Read ``train_state.json`` of a checkpoint, also of versions that saved fewer fields."""
     file = folder / STATE
     added_later = {"processes": 1, "saved_by": TrainerState().saved_by, "batching": None}
-    return as_record(added_later | read_json_object(file), TrainerState, file)
+    return read_record(TrainerState, added_later | read_json_object(file), str(file), undefined=True)
 
 
 def model_card(record: TrainingRecord, preprocessor: Preprocessor) -> str:

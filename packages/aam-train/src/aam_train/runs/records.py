@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from aam_data.options.base import UnifracMetric
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.errors import ModelError
-from aam_train.files import as_record, read_json_object
+from aam_models.storage.typed_json import read_record
+from aam_train.files import read_json_object
+from aam_train.options.validate import MAX_PASSES
 
 PREPROCESSOR, TRAINING = "preprocessor.json", "training.json"
 
@@ -38,7 +41,7 @@ class TrainingRecord:
     """
 
     command: str
-    inputs: list[dict[str, Any]]
+    inputs: list[dict[str, str | None]]
     targets: list[str]
     samples: dict[str, int]
     step: int = 0
@@ -54,6 +57,12 @@ class TrainingRecord:
     class_weights: dict[str, float] = field(default_factory=dict)
     format_version: int = 3
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.prediction_passes <= MAX_PASSES:
+            raise ModelError(f"prediction_passes {self.prediction_passes}: must be 1 to {MAX_PASSES}")
+        if self.step < 0 or any(number < 0 for number in self.samples.values()):
+            raise ModelError("numbers of steps and samples cannot be below 0")
+
 
 def read_preprocessor(folder: Path) -> Preprocessor:
     """Read the preprocessor of a model folder."""
@@ -63,7 +72,7 @@ def read_preprocessor(folder: Path) -> Preprocessor:
 def read_training(folder: Path) -> TrainingRecord:
     """Read the training record of a model folder, of this format or an older one."""
     file = folder / TRAINING
-    return as_record(_upgrade(read_json_object(file), file), TrainingRecord, file)
+    return read_record(TrainingRecord, _upgrade(read_json_object(file), file), str(file), undefined=True)
 
 
 def _upgrade(content: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def _upgrade(content: dict[str, Any], file: Path) -> dict[str, Any]:
     version = content.get("format_version", 1)
     if type(version) is not int or not 1 <= version <= newest:
         raise ModelError(
-            f"{file}: format version {version!r}; this program reads versions up to {newest}. "
+            f"{file}: format version {short(version)}; this program reads versions up to {newest}. "
             "Update AAM: pip install -U aam-cli"
         )
     if version == 1:  # before metrics of pretraining and other distances could be chosen

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aam_data.errors import first_few
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
@@ -18,6 +19,7 @@ from aam_models.storage.model_folder import WEIGHTS, load_weights, read_tensors,
 from aam_train.engine.optimizer import load_optimizer_tensors, optimizer_tensors
 from aam_train.engine.update import Update
 from aam_train.errors import TrainError
+from aam_train.parallel import torch_compat as compat
 from aam_train.parallel.strategy import Strategy, gather_full_tensors
 from aam_train.runs.checkpoints import BEST, LAST, SHARD_INDEX, Checkpoints, checkpoint_name, save_error
 from aam_train.runs.model_files import (
@@ -66,7 +68,19 @@ class Saver:
     def _name(self, state: TrainerState, *, sharded: bool = False) -> str:
         return checkpoint_name(state.step, validated=state.is_validated(self.steps_per_epoch), sharded=sharded)
 
+    def _check_weights(self, state: TrainerState) -> None:
+        """Raise TrainError on all processes if a weight is not finite: such a checkpoint could not be loaded."""
+        tensors = ((name, compat.local_shard(tensor)) for name, tensor in self.model.state_dict().items())
+        broken = [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
+        if any(self.strategy.ranks.all_reduce_max([bool(broken)])):
+            where = first_few(broken) or "on another process"
+            raise TrainError(
+                f"step {state.step}: weights are not finite any more ({where}). Lower "
+                "--lr or --weight-decay; older checkpoints are unchanged"
+            )
+
     def _save_whole(self, state: TrainerState, pointer: str) -> None:
+        self._check_weights(state)
         name, record = self._name(state), self._record(state)
         preprocessor = self.current_preprocessor()
         weights = gather_full_tensors(self.strategy, self.model.state_dict())
@@ -82,6 +96,7 @@ class Saver:
         self.strategy.ranks.on_rank_zero(publish)
 
     def _save_sharded(self, state: TrainerState) -> None:
+        self._check_weights(state)
         ranks, name = self.strategy.ranks, self._name(state, sharded=True)
         path, record = self.checkpoints.folder / name, self._record(state)
         if ranks.on_rank_zero(lambda: self.checkpoints.has(name)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aam_models.errors import ModelError
 from aam_train.engine.schedules import PlateauState
 from aam_train.memory.batch_plan import BatchPlan
 
@@ -44,10 +45,8 @@ class TrainerState:
     batching: BatchPlan | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.plateau, dict):  # as read from JSON
-            self.plateau = PlateauState(**self.plateau)
-        if isinstance(self.batching, dict):
-            self.batching = BatchPlan(**self.batching)
+        if min(self.step, self.judged, self.stale_epochs, self.skips) < 0 or self.processes < 1:
+            raise ModelError("counts of steps, epochs or processes are too small")
 
     def is_validated(self, steps_per_epoch: int) -> bool:
         """Return whether no validation is pending: within epochs, and after that of the last epoch."""

@@ -1,33 +1,21 @@
-"""Model configurations from options; the only place where the alphabet of aam_data reaches a model."""
+"""Model configurations from options."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from aam_data import alphabet
 from aam_data.preprocessing.metadata_inputs import MetadataInputs
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
-from aam_models.config.encoder import Alphabet, EncoderConfig, ModelOptions
+from aam_models.config.encoder import EncoderConfig, ModelOptions
 from aam_models.config.predictor import LinkConfig, PredictorConfig
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
 from aam_train.losses.output_layout import OutputLayout
 from aam_train.objectives.registry import OBJECTIVES
+from aam_train.runs.model_parts import dna_alphabet
 
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
-
-
-def dna_alphabet() -> Alphabet:
-    """Return the token codes of this version of aam_data."""
-    return Alphabet(
-        pad=alphabet.PAD,
-        first_base=alphabet.A,
-        n_bases=len(alphabet.BASES),
-        start=alphabet.START,
-        mask=alphabet.MASK,
-        size=alphabet.VOCABULARY_SIZE,
-    )
 
 
 def new_encoder_config(
@@ -72,13 +60,7 @@ def with_heads(
 
 
 def check_same_size(options: ModelOptions, max_bp: int | None, pretrained: EncoderConfig, source: str) -> None:
-    """Raise TrainError for options that contradict --pretrained-encoder.
-
-    Raises:
-        TrainError: names the options, or an alphabet of another version.
-    """
-    if pretrained.alphabet != dna_alphabet():
-        raise TrainError(f"{source}: made with another alphabet of bases. Pretrain it again with this version")
+    """Raise TrainError for options that contradict --pretrained-encoder."""
     conflicts = options.conflicts(pretrained)
     if max_bp not in (None, pretrained.max_bp):
         conflicts.append(f"--max-bp {max_bp} (it has {pretrained.max_bp})")

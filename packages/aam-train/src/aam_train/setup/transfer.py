@@ -10,13 +10,13 @@ from aam_data.options.files import PhylogenyOptions, TableOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.splits.splits import Splits, read_splits
 from aam_models.config.encoder import EncoderConfig
-from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.pretraining_heads import PRETRAINING_HEADS
 from aam_models.predictor.predictor import Predictor
-from aam_models.storage.model_folder import WEIGHTS, load_model, read_config
+from aam_models.storage.model_folder import WEIGHTS, load_model
 from aam_train.objectives.registry import OBJECTIVES
 from aam_train.runs.checkpoints import model_folder, run_folder_of
-from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
+from aam_train.runs.model_parts import read_parts
+from aam_train.runs.records import TrainingRecord
 
 # Heads of pretraining: they may be absent on either side, everything else must match.
 OPTIONAL_PARTS = tuple(part for head in PRETRAINING_HEADS.values() for part in (head.module, *head.more_modules))
@@ -50,9 +50,8 @@ class PretrainedEncoder:
 def read_pretrained(path: Path) -> PretrainedEncoder:
     """Read a model or run folder, without its weights."""
     folder = model_folder(path)
-    config = read_config(folder)
-    encoder = config.encoder if isinstance(config, PredictorConfig) else config
-    return PretrainedEncoder(folder, encoder, read_preprocessor(folder), read_training(folder))
+    parts = read_parts(folder)
+    return PretrainedEncoder(folder, parts.encoder, parts.preprocessor, parts.record)
 
 
 def seen_in_pretraining(pretrained: PretrainedEncoder, splits: Splits) -> str | None:

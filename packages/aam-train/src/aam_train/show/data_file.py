@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +24,14 @@ from aam_data.readers.taxonomy import read_taxonomy
 from aam_data.splits.splits import PARTS, read_splits
 from aam_data.study.feature_sequences import kind_of_ids
 from aam_data.study.sniff import kind_of_file
+from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
 from aam_train.errors import TrainError
+from aam_train.options.toml import ConfigError, parse_toml
 from aam_train.reporting.jsonl import read_records
 
 Rows = list[tuple[str, str]]
 _MAX_COLUMNS, _MAX_CLASSES = 60, 6
+MAX_TABLE = 4_000_000_000  # bytes of a table that AAM wrote
 
 
 def describe_file(path: Path) -> Rows:
@@ -124,7 +126,9 @@ def _splits(path: Path) -> Rows:
 
 def _columns(path: Path) -> Rows:
     """Describe the columns of any other table that AAM writes."""
-    header, *rows = [row.cells for row in split_rows(path.read_text(encoding="utf-8"), "\t", path)]
+    header, *rows = [
+        row.cells for row in split_rows(read_bounded_text(path, MAX_TABLE, through_links=True), "\t", path)
+    ]
     described: Rows = [("rows", f"{len(rows):,}, such as {_few(np.array([row[0] for row in rows], dtype=object))}")]
     for number, name in list(enumerate(header))[1:_MAX_COLUMNS]:
         values = [row[number] for row in rows if number < len(row) and row[number]]
@@ -153,7 +157,10 @@ def _metrics(path: Path) -> Rows:
 
 
 def _settings(path: Path) -> Rows:
-    sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    try:
+        sections = parse_toml(read_bounded_text(path, MAX_SETTINGS, through_links=True))
+    except ConfigError as error:
+        raise TrainError(f"{path}: {error}") from error
     return [
         (f"{section} {name}", str(value))
         for section, table in sections.items()

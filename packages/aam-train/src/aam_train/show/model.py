@@ -9,12 +9,14 @@ from aam_data.preprocessing.target import FittedTarget
 from aam_models.config.predictor import PredictorConfig
 from aam_models.predictor.fusion.registry import fusion_in_words
 from aam_models.predictor.heads.registry import head_in_words
-from aam_models.storage.model_folder import read_config
+from aam_models.storage.typed_json import read_value
 from aam_train.files import read_json_object
 from aam_train.runs.checkpoints import model_folder, run_folder_of
-from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
+from aam_train.runs.model_parts import read_parts
+from aam_train.runs.records import TrainingRecord
 
 Rows = list[tuple[str, str]]
+Metrics = dict[str, float | None]
 _MAX_CATEGORIES = 12
 
 
@@ -25,8 +27,8 @@ def describe_model(path: Path) -> Rows:
         ModelError, TrainError: not a folder of AAM, or a damaged one.
     """
     folder = model_folder(path)
-    config, record, preprocessor = read_config(folder), read_training(folder), read_preprocessor(folder)
-    encoder = config.encoder if isinstance(config, PredictorConfig) else config
+    parts = read_parts(folder)
+    config, record, preprocessor, encoder = parts.config, parts.record, parts.preprocessor, parts.encoder
     rows = [("model", str(folder)), ("made by", f"aam {record.command}, step {record.step}")]
     if isinstance(config, PredictorConfig):
         rows.append(("predicts", "; ".join(_target(target) for target in preprocessor.targets)))
@@ -51,7 +53,7 @@ def describe_model(path: Path) -> Rows:
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
         ("seed", str(preprocessor.seed)),
     ]
-    rows += [("input", f"{entry['path']} (SHA-256 {entry['sha256'][:12]}...)") for entry in record.inputs]
+    rows += [("input", f"{entry['path']} (SHA-256 {str(entry['sha256'])[:12]}...)") for entry in record.inputs]
     if "unifrac" in encoder.objectives:
         alpha = f", alpha {record.unifrac_alpha:g}" if record.unifrac_metric == "generalized" else ""
         rows.append(("distances", f"{record.unifrac_metric}{alpha}"))
@@ -90,17 +92,26 @@ def _test_results(folder: Path) -> Rows:
     run = run_folder_of(folder)
     if run is None or not (run / "report" / "results.json").is_file():
         return []
-    results = read_json_object(run / "report" / "results.json")
-    rows = []
-    for target, models in results.get("targets", {}).items():
-        for model, metrics in models.items():
-            rows.append((f"test {target}, {model.replace('_', ' ')}", metrics_in_words(metrics)))
+    file = run / "report" / "results.json"
+    rows = target_results(file, "test")
+    results = read_json_object(file)
     if "aam" in results:
-        rows.append(("test", metrics_in_words(results["aam"])))
+        rows.append(("test", metrics_in_words(read_value(Metrics, results["aam"], f"{file}: aam"))))
     return rows
 
 
-def metrics_in_words(metrics: dict[str, float | None]) -> str:
+def target_results(file: Path, what: str) -> Rows:
+    """Return the metrics of each target and model in ``results.json``, named after ``what`` they are about."""
+    targets = read_json_object(file).get("targets", {})
+    by_target = read_value(dict[str, dict[str, Metrics]], targets, f"{file}: targets")
+    return [
+        (f"{what} {target}, {model.replace('_', ' ')}", metrics_in_words(metrics))
+        for target, models in by_target.items()
+        for model, metrics in models.items()
+    ]
+
+
+def metrics_in_words(metrics: Metrics) -> str:
     """Return metrics as one line, without undefined ones."""
     return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
 

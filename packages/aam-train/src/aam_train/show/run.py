@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from aam_train.files import read_json_object
 from aam_train.reporting.jsonl import read_records
 from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints
-from aam_train.show.model import Rows, describe_model, metrics_in_words
+from aam_train.runs.model_files import read_trainer_state
+from aam_train.show.model import Rows, describe_model, metrics_in_words, target_results
 
 
 def describe_run(path: Path) -> Rows:
@@ -18,7 +19,7 @@ def describe_run(path: Path) -> Rows:
         rows += [(fold.name, dict(_course(fold)).get("course", "not started")) for fold in folds]
         return rows + _results(path)
     rows = [("run", str(path)), *_course(path)]
-    if (path / "checkpoints" / BEST).exists():
+    if os.path.lexists(path / "checkpoints" / BEST):
         rows += describe_model(path)
     return rows
 
@@ -45,20 +46,13 @@ def _course(path: Path) -> Rows:
 
 def _batches(path: Path) -> Rows:
     """Describe the batch size and memory limit that were found when the run started."""
-    state = path / "checkpoints" / LAST / STATE
-    plan = read_json_object(state).get("batching") if state.is_file() else None
-    if not plan or not plan["limit"]:
+    last = path / "checkpoints" / LAST
+    plan = read_trainer_state(last).batching if (last / STATE).is_file() else None
+    if plan is None or not plan.limit:
         return []
-    return [("batches", f"up to {plan['batch_size']:,} samples per process, within {plan['limit'] / 1e9:.3g} GB")]
+    return [("batches", f"up to {plan.batch_size:,} samples per process, within {plan.limit / 1e9:.3g} GB")]
 
 
 def _results(path: Path) -> Rows:
     file = path / "report" / "results.json"
-    if not file.is_file():
-        return []
-    targets = read_json_object(file).get("targets", {})
-    return [
-        (f"out of fold {target}, {model.replace('_', ' ')}", metrics_in_words(metrics))
-        for target, models in targets.items()
-        for model, metrics in models.items()
-    ]
+    return target_results(file, "out of fold") if file.is_file() else []

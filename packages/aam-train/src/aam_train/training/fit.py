@@ -224,6 +224,8 @@ class TrainingRun:
         from aam_train.reporting.tensorboard import TensorBoardReporter
 
         metrics = JsonlReporter(self.folder.path / "metrics.jsonl", state.step, state.judged)
+        if metrics.damaged:
+            self.context.console.note(metrics.damaged)
         curves = TensorBoardReporter(self.folder.path / "tensorboard", state.step)
         self.context.console.start(total_steps, state.step, self.config.best_metric)
         return Reporters((self.context.console, metrics, curves))
