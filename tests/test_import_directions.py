@@ -46,6 +46,8 @@ LIGHT = {
     "aam_data.checked_json",
     "aam_data.checks.findings",
     "aam_data.errors",
+    "aam_data.readers.foreign.files",
+    "aam_data.readers.foreign.tables",
     "aam_data.readers.source",
     "aam_models.errors",
     "aam_train.errors",

@@ -72,7 +72,7 @@ def lock_beside(
 
     Args:
         lock: created if necessary; its owner removes it.
-        written: the file or folder that it stands for, for messages.
+        written: the file or folder that it protects, for messages.
         note: callback for a warning that the file system has no locks.
         flag: the option that names ``written``, for messages.
 

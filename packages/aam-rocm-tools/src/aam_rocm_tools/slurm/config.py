@@ -149,7 +149,7 @@ def check_text(flag: str, value: str) -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value as it stands in a message: invisible characters escaped, cut."""
+    """Format a value for a message: invisible characters escaped, cut."""
     text = "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in _NOT_IN_SCRIPTS else c for c in str(value)
     )
