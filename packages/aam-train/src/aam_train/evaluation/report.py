@@ -232,7 +232,8 @@ def metrics_in_words(metrics: Mapping[str, float]) -> str:
 
 
 def _spread_in_words(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    return ", ".join(f"{name} {value['mean']:.3g} ± {value['sd']:.2g}" for name, value in metrics.items())
+    defined = {name: value for name, value in metrics.items() if value["folds"]}
+    return ", ".join(f"{name} {value['mean']:.3g} ± {value['sd']:.2g}" for name, value in defined.items())
 
 
 def baseline_predictions(

@@ -117,7 +117,11 @@ def _of_run(config: BaselineConfig, run: Path, preprocessor: Preprocessor, recor
     complete: BaselineConfig = build_config(BaselineConfig, values | inherited)
     words = [_word(name, value) for name, value in inherited.items()]
     notes = [f"as in the run {run}: {', '.join(words)}"] if words else []
-    changed = [f"{_word(name, values[name])} (the run: {_plain(was)})" for name, was in different.items()]
+    changed = [
+        f"{_word(name, values[name])} (the run: {_word(name, was) if isinstance(was, bool) else _plain(was)})"
+        for name, was in different.items()
+        if name != "classifier" or "metadata_column" not in different
+    ]
     if changed:
         notes.append(f"warning: the forest is not the run's own, since these options differ: {', '.join(changed)}")
     return replace(
