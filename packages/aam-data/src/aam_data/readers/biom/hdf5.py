@@ -130,7 +130,7 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
     if file.length(_OTHER_INDICES) != file.length(_OTHER_DATA):
         problem = f"{file.length(_OTHER_INDICES):,} sample numbers for {file.length(_OTHER_DATA):,} counts"
         raise DataError(problem, file=path, place=_OTHER_INDICES)
-    keys = np.random.Generator(np.random.PCG64(0)).integers(2**64, size=table.n_samples, dtype=np.uint64)
+    keys = _mixed(np.uint64(0), np.arange(1, table.n_samples + 1))
     by_sample, by_feature = (np.zeros(table.n_features, dtype=np.uint64) for _ in range(2))
     for rows, part in table.data.parts():
         samples = np.repeat(keys[rows], np.diff(part.indptr))
@@ -149,7 +149,7 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
         raise DataError(problem, file=path, place="observation/matrix", offenders=list(differing), remedy=remedy)
 
 
-def _mixed(keys: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _mixed(keys: np.ndarray | np.uint64, counts: np.ndarray) -> np.ndarray:
     """Mix the key of a sample and its count into one number, uint64 [Z], 0 for a count of 0.
 
     The sum of the numbers of a feature's entries differs if any entry does, but for a chance of about 2^-60, in
