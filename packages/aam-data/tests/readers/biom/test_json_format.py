@@ -128,7 +128,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "matrix type": ({"matrix_type": "ragged"}, r"matrix_type: expected sparse or dense, found ragged"),
     "text matrix": ({"matrix_element_type": "unicode"}, r"expected int or float, found unicode"),
     "id twice": ({"rows": [*ROWS[:3], ROWS[0]]}, r"rows: feature ids that appear more than once \(f1\)"),
-    "no id": ({"rows": [*ROWS[:2], {}, {"id": 4}]}, r'rows: entries without a text "id" \(number 3, number 4\)'),
+    "no id": ({"rows": [*ROWS[:2], {}, {"id": 4}]}, r'rows: entries without a text or number as "id" \(number 3\)'),
     "rows of text": ({"rows": "f1"}, r"rows: expected a list, found str"),
     "no samples": ({"columns": [], "shape": [4, 0], "data": []}, r"columns: no samples"),
     "no features": ({"rows": [], "shape": [0, 3], "data": []}, r"rows: no features"),
