@@ -194,7 +194,8 @@ def test_files_are_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the header is not sample-id, split, group"),
+        ("", "file is empty"),
+        ("\n", "the header is not sample-id, split, group"),
         ("sample-id\tsplit\ngroup", "the header is not"),
         ("sample-id\tsplit\tgroup\ns1\ttraining\t\ns2\n", r"and a group \(row 2, row 3\)"),
         ("sample-id\tsplit\tgroup\ns1\ttrain\t\ns1\ttest\t\n", r"listed twice \(s1\)"),

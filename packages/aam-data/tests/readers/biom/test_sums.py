@@ -43,6 +43,7 @@ def test_random_tables_have_no_sums_and_their_sums_are_found(seed: int) -> None:
         [[1, 2, 3], [1, 2, 3], [0, 0, 0]],  # the third has no reads
         [[1], [2], [3]],  # one feature adds up by chance
         [[5, 5, 5], [5, 5, 5], [5, 5, 5]],
+        [[5, 3, 2], [10, 6, 4], [15, 9, 6]],  # alike, so that one sum is as good as all
         [[1, 0], [0, 1], [1, 1]],
     ],
 )

@@ -82,7 +82,11 @@ def test_first_column_without_a_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column of sample ids; columns \(\(no name\), ph, site\)"):
         read(tmp_path, frame)
     with pytest.raises(DataError, match=r"row 1: columns without a name \(number 1\)"):
-        read(tmp_path, "\tid\n1\ts1\n")
+        read(tmp_path, "\tid\n7\ts1\n")
+    numbered = read(tmp_path, "\tid\tph\n0\ts1\t7\n1\ts2\t8\n")
+    assert (numbered.sample_ids.tolist(), numbered.columns) == (["s1", "s2"], ["ph"])
+    numbers = read(tmp_path, "\tph\n1\t7\n2\t8\n", sample_ids={"1", "2"})
+    assert (numbers.sample_ids.tolist(), numbers.columns) == (["1", "2"], ["ph"])
     vector = read(tmp_path, "\tfaith_pd\ns1\t7.5\n")
     assert (vector.sample_ids.tolist(), vector.numeric("faith_pd").tolist(), vector.notes) == (["s1"], [7.5], ())
 

@@ -229,7 +229,7 @@ def trees(draw: st.DrawFn) -> NewickTree:
             above = parent[above] if parent[above] >= 0 else above
         parent.append(above)
     tips = sorted(set(range(n_nodes)) - set(parent))
-    letters = st.characters(codec="utf-8", min_codepoint=1)
+    letters = st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp"))
     names = draw(st.lists(st.text(letters, min_size=1), min_size=len(tips), max_size=len(tips), unique=True))
     sizes = st.floats(0, allow_nan=False, allow_infinity=False)
     lengths = [0.0, *draw(st.lists(sizes, min_size=n_nodes - 1, max_size=n_nodes - 1))]

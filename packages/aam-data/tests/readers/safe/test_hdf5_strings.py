@@ -72,8 +72,7 @@ def test_other_formats_of_the_file(tmp_path: Path) -> None:
 
 
 def test_unusual_storage(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"ids: text stored with HDF5 filters other than gzip. Write"):
-        read(write(tmp_path / "lzf.h5", WORDS, chunks=(2,), compression="lzf"))
+    assert read(write(tmp_path / "lzf.h5", WORDS * 50, chunks=(40,), compression="lzf")) == WORDS * 50
     with h5py.File(tmp_path / "compact.h5", "w") as file:
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_layout(h5py.h5d.COMPACT)

@@ -19,6 +19,7 @@ _ROUNDING = 1e-6  # relative, of fractions that were added up
 _MAX_DECIMALS = 6  # of fractions that were rounded before or after they were added up
 _CLOSE = 0.01  # of depths of rounded fractions, which decide nothing alone
 _MAX_SUMS = 2  # equal columns of sums, one at either end
+_SEQUENCE = re.compile(r"[ACGTURYKMSWBDHVN.-]{30,}|[0-9a-f]{32}|[0-9a-f]{40}", re.IGNORECASE)  # no name of a sum
 _NAME = re.compile(r"(grand|row|col|column|overall)?(total|sum|totals|sums)(counts?|reads?|abundances?|size)?")
 
 
@@ -32,9 +33,12 @@ def check_no_sums(table: CountTable, path: Path) -> None:
         DataError: there is one; the message names it.
     """
     depths, reads = table.depths().astype(np.float64), table.reads_per_feature()
-    if samples := _sum_samples(table, depths, reads):
+    samples, features = _sum_samples(table, depths, reads), _sum_features(table, depths, reads)
+    if (samples or features) and _all_alike(table, depths, reads):
+        return
+    if samples:
         raise _error("sample", "samples", [str(table.sample_ids[sample]) for sample in samples], path)
-    if features := _sum_features(table, depths, reads):
+    if features:
         raise _error("feature", "features", [str(table.feature_ids[feature]) for feature in features], path)
 
 
@@ -70,7 +74,17 @@ def _sum_features(table: CountTable, depths: np.ndarray, reads: np.ndarray) -> l
         only[feature] = True
         if _equal(table.reads_in(only) * 2.0, depths, rounding).all():
             found.append(feature)
-    return found if len(found) == 1 else []
+    named = [feature for feature in found if _SEQUENCE.fullmatch(table.feature_ids[feature]) is None]
+    return named if len(found) == 1 else []
+
+
+def _all_alike(table: CountTable, depths: np.ndarray, reads: np.ndarray) -> bool:
+    """Return whether all samples have the same shares of features, so that one equal sum is no more than a chance."""
+    if len(table.data.counts) != np.count_nonzero(depths) * np.count_nonzero(reads):
+        return False
+    sample = np.repeat(np.arange(table.n_samples), np.diff(table.data.indptr))
+    expected = depths[sample] * reads[table.data.indices] / depths.sum()
+    return bool(_equal(table.data.counts, expected, _rounding(table)).all())
 
 
 def _dense(table: CountTable, sample: int) -> np.ndarray:
