@@ -1,4 +1,4 @@
-"""Text files of models and runs, read within limits whatever stands in their place. Standard library only."""
+"""Text files of models and runs, read within limits, whatever is in their place. Standard library only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def read_record(cls: type[_C], data: Any, place: str, *, undefined: bool = False
 
     Args:
         place: file and key, for errors.
-        undefined: whether null stands for an undefined number (NaN), as in records of metrics.
+        undefined: whether null is an undefined number (NaN), as in records of metrics.
 
     Raises:
         ModelError: missing or unknown keys, values of another type, or values that the dataclass refuses.
