@@ -91,7 +91,7 @@ def test_standard_output_on_a_full_disk(arguments: list[str]) -> None:
 
 def test_messages_on_a_full_disk_do_not_change_the_status() -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*AAM, "check", "--table", "absent.biom"], stdout=subprocess.PIPE, stderr=full, text=True)
+        done = subprocess.run([*AAM, "show", "absent.biom"], stdout=subprocess.PIPE, stderr=full, text=True)
     assert (done.returncode, done.stdout) == (2, "")
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
+from types import FrameType, TracebackType
 
 import click
 
@@ -53,7 +53,7 @@ def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a click command and return the exit status; every error becomes a message."""
     program = Program()
     _escape_unencodable_output()
-    with warnings.catch_warnings(), _stoppable(), named_output():
+    with warnings.catch_warnings(), _stoppable(), named_output(), _quiet_destructors(program):
         _hide_library_warnings(program)
         try:
             status = command.main(list(arguments), prog_name="aam", standalone_mode=False, obj=program)
@@ -128,6 +128,29 @@ def _escape_unencodable_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextmanager
+def _quiet_destructors(program: Program) -> Iterator[None]:
+    """Show errors of libraries that free memory only with ``--debug``: HDF5 repeats there that a disk is full.
+
+    Extension modules print them by ``sys.excepthook`` too, which has no other use here: every error is caught.
+    """
+    before = sys.unraisablehook, sys.excepthook
+
+    def show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if program.debug:
+            before[0](unraisable)
+
+    def show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if program.debug:
+            before[1](kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = show_unraisable, show_error
+    try:
+        yield
+    finally:
+        sys.unraisablehook, sys.excepthook = before
 
 
 def _hide_library_warnings(program: Program) -> None:

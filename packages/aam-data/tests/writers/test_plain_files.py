@@ -43,12 +43,14 @@ def test_only_plain_files_are_opened(kind: str, tmp_path: Path) -> None:
     [
         (OSError(errno.ENOSPC, "full"), "[Errno 28] No space left on device: 'out.txt'"),
         (OSError("Can't write data (file write failed: errno = 28, error message = 'full')"), "[Errno 28] No space"),
+        (RuntimeError("Set slist enabled failed (file write failed: errno = 27, error"), "[Errno 27] File too large"),
+        (RuntimeError("shapes"), "shapes"),
         (OSError(errno.EACCES, "denied", "other.txt"), "[Errno 13] denied: 'other.txt'"),
         (OSError("no number"), "no number"),
     ],
 )
-def test_errors_name_the_file(error: OSError, message: str) -> None:
-    with pytest.raises(OSError, match=re.escape(message)), errors_name(Path("out.txt")):
+def test_errors_name_the_file(error: Exception, message: str) -> None:
+    with pytest.raises((OSError, RuntimeError), match=re.escape(message)), errors_name(Path("out.txt")):
         raise error
 
 

@@ -46,7 +46,7 @@ def errors_name(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
     Args:
         path: the file that is written.
-        temporary: a folder whose files stand for ``path``; errors that name one of them name ``path`` instead.
+        temporary: a folder whose files become ``path``; errors that name one of them name ``path`` instead.
     """
     try:
         yield
@@ -56,9 +56,13 @@ def errors_name(path: Path, temporary: Path | None = None) -> Iterator[None]:
         if code is None or named:
             raise
         raise OSError(code, os.strerror(code), str(path)) from error
+    except RuntimeError as error:  # so HDF5 reports a failed write when it closes a file
+        if (code := _errno_in_text(error)) is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
-def _errno_in_text(error: OSError) -> int | None:
+def _errno_in_text(error: Exception) -> int | None:
     """Return the system's error number of an error of HDF5, which has it in its text only."""
     _, found, rest = str(error).partition("errno = ")
     digits = rest.partition(",")[0]
