@@ -2,8 +2,9 @@
 
 ``python benchmarks/parallel_memory.py [--preset large] [--processes 1 2 4] [--json FILE]``
 
-The measured values are the memory after a training step minus that before the model was created, and the peak within
-that step; with two samples per process, so that weights outweigh activations.
+"Held" counts the bytes of weights, gradients and optimizer state of the process that has most. The measured values are
+the memory after a training step minus that before the model was created, and the peak within that step; with two
+samples per process, so that weights outweigh activations.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from aam_models.config.encoder import ModelOptions
 from aam_train.data.loading import BatchRequest
 from aam_train.data.run_data import build_data
 from aam_train.engine.gradients import gradients
-from aam_train.engine.optimizer import build_optimizer
+from aam_train.engine.optimizer import build_optimizer, optimizer_tensors
 from aam_train.engine.step import Step
 from aam_train.engine.update import Update
 from aam_train.objectives.base import Sources
@@ -45,6 +46,7 @@ from aam_train.parallel.fsdp import FullyShard
 from aam_train.parallel.launch import launch
 from aam_train.parallel.process_group import process_group
 from aam_train.parallel.strategy import Strategy
+from aam_train.parallel.torch_compat import local_shard
 from aam_train.reporting.records import Reporters
 from aam_train.setup.architecture import new_encoder_config
 
@@ -68,7 +70,8 @@ def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
     (splits,) = make_splits(study, np.arange(study.table.n_samples), SplitOptions(test_size=0.0, val_size=0.0), 1, None)
     data = build_data(config, study, splits, depth=100, max_bp=150, reporter=Reporters())
     with process_group(ParallelOptions(data_parallel=True), ComputeOptions(), "cpu", rank_info) as ddp:
-        strategy: Strategy = FullyShard(ddp.device, ddp.ranks) if settings["fsdp"] else ddp
+        sharding = settings["fsdp"]
+        strategy: Strategy = ddp if sharding is None else FullyShard(ddp.device, ddp.ranks, sharding=sharding)
         before = resident("VmRSS")
         objective = build_objective(WEIGHTS, Sources(data.pairs))
         model = build_encoder(new_encoder_config(ModelOptions(preset=settings["preset"]), 150, WEIGHTS))
@@ -84,20 +87,25 @@ def measure(settings: dict[str, Any], quiet: bool, rank_info: RankInfo) -> None:
             batch = data.maker[BatchRequest(rows, 0, objective.corruptions)]
             gradients(step, objective, update, [batch])
             update.apply()
-        found = {"after": resident("VmRSS") - before, "most": resident("VmHWM") - before}
+        state = optimizer_tensors(model, update.optimizer).values()
+        tensors = [*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), *state]
+        held = sum(tensor.numel() * tensor.element_size() for tensor in map(local_shard, tensors))
+        most = int(ddp.ranks.all_gather([held]).max())
+        found = {"held": most, "after": resident("VmRSS") - before, "most": resident("VmHWM") - before}
         if rank_info.rank == 0:
             (folder / "found.json").write_text(json.dumps(found))
 
 
-def on_paper(preset: str, processes: int, *, fsdp: bool) -> float:
-    """Return the bytes of weights, gradients and optimizer state by formula."""
+def on_paper(preset: str, processes: int, sharding: str | None) -> float:
+    """Return the bytes of weights, gradients and optimizer state by formula, gathered weights included."""
     with torch.device("meta"):
         model = build_encoder(new_encoder_config(ModelOptions(preset=preset), 150, WEIGHTS))
     everything = sum(p.numel() for p in model.parameters())
     units = [sum(p.numel() for p in unit.parameters()) for unit in (model.asv_encoder, model.sample_encoder)]
-    if not fsdp:
+    if sharding is None:
         return 16 * everything
-    return 16 * sum(units) / processes + 8 * max(units) + 16 * (everything - sum(units))
+    gathered = 8 * max(units) if sharding == "full" else 4 * max(units) + 4 * sum(units)
+    return 16 * sum(units) / processes + gathered + 16 * (everything - sum(units))
 
 
 def main() -> None:
@@ -107,19 +115,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
-    print("| strategy | processes | by formula GB | after a step GB | peak in a step GB |")
-    print("|---|---|---|---|---|")
+    print("| strategy | processes | by formula GB | held GB | after a step GB | peak in a step GB |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         write_simulated_study(simulate_study(SimulateOptions(samples=12, asvs=40, bases=40, depth=300)), Path(folder))
         for processes in args.processes:
-            for fsdp in (False, True):
-                settings = {"preset": args.preset, "fsdp": fsdp, "folder": folder}
+            for sharding in (None, "full", "gradients"):  # hybrid is full on one machine
+                settings = {"preset": args.preset, "fsdp": sharding, "folder": folder}
                 launch(measure, settings, quiet=True, processes=processes)
                 found = json.loads((Path(folder) / "found.json").read_text())
-                row = {"strategy": "FSDP" if fsdp else "DDP", "processes": processes}
-                row |= {"paper": on_paper(args.preset, processes, fsdp=fsdp), **found}
+                row = {"strategy": f"FSDP {sharding}" if sharding else "DDP", "processes": processes}
+                row |= {"paper": on_paper(args.preset, processes, sharding), **found}
                 rows.append(row)
-                cells = " | ".join(f"{row[name] / 1e9:.2f}" for name in ("paper", "after", "most"))
+                cells = " | ".join(f"{row[name] / 1e9:.2f}" for name in ("paper", "held", "after", "most"))
                 print(f"| {row['strategy']} | {processes} | {cells} |", flush=True)
     finish({"preset": args.preset, "rows": rows}, args.json)
 

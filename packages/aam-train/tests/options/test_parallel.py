@@ -79,6 +79,7 @@ def test_torchrun_without_an_option_is_refused() -> None:
         ({"distributed": True, "data_parallel": True}, "--distributed and --data-parallel cannot be combined"),
         ({"fsdp_sharded_checkpoint": True}, "--fsdp-sharded-checkpoint only applies with --fsdp"),
         ({"distributed": True, "fsdp_cpu_offload": True}, "--fsdp-cpu-offload only applies with --fsdp"),
+        ({"distributed": True, "fsdp_sharding": "hybrid"}, "--fsdp-sharding hybrid only applies with --fsdp"),
         ({"distributed": True, "processes": 2}, "--processes only applies with --data-parallel"),
         ({"data_parallel": True, "processes": 0}, "--processes 0: must be between 1 and 1024"),
         ({"distributed_backend": "gloo"}, "--distributed-backend only applies with"),

@@ -20,6 +20,10 @@ class ParallelOptions:
     fsdp: bool = False
     """Like --distributed, but weights, gradients and optimizer state of the encoders are sharded over the processes
     (FSDP)."""
+    fsdp_sharding: Literal["full", "gradients", "hybrid"] = "full"
+    """What --fsdp shards. `full`: weights, gradients and optimizer state, gathered for the forward and again for the
+    backward pass. `gradients`: weights stay gathered between the two, which sends less and needs more memory. `hybrid`:
+    full within a machine, with a copy on every machine."""
     fsdp_sharded_checkpoint: bool = False
     """Write a shard per process for checkpoints to resume from; the best checkpoint is written whole."""
     fsdp_cpu_offload: bool = False
@@ -35,6 +39,7 @@ class ParallelOptions:
         chosen = [flag for flag, given in self._strategies().items() if given]
         require(len(chosen) < 2, f"{' and '.join(chosen)} cannot be combined; use one of them")
         for flag, given in (
+            (f"--fsdp-sharding {self.fsdp_sharding}", self.fsdp_sharding != "full"),
             ("--fsdp-sharded-checkpoint", self.fsdp_sharded_checkpoint),
             ("--fsdp-cpu-offload", self.fsdp_cpu_offload),
         ):

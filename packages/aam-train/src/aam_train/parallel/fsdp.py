@@ -1,5 +1,7 @@
 """Sharding of encoder weights, gradients and optimizer state over processes (FSDP2, `fully_shard`).
 
+Processes are shards 0 to n - 1, in order of rank; with ``hybrid``, the processes of each machine are.
+
 Each level of the encoder is one FSDP unit, gathered for its forward and backward pass; every batch enters each of them
 exactly once. All other parameters (the small heads) are replicated, because the distance head is called outside the
 forward pass, where a sharded weight would not be gathered.
@@ -14,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from aam_train.errors import TrainError
 from aam_train.parallel import torch_compat as compat
 from aam_train.parallel.ranks import Ranks
 
@@ -22,6 +25,7 @@ class FullyShard:
     """FSDP2 of the encoder levels.
 
     Args:
+        sharding: see `ParallelOptions.fsdp_sharding`.
         precision: "bf16" gathers weights and computes in bf16 (gradients are reduced in float32); otherwise "none".
         cpu_offload: keep shards in host memory.
         sharded_checkpoint: write checkpoints as one file per process.
@@ -34,13 +38,28 @@ class FullyShard:
         device: torch.device,
         ranks: Ranks,
         *,
+        sharding: str = "full",
         precision: str = "none",
         cpu_offload: bool = False,
         sharded_checkpoint: bool = False,
     ) -> None:
         self.device, self.ranks, self.sharded_checkpoint = device, ranks, sharded_checkpoint
-        self._gradient_excess = compat.gradient_excess(device, ranks.size)
-        self._settings = compat.fsdp_settings(device, ranks.size, precision=precision, cpu_offload=cpu_offload)
+        self.shards = ranks.local_size if sharding == "hybrid" else ranks.size
+        if ranks.size % self.shards:
+            raise TrainError(
+                f"--fsdp-sharding hybrid: {ranks.size} processes are not a multiple of {self.shards}, "
+                "those of this machine. Start the same number on every machine, or use --fsdp-sharding full"
+            )
+        self._replicas = ranks.size // self.shards
+        self._settings = compat.fsdp_settings(
+            device,
+            self._replicas,
+            self.shards,
+            reshard=sharding != "gradients",
+            precision=precision,
+            cpu_offload=cpu_offload,
+        )
+        self._gradient_excess = compat.gradient_excess(device, self._settings["mesh"])
 
     def apply(self, model: nn.Module) -> None:
         for module in list(model.modules()):
@@ -76,7 +95,7 @@ class FullyShard:
         grads = [p.grad for p in parameters if p.grad is not None]
         sharded = [compat.local_shard(grad) for grad in grads if compat.is_sharded(grad)]
         replicated = [grad for grad in grads if not compat.is_sharded(grad)]
-        square = torch.stack([self._square(sharded), self._square(replicated)])
+        square = torch.stack([self._square(sharded) / self._replicas, self._square(replicated)])
         dist.all_reduce(square[0])
         norm = square.sum().sqrt()
         scale = (limit / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
@@ -95,7 +114,8 @@ class FullyShard:
 
     def load_shard(self, tensor: Tensor, full: Tensor) -> None:
         shard = compat.local_shard(tensor)
-        shard.copy_(compat.shard_of(full, self.ranks.rank, self.ranks.size) if compat.is_sharded(tensor) else full)
+        rank = self.ranks.rank % self.shards
+        shard.copy_(compat.shard_of(full, rank, self.shards) if compat.is_sharded(tensor) else full)
 
     def shard_like(self, parameter: Tensor, full: Tensor) -> Tensor:
         state = torch.zeros_like(parameter)

@@ -145,6 +145,7 @@ def _strategy(options: ParallelOptions, compute: ComputeOptions, device: torch.d
     return FullyShard(
         device,
         ranks,
+        sharding=options.fsdp_sharding,
         precision=build_precision(compute, device).name,
         cpu_offload=options.fsdp_cpu_offload,
         sharded_checkpoint=options.fsdp_sharded_checkpoint,

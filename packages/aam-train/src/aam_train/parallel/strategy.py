@@ -23,12 +23,14 @@ class Strategy(Protocol):
         device: of this process.
         ranks: all processes.
         sharded_checkpoint: whether checkpoints are written as one file per process.
+        shards: number of processes over which a weight is sharded, the first ones and as many again; 1 if it is not.
     """
 
     name: str
     device: torch.device
     ranks: Ranks
     sharded_checkpoint: bool
+    shards: int
 
     def apply(self, model: nn.Module) -> None:
         """Shard the weights of a model that is on its device; parameter names do not change."""
@@ -67,7 +69,7 @@ class Strategy(Protocol):
 class Single:
     """Strategy of one process, or of several that each hold the full model and train nothing."""
 
-    name, sharded_checkpoint = "single", False
+    name, sharded_checkpoint, shards = "single", False, 1
 
     def __init__(self, device: torch.device, ranks: Ranks | None = None) -> None:
         self.device, self.ranks = device, ranks or SingleProcess()

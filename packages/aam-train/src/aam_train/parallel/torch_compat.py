@@ -32,13 +32,22 @@ def ddp(module: nn.Module) -> DistributedDataParallel:
     return DistributedDataParallel(module, gradient_as_bucket_view=True, **buffers)
 
 
-def fsdp_settings(device: torch.device, size: int, *, precision: str, cpu_offload: bool) -> dict[str, Any]:
-    """Return the arguments of `fully_shard` for a one-dimensional mesh of processes."""
+def fsdp_settings(
+    device: torch.device, replicas: int, shards: int, *, reshard: bool, precision: str, cpu_offload: bool
+) -> dict[str, Any]:
+    """Return the arguments of `fully_shard` for ``replicas`` times ``shards`` processes, by rank row by row.
+
+    Args:
+        reshard: free the gathered weights between the forward and the backward pass.
+        precision, cpu_offload: see `FullyShard`.
+    """
     check_version()
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
 
-    settings: dict[str, Any] = {"mesh": init_device_mesh(device.type, (size,)), "reshard_after_forward": True}
+    shape, names = ((shards,), ("shard",)) if replicas == 1 else ((replicas, shards), ("replicate", "shard"))
+    mesh = init_device_mesh(device.type, shape, mesh_dim_names=names)
+    settings: dict[str, Any] = {"mesh": mesh, "reshard_after_forward": reshard}
     if precision == "bf16":
         settings["mp_policy"] = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     if cpu_offload:
@@ -53,14 +62,21 @@ def fully_shard(module: nn.Module, **settings: Any) -> None:
     torch_fully_shard(module, **settings)
 
 
-def gradient_excess(device: torch.device, size: int) -> int:
+def gradient_excess(device: torch.device, mesh: Any) -> int:
     """Return the factor by which FSDP2's float32 gradients are too large: gloo up to torch 2.7 sums where FSDP2 asks
-    for the average. A collective."""
+    for the average. A collective.
+
+    Args:
+        mesh: of `fsdp_settings`.
+    """
+    shards = mesh.get_group("shard")
     mean = torch.zeros(1, device=device)
     renamed = "reduce_scatter_single"
     reduce = getattr(dist, renamed if hasattr(dist, renamed) else "reduce_scatter_tensor")
     try:
-        reduce(mean, torch.ones(size, device=device), op=dist.ReduceOp.AVG)
+        reduce(mean, torch.ones(shards.size(), device=device), op=dist.ReduceOp.AVG, group=shards)
+        if mesh.ndim > 1:
+            dist.all_reduce(mean, op=dist.ReduceOp.AVG, group=mesh.get_group("replicate"))
     except RuntimeError as error:  # such a backend fails in FSDP2's own call too; its message names what it lacks
         raise TrainError(f"--fsdp: processes cannot average gradients on {device}: {error}") from error
     return round(mean.item())

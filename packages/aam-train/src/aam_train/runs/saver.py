@@ -97,7 +97,7 @@ class Saver:
 
     def _save_sharded(self, state: TrainerState) -> None:
         self._check_weights(state)
-        ranks, name = self.strategy.ranks, self._name(state, sharded=True)
+        ranks, shards, name = self.strategy.ranks, self.strategy.shards, self._name(state, sharded=True)
         path, record = self.checkpoints.folder / name, self._record(state)
         if ranks.on_rank_zero(lambda: self.checkpoints.has(name)):
             ranks.on_rank_zero(lambda: self.checkpoints.point(LAST, name))
@@ -111,7 +111,8 @@ class Saver:
                 folder = Path(ranks.on_rank_zero(lambda: str(opened.enter_context(new_folder(path)))))
                 problem: OSError | None = None
                 try:
-                    write_shard(folder, tensors, ranks.rank, ranks.size)
+                    if ranks.rank < shards:  # the others have the same ones
+                        write_shard(folder, tensors, ranks.rank, shards)
                 except OSError as error:
                     problem = error
                 failed = ranks.all_gather([problem is not None])[:, 0]
@@ -123,7 +124,7 @@ class Saver:
                     )
 
                 def finish() -> None:
-                    write_index(folder, tensors, ranks.size)
+                    write_index(folder, tensors, shards)
                     write_sharded_metadata(folder, self.model, preprocessor, record, state)
                     opened.close()
                     self.checkpoints.point(LAST, name)

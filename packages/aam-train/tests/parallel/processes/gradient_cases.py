@@ -89,6 +89,7 @@ CASES = [
     Case("huber and all others, two micro-batches", ALL, "huber", 2, target_weight=0.9),
     Case("all in float32", ALL, None, 2, torch.float32),
 ]
+RESHARDED = {"all, computed again, two micro-batches", "huber and all others, two micro-batches", "all in float32"}
 
 
 def read(folder: Path) -> RunData:
@@ -207,6 +208,12 @@ def main() -> None:
         for make in (DataParallel, FullyShard):
             for case in CASES:
                 results[f"{make.name}: {case.name}"] = compare(case, data, make(CPU, ranks), lambda sizes: sizes)
+        ranks.local_size = ranks.size // 2 if ranks.size % 2 == 0 else ranks.size  # as on two machines
+        for sharding in ("gradients", "hybrid"):
+            for case in CASES:
+                if case.name in RESHARDED:
+                    fsdp = FullyShard(CPU, ranks, sharding=sharding)
+                    results[f"{sharding}: {case.name}"] = compare(case, data, fsdp, lambda sizes: sizes)
         equal = Case("unifrac, equal parts", {"unifrac": 1.0})
         results["ddp: equal"] = compare(equal, data, DataParallel(CPU, ranks), lambda sizes: [3 for _ in sizes])
         assert isinstance(ranks, ProcessGroup)

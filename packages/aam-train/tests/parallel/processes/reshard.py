@@ -112,6 +112,9 @@ def main() -> None:
                 "fsdp": FullyShard(CPU, ranks),
                 "parts": FullyShard(CPU, ranks, sharded_checkpoint=True),
             }
+            if ranks.size % 2 == 0:  # as on two machines
+                ranks.local_size = ranks.size // 2
+                strategies["hybrid"] = FullyShard(CPU, ranks, sharding="hybrid", sharded_checkpoint=True)
         for kind, chosen in strategies.items():
             if what == "save":
                 target = folder / f"{kind}-{ranks.size}"
