@@ -14,6 +14,7 @@ from aam_data.random_keys import generator
 _MAX_CANDIDATES = 1000
 _MAX_SPREAD_CANDIDATES = 100  # of orders that are spread evenly from the start
 _WORK = 200_000  # candidates x units: a few tens of milliseconds
+_MAX_FOLDS_CANDIDATES, _FOLDS_WORK = 20, 20_000  # the same for folds of groups, at some 40 microseconds each
 
 
 def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: int) -> np.ndarray:
@@ -54,6 +55,47 @@ def partition(strata: Sequence[csr_array], shares: np.ndarray, seed: int, *key: 
         if score < best_score:
             best, best_score = part, score
     return best
+
+
+def partition_into_folds(strata: Sequence[csr_array], folds: int, seed: int, *key: int) -> np.ndarray:
+    """Assign each unit to one of equal folds, see ``partition``.
+
+    Groups are given out one by one, large ones mostly first, each to the fold that then lacks least of its classes, as
+    in scikit-learn's StratifiedGroupKFold; the best of several orders wins. With many small folds, no order that is cut
+    comes near.
+
+    Returns:
+        int64 [G] numbers of folds.
+    """
+    shares = np.full(folds, 1.0 / folds)
+    n_units = strata[0].shape[0]
+    candidates = [partition(strata, shares, seed, *key)]
+    if strata[0].sum(axis=1).max() > 1:
+        n_candidates = min(_MAX_FOLDS_CANDIDATES, max(1, _FOLDS_WORK // n_units))
+        randoms = (generator(seed, *key, candidate) for candidate in range(n_candidates))
+        candidates += [_give_out(strata, shares, random) for random in randoms]
+    divisions = [_Division.from_matrix(members) for members in strata]
+    whole = (part for part in candidates if len(np.unique(part)) == folds)
+    return min(whole, key=lambda part: sum(division.chi_square(part, shares) for division in divisions))
+
+
+def _give_out(strata: Sequence[csr_array], shares: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Put units one by one into the part whose chi-square falls most, int64 [G]; a part may stay empty."""
+    unit_sizes = strata[0].sum(axis=1)
+    order = np.argsort(-unit_sizes * random.uniform(0.5, 1.0, len(unit_sizes)), kind="stable")
+    part = np.empty(len(order), dtype=np.int64)
+    expected = [shares[:, None] * members.sum(axis=0) for members in strata]
+    filled = [np.zeros_like(each) for each in expected]
+    for unit in order.tolist():
+        change = np.zeros(len(shares))
+        entries = [slice(*members.indptr[unit : unit + 2]) for members in strata]
+        for members, wanted, found, own in zip(strata, expected, filled, entries, strict=True):
+            classes, n = members.indices[own], members.data[own]
+            change += ((2 * (found[:, classes] - wanted[:, classes]) + n) * n / wanted[:, classes]).sum(axis=1)
+        part[unit] = change.argmin()
+        for members, found, own in zip(strata, filled, entries, strict=True):
+            found[part[unit], members.indices[own]] += members.data[own]
+    return part
 
 
 def _part_sizes(n_samples: int, shares: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from aam_data.options.samples import SplitOptions
 from aam_data.random_keys import Purpose
 from aam_data.readers.source import first_bytes_of_text
 from aam_data.splits.id_lists import check_groups_whole, check_unique, read_id_lists
-from aam_data.splits.partition import partition
+from aam_data.splits.partition import partition, partition_into_folds
 from aam_data.splits.strata import group_codes, label_codes
 from aam_data.writers.atomic import atomic_write
 
@@ -215,7 +215,7 @@ def cross_validation(
     too_few = DataError(f"{n_units:,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
     if n_units < folds:
         raise too_few
-    fold_of = partition(members, np.full(folds, 1.0 / folds), seed, Purpose.FOLDS)
+    fold_of = partition_into_folds(members, folds, seed, Purpose.FOLDS)
     splits = []
     for fold in range(folds):
         rest = np.flatnonzero(fold_of != fold)
