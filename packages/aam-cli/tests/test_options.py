@@ -166,7 +166,7 @@ def test_config_file_fills_and_the_command_line_wins(
     [
         (b"[every]\nnumbr = 5", "unknown key numbr (did you mean number?)"),
         (b"[every]\nnumber = 'five'", "must be a whole number"),
-        (b"\xff", "not a text file in UTF-8"),
+        (b"\xff", "line 1 is not UTF-8 text"),
         (b"", "missing --needed"),
     ],
 )
