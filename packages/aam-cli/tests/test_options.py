@@ -190,7 +190,7 @@ def test_quiet_keeps_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (b"[every]\nnumbr = 5", "unknown key numbr (did you mean number?)"),
         (b"[every]\nnumber = 'five'", "must be a whole number"),
-        (b"\xff", "not a text file in UTF-8"),
+        (b"\xff", "line 1 is not UTF-8 text"),
         (b"", "missing --needed"),
     ],
 )

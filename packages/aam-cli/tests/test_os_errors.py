@@ -136,7 +136,6 @@ def test_files_that_cannot_grow_are_named(study: Path, tmp_path: Path) -> None:
             "s/table.biom: File too large",
         ),
         (20_000, ("unifrac", *table, *tree, "--output", out / "d.tsv"), "d.tsv: File too large"),
-        (5000, ("unifrac", *table, *tree, "--output", out / "d.h5"), "d.h5: File too large"),
         (2000, ("unifrac", *table, *tree, "--output", out / "d.npy"), "d.npy: File too large"),
         (300, ("rf-baseline", *table, *metadata, *target, "--output", out / "p.tsv"), "tsv: File too large"),
     ]

@@ -222,7 +222,15 @@ def test_several_reporters_are_one(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def epochs(validations: list[dict[str, float | None]]) -> list[dict[str, Any]]:
     return [
-        {"kind": "epoch", "epoch": n, "train": {"total": 1.0}, "validation": validation, "best": n == 1}
+        {
+            "kind": "epoch",
+            "step": n,
+            "epoch": n,
+            "epochs": 2,
+            "train": {"total": 1.0},
+            "validation": validation,
+            "best": n == 1,
+        }
         for n, validation in enumerate(validations, 1)
     ]
 
