@@ -19,11 +19,10 @@ Capture = pytest.CaptureFixture[str]
 AAM = [sys.executable, "-W", "error", "-m", "aam_cli"]
 LIMITED = """
 import resource, signal, sys
-from aam_cli.errors import run_program
-from aam_cli.main import cli
+from aam_cli.main import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-sys.exit(run_program(cli, sys.argv[2:]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+main()
 """
 
 
@@ -130,12 +129,16 @@ def test_files_that_cannot_grow_are_named(study: Path, tmp_path: Path) -> None:
     out.mkdir()
     target = ("--metadata-column", "degree_days", "--rarefy-depth", "100", "--n-estimators", "5", "--n-jobs", "1")
     cases: list[tuple[int, tuple[object, ...], str]] = [
-        (
-            2000,
-            ("simulate", "--samples", "40", "--asvs", "80", "--output-dir", out / "s"),
-            "s/table.biom: File too large",
+        *(
+            (
+                limit,
+                ("simulate", "--samples", "100", "--asvs", "800", "--output-dir", out / f"s{limit}"),
+                "File too large",
+            )
+            for limit in (2000, 20_000, 50_000)
         ),
         (20_000, ("unifrac", *table, *tree, "--output", out / "d.tsv"), "d.tsv: File too large"),
+        (5000, ("unifrac", *table, *tree, "--output", out / "d.h5"), "d.h5: File too large"),
         (2000, ("unifrac", *table, *tree, "--output", out / "d.npy"), "d.npy: File too large"),
         (300, ("rf-baseline", *table, *metadata, *target, "--output", out / "p.tsv"), "tsv: File too large"),
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from aam_data.errors import DataError
 from aam_data.unifrac.unifrac import Block
 from aam_data.writers.atomic import atomic_write
+from aam_data.writers.hdf5 import new_hdf5
 from aam_data.writers.resumable import resumable_file, resumable_paths
 
 DISTANCE_SUFFIXES = (".h5", ".tsv", ".npy")
@@ -134,7 +135,7 @@ def _create_ssu(path: Path, ids: Sequence[str] | np.ndarray) -> None:
     The matrix is allocated in one piece and filled with zeros at once, so that a full disk is an OSError here, and so
     that blocks are written without changing the structure of the file, which a killed program would leave broken.
     """
-    with h5py.File(path, "x", alignment_threshold=1, alignment_interval=64) as file:
+    with new_hdf5(path, alignment_threshold=1, alignment_interval=64) as file:
         file["format"] = np.array([b"BDSM"])
         file["version"] = np.array([b"2020.12"])
         encoding = "ascii" if all(name.isascii() for name in ids) else "utf-8"

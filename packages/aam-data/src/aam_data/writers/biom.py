@@ -18,6 +18,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from aam_data.table import SampleCounts
+from aam_data.writers.hdf5 import new_hdf5
 
 CHUNK = 8192  # entries; a sample spans one or two chunks, so larger ones make reading single samples slow
 PASS_ENTRIES = 16_000_000  # counts transposed at once, about 0.5 GB
@@ -68,7 +69,7 @@ class BiomWriter:
         by_sample = _pointers(np.concatenate(self._lengths))
         by_feature = _pointers(self._by_feature[kept])
         n_samples, n_features, n_entries = len(by_sample) - 1, len(by_feature) - 1, int(by_sample[-1])
-        with h5py.File(self._path, "w") as file:
+        with new_hdf5(self._path) as file:
             file.attrs["id"] = "No Table ID"
             file.attrs["type"] = "OTU table"
             file.attrs["format-url"] = "http://biom-format.org"
