@@ -136,7 +136,8 @@ def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
         return {}
     from aam_data.readers.source import first_bytes_of_text
 
-    first_bytes_of_text(file, "--config")  # raises for what is not a file of text
+    if not (file.is_file() and file.stat().st_size == 0):  # an empty file sets nothing
+        first_bytes_of_text(file, "--config")  # raises for what is not a file of text
     try:
         return values_from_toml(file.read_text(encoding="utf-8"), root_class)
     except UnicodeDecodeError as error:
