@@ -159,7 +159,8 @@ def _values_from_file(root_class: type, file: Path | None) -> dict[str, Any]:
     from aam_data.readers.source import first_bytes_of_text
     from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
 
-    first_bytes_of_text(file, "--config")  # raises for what is not a file of text
+    if not (file.is_file() and file.stat().st_size == 0):  # an empty file sets nothing
+        first_bytes_of_text(file, "--config")  # raises for what is not a file of text
     try:
         return values_from_toml(read_bounded_text(file, MAX_SETTINGS, through_links=True), root_class)
     except ModelError as error:
