@@ -190,11 +190,14 @@ def changed() -> Callable[..., Any]:
 def start_processes() -> Iterator[Callable[..., list[subprocess.Popen[str]]]]:
     """A function that starts a script of ``processes/`` several times, as torchrun would: each knows its number.
 
-    ``start_processes(3, "run.py", "none", ...)``; what still runs at the end of the test is killed.
+    ``start_processes(3, "run.py", "none", ...)``; the last one gets ``more_of_last`` too. What still runs at the end of
+    the test is killed.
     """
     started: list[subprocess.Popen[str]] = []
 
-    def start(n: int, script: str, *arguments: object, **environ: str) -> list[subprocess.Popen[str]]:
+    def start(
+        n: int, script: str, *arguments: object, more_of_last: tuple[str, ...] = (), **environ: str
+    ) -> list[subprocess.Popen[str]]:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
@@ -203,9 +206,8 @@ def start_processes() -> Iterator[Callable[..., list[subprocess.Popen[str]]]]:
         for rank in range(n):
             own = {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1, **shared}
             env = os.environ | {name: str(value) for name, value in own.items()} | environ
-            started.append(
-                subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            )
+            words = [*command, *(more_of_last if rank == n - 1 else ())]
+            started.append(subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-n:]
 
     yield start

@@ -168,15 +168,10 @@ def test_a_stopped_process_ends_the_others_after_the_timeout(
 def test_different_settings_on_one_process_are_an_error_on_all(
     two: tuple[PretrainConfig, Path], start_processes: Start, tmp_path: Path
 ) -> None:
-    arguments = ["run.py", "none", 0, 0, "pretrain", "--config", two[1]]
-    processes = [start_processes(2, *arguments)]
-    other = processes[0][1]
-    env = Path(f"/proc/{other.pid}/environ").read_bytes().split(b"\0")
-    other.kill()
-    own = dict(entry.decode().split("=", 1) for entry in env if b"=" in entry)
-    command = [*map(str, other.args), "--lr", "0.5"]  # type: ignore[union-attr]
-    with subprocess.Popen(command, env=own, stderr=subprocess.PIPE, text=True) as second:
-        ends = [processes[0][0].communicate(timeout=SECONDS)[1], second.communicate(timeout=SECONDS)[1]]
+    arguments = ("run.py", "none", 0, 0, "pretrain", "--config", two[1])
+    processes = start_processes(2, *arguments, more_of_last=("--lr", "0.5"))
+    ends = [process.communicate(timeout=SECONDS)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
     for end in ends:
         assert "error: process 1 differs from process 0 in its settings. Start all processes of a run" in end
     assert not (tmp_path / "run").exists()
