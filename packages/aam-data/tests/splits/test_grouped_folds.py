@@ -1,12 +1,22 @@
-"""Balance of grouped folds, against scikit-learn's StratifiedGroupKFold."""
+"""Splits and folds by a metadata column: groups whole, balance against scikit-learn's StratifiedGroupKFold."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
+from aam_data.options.files import MetadataOptions
+from aam_data.options.samples import SplitOptions
+from aam_data.options.targets import TargetOptions
+from aam_data.readers.metadata.metadata import read_metadata
+from aam_data.sequences import build_sequences
+from aam_data.splits.selection import make_splits
 from aam_data.splits.splits import cross_validation
+from aam_data.study.study import Study
+from aam_data.table import table_from_triplets
 
 CLASSES = ("ill", "well", "unsure")
 
@@ -55,3 +65,26 @@ def test_folds_of_one_study_differ_by_seed_and_one_huge_group_leaves_no_fold_emp
     huge = ["a"] * 90 + ["b"] * 5 + ["c"] * 5
     folds = cross_validation([f"s{i:03}" for i in range(100)], 3, 0.0, 0, huge, [["x", "y"] * 50])
     assert sorted(len(split.test) for split in folds) == [5, 5, 90]
+
+
+@pytest.mark.parametrize("folds", [0, 4])
+@pytest.mark.parametrize("calibration_size", [None, 0.2])
+def test_groups_of_a_column_are_whole_in_every_part(folds: int, calibration_size: float | None, tmp_path: Path) -> None:
+    host, codes = study(1, 30)
+    rows = np.arange(len(host))
+    lines = [f"s{i:04}\th{host[i]}\t{CLASSES[codes[i]]}" for i in rows]
+    file = tmp_path / "metadata.tsv"
+    file.write_text("\n".join(["sample-id\thost\tstate", *lines, ""]), encoding="utf-8")
+    metadata = read_metadata(file, MetadataOptions())
+    ids = metadata.sample_ids
+    table = table_from_triplets(rows, 0 * rows, np.ones(len(ids)), ids, np.array(["ACGT"], dtype=object))
+    samples = Study(table, build_sequences([b"ACGT"]), metadata)
+    target = TargetOptions(("state",), classifier=True)
+    every = make_splits(samples, rows, SplitOptions(group_column="host"), 0, target, folds, calibration_size)
+    assert len(every) == max(folds, 1)
+    host_of = dict(zip(ids, host, strict=True))
+    for splits in every:
+        part_of = splits.part_of()
+        assert sorted(part_of) == sorted(ids)
+        assert len({(host_of[i], part) for i, part in part_of.items()}) == 30
+        assert bool(splits.calibration) == (calibration_size is not None)

@@ -61,6 +61,7 @@ def test_onecycle_of_a_few_steps_stays_in_its_range(total: int) -> None:
     assert all(0 < rate <= LR for rate in rates(OptimizerOptions(lr=LR, scheduler="onecycle"), total))
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # of PyTorch 2.5, about itself
 @pytest.mark.parametrize("scheduler", ["warmup_cosine", "cosine", "cosine_restarts"])
 @pytest.mark.parametrize("warmup", [1, 4, 7])
 def test_warmup_then_a_decay(warmup: int, scheduler: str) -> None:

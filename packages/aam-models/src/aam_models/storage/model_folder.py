@@ -105,7 +105,7 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     try:
         save_file(plain, file)
     except SafetensorError as error:  # has the system's error number only in its text
-        number = re.search(r"os error (\d+)", str(error))
+        number = re.search(r"(?:os error|code:) (\d+)", str(error))  # of safetensors today, and of 0.4
         code = int(number[1]) if number else errno.EIO
         raise OSError(code, os.strerror(code), str(file)) from error
 

@@ -1,0 +1,38 @@
+"""The forest of the baseline: samples without a value teach it nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+from aam_train.evaluation.random_forest import ForestOptions, fit_classes, fit_numbers
+
+OPTIONS = ForestOptions(seed=3, trees=10, jobs=1)
+SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "random_state": 3}
+
+
+def table(seed: int, rows: int) -> csr_array:
+    return csr_array(np.random.default_rng(seed).random((rows, 6)))
+
+
+def test_numbers_are_those_of_scikit_learn_on_the_known_samples() -> None:
+    known, new = table(0, 40), table(1, 9)
+    target = np.random.default_rng(2).normal(size=40)
+    target[::4] = np.nan
+    has_value = np.isfinite(target)
+    expected = RandomForestRegressor(**SETTINGS).fit(known[has_value], target[has_value])
+    found = fit_numbers(known, target, new, OPTIONS)
+    np.testing.assert_allclose(found.outputs, expected.predict(new), rtol=1e-12)
+    np.testing.assert_allclose(found.importance, expected.feature_importances_, rtol=1e-12)
+
+
+def test_classes_are_those_of_scikit_learn_with_a_column_for_absent_ones() -> None:
+    known, new = table(3, 40), table(4, 9)
+    target = np.random.default_rng(5).choice([0.0, 2.0, 3.0], 40)
+    target[1::5] = np.nan
+    has_value = np.isfinite(target)
+    expected = RandomForestClassifier(**SETTINGS).fit(known[has_value], target[has_value])
+    found = fit_classes(known, target, new, 4, OPTIONS)
+    np.testing.assert_allclose(found.outputs[:, [0, 2, 3]], expected.predict_proba(new), rtol=1e-12)
+    assert (found.outputs[:, 1] == 0).all()
