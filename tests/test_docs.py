@@ -15,6 +15,7 @@ from aam_cli.categorical_help import HELP
 from aam_cli.command import ConfigCommand, parse_config
 from aam_cli.errors import Program
 from aam_cli.main import cli
+from aam_data.codes import CODES
 from aam_rocm_tools.main import main as rocm
 from aam_train.recipes import demo as run_demo
 
@@ -123,6 +124,11 @@ def test_readme_shows_the_real_help(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_about_metadata_has_the_text_that_the_program_prints() -> None:
     assert HELP in blocks(ROOT / "docs" / "conditioning.md", "text")
+
+
+def test_the_page_of_codes_is_the_table_of_the_program() -> None:
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", (ROOT / "docs" / "finding-codes.md").read_text("utf-8"), re.M)
+    assert rows == list(CODES.items())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -44,8 +44,10 @@ MAX_MODULES = 14  # in one folder, without its __init__
 LIGHT_FOLDERS = {"aam_data.options", "aam_models.config", "aam_train.options"}
 LIGHT = {
     "aam_data.checked_json",
+    "aam_data.codes",
     "aam_data.checks.findings",
     "aam_data.errors",
+    "aam_data.notes",
     "aam_data.readers.foreign.files",
     "aam_data.readers.foreign.tables",
     "aam_data.readers.source",

@@ -10,6 +10,7 @@ import pytest
 
 from aam_cli.errors import run_program
 from aam_cli.main import cli
+from aam_data.codes import CODES
 from aam_data.options.simulate import SimulateOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 
@@ -48,6 +49,7 @@ def test_a_bad_study(study: Path, capsys: Capture) -> None:
     assert "colour" in out
     assert "house" in out
     assert "        -> " in out
+    assert out.count("  [metadata-column-missing]\n") == 2
     assert "2 errors, 0 warnings: AAM cannot use these files" in out
 
 
@@ -67,7 +69,12 @@ def test_json(study: Path, capsys: Capture) -> None:
     assert check(study, "--json", "--group-column", "host") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["facts"]["groups host"] == "8 groups of 3 samples, among 24 samples"
-    assert all(finding["level"] != "error" for finding in report["findings"])
+    assert report["findings"]
+    keys = ["code", "level", "problem", "file", "place", "offenders", "count", "remedy"]
+    for finding in report["findings"]:
+        assert list(finding) == keys
+        assert finding["level"] != "error"
+        assert finding["code"] in CODES
 
 
 def test_columns_need_metadata(study: Path, capsys: Capture) -> None:

@@ -41,7 +41,7 @@ def test_a_users_error_is_one_line_and_2(kind: type[Exception], capsys: Capture)
 
 
 def test_debug_adds_the_traceback(capsys: Capture) -> None:
-    assert run_failing(raising(DataError("no such column")), "--debug") == 2
+    assert run_failing(raising(DataError("no such column", code="metadata-column-missing")), "--debug") == 2
     err = capsys.readouterr().err
     assert err.startswith("Traceback")
     assert err.endswith("\nerror: no such column\n")
@@ -94,6 +94,7 @@ def test_libraries_warn_developers_only(capsys: Capture) -> None:
 
 
 def test_ids_cannot_write_to_the_terminal(capsys: Capture) -> None:
-    assert run_failing(raising(DataError("bad ids", offenders=["a\x1b[31m", "b\nc", "h\u00f4te"]))) == 2
+    error = DataError("bad ids", code="ids-empty", offenders=["a\x1b[31m", "b\nc", "h\u00f4te"])
+    assert run_failing(raising(error)) == 2
     assert capsys.readouterr().err == "error: bad ids (a\\x1b[31m, b\\nc, h\u00f4te)\n"
     assert printable("\udce9") == "\\udce9"

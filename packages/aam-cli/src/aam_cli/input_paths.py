@@ -61,4 +61,9 @@ def _check_folder(path: Path, option: str) -> None:
         os.scandir(path).close()
     except OSError as error:
         remedy = f"Pass an existing, readable folder to {option}"
-        raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+        raise DataError(
+            f"cannot be read: {error.strerror}",
+            code="file-missing" if isinstance(error, FileNotFoundError) else "file-unreadable",
+            file=path,
+            remedy=remedy,
+        ) from error

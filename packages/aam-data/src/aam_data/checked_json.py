@@ -25,13 +25,26 @@ def parse_json(text: str, *, file: Path | None = None, place: str | None = None,
     """
 
     def reject_constant(name: str) -> NoReturn:
-        raise DataError(f"{name} is not JSON", file=file, place=place, remedy="Write a finite number instead")
+        raise DataError(
+            f"{name} is not JSON",
+            code="file-json-invalid",
+            file=file,
+            place=place,
+            remedy="Write a finite number instead",
+        )
 
     def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
             twice = [ascii(key) for key, times in Counter(key for key, _ in pairs).items() if times > 1]
-            raise DataError("keys that appear more than once", file=file, place=place, offenders=twice, remedy=remedy)
+            raise DataError(
+                "keys that appear more than once",
+                code="file-json-invalid",
+                file=file,
+                place=place,
+                offenders=twice,
+                remedy=remedy,
+            )
         return fields
 
     try:
@@ -40,7 +53,9 @@ def parse_json(text: str, *, file: Path | None = None, place: str | None = None,
         raise
     except (ValueError, RecursionError) as error:
         copy_again = None if file is None else "Copy the file again"
-        raise DataError(f"not valid JSON: {error}", file=file, place=place, remedy=copy_again) from error
+        raise DataError(
+            f"not valid JSON: {error}", code="file-json-invalid", file=file, place=place, remedy=copy_again
+        ) from error
 
 
 def strict_fields(values: object, types: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -55,7 +70,7 @@ def strict_fields(values: object, types: Mapping[str, Any], place: str) -> dict[
         DataError: keys that are missing, unknown or of a wrong type; the message names all of them.
     """
     if not isinstance(values, dict):
-        raise DataError(f"expected an object, found {type(values).__name__}", place=place)
+        raise DataError(f"expected an object, found {type(values).__name__}", code="file-json-fields", place=place)
     missing = [key for key in types if key not in values]
     unknown = [key for key in values if key not in types]
     wrong = [key for key, kind in types.items() if key in values and not _is(values[key], kind)]
@@ -65,7 +80,7 @@ def strict_fields(values: object, types: Mapping[str, Any], place: str) -> dict[
         ("values of a wrong type", wrong),
     ):
         if keys:
-            raise DataError(problem, place=place, offenders=keys)
+            raise DataError(problem, code="file-json-fields", place=place, offenders=keys)
     return {key: float(values[key]) if kind is float else values[key] for key, kind in types.items()}
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from aam_data.codes import CODES
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -22,6 +24,7 @@ class DataError(ValueError):
 
     Args:
         problem: what is wrong, in the user's words.
+        code: the kind of fault, one of `aam_data.codes.CODES`.
         file: the affected file.
         place: location in the file (row, column, HDF5 path, archive member).
         offenders: all offending values or ids; the message shows the first five and counts the others.
@@ -32,11 +35,14 @@ class DataError(ValueError):
         self,
         problem: str,
         *,
+        code: str,
         file: Path | str | None = None,
         place: str | None = None,
         offenders: Sequence[object] = (),
         remedy: str | None = None,
     ) -> None:
+        assert code in CODES, code
+        self.code = code
         self.problem, self.file, self.place, self.remedy = problem, file, place, remedy
         self.offenders = tuple(offenders)
         super().__init__(self._message())
@@ -54,7 +60,12 @@ class DataErrors(DataError):
 
     def __init__(self, errors: Sequence[DataError]) -> None:
         self.errors = tuple(errors)
-        super().__init__("")
+        super().__init__("", code=errors[0].code)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the single problems."""
+        return tuple(error.code for error in self.errors)
 
     def _message(self) -> str:
         return "\n".join(map(str, self.errors))

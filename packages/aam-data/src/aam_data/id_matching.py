@@ -13,6 +13,7 @@ from typing import Literal
 
 from aam_data.errors import DataError, first_few, quoted
 from aam_data.id_changes import IdChange, changes
+from aam_data.notes import Note
 from aam_data.spelling import hidden_difference
 
 _N_EXAMPLES = 3
@@ -197,6 +198,7 @@ def check_not_disjoint(
         raise DataError(
             f"contains none of the table's {what}; the table has {first_few(list(ids), _N_EXAMPLES)}; "
             f"this file has {first_few(list(other_ids), _N_EXAMPLES)}",
+            code="ids-do-not-match",
             file=file,
             remedy=str(suggestion) if suggestion else "Pass files of one study",
         )
@@ -204,7 +206,7 @@ def check_not_disjoint(
 
 def check_missing_samples(
     sample_ids: Collection[str], other_ids: Collection[str], file: Path, policy: Literal["error", "ignore"]
-) -> list[str]:
+) -> list[Note]:
     """Apply ``--missing-samples`` to samples of the table that ``file`` lacks.
 
     Returns:
@@ -220,16 +222,20 @@ def check_missing_samples(
         suggestion = overlap.suggestion()
         remedy = "Add them, or continue without their values: --missing-samples ignore"
         raise DataError(
-            counts, file=file, offenders=missing, remedy=f"{suggestion}. {remedy}" if suggestion else remedy
+            counts,
+            code="ids-missing",
+            file=file,
+            offenders=missing,
+            remedy=f"{suggestion}. {remedy}" if suggestion else remedy,
         )
-    notes = [f"{counts} ({first_few(missing, _N_EXAMPLES)})"] if missing else []
+    notes = [Note("ids-missing", f"{counts} ({first_few(missing, _N_EXAMPLES)})")] if missing else []
     if extra:
         names = first_few(extra, _N_EXAMPLES)
-        notes.append(f"{len(extra):,} of {overlap.n_there:,} samples of {file.name} are not in the table ({names})")
-    return notes + suggestion_notes(overlap)
+        what = f"{len(extra):,} of {overlap.n_there:,} samples of {file.name} are not in the table ({names})"
+        notes.append(Note("ids-unused", what))
+    return notes + suggestion_notes(overlap.suggestion())
 
 
-def suggestion_notes(overlap: Overlap) -> list[str]:
+def suggestion_notes(suggestion: Suggestion | None) -> list[Note]:
     """Return a warning that follows a note on ids without a match, if a change would make them match."""
-    suggestion = overlap.suggestion()
-    return [f"warning: of these, {suggestion}"] if suggestion else []
+    return [Note("ids-nearly-match", f"of these, {suggestion}", "warning")] if suggestion else []

@@ -14,6 +14,7 @@ from aam_data.checks.check import check_study
 from aam_data.checks.findings import Finding, Report
 from aam_data.errors import DataError as Error
 from aam_data.errors import DataErrors, Problems
+from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
@@ -138,19 +139,28 @@ def test_json_and_order(tmp_path: Path, table: TableOptions) -> None:
 
 
 def test_a_finding_reads_like_its_error() -> None:
-    error = Error("counts are negative", file="t.biom", place="sample/matrix", offenders=list("abcdefg"), remedy="Fix")
+    error = Error(
+        "counts are negative",
+        code="table-counts-negative",
+        file="t.biom",
+        place="sample/matrix",
+        offenders=list("abcdefg"),
+        remedy="Fix",
+    )
     finding = Finding.from_error(error)
     assert f"{finding.where}: {finding.text}. {finding.remedy}" == str(error)
-    assert Finding.from_note("warning: look").level == "warning"
-    assert Finding.from_note("7 were dropped").text == "7 were dropped"
+    assert next(iter(finding.to_dict().items())) == ("code", "table-counts-negative")
+    warning = Finding.from_note(Note("tree-unrooted", "look", "warning"))
+    assert (warning.code, warning.level, warning.text) == ("tree-unrooted", "warning", "look")
+    assert Finding.from_note(Note("sequences-missing", "7 were dropped")).level == "note"
 
 
 def test_problems_are_raised_alone_or_together() -> None:
     def fail(text: str) -> None:
-        raise Error(text)
+        raise Error(text, code="file-damaged")
 
     def fail_twice() -> None:
-        raise DataErrors([Error("b"), Error("c")])
+        raise DataErrors([Error("b", code="file-empty"), Error("c", code="file-missing")])
 
     problems = Problems()
     problems.raise_collected()

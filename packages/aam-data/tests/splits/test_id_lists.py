@@ -20,8 +20,9 @@ def options(folder: Path, train: bytes, val: bytes = b"s9") -> SplitOptions:
 
 @pytest.mark.parametrize("train", [b"s2\ns1\n", b"\xef\xbb\xbfs1\r\n\r\ns2", gzip.compress(b" s1 \ns2\n")])
 def test_the_same_list_in_other_bytes(tmp_path: Path, train: bytes) -> None:
-    lists = read_id_lists(options(tmp_path, train), {"s1", "s2", "s9"}, ())
-    assert lists == {"train": ("s1", "s2"), "validation": ("s9",), "test": (), "notes": ()}
+    lists, notes = read_id_lists(options(tmp_path, train), {"s1", "s2", "s9"}, ())
+    assert lists == {"train": ("s1", "s2"), "validation": ("s9",), "test": ()}
+    assert notes == ()
 
 
 def test_what_would_make_unknown_samples_match(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_rejects_a_file_of_another_size(change: int, tmp_path: Path) -> None:
 def test_a_data_error_leaves_nothing(tmp_path: Path) -> None:
     interrupted_after(tmp_path / "out.txt", 2)
     with pytest.raises(DataError, match="wrong"), resumable_file(tmp_path / "out.txt", "a key", create):
-        raise DataError("wrong")
+        raise DataError("wrong", code="file-damaged")
     assert names(tmp_path) == []
 
 

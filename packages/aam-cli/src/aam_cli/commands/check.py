@@ -81,9 +81,8 @@ def _quiet_lines(report: Report) -> list[str]:
 
 def _finding_lines(finding: Finding) -> list[str]:
     where = f"{finding.where}: " if finding.where else ""
-    lines = [f"{finding.level.upper():8}{where}{finding.text}"]
-    lines += [f"        -> {finding.remedy}"] if finding.remedy else []
-    return list(map(shortened, lines))
+    lines = [f"{shortened(f'{finding.level.upper():8}{where}{finding.text}')}  [{finding.code}]"]
+    return [*lines, *([shortened(f"        -> {finding.remedy}")] if finding.remedy else [])]
 
 
 def _conclusion(report: Report) -> str:

@@ -23,7 +23,12 @@ def command(config: SimulateConfig, program: Program) -> None:
 
     directory = config.output.output_dir
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise DataError("exists already", file=directory, remedy="Use a new or an empty folder for --output-dir")
+        raise DataError(
+            "exists already",
+            code="output-exists",
+            file=directory,
+            remedy="Use a new or an empty folder for --output-dir",
+        )
     with sole_writer(directory, "--output-dir"):
         samples, features = run_simulate(config.study, directory, _progress(program, config.study.samples))
     program.print(f"{directory}: {samples:,} samples, {features:,} ASVs")

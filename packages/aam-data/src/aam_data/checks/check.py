@@ -16,6 +16,7 @@ from aam_data.checks.leaks import leak_notes
 from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.id_matching import Overlap, overlap_of
+from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
@@ -87,7 +88,7 @@ def check_study(
             problems.collect(_check_distances, study, selection.rows, depth, seed, phylogeny)
             splits = problems.collect(make_splits, study, selection.rows, split, seed, target, folds)
             groups = None if split.group_column is None else _groups(study, split.group_column)
-            split_notes: list[str] = []
+            split_notes: list[Note] = []
             for number, one in enumerate(splits or [], 1):
                 split_notes += small_parts(one)
                 split_notes += problems.collect(_try_samples, study, one, sample, depth, seed, target) or []
@@ -109,7 +110,7 @@ def _check_distances(study: Study, rows: np.ndarray, depth: int, seed: int, opti
 
 def _try_samples(
     study: Study, splits: Splits, sample: SampleOptions, depth: int, seed: int, target: TargetOptions | None
-) -> list[str]:
+) -> list[Note]:
     """Fit the preprocessing as a run would, and return notes on what it would cut."""
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     rows = np.array([row_of[i] for i in splits.train], dtype=np.int64)
@@ -127,7 +128,7 @@ def _columns_missing(known: Metadata | None, target: TargetOptions | None, split
     return bool(wanted) and (known is None or any(column not in known.columns for column in wanted))
 
 
-def _sorted(problems: Problems, notes: list[str]) -> tuple[Finding, ...]:
+def _sorted(problems: Problems, notes: list[Note]) -> tuple[Finding, ...]:
     errors = {str(error): Finding.from_error(error) for error in problems.errors}  # each one once
     findings = [*errors.values(), *(Finding.from_note(note) for note in notes)]
     return tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level)))

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from aam_data.errors import MAX_SHOWN, DataError, first_few
+from aam_data.notes import Note
 
 Level = Literal["error", "warning", "note"]
-_WARNING = "warning: "
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Finding:
     """One finding of a check.
 
     Attributes:
+        code: kind of the finding, one of `aam_data.codes.CODES`; it stays the same when the text changes.
         level: an error stops every command; a warning may make results worthless; a note reports what will be done.
         problem: description, without the place.
         file: the file, as it was passed.
@@ -25,6 +26,7 @@ class Finding:
         remedy: how to fix it.
     """
 
+    code: str
     level: Level
     problem: str
     file: str | None = None
@@ -37,6 +39,7 @@ class Finding:
     def from_error(cls, error: DataError) -> Self:
         """Convert an error, which stops every command."""
         return cls(
+            error.code,
             "error",
             error.problem,
             None if error.file is None else str(error.file),
@@ -47,11 +50,9 @@ class Finding:
         )
 
     @classmethod
-    def from_note(cls, note: str) -> Self:
-        """Convert a line that a command would print; a leading ``warning: `` makes it a warning."""
-        if note.startswith(_WARNING):
-            return cls("warning", note.removeprefix(_WARNING))
-        return cls("note", note)
+    def from_note(cls, note: Note) -> Self:
+        """Convert a note or warning that a command would print."""
+        return cls(note.code, note.level, note.problem)
 
     @property
     def where(self) -> str:

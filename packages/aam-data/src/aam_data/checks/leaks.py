@@ -10,13 +10,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from aam_data.checks.confounding import MIN_SAMPLES, Association, association, explained_by
 from aam_data.checks.near_duplicates import MAX_BRAY_CURTIS, DuplicateSearch, find_near_duplicates
 from aam_data.errors import first_few
+from aam_data.notes import Note
 from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.splits import Splits
@@ -40,6 +41,8 @@ _BATCHES = re.compile(
 class Leak(ABC):
     """A reason to distrust held-out scores; ``text`` is a sentence with the numbers and a remedy."""
 
+    code: ClassVar[str]
+
     @property
     @abstractmethod
     def text(self) -> str: ...
@@ -60,6 +63,7 @@ class SharedGroups(Leak):
         hosts: whether the column looks like hosts, which makes this a warning; other columns get a note.
     """
 
+    code = "leak-shared-groups"
     column: str
     shared: int
     held_out: int
@@ -82,6 +86,7 @@ class SharedGroups(Leak):
 class SharedCommunities(Leak):
     """Test or validation samples are nearly the same community as a training sample."""
 
+    code = "leak-near-duplicates"
     search: DuplicateSearch
 
     @property
@@ -107,6 +112,7 @@ class TargetFollowsColumn(Leak):
         explained: share of the target's variance or of the errors of guessing, see ``confounding.explained_by``.
     """
 
+    code = "leak-target-follows-column"
     target: str
     column: str
     explained: float
@@ -126,6 +132,7 @@ class TargetFollowsColumn(Leak):
 class TargetFollowsInput(Leak):
     """A category that is model input predicts the target; the attributes are those of `TargetFollowsColumn`."""
 
+    code = "leak-target-follows-input"
     target: str
     column: str
     explained: float
@@ -148,6 +155,7 @@ class TargetFollowsInput(Leak):
 class TargetFollowsDepth(Leak):
     """The number of reads of a sample predicts the target."""
 
+    code = "leak-target-follows-depth"
     target: str
     association: Association
     rarefy_depth: int
@@ -218,10 +226,10 @@ def leak_notes(
     group_column: str | None,
     rarefy_depth: int,
     inputs: Sequence[str] = (),
-) -> list[str]:
+) -> list[Note]:
     """Run ``find_leaks`` and return its results as lines to print."""
     leaks = find_leaks(study, splits, target, group_column, rarefy_depth, inputs)
-    return [f"warning: {leak.text}" if leak.level == "warning" else leak.text for leak in leaks]
+    return [Note(leak.code, leak.text, leak.level) for leak in leaks]
 
 
 def suspicious_columns(metadata: Metadata) -> list[str]:

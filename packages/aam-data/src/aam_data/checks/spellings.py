@@ -10,12 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from aam_data.errors import quoted
+from aam_data.notes import Note
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.spelling import several_spellings
 
 _MAX_SHOWN = 5
+_CODES = {
+    "groups": "groups-spelled-differently",
+    "classes": "classes-spelled-differently",
+    "categories": "categories-spelled-differently",
+}
 
 
 def spelling_notes(
@@ -24,7 +30,7 @@ def spelling_notes(
     target: TargetOptions | None,
     split: SplitOptions,
     inputs: Sequence[str] = (),
-) -> list[str]:
+) -> list[Note]:
     """Return a warning for each column of groups, classes or categories that has values in several spellings.
 
     Args:
@@ -50,14 +56,15 @@ def spelling_notes(
     return notes
 
 
-def _warning(metadata: Metadata, column: str, what: str, same: list[dict[str, int]], n_values: int) -> str:
+def _warning(metadata: Metadata, column: str, what: str, same: list[dict[str, int]], n_values: int) -> Note:
     shown = [" and ".join(f"{quoted(value)} ({count:,})" for value, count in each.items()) for each in same]
     more = f"; and {len(shown) - _MAX_SHOWN:,} more" if len(shown) > _MAX_SHOWN else ""
     n_apart = n_values - sum(len(each) - 1 for each in same)
     text = (
-        f"warning: {column} has {n_values:,} {what} that would be {n_apart:,} without differences of spelling: "
+        f"{column} has {n_values:,} {what} that would be {n_apart:,} without differences of spelling: "
         f"{'; '.join(shown[:_MAX_SHOWN])}{more}"
     )
     if what == "groups":
         text += ". Samples of one group are then on both sides of a split, and held-out scores are too good"
-    return f"{text}. Nothing is merged: write each value in one way in {metadata.path.name} if it is the same"
+    text += f". Nothing is merged: write each value in one way in {metadata.path.name} if it is the same"
+    return Note(_CODES[what], text, "warning")

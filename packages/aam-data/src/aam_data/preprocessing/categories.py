@@ -12,6 +12,7 @@ import numpy as np
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
 from aam_data.id_matching import closest_transformation
+from aam_data.notes import Note
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
@@ -29,7 +30,7 @@ class CategoryCodes:
     """
 
     codes: np.ndarray
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ class CategoryCodec:
     def __post_init__(self) -> None:
         ordered = all(list(names) == sorted(set(names)) and names for names in self.names)
         if len(self.columns) != len(self.names) or len({*self.columns}) != len(self.columns) or not ordered:
-            raise DataError("categories must be sorted and distinct, and belong to distinct columns")
+            raise DataError(
+                "categories must be sorted and distinct, and belong to distinct columns", code="model-inconsistent"
+            )
         if [len(counts) for counts in self.counts] != [len(names) for names in self.names]:
-            raise DataError("each category must have a number of training samples")
+            raise DataError("each category must have a number of training samples", code="model-inconsistent")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -70,7 +73,13 @@ class CategoryCodec:
             present = Counter(value for value in metadata.text(column)[rows] if value is not None)
             if not present:
                 problem = "no training sample has a value"
-                raise DataError(problem, file=metadata.path, place=f"column {column}", remedy="Choose another column")
+                raise DataError(
+                    problem,
+                    code="metadata-no-values",
+                    file=metadata.path,
+                    place=f"column {column}",
+                    remedy="Choose another column",
+                )
             names.append(tuple(sorted(present)))
             counts.append(tuple(present[name] for name in names[-1]))
         return cls(tuple(columns), tuple(names), tuple(counts))
@@ -98,17 +107,19 @@ class CategoryCodec:
             if unseen == "error":
                 raise DataError(
                     "categories that no training sample has",
+                    code="categories-unknown",
                     file=metadata.path,
                     place=f"column {column}",
                     offenders=shown,
                     remedy="Mark them as missing with --na-value",
                 )
             text = (
-                f"warning: {column}: {new.total():,} of {len(values):,} samples have categories that no training "
+                f"{column}: {new.total():,} of {len(values):,} samples have categories that no training "
                 f"sample has, so the model treats them as unknown ({first_few(shown)})"
             )
             suggestion = closest_transformation(new, names)
-            notes.append(f"{text}. {suggestion.sentence('categories')}" if suggestion else text)
+            text += f". {suggestion.sentence('categories')}" if suggestion else ""
+            notes.append(Note("categories-unknown", text, "warning"))
         return CategoryCodes(codes, tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +134,7 @@ class CategoryCodec:
         columns, names, counts = checked["columns"], checked["names"], checked["counts"]
         lists = all(isinstance(each, list) for each in (*names, *counts))
         if not lists or not all(isinstance(text, str) for texts in (columns, *names) for text in texts):
-            raise DataError("columns and categories must be strings", place=place)
+            raise DataError("columns and categories must be strings", code="model-inconsistent", place=place)
         if not all(type(count) is int and count > 0 for each in counts for count in each):
-            raise DataError("numbers of training samples must be above 0", place=place)
+            raise DataError("numbers of training samples must be above 0", code="model-inconsistent", place=place)
         return cls(tuple(columns), tuple(map(tuple, names)), tuple(map(tuple, counts)))

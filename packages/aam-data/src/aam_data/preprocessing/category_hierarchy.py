@@ -62,6 +62,7 @@ class CategoryHierarchy:
         if several:
             raise DataError(
                 "categories have several parents in --categorical-hierarchy",
+                code="categories-several-parents",
                 file=metadata.path,
                 offenders=several,
                 remedy="Make their names distinct, as in 'Texas/Paris', or leave the pair out of the hierarchy",
@@ -76,7 +77,7 @@ class CategoryHierarchy:
             fits &= -1 <= parent < len(sizes) and len(above) == (size if parent >= 0 else 0)
             fits = fits and all(0 <= code < sizes[parent] for code in above)
         if not fits:
-            raise DataError("the hierarchy does not fit the categories", place=place)
+            raise DataError("the hierarchy does not fit the categories", code="model-inconsistent", place=place)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form that JSON can store."""
@@ -89,7 +90,7 @@ class CategoryHierarchy:
         above = checked["parent_codes"]
         numbers = all(isinstance(codes, list) for codes in above)
         if not numbers or not all(type(number) is int for row in (checked["parents"], *above) for number in row):
-            raise DataError("the hierarchy must consist of whole numbers", place=place)
+            raise DataError("the hierarchy must consist of whole numbers", code="model-inconsistent", place=place)
         hierarchy = cls(tuple(checked["parents"]), tuple(map(tuple, above)))
         hierarchy.check(codec, place)
         return hierarchy

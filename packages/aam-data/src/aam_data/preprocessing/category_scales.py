@@ -11,6 +11,7 @@ import numpy as np
 
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
+from aam_data.notes import Note
 from aam_data.preprocessing.transforms import TRANSFORMS, TargetTransform, transform_from_dict, transform_to_dict
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class CategoryScales:
         widths = {len(category) for category in self.categories}
         distinct = len(set(self.categories)) == len(self.categories) == len(self.transforms)
         if not self.columns or widths - {len(self.columns)} or not distinct:
-            raise DataError("columns, categories and transforms of the scales by category do not fit together")
+            raise DataError(
+                "columns, categories and transforms of the scales by category do not fit together",
+                code="model-inconsistent",
+            )
 
     @classmethod
     def fit(cls, kind: str, values: np.ndarray, metadata: Metadata, rows: np.ndarray, columns: tuple[str, ...]) -> Self:
@@ -99,7 +103,7 @@ class CategoryScales:
         for k, transform in enumerate(self.transforms, 1):
             yield np.flatnonzero(scales == k), transform
 
-    def describe(self, target: str, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> str:
+    def describe(self, target: str, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> Note:
         """Describe how many categories have a scale, and which of the samples ``rows`` use the common scale.
 
         Args:
@@ -112,21 +116,25 @@ class CategoryScales:
         fallback = Counter(code[rows[self.scales(metadata)[rows] == 0]].tolist())
         text = f"{target}: {len(self.categories):,} categories of {', '.join(self.columns)} have their own scale"
         if not fallback:
-            return text if len(self.categories) > 1 else f"warning: {text}: --normalize-by has no effect"
+            if len(self.categories) > 1:
+                return Note("target-scales", text)
+            return Note("target-scales", f"{text}: --normalize-by has no effect", "warning")
         shown = [f"{'no value' if k < 0 else '/'.join(names[k])}: {n:,}" for k, n in sorted(fallback.items())]
         if not self.categories:
             reason = f"each has fewer than {MIN_SAMPLES} training samples"
-            return f"warning: {text}, because {reason}: --normalize-by has no effect"
+            return Note("target-scales", f"{text}, because {reason}: --normalize-by has no effect", "warning")
         if not trained:
-            return (
-                f"warning: {fallback.total():,} of {len(rows):,} samples use the common scale of {target}, because the "
+            what = (
+                f"{fallback.total():,} of {len(rows):,} samples use the common scale of {target}, because the "
                 f"model has no scale for their {', '.join(self.columns)}: no training sample had this category, fewer "
                 f"than {MIN_SAMPLES} had, or their values were almost equal ({first_few(shown)})"
             )
-        return (
+            return Note("target-scales", what, "warning")
+        what = (
             f"{text}; {fallback.total():,} of {len(rows):,} samples use the common scale, because their category has "
             f"fewer than {MIN_SAMPLES} training samples, almost equal values or no value ({first_few(shown)})"
         )
+        return Note("target-scales", what)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form that JSON can store."""
@@ -143,9 +151,9 @@ class CategoryScales:
         categories = tuple(tuple(item["values"]) for item in fitted)
         transforms = tuple(transform_from_dict(item["transform"], f"{place}: transform") for item in fitted)
         if not all(isinstance(text, str) for row in (checked["columns"], *categories) for text in row):
-            raise DataError("columns and categories must be strings", place=place)
+            raise DataError("columns and categories must be strings", code="model-inconsistent", place=place)
         if any(transform.kind != kind for transform in transforms):
-            raise DataError(f"transforms of categories must be {kind}", place=place)
+            raise DataError(f"transforms of categories must be {kind}", code="model-inconsistent", place=place)
         return cls(tuple(checked["columns"]), categories, transforms)
 
 

@@ -32,7 +32,7 @@ class CategoryWeights:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.weights) or len({*self.names}) != len(self.names) or min(self.weights) <= 0:
-            raise DataError("each category must have one weight above 0")
+            raise DataError("each category must have one weight above 0", code="model-inconsistent")
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, method: str | Mapping[str, float]) -> Self:
@@ -63,6 +63,7 @@ class CategoryWeights:
             if unknown:
                 raise DataError(
                     "--categorical-loss-weights names categories that no training sample has",
+                    code="categories-unknown",
                     file=metadata.path,
                     place=f"column {column}",
                     offenders=unknown,
@@ -91,10 +92,10 @@ class CategoryWeights:
         """Restore what ``to_dict`` returned. Raises DataError for anything else."""
         checked = strict_fields(values, {"column": str, "names": list, "weights": list}, place)
         if not all(isinstance(name, str) for name in checked["names"]):
-            raise DataError("names of categories must be strings", place=place)
+            raise DataError("names of categories must be strings", code="model-inconsistent", place=place)
         weights = [
             strict_fields({"weight": weight}, {"weight": float}, place)["weight"] for weight in checked["weights"]
         ]
         if not weights:
-            raise DataError("there are no weights", place=place)
+            raise DataError("there are no weights", code="model-inconsistent", place=place)
         return cls(checked["column"], tuple(checked["names"]), tuple(weights))

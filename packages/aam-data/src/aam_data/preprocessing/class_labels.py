@@ -10,6 +10,7 @@ from typing import Literal, Self
 import numpy as np
 
 from aam_data.errors import DataError, quoted
+from aam_data.notes import Note
 from aam_data.spelling import several_spellings
 
 _MIN_CLASS_SIZE = 2  # one sample to learn from and one to evaluate
@@ -65,6 +66,7 @@ class ClassLabels:
         if new and unseen == "error":
             raise DataError(
                 "classes that no training sample has",
+                code="target-classes-unknown",
                 file=file,
                 place=f"column {column}",
                 offenders=new,
@@ -100,17 +102,18 @@ def check_classes(values: np.ndarray, column: str, file: Path | None = None) -> 
         elif _are_numbers(names):
             remedy = f"These {len(names):,} classes are numbers: leave out --classifier to predict the number"
         problem = "classes with a single sample cannot be learned and tested"
-        raise DataError(problem, file=file, place=f"column {column}", offenders=rare, remedy=remedy)
+        raise DataError(
+            problem, code="target-rare-classes", file=file, place=f"column {column}", offenders=rare, remedy=remedy
+        )
 
 
-def number_notes(values: np.ndarray, column: str) -> list[str]:
+def number_notes(values: np.ndarray, column: str) -> list[Note]:
     """Return a warning if the classes of a target are many different numbers."""
     names, _ = _classes(values)
     if len(names) <= _MAX_NUMBERS or not _are_numbers(names):
         return []
-    return [
-        f"warning: the {len(names):,} classes of {column} are numbers; leave out --classifier to predict the number"
-    ]
+    text = f"the {len(names):,} classes of {column} are numbers; leave out --classifier to predict the number"
+    return [Note("target-classes-are-numbers", text, "warning")]
 
 
 def _are_numbers(names: list[str]) -> bool:
@@ -129,4 +132,4 @@ def _check_several(names: list[str], whose: str, column: str, file: Path | None)
     if len(names) < 2:
         problem = f"the only class of the {whose} is {names[0]}" if names else f"the {whose} have no class"
         remedy = "Choose another --metadata-column"
-        raise DataError(problem, file=file, place=f"column {column}", remedy=remedy)
+        raise DataError(problem, code="target-too-few-classes", file=file, place=f"column {column}", remedy=remedy)

@@ -42,7 +42,7 @@ class CovariateScaler:
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.scales) or len({*self.columns}) != len(self.columns):
-            raise DataError("columns must be distinct, with one scale each")
+            raise DataError("columns must be distinct, with one scale each", code="model-inconsistent")
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, columns: Sequence[str]) -> Self:
@@ -55,16 +55,17 @@ class CovariateScaler:
         for column in columns:
             values = metadata.numeric(column)[rows]
             present = values[np.isfinite(values)]
-            problem = None
+            problem = code = ""
             if len(present) == 0:
-                problem = "no training sample has a value"
+                code, problem = "metadata-no-values", "no training sample has a value"
             elif (present == present[0]).all():
+                code = "metadata-constant"
                 problem = f"all {len(present):,} training samples have the value {present[0]:g}"
             elif np.abs(present).max() > MAX_VALUE:
-                problem = f"values beyond {MAX_VALUE:g} cannot be model input"
+                code, problem = "metadata-values-too-large", f"values beyond {MAX_VALUE:g} cannot be model input"
             if problem:
                 remedy = f"Leave the column out: {column}"
-                raise DataError(problem, file=metadata.path, place=f"column {column}", remedy=remedy)
+                raise DataError(problem, code=code, file=metadata.path, place=f"column {column}", remedy=remedy)
             scales.append(ZScore.fit(present))
         return cls(tuple(columns), tuple(scales))
 
@@ -81,7 +82,14 @@ class CovariateScaler:
                 offenders = [f"{metadata.sample_ids[row]}: {values[row]:g}" for row in large]
                 place, remedy = f"column {self.columns[c]}", "Correct them, or make them missing with --na-value"
                 problem = f"values beyond {MAX_VALUE:g}"
-                raise DataError(problem, file=metadata.path, place=place, offenders=offenders, remedy=remedy)
+                raise DataError(
+                    problem,
+                    code="metadata-values-too-large",
+                    file=metadata.path,
+                    place=place,
+                    offenders=offenders,
+                    remedy=remedy,
+                )
             scaled[:, c] = scale.apply(values)
         missing = np.isnan(scaled)
         return Covariates(np.where(missing, 0.0, scaled).astype(np.float32), missing)
@@ -97,7 +105,9 @@ class CovariateScaler:
         checked = strict_fields(values, {"columns": list, "means": list, "stds": list}, place)
         columns, means, stds = checked["columns"], checked["means"], checked["stds"]
         if not len(columns) == len(means) == len(stds) or not all(isinstance(name, str) for name in columns):
-            raise DataError("columns, means and standard deviations do not fit together", place=place)
+            raise DataError(
+                "columns, means and standard deviations do not fit together", code="model-inconsistent", place=place
+            )
         types = {"mean": float, "std": float}
         pairs = zip(means, stds, strict=True)
         scales = [strict_fields({"mean": mean, "std": std}, types, place) for mean, std in pairs]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from aam_data.notes import Note
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.random_keys import Purpose, generator, sample_key
@@ -117,7 +118,7 @@ class SampleDataset:
 _LEFT_OUT = {"abundance": "the {} rarest ASVs", "first": "the {} last ASVs of the file", "random": "{} random ASVs"}
 
 
-def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | None:
+def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> Note | None:
     """Describe in one sentence what ``--max-asvs`` and ``--max-bp`` cut from the samples ``rows``; None if nothing.
 
     It is a warning if no sequence is whole. ASVs and reads are those of draw number ``draw``; sequences are those of
@@ -140,8 +141,10 @@ def cut_report(dataset: SampleDataset, rows: np.ndarray, draw: int) -> str | Non
     n_sequences = len(dataset.study.sequences.lengths)
     if 0 < too_long == n_sequences:
         longest = int(dataset.study.sequences.lengths.max())
-        what = f"warning: --max-bp {max_bp} cuts the end of every one of the {n_sequences:,} sequences"
+        what = f"--max-bp {max_bp} cuts the end of every one of the {n_sequences:,} sequences"
         parts.insert(0, f"{what}; --max-bp {longest} in training keeps all of them whole")
     elif too_long:
         parts.append(f"--max-bp {max_bp} cuts the ends of {too_long:,} of {n_sequences:,} sequences")
-    return "; ".join(parts) or None
+    if not parts:
+        return None
+    return Note("option-cuts-samples", "; ".join(parts), "warning" if too_long == n_sequences else "note")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from aam_data.checked_json import strict_fields
+from aam_data.notes import Note
 from aam_data.preprocessing.categories import CategoryCodec
 from aam_data.preprocessing.category_hierarchy import CategoryHierarchy
 from aam_data.preprocessing.covariates import CovariateScaler
@@ -28,7 +29,7 @@ class InputValues(NamedTuple):
 
     codes: np.ndarray
     covariates: np.ndarray
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SampleOptions
 from aam_data.options.targets import TargetOptions
@@ -62,11 +63,15 @@ class Preprocessor:
     def __post_init__(self) -> None:
         wrong = [name for name, minimum in _MINIMA.items() if getattr(self, name) < minimum]
         if wrong:
-            raise DataError("numbers of the preprocessor are too small", offenders=wrong)
+            raise DataError("numbers of the preprocessor are too small", code="model-inconsistent", offenders=wrong)
         if self.asv_sampling not in _SAMPLINGS:
-            raise DataError("the preprocessor has an unknown choice of ASVs", offenders=[self.asv_sampling])
+            raise DataError(
+                "the preprocessor has an unknown choice of ASVs",
+                code="model-inconsistent",
+                offenders=[self.asv_sampling],
+            )
         if len(self.targets) > 1 and self.labels is not None:
-            raise DataError("a class target cannot be combined with other targets")
+            raise DataError("a class target cannot be combined with other targets", code="model-inconsistent")
 
     @classmethod
     def fit(
@@ -100,7 +105,9 @@ class Preprocessor:
         inputs, weights = MetadataInputs(), None
         if target is not None:
             if study.metadata is None:
-                raise DataError("targets are metadata columns", remedy="Pass the file with --metadata")
+                raise DataError(
+                    "targets are metadata columns", code="metadata-needed", remedy="Pass the file with --metadata"
+                )
             metadata = study.metadata
             chosen = categories or CategoryOptions()
             columns = tuple(dict.fromkeys([*chosen.categories(), *extra_columns]))
@@ -178,6 +185,7 @@ class Preprocessor:
             reasons = ((name, [text for text, columns in why.items() if name in columns]) for name in absent)
             raise DataError(
                 "the model needs these metadata columns",
+                code="metadata-column-missing",
                 file=metadata.path if metadata is not None else None,
                 offenders=[f"{name} ({'; '.join(texts)})" for name, texts in reasons],
                 remedy="Pass a file that has them with --metadata",
@@ -200,7 +208,7 @@ class Preprocessor:
                 scales[:, column] = target.by_category.scales(metadata)
         return scales
 
-    def describe_scales(self, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> list[str]:
+    def describe_scales(self, metadata: Metadata, rows: np.ndarray, *, trained: bool = True) -> list[Note]:
         """Describe, for each target with scales by category, which samples ``rows`` use them; see `CategoryScales`."""
         fitted = [(target.spec.name, target.by_category) for target in self.targets]
         return [scales.describe(name, metadata, rows, trained=trained) for name, scales in fitted if scales is not None]
@@ -268,6 +276,7 @@ class Preprocessor:
             raise DataError(
                 f"the preprocessor has format {version!r}, but this version of AAM reads formats up to "
                 f"{FORMAT_VERSION}",
+                code="model-newer-format",
                 remedy="Use the version of AAM that made the model, or a newer one",
             )
         types: dict[str, Any] = {

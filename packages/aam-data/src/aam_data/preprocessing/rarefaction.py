@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.random_keys import Purpose, generator, sample_key
 from aam_data.table import CountTable, SampleCounts
 
@@ -64,6 +65,7 @@ class Rarefier:
         if len(shallow):
             raise DataError(
                 f"{len(shallow):,} samples have fewer than {self.depth:,} reads",
+                code="depth-too-high",
                 offenders=self.table.sample_ids[shallow].tolist(),
                 remedy="Leave them out, or lower --rarefy-depth",
             )
@@ -84,6 +86,7 @@ def check_drawable(table: CountTable, file: Path | str | None = None) -> None:
     if not table.is_integer:
         raise DataError(
             "the table contains relative abundances, which cannot be rarefied",
+            code="depth-of-fractions",
             file=file,
             remedy="Pass a table of counts, or --rarefy-depth 0",
         )
@@ -91,6 +94,7 @@ def check_drawable(table: CountTable, file: Path | str | None = None) -> None:
     if len(too_deep):
         raise DataError(
             f"{len(too_deep):,} samples have more than {_MAX_READS:,} reads",
+            code="depth-too-many-reads",
             file=file,
             offenders=too_deep.tolist(),
             remedy="Leave them out of the table, or pass --rarefy-depth 0",
@@ -112,16 +116,17 @@ def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -
     deep = depths >= depth if depth else depths > 0
     if not deep.any():
         if depth == 0:
-            raise DataError("no sample has reads", file=file)
+            raise DataError("no sample has reads", code="table-no-reads", file=file)
         raise DataError(
             f"no sample of the table has {depth:,} reads; the deepest has {int(depths.max(initial=0)):,}",
+            code="depth-too-high",
             file=file,
             remedy=f"{depth_advice(table)}; 0 uses the counts as they are",
         )
     return deep
 
 
-def shallow_report(table: CountTable, depth: int) -> str | None:
+def shallow_report(table: CountTable, depth: int) -> Note | None:
     """Describe the samples that rarefaction to ``depth`` leaves out; None if there are none."""
     depths = table.depths()
     shallow = int(np.count_nonzero(~deep_enough(table, depth)))
@@ -134,8 +139,8 @@ def shallow_report(table: CountTable, depth: int) -> str | None:
         f" (quantiles of reads per sample: {spread})"
     )
     if shallow <= _WARNING_SHARE * table.n_samples:
-        return what
-    return f"warning: {what}. {depth_advice(table)}"
+        return Note("depth-leaves-out-samples", what)
+    return Note("depth-leaves-out-samples", f"{what}. {depth_advice(table)}", "warning")
 
 
 def depth_advice(table: CountTable) -> str:

@@ -76,7 +76,7 @@ class FittedTarget:
             fits = fits and classes == self.spec.width >= 2
         if not fits:
             problem = f"the transform, labels or width do not fit a {self.spec.kind} target"
-            raise DataError(problem, place=f"target {self.spec.name}", offenders=[self])
+            raise DataError(problem, code="model-inconsistent", place=f"target {self.spec.name}", offenders=[self])
 
     @classmethod
     def fit(cls, metadata: Metadata, rows: np.ndarray, column: str, options: TargetOptions) -> Self:
@@ -186,14 +186,16 @@ def target_from_dict(values: object, version: int, place: str) -> FittedTarget:
         types["bounds"] = list
     checked = strict_fields(values, types, place)
     if checked["kind"] not in ("regression", "classification"):
-        raise DataError(f"unknown kind of target {checked['kind']!r}", place=place)
+        raise DataError(f"unknown kind of target {checked['kind']!r}", code="model-inconsistent", place=place)
     transform, names = checked["transform"], checked["labels"]
     if names is not None and not (all(isinstance(n, str) for n in names) and len({*names}) == len(names)):
-        raise DataError("class labels must be distinct strings", place=place, offenders=names)
+        raise DataError(
+            "class labels must be distinct strings", code="model-inconsistent", place=place, offenders=names
+        )
     numbers = {name: tuple(checked.get(name, ())) for name in ("quantiles", "widening", "bounds")}
     for name, entries in numbers.items():
         if not all(type(value) is float for value in entries):
-            raise DataError(f"{name} must be numbers", place=place, offenders=list(entries))
+            raise DataError(f"{name} must be numbers", code="model-inconsistent", place=place, offenders=list(entries))
     fitted = transform_from_dict(transform, f"{place}: transform") if transform is not None else None
     by_category, kind = checked.get("by_category"), fitted.kind if fitted is not None else ""
     return FittedTarget(

@@ -52,7 +52,11 @@ class TaxonRanks:
         names = [split_lineage(taxon) for taxon in taxa]
         n_ranks = max(map(len, names), default=0)
         if n_ranks > MAX_RANKS:
-            raise DataError(f"lineages have {n_ranks} ranks, but at most {MAX_RANKS} are allowed", file=file)
+            raise DataError(
+                f"lineages have {n_ranks} ranks, but at most {MAX_RANKS} are allowed",
+                code="taxonomy-too-many-ranks",
+                file=file,
+            )
         lineages = tuple(
             tuple(sorted({"; ".join(lineage[: rank + 1]) for lineage in names if len(lineage) > rank}))
             for rank in range(n_ranks)
@@ -60,7 +64,7 @@ class TaxonRanks:
         if not any(len(rank) > 1 for rank in lineages):
             remedy = "Pass the taxonomy of this table's features, or leave out --taxonomy"
             problem = "the training ASVs have fewer than two taxa, so there is nothing to learn"
-            raise DataError(problem, file=file, remedy=remedy)
+            raise DataError(problem, code="taxonomy-too-few-taxa", file=file, remedy=remedy)
         return cls(lineages)
 
     @property
@@ -87,5 +91,7 @@ class TaxonRanks:
         """Restore what ``to_list`` returned. Raises DataError for anything else."""
         well_formed = all(isinstance(rank, list) and all(isinstance(name, str) for name in rank) for rank in values)
         if not well_formed or not 1 <= len(values) <= MAX_RANKS or any(rank != sorted(set(rank)) for rank in values):
-            raise DataError("preprocessor: the taxonomy must be lists of sorted lineages by rank")
+            raise DataError(
+                "preprocessor: the taxonomy must be lists of sorted lineages by rank", code="model-inconsistent"
+            )
         return cls(tuple(map(tuple, values)))

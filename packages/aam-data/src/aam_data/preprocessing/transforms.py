@@ -161,6 +161,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
     if (giant := np.abs(values) > MAX_VALUE).any():
         raise DataError(
             f"values beyond {MAX_VALUE:g} cannot be learned",
+            code="target-values-too-large",
             file=file,
             place=place,
             offenders=values[giant].tolist(),
@@ -169,6 +170,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
     if (low := values <= TRANSFORMS[kind].above).any():
         raise DataError(
             f"--target-transform {kind} takes log(1 + value), which needs values above -1",
+            code="target-below-range",
             file=file,
             place=place,
             offenders=values[low].tolist(),
@@ -192,11 +194,13 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
     present = present[~np.isnan(present)]
     place = f"column {column}"
     if len(present) == 0:
-        raise DataError("no training sample has a value", file=file, place=place, remedy=_ANOTHER_COLUMN)
+        raise DataError(
+            "no training sample has a value", code="target-no-values", file=file, place=place, remedy=_ANOTHER_COLUMN
+        )
     check_values(kind, present, column, file)
     if (present == present[0]).all():
         problem = f"all {len(present):,} training samples have the value {present[0]:g}, so there is nothing to learn"
-        raise DataError(problem, file=file, place=place, remedy=_ANOTHER_COLUMN)
+        raise DataError(problem, code="target-constant", file=file, place=place, remedy=_ANOTHER_COLUMN)
     return TRANSFORMS[kind].fit(present)
 
 
@@ -209,7 +213,9 @@ def transform_from_dict(values: object, place: str = "transform") -> TargetTrans
     """Restore what ``transform_to_dict`` returned. Raises DataError for anything else."""
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in TRANSFORMS:
-        raise DataError(f"unknown transform {kind!r}", place=place, offenders=list(TRANSFORMS))
+        raise DataError(
+            f"unknown transform {kind!r}", code="model-inconsistent", place=place, offenders=list(TRANSFORMS)
+        )
     transform = TRANSFORMS[kind]
     parameters = {field.name: float for field in fields(transform)}
     checked = strict_fields(values, {"kind": str, **parameters}, place)
@@ -219,7 +225,7 @@ def transform_from_dict(values: object, place: str = "transform") -> TargetTrans
 
 def _check_scale(scale: float) -> None:
     if not scale > 0:
-        raise DataError(f"a target transform with a scale of {scale:g} cannot be inverted")
+        raise DataError(f"a target transform with a scale of {scale:g} cannot be inverted", code="model-inconsistent")
 
 
 def _expm1(logarithms: np.ndarray) -> np.ndarray:

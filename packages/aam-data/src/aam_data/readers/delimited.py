@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 
 # Files often mixed up with text: first bytes, kind of file, and the option that takes it.
 _OTHER_FILES = {
@@ -50,15 +51,19 @@ def decode_text(content: bytes, path: Path) -> str:
     """
     for magic, (what, flag) in _OTHER_FILES.items():
         if content.startswith(magic):
-            raise DataError(f"{what}, not text", file=path, remedy=f"Was it meant for {flag}?")
+            raise DataError(
+                f"{what}, not text", code="file-foreign-format", file=path, remedy=f"Was it meant for {flag}?"
+            )
     if content.startswith(_UTF16) or 3 * content.count(b"\0") > len(content):
-        raise DataError("UTF-16, not UTF-8 text", file=path, remedy=_SAVE)
+        raise DataError("UTF-16, not UTF-8 text", code="file-not-utf8", file=path, remedy=_SAVE)
     if b"\0" in content:
-        raise DataError("not UTF-8 text: it contains NUL bytes", file=path, remedy=_SAVE)
+        raise DataError("not UTF-8 text: it contains NUL bytes", code="file-not-utf8", file=path, remedy=_SAVE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError("not UTF-8 text", file=path, offenders=_undecodable(content), remedy=_SAVE) from error
+        raise DataError(
+            "not UTF-8 text", code="file-not-utf8", file=path, offenders=_undecodable(content), remedy=_SAVE
+        ) from error
 
 
 def _undecodable(content: bytes) -> list[str]:
@@ -79,7 +84,7 @@ def is_named_csv(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
-def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
+def find_delimiter(header: str, path: Path) -> tuple[str, Note | None]:
     """Choose tab or comma from the header line and the file name.
 
     Returns:
@@ -91,13 +96,18 @@ def find_delimiter(header: str, path: Path) -> tuple[str, str | None]:
     tabs, commas, named_csv = "\t" in header, "," in header, is_named_csv(path)
     if named_csv and tabs and commas:
         remedy = "Save it with one of them, or name it .tsv if tabs are meant"
-        raise DataError("the header has tabs and commas", file=path, remedy=remedy)
+        raise DataError("the header has tabs and commas", code="file-wrong-delimiter", file=path, remedy=remedy)
     if ";" in header and not tabs and not commas:
-        raise DataError("separated by semicolons", file=path, remedy="Save it with tabs or commas between the cells")
+        raise DataError(
+            "separated by semicolons",
+            code="file-wrong-delimiter",
+            file=path,
+            remedy="Save it with tabs or commas between the cells",
+        )
     if named_csv and tabs:
-        return "\t", f"{path.name} is separated by tabs"
+        return "\t", Note("file-misleading-name", f"{path.name} is separated by tabs")
     if commas and not tabs:
-        return ",", None if named_csv else f"{path.name} is separated by commas"
+        return ",", None if named_csv else Note("file-misleading-name", f"{path.name} is separated by commas")
     return ("," if named_csv else "\t"), None
 
 
@@ -111,7 +121,7 @@ def reject_blanks(lines: Sequence[str], path: Path) -> None:
         return
     if set(rows) in ({header}, {header + 1}) and rows[0] > 1:
         remedy = 'Save it with tabs, in R: write.table(x, "FILE.tsv", sep = "\\t", quote = FALSE, col.names = NA)'
-        raise DataError("separated by blanks", file=path, remedy=remedy)
+        raise DataError("separated by blanks", code="file-wrong-delimiter", file=path, remedy=remedy)
 
 
 def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
@@ -129,7 +139,9 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
             return
         except csv.Error as error:
             problem, remedy = f"cannot be split: {error}", "Close or remove the quote at the start of a cell"
-            raise DataError(problem, file=path, place=f"row {line}", remedy=remedy) from error
+            raise DataError(
+                problem, code="file-unbalanced-quotes", file=path, place=f"row {line}", remedy=remedy
+            ) from error
         if any(cells):
             yield Row(line, cells, reader.line_num - line + 1)
 

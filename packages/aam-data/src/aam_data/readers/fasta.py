@@ -38,7 +38,10 @@ def read_sequences(path: Path, max_input_gb: float = 8.0) -> dict[str, bytes]:
     if not content.startswith(b">"):
         actual = "FASTQ" if content.startswith(b"@") else f"a file that starts with {content[:20]!r}"
         raise DataError(
-            f"expected FASTA, found {actual}", file=path, remedy="Pass a FASTA file or rep-seqs.qza to --sequences"
+            f"expected FASTA, found {actual}",
+            code="sequences-format-unknown",
+            file=path,
+            remedy="Pass a FASTA file or rep-seqs.qza to --sequences",
         )
     names, sequences = [], []
     for record in content[1:].replace(b"\r", b"\n").split(b"\n>"):
@@ -47,13 +50,15 @@ def read_sequences(path: Path, max_input_gb: float = 8.0) -> dict[str, bytes]:
         sequences.append(b"".join(lines.split()).upper())
     ids = decode_ids(names, path, "headers")
     check_ids(ids, "sequence", path, "headers")
-    for problem, wrong in {
-        "records without a base": [i for i, sequence in enumerate(sequences) if not sequence.strip(GAPS)],
-        "letters that are not DNA": [i for i, sequence in enumerate(sequences) if sequence.translate(None, _LETTERS)],
-    }.items():
+    empty = [i for i, sequence in enumerate(sequences) if not sequence.strip(GAPS)]
+    strange = [i for i, sequence in enumerate(sequences) if sequence.translate(None, _LETTERS)]
+    for code, problem, wrong in (
+        ("sequences-empty", "records without a base", empty),
+        ("sequences-not-dna", "letters that are not DNA", strange),
+    ):
         if wrong:
             named = [f"{ids[i]} {_strange_letters(sequences[i])}".rstrip() for i in wrong]
-            raise DataError(problem, file=path, offenders=named)
+            raise DataError(problem, code=code, file=path, offenders=named)
     return dict(zip(ids, sequences, strict=True))
 
 

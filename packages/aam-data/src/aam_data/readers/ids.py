@@ -28,7 +28,7 @@ def decode_ids(raw: Iterable[bytes], file: Path, place: str) -> np.ndarray:
         except UnicodeDecodeError:
             undecodable.append(ascii(value))
     if undecodable:
-        raise DataError("not UTF-8", file=file, place=place, offenders=undecodable)
+        raise DataError("not UTF-8", code="file-not-utf8", file=file, place=place, offenders=undecodable)
     return as_objects(ids)
 
 
@@ -44,16 +44,30 @@ def check_ids(ids: Sequence[str] | np.ndarray, what: str, file: Path, place: str
     """
     empty = [f"number {i + 1}" for i, value in enumerate(ids) if not value.strip()]
     if empty:
-        raise DataError(f"empty {what} ids", file=file, place=place, offenders=empty)
+        raise DataError(f"empty {what} ids", code="ids-empty", file=file, place=place, offenders=empty)
     unencodable = [ascii(value) for value in ids if not value.isascii() and _SURROGATE.search(value)]
     if unencodable:
-        raise DataError(f"{what} ids that are not Unicode text", file=file, place=place, offenders=unencodable)
+        raise DataError(
+            f"{what} ids that are not Unicode text",
+            code="ids-not-unicode",
+            file=file,
+            place=place,
+            offenders=unencodable,
+        )
     unprintable = [ascii(value) for value in ids if _CONTROL.search(value)]
     if unprintable:
-        raise DataError(f"{what} ids with control characters", file=file, place=place, offenders=unprintable)
+        raise DataError(
+            f"{what} ids with control characters",
+            code="ids-control-characters",
+            file=file,
+            place=place,
+            offenders=unprintable,
+        )
     if len(set(ids)) < len(ids):
         twice = [value for value, times in Counter(ids).items() if times > 1]
-        raise DataError(f"{what} ids that appear more than once", file=file, place=place, offenders=twice)
+        raise DataError(
+            f"{what} ids that appear more than once", code="ids-duplicate", file=file, place=place, offenders=twice
+        )
 
 
 def as_objects(values: Sequence[object] | np.ndarray) -> np.ndarray:

@@ -84,11 +84,13 @@ class _CacheEntry:
 
     def read(self, name: str) -> bytes:
         if name not in self.names:
-            raise DataError("missing from the cache entry", file=self._path, place=name)
+            raise DataError("missing from the cache entry", code="file-missing", file=self._path, place=name)
         try:
             return (self._root.parent / name).read_bytes()
         except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", file=self._path, place=name) from error
+            raise DataError(
+                f"cannot be read: {error.strerror}", code="file-unreadable", file=self._path, place=name
+            ) from error
 
 
 def open_artifact(
@@ -109,11 +111,13 @@ def open_artifact(
         root, kind = _root_and_type(archive, path)
         if kind == "Visualization":
             problem = f"a visualization (.qzv), which contains plots; expected {' or '.join(expected)}"
-            raise DataError(problem, file=path, remedy="Pass the artifact (.qza) that it was made from")
+            raise DataError(
+                problem, code="file-wrong-artifact", file=path, remedy="Pass the artifact (.qza) that it was made from"
+            )
         plain = _without_properties(kind)
         if plain not in expected:
             problem = f"expected {' or '.join(expected)}, got {kind}"
-            raise DataError(problem, file=path, remedy=(remedies or {}).get(plain))
+            raise DataError(problem, code="file-wrong-artifact", file=path, remedy=(remedies or {}).get(plain))
         return Artifact(archive.read(f"{root}/data/{_PAYLOAD_OF_TYPE[plain]}"), root, kind)
 
 
@@ -159,20 +163,21 @@ def _root_and_type(archive: _Archive, path: Path) -> tuple[str, str]:
     if root is None:
         raise DataError(
             "not a QIIME 2 artifact: expected one folder named by a UUID, found",
+            code="file-not-an-artifact",
             file=path,
             offenders=sorted({name.split("/", 1)[0] for name in archive.names}) or ["nothing"],
             remedy="If it is a plain zip archive, unpack it and pass the file inside",
         )
     if not archive.read(f"{root}/VERSION").startswith(b"QIIME 2\n"):
         problem = "not a QIIME 2 artifact: the first line is not QIIME 2"
-        raise DataError(problem, file=path, place=f"{root}/VERSION")
+        raise DataError(problem, code="file-not-an-artifact", file=path, place=f"{root}/VERSION")
     fields = {}
     for line in archive.read(f"{root}/metadata.yaml").decode("utf-8", errors="replace").split("\n"):
         key, _, value = line.partition(":")
         fields[key.strip()] = value.strip().strip("'\"")
     if fields.get("uuid") != root or "type" not in fields:
         problem = "not a QIIME 2 artifact: no type, or not the UUID of the folder"
-        raise DataError(problem, file=path, place=f"{root}/metadata.yaml")
+        raise DataError(problem, code="file-not-an-artifact", file=path, place=f"{root}/metadata.yaml")
     return root, fields["type"]
 
 

@@ -34,7 +34,7 @@ def first_bytes(path: Path, flag: str) -> bytes:
         return b""
     head = start_of_file(path, flag)
     if not head:
-        raise DataError("file is empty", file=path)
+        raise DataError("file is empty", code="file-empty", file=path)
     reject_foreign(head, path)
     return head[:16]
 
@@ -49,11 +49,16 @@ def start_of_file(path: Path, flag: str) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             problem = "is a directory" if path.is_dir() else "is not a regular file"
-            raise DataError(problem, file=path, remedy=remedy)
+            raise DataError(problem, code="file-not-regular", file=path, remedy=remedy)
         with path.open("rb") as stream:
             return stream.read(_HEAD)
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path, remedy=remedy) from error
+        raise DataError(
+            f"cannot be read: {error.strerror}",
+            code="file-missing" if isinstance(error, FileNotFoundError) else "file-unreadable",
+            file=path,
+            remedy=remedy,
+        ) from error
 
 
 def first_bytes_of_text(path: Path, flag: str) -> bytes:
@@ -65,7 +70,12 @@ def first_bytes_of_text(path: Path, flag: str) -> bytes:
     start = first_bytes(path, flag)
     if start.startswith(ZIP_MAGIC) or not start:
         problem = "is a zip archive, such as an Excel workbook or an artifact, not text"
-        raise DataError(problem if start else "is a directory", file=path, remedy=f"Pass a text file to {flag}")
+        raise DataError(
+            problem if start else "is a directory",
+            code="file-foreign-format" if start else "file-not-regular",
+            file=path,
+            remedy=f"Pass a text file to {flag}",
+        )
     return start
 
 
@@ -98,7 +108,7 @@ def files_below(folder: Path) -> list[str]:
             elif not stat.S_ISDIR(kind):
                 others.append(path.relative_to(folder).as_posix())
     if others:
-        raise DataError("neither files nor folders", file=folder, offenders=sorted(others))
+        raise DataError("neither files nor folders", code="file-not-regular", file=folder, offenders=sorted(others))
     return sorted(names)
 
 
@@ -111,6 +121,7 @@ def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None
     """Create the error for content that is, or declares to be, larger than ``--max-input-gb``."""
     return DataError(
         f"declares {n_bytes / 1e9:,.3g} GB of content, the limit is {max_bytes / 1e9:,.3g} GB",
+        code="file-too-large",
         file=path,
         place=place,
         remedy="Raise --max-input-gb if the file is what you expect",
@@ -142,7 +153,12 @@ def read_bounded(
     if start.startswith(GZIP_MAGIC):
         content = _gunzip(path, max_bytes, error)
         if content.startswith((ZIP_MAGIC, GZIP_MAGIC)):
-            raise DataError("is an archive packed again with gzip", file=path, remedy="Unpack it once: gunzip FILE")
+            raise DataError(
+                "is an archive packed again with gzip",
+                code="file-foreign-format",
+                file=path,
+                remedy="Unpack it once: gunzip FILE",
+            )
         reject_foreign(content[:_HEAD], path)
     else:
         size = path.stat().st_size
@@ -186,4 +202,6 @@ def _unpacked(path: Path, block_size: int | None = None) -> Iterator[bytes]:
             while block := stream.read(block_size or _BLOCK):
                 yield block
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"damaged gzip file: {error}", file=path, remedy="Copy the file again") from error
+        raise DataError(
+            f"damaged gzip file: {error}", code="file-damaged", file=path, remedy="Copy the file again"
+        ) from error

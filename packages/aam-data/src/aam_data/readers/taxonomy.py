@@ -78,13 +78,15 @@ def read_taxonomy(path: Path, max_input_gb: float = 8.0) -> Taxonomy:
     rows = list(split_rows(decode_text(content, path), "," if is_named_csv(path) else "\t", path))
     header, data = _header(rows, path)
     if not data:
-        raise DataError("a header without rows", file=path)
-    for problem, wrong in {
-        "rows with more cells than the header": [row for row in data if any(row.cells[len(header) :])],
-        "rows without a taxon": [row for row in data if len(row.cells) < 2 or not row.cells[1]],
-    }.items():
+        raise DataError("a header without rows", code="taxonomy-empty", file=path)
+    longer = [row for row in data if any(row.cells[len(header) :])]
+    nameless = [row for row in data if len(row.cells) < 2 or not row.cells[1]]
+    for code, problem, wrong in (
+        ("taxonomy-ragged-rows", "rows with more cells than the header", longer),
+        ("taxonomy-no-taxon", "rows without a taxon", nameless),
+    ):
         if wrong:
-            raise DataError(problem, file=path, offenders=[f"row {row.line}" for row in wrong])
+            raise DataError(problem, code=code, file=path, offenders=[f"row {row.line}" for row in wrong])
     ids = as_objects([row.cells[0] for row in data])
     check_ids(ids, "feature", path, f"column {header[0]}")
     return Taxonomy(ids, as_objects([row.cells[1] for row in data]), _support(header, data, path), path)
@@ -100,7 +102,9 @@ def _header(rows: list[Row], path: Path) -> tuple[list[str], list[Row]]:
             actual = ", ".join(row.cells[:3])
             break
     remedy = "Add this header, with a tab, above the rows"
-    raise DataError(f"expected the header {_HEADER}, found {actual}", file=path, remedy=remedy)
+    raise DataError(
+        f"expected the header {_HEADER}, found {actual}", code="taxonomy-no-header", file=path, remedy=remedy
+    )
 
 
 def _support(header: list[str], rows: list[Row], path: Path) -> np.ndarray | None:
@@ -115,5 +119,11 @@ def _support(header: list[str], rows: list[Row], path: Path) -> np.ndarray | Non
         if cell and not is_finite_number(cell)
     ]
     if wrong:
-        raise DataError("values that are not numbers", file=path, place=f"column {header[position]}", offenders=wrong)
+        raise DataError(
+            "values that are not numbers",
+            code="taxonomy-confidence-not-numbers",
+            file=path,
+            place=f"column {header[position]}",
+            offenders=wrong,
+        )
     return np.array([float(cell) if cell else np.nan for cell in cells])

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError, first_few
+from aam_data.notes import Note
 from aam_data.preprocessing.rarefaction import depth_advice
 from aam_data.table import CountTable
 
 
 def check_values_left(
     table: CountTable, depth: int, used: np.ndarray, values: np.ndarray, column: str, file: Path
-) -> list[str]:
+) -> list[Note]:
     """Compare the values of a target before and after samples with fewer than ``depth`` reads are left out.
 
     Args:
@@ -42,6 +43,13 @@ def check_values_left(
     )
     counts = first_few([f"{value}: {n:,} samples, then {after[value]:,}" for value, n in before.most_common()])
     if len(after) < 2:
-        raise DataError(f"{what} ({counts})", file=file, place=f"column {column}", remedy=depth_advice(table))
+        raise DataError(
+            f"{what} ({counts})",
+            code="depth-loses-values",
+            file=file,
+            place=f"column {column}",
+            remedy=depth_advice(table),
+        )
     lost = [f"{value}: {n:,}" for value, n in before.items() if value not in after]
-    return [f"warning: {what}; without samples: {first_few(lost)}. {depth_advice(table)}"]
+    text = f"{what}; without samples: {first_few(lost)}. {depth_advice(table)}"
+    return [Note("depth-loses-values", text, "warning")]

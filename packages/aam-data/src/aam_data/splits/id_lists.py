@@ -9,6 +9,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.id_matching import closest_transformation
+from aam_data.notes import Note
 from aam_data.options.samples import SplitOptions
 from aam_data.readers.id_list import read_id_list, without_header
 
@@ -17,7 +18,7 @@ _FLAGS = {"train": "--train-samples", "validation": "--val-samples", "test": "--
 
 def read_id_lists(
     options: SplitOptions, known: Collection[str], left_out: Collection[str]
-) -> dict[str, tuple[str, ...]]:
+) -> tuple[dict[str, tuple[str, ...]], tuple[Note, ...]]:
     """Read the sorted ids of train, validation and test, and notes; a part without a file is empty.
 
     Args:
@@ -31,7 +32,7 @@ def read_id_lists(
     files = {"train": options.train_samples, "validation": options.val_samples, "test": options.test_samples}
     members: dict[str, tuple[str, ...]] = dict.fromkeys(files, ())
     part_of: dict[str, str] = {}
-    notes: list[str] = []
+    notes: list[Note] = []
     for part, path in files.items():
         if path is None:
             continue
@@ -43,15 +44,30 @@ def read_id_lists(
         if unknown:
             problem = f"{len(unknown):,} samples are not in the table"
             suggestion = closest_transformation(unknown, [*known, *left_out])
-            raise DataError(problem, file=path, offenders=unknown, remedy=str(suggestion) if suggestion else None)
+            raise DataError(
+                problem,
+                code="split-ids-unknown",
+                file=path,
+                offenders=unknown,
+                remedy=str(suggestion) if suggestion else None,
+            )
         shared = [f"{sample_id} (also {part_of[sample_id]})" for sample_id in ids if sample_id in part_of]
         if shared:
-            raise DataError(f"{len(shared):,} samples are in another list too", file=path, offenders=shared)
+            raise DataError(
+                f"{len(shared):,} samples are in another list too",
+                code="split-ids-repeated",
+                file=path,
+                offenders=shared,
+            )
         members[part] = tuple(sorted(sample_id for sample_id in ids if sample_id in known))
         if not members[part]:
-            raise DataError("none of its samples can be used" if ids else "contains no sample id", file=path)
+            raise DataError(
+                "none of its samples can be used" if ids else "contains no sample id",
+                code="split-part-unusable" if ids else "split-list-empty",
+                file=path,
+            )
         part_of |= dict.fromkeys(ids, part)
-    return members | {"notes": tuple(notes)}
+    return members, tuple(notes)
 
 
 def check_groups_whole(part_of: Mapping[str, str], groups: Mapping[str, str | None], column: str | None) -> None:
@@ -64,6 +80,7 @@ def check_groups_whole(part_of: Mapping[str, str], groups: Mapping[str, str | No
     if split:
         raise DataError(
             f"the lists of samples split {len(split):,} groups of --group-column {column}",
+            code="split-divides-groups",
             offenders=split,
             remedy="Change the lists, or leave out --group-column",
         )
@@ -73,4 +90,6 @@ def check_unique(ids: Sequence[str], path: Path) -> None:
     """Raise DataError if an id is listed twice."""
     values, counts = np.unique(np.array(ids, dtype=object), return_counts=True)
     if (counts > 1).any():
-        raise DataError("sample ids are listed twice", file=path, offenders=list(values[counts > 1]))
+        raise DataError(
+            "sample ids are listed twice", code="split-ids-repeated", file=path, offenders=list(values[counts > 1])
+        )

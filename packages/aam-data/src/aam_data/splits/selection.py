@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aam_data.errors import DataError, Problems
+from aam_data.notes import Note
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import check_classes, number_notes
@@ -34,7 +35,7 @@ class Selection:
     """
 
     rows: np.ndarray
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def default_depth(depth: int | None, *, with_matrix: bool, relative_abundance: bool) -> int:
@@ -65,7 +66,8 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
         columns = ", ".join(target.metadata_column)
         known = _has_target(study, target, usable, depth)
         if missing := int((usable & ~known).sum()):
-            notes.append(f"{missing:,} samples have no value in {columns} and are left out")
+            what = f"{missing:,} samples have no value in {columns} and are left out"
+            notes.append(Note("target-missing-values", what))
         usable &= known
         notes += target_notes(study.metadata, target)
         if target.classifier:
@@ -76,6 +78,7 @@ def select_samples(study: Study, depth: int, target: TargetOptions | None = None
         if not usable.any():
             raise DataError(
                 f"no sample has both a value in {columns} and {max(depth, 1):,} reads",
+                code="target-no-values",
                 remedy="Lower --rarefy-depth, or choose another --metadata-column",
             )
     return Selection(np.flatnonzero(usable), tuple(notes))
@@ -109,50 +112,61 @@ def _known_numbers(study: Study, column: str, usable: np.ndarray, depth: int, ta
     place, another = f"column {column}", "Choose another --metadata-column"
     if not known.any():
         remedy = f"{another}, or see --na-value and --no-default-na"
-        raise DataError("no sample of the table has a value", file=metadata.path, place=place, remedy=remedy)
+        raise DataError(
+            "no sample of the table has a value",
+            code="target-no-values",
+            file=metadata.path,
+            place=place,
+            remedy=remedy,
+        )
     learned = values[known & usable]
     if len(learned) > 0 and (learned == learned[0]).all():
         numbers = values.astype(object)
         numbers[~known] = None
         check_values_left(study.table, depth, usable & known, numbers, column, metadata.path)
         problem = f"all {len(learned):,} samples with a value have {learned[0]:g}, so there is nothing to learn"
-        raise DataError(problem, file=metadata.path, place=place, remedy=another)
+        raise DataError(problem, code="target-constant", file=metadata.path, place=place, remedy=another)
     return known
 
 
-def target_notes(metadata: Metadata, target: TargetOptions) -> list[str]:
+def target_notes(metadata: Metadata, target: TargetOptions) -> list[Note]:
     """Return warnings about suspicious target columns, and the new spelling of older options."""
     older = target.older_spellings()
-    notes = [f"{', '.join(older)} is an older spelling of {target.scale().flags()}"] if older else []
+    notes = list[Note]()
+    if older:
+        notes.append(
+            Note("option-older-spelling", f"{', '.join(older)} is an older spelling of {target.scale().flags()}")
+        )
     for column in target.metadata_column:
         if not target.classifier:
             notes += missing_code_notes(metadata, column)
         if not target.classifier and metadata.types.get(column) == "categorical":
             declared = f"the metadata file declares {column} as categorical (#q2:types)"
-            notes.append(f"warning: {declared}; use --classifier to predict classes")
+            what = f"{declared}; use --classifier to predict classes"
+            notes.append(Note("target-declared-categorical", what, "warning"))
         if target.classifier:
             notes += doubtful_notes(metadata, column, "classes")
             notes += number_notes(metadata.text(column), column)
     return notes
 
 
-def missing_code_notes(metadata: Metadata, column: str) -> list[str]:
+def missing_code_notes(metadata: Metadata, column: str) -> list[Note]:
     """Return a warning if a column of numbers has values that may mean missing."""
     if not (codes := missing_codes(metadata.numeric(column))):
         return []
     shown = ", ".join(f"{value} ({count:,})" for value, count in codes.items())
     flags = " ".join(f"--na-value {value}" for value in codes)
-    return [
-        f"warning: {column} has values far outside of all others that may mean missing: {shown}; if so, pass {flags}"
-    ]
+    text = f"{column} has values far outside of all others that may mean missing: {shown}; if so, pass {flags}"
+    return [Note("metadata-codes-for-missing", text, "warning")]
 
 
-def doubtful_notes(metadata: Metadata, column: str, what: str) -> list[str]:
+def doubtful_notes(metadata: Metadata, column: str, what: str) -> list[Note]:
     """Return a warning if a column of words has some that may mean missing; ``what`` is a plural for the words."""
     if not (doubtful := metadata.doubtful(column)):
         return []
     words = ", ".join(f"{word!r} ({count:,})" for word, count in doubtful.items())
-    return [f"warning: {column} has {what} that may mean missing: {words}; if so, pass --na-value"]
+    text = f"{column} has {what} that may mean missing: {words}; if so, pass --na-value"
+    return [Note("metadata-words-for-missing", text, "warning")]
 
 
 def make_splits(
@@ -194,7 +208,7 @@ def _divide(
     return [split_samples(ids, options, seed, groups, strata, left_out)]
 
 
-def small_parts(splits: Splits) -> list[str]:
+def small_parts(splits: Splits) -> list[Note]:
     """Return notes on samples in no part, and warnings about parts so small that their scores mean little."""
     notes = [*splits.notes]
     for part, what in (
@@ -202,7 +216,8 @@ def small_parts(splits: Splits) -> list[str]:
         ("test", "scores on this part will be imprecise; raise --test-size, or use --cv"),
     ):
         if 0 < (size := len(getattr(splits, part))) < _MIN_PART_SIZE:
-            notes.append(f"warning: only {size} {part} {'sample' if size == 1 else 'samples'}: {what}")
+            text = f"only {size} {part} {'sample' if size == 1 else 'samples'}: {what}"
+            notes.append(Note("split-small-part", text, "warning"))
     return notes
 
 

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from aam_data.errors import DataError, first_few
 from aam_data.id_matching import check_not_disjoint
+from aam_data.notes import Note
 from aam_data.options.samples import SplitOptions
 from aam_data.random_keys import Purpose
 from aam_data.readers.source import first_bytes_of_text
@@ -41,7 +42,7 @@ class Splits:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     calibration: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def part_of(self) -> dict[str, str]:
         """Map sample ids to parts."""
@@ -87,16 +88,18 @@ def read_splits(path: Path) -> Splits:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, "excel-tab", strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"not a file of splits: {error}", file=path) from error
+        raise DataError(f"not a file of splits: {error}", code="split-file-invalid", file=path) from error
     if not rows or rows[0] != _HEADER:
-        raise DataError(f"not a file of splits: the header is not {', '.join(_HEADER)}", file=path)
+        raise DataError(
+            f"not a file of splits: the header is not {', '.join(_HEADER)}", code="split-file-invalid", file=path
+        )
     wrong = [number for number, row in enumerate(rows, 1) if len(row) != 3 or (number > 1 and row[1] not in PARTS)]
     if wrong:
         problem = f"rows must have an id, one of {', '.join(PARTS)}, and a group"
-        raise DataError(problem, file=path, offenders=[f"row {number}" for number in wrong])
+        raise DataError(problem, code="split-file-invalid", file=path, offenders=[f"row {number}" for number in wrong])
     check_unique([row[0] for row in rows[1:]], path)
     members = {part: tuple(sorted(row[0] for row in rows[1:] if row[1] == part)) for part in PARTS}
-    return Splits(**members)
+    return Splits(**members, notes=())
 
 
 def splits_file(path: Path) -> Path:
@@ -104,7 +107,9 @@ def splits_file(path: Path) -> Path:
     file = path / "splits.tsv" if path.is_dir() else path
     if not file.is_file():
         problem = "no such file of splits" if not path.is_dir() else "this folder has no splits.tsv"
-        raise DataError(problem, file=path, remedy="Pass a run folder or a splits.tsv with --splits-from")
+        raise DataError(
+            problem, code="file-missing", file=path, remedy="Pass a run folder or a splits.tsv with --splits-from"
+        )
     return file
 
 
@@ -116,12 +121,19 @@ def _splits_of_run(path: Path, usable: set[str]) -> Splits:
     known = set(before.part_of())
     if not members["train"]:
         check_not_disjoint(sorted(usable), sorted(known), file)
-        raise DataError("none of its training samples can be used here", file=file, offenders=sorted(before.train)[:3])
+        raise DataError(
+            "none of its training samples can be used here",
+            code="split-part-unusable",
+            file=file,
+            offenders=sorted(before.train)[:3],
+        )
     notes = []
     if new := sorted(usable - known):
-        notes.append(f"warning: {len(new):,} of {len(usable):,} samples are not in {file}, left out: {first_few(new)}")
+        what = f"{len(new):,} of {len(usable):,} samples are not in {file}, left out: {first_few(new)}"
+        notes.append(Note("split-new-samples", what, "warning"))
     if absent := sorted(known - usable):
-        notes.append(f"{len(absent):,} of {len(known):,} samples of {file} cannot be used here: {first_few(absent)}")
+        what = f"{len(absent):,} of {len(known):,} samples of {file} cannot be used here: {first_few(absent)}"
+        notes.append(Note("split-samples-unusable", what))
     return Splits(**members, notes=tuple(notes))
 
 
@@ -159,7 +171,8 @@ def split_samples(
         if options.splits_from is not None:
             splits = _splits_of_run(options.splits_from, set(ids))
         else:
-            splits = Splits(**read_id_lists(options, set(ids), left_out))
+            parts, notes = read_id_lists(options, set(ids), left_out)
+            splits = Splits(**parts, notes=notes)
         if groups is not None:
             check_groups_whole(splits.part_of(), dict(zip(sample_ids, groups, strict=True)), options.group_column)
         return splits
@@ -171,6 +184,7 @@ def split_samples(
         kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
         raise DataError(
             f"{n_units:,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
+            code="split-too-few-samples",
             remedy="Use --val-size 0 or --test-size 0"
             + (", or a --group-column with more groups" if groups is not None else ""),
         )
@@ -208,11 +222,15 @@ def cross_validation(
     """
     rest_share = 1.0 - 1.0 / folds
     if folds < 2 or val_size >= rest_share:
-        raise DataError(f"{folds} folds and --val-size {val_size} leave no sample to train on")
+        raise DataError(
+            f"{folds} folds and --val-size {val_size} leave no sample to train on", code="split-too-few-samples"
+        )
     ids, units, members = _units(sample_ids, groups, strata)
     kind = "samples" if groups is None else "groups"
     n_units = members[0].shape[0]
-    too_few = DataError(f"{n_units:,} {kind} are too few for {folds} folds", remedy="Use fewer folds")
+    too_few = DataError(
+        f"{n_units:,} {kind} are too few for {folds} folds", code="split-too-few-samples", remedy="Use fewer folds"
+    )
     if n_units < folds:
         raise too_few
     fold_of = partition_into_folds(members, folds, seed, Purpose.FOLDS)

@@ -69,6 +69,7 @@ def _column(metadata: Metadata, rows: np.ndarray, column: str) -> np.ndarray:
     if len(set(known)) == len(known):
         raise DataError(
             "no two samples have the same value, so no split can balance them" if known else "no sample has a value",
+            code="split-cannot-stratify",
             file=metadata.path,
             place=f"column {column}",
             remedy="Choose another --stratify-column",

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.options.files import TableOptions
 from aam_data.sequences import Sequences, build_sequences
 from aam_data.study.feature_sequences import FeatureSequences
@@ -21,7 +22,7 @@ _MAX_LISTED_LENGTHS = 5
 
 def canonical_features(
     table: CountTable, known: FeatureSequences, options: TableOptions
-) -> tuple[CountTable, Sequences, list[str]]:
+) -> tuple[CountTable, Sequences, list[Note]]:
     """Bring the features of a table into canonical order.
 
     Args:
@@ -39,16 +40,17 @@ def canonical_features(
     """
     observed = table.samples_per_feature() > 0
     if not observed.any():
-        raise DataError("no sample has reads", file=options.table)
+        raise DataError("no sample has reads", code="table-no-reads", file=options.table)
     missing = observed & known.missing()
     notes = list(known.notes)
     if not observed.all():
-        notes.append(f"{np.count_nonzero(~observed):,} of {table.n_features:,} features have no reads and were dropped")
+        what = f"{np.count_nonzero(~observed):,} of {table.n_features:,} features have no reads and were dropped"
+        notes.append(Note("table-features-without-reads", what))
     if missing.any():
         notes.append(_check_missing(table, missing, known, options))
     rows = np.flatnonzero(observed & ~missing)
     if len(rows) == 0:
-        raise DataError("no feature with reads and a sequence", file=options.table)
+        raise DataError("no feature with reads and a sequence", code="sequences-missing", file=options.table)
     whole = [known.sequences[row] or b"" for row in rows]
     notes += orientation_notes(whole, table.reads_per_feature()[rows])
     sequences, trim_notes = _trim(whole, options.trim_length)
@@ -61,7 +63,8 @@ def canonical_features(
     new_index[rows[order]] = feature
     if len(unique) < len(rows):
         merged = f"{len(rows) - len(unique):,} of {len(rows):,} features"
-        trim_notes.append(f"{merged} have the same sequence as another feature and were added to it")
+        what = f"{merged} have the same sequence as another feature and were added to it"
+        trim_notes.append(Note("sequences-merged", what))
     built = build_sequences(unique, _merged_ids(ids, feature))
     return table.regroup_features(new_index, ids[first]), built, notes + trim_notes + _describe(built, unique)
 
@@ -72,7 +75,7 @@ def _merged_ids(ids: np.ndarray, feature: np.ndarray) -> dict[int, tuple[str, ..
     return {int(i): tuple(ids[starts[i] : starts[i] + sizes[i]]) for i in np.flatnonzero(sizes > 1)}
 
 
-def _check_missing(table: CountTable, missing: np.ndarray, known: FeatureSequences, options: TableOptions) -> str:
+def _check_missing(table: CountTable, missing: np.ndarray, known: FeatureSequences, options: TableOptions) -> Note:
     """Describe features without a sequence. Raises DataError unless they may be dropped."""
     lost, depths = table.reads_in(missing), table.depths()
     share = np.divide(lost, depths, out=np.zeros(table.n_samples), where=depths > 0)
@@ -83,21 +86,24 @@ def _check_missing(table: CountTable, missing: np.ndarray, known: FeatureSequenc
         remedy = "Pass a file that has them with --sequences, or leave them out with --missing-features drop"
         raise DataError(
             f"{what}; they hold {size}",
+            code="sequences-missing",
             file=options.sequences or options.table,
             offenders=list(table.feature_ids[missing]),
             remedy=f"{known.suggestion}. {remedy}" if known.suggestion else remedy,
         )
     typical = f"a median of {np.median(share[depths > 0]):.2%} of a sample"
-    return f"{what} and were dropped with {size}, {typical}, {share[worst]:.2%} at most ({table.sample_ids[worst]})"
+    most = f"{share[worst]:.2%} at most ({table.sample_ids[worst]})"
+    return Note("sequences-missing", f"{what} and were dropped with {size}, {typical}, {most}")
 
 
-def _trim(sequences: list[bytes], length: int) -> tuple[list[bytes], list[str]]:
+def _trim(sequences: list[bytes], length: int) -> tuple[list[bytes], list[Note]]:
     if length == 0:
         return sequences, []
     longer, shorter = (sum(len(s) > length for s in sequences), sum(len(s) < length for s in sequences))
-    notes = [f"--trim-length {length} cut {longer:,} of {len(sequences):,} sequences"]
+    notes = [Note("sequences-trimmed", f"--trim-length {length} cut {longer:,} of {len(sequences):,} sequences")]
     if shorter:
-        notes.append(f"{shorter:,} of {len(sequences):,} sequences are shorter than --trim-length and were kept whole")
+        what = f"{shorter:,} of {len(sequences):,} sequences are shorter than --trim-length and were kept whole"
+        notes.append(Note("sequences-shorter-than-trim", what))
     return [sequence[:length] for sequence in sequences], notes
 
 
@@ -106,27 +112,30 @@ def _check_size(sequences: list[bytes], options: TableOptions) -> None:
     if len(sequences) * longest > options.max_input_gb * 1e9:
         raise DataError(
             f"{len(sequences):,} sequences of up to {longest:,} bases need {len(sequences) * longest / 1e9:,.1f} GB",
+            code="sequences-too-long",
             file=options.sequences or options.table,
             remedy="Trim them with --trim-length, or raise --max-input-gb",
         )
 
 
-def _describe(built: Sequences, letters: list[bytes]) -> list[str]:
+def _describe(built: Sequences, letters: list[bytes]) -> list[Note]:
     notes = []
     lengths, times = np.unique(built.lengths, return_counts=True)
     if len(lengths) > 1:
         text = f"sequences are {lengths[0]} to {lengths[-1]} bases long"
         if len(lengths) <= _MAX_LISTED_LENGTHS:
             text += " (" + ", ".join(f"{n} of {length}" for length, n in zip(lengths, times, strict=True)) + ")"
-        notes.append(text)
+        notes.append(Note("sequences-of-several-lengths", text))
     cut = sum(longer.startswith(shorter) for shorter, longer in pairwise(letters))
     if cut:
-        notes.append(
-            f"warning: {cut:,} of {len(letters):,} sequences are the start of a longer one: the table seems to merge "
+        text = (
+            f"{cut:,} of {len(letters):,} sequences are the start of a longer one: the table seems to merge "
             f"studies of different read lengths, so one organism counts as several ASVs; --trim-length {lengths[0]} "
             "merges them"
         )
+        notes.append(Note("sequences-start-of-others", text, "warning"))
     if built.ambiguous:
         what = f"{len(built.ambiguous):,} of {len(built):,} sequences"
-        notes.append(f"{what} contain ambiguous bases, which are read but never masked or predicted")
+        text = f"{what} contain ambiguous bases, which are read but never masked or predicted"
+        notes.append(Note("sequences-ambiguous-bases", text))
     return notes

@@ -13,6 +13,7 @@ import numpy as np
 
 from aam_data.errors import DataError, first_few
 from aam_data.id_matching import Suggestion, check_not_disjoint, closest_transformation
+from aam_data.notes import Note
 from aam_data.readers.foreign.tables import profile_error
 
 Algorithm = Literal["md5", "sha1"]
@@ -51,7 +52,7 @@ class FeatureSequences:
     """
 
     sequences: list[bytes | None]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     suggestion: Suggestion | None = None
 
     def missing(self) -> np.ndarray:
@@ -96,13 +97,14 @@ def sequences_of_features(
     sequences = [normalise(raw[i]) if i in raw else None for i in range(len(feature_ids))]
     notes = _notes_of_changes(raw.values())
     if fasta and not named:
-        notes.append(f"the feature ids are sequences, so {fasta_path} was not needed")
+        notes.append(Note("sequences-not-needed", f"the feature ids are sequences, so {fasta_path} was not needed"))
     wrong = [str(name) for name in feature_ids if name in fasta and _contradicts(name, normalise(fasta[name]))]
     if wrong:
-        notes.append(
-            f"warning: {len(wrong):,} of {sum(name in fasta for name in feature_ids):,} sequences in {fasta_path} "
+        what = (
+            f"{len(wrong):,} of {sum(name in fasta for name in feature_ids):,} sequences in {fasta_path} "
             f"contradict their ids ({first_few(wrong)}): they were cut, or belong to another table"
         )
+        notes.append(Note("sequences-contradict-ids", what, "warning"))
     others = fasta.keys() - set(feature_ids) if lost else ()
     return FeatureSequences(sequences, tuple(notes), closest_transformation(lost, others))
 
@@ -123,13 +125,14 @@ def _unknown(feature_ids: np.ndarray, is_sequence: np.ndarray, path: Path | str 
         what = f"{len(remaining):,} of {len(feature_ids):,} feature ids are names"
     return DataError(
         f"{what}, not sequences",
+        code="sequences-needed",
         file=path,
         offenders=list(remaining),
         remedy=f"Pass their sequences with --sequences rep-seqs.qza (or .fasta; {_EXPORT} writes one)",
     )
 
 
-def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
+def _notes_of_changes(raw: Iterable[bytes]) -> list[Note]:
     total = gapped = rna = 0
     for sequence in raw:
         total += 1
@@ -137,9 +140,10 @@ def _notes_of_changes(raw: Iterable[bytes]) -> list[str]:
         rna += b"U" in sequence
     notes = []
     if gapped:
-        notes.append(f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which seem aligned")
+        what = f"gaps (- and .) were removed from {gapped:,} of {total:,} sequences, which seem aligned"
+        notes.append(Note("sequences-aligned", what))
     if rna:
-        notes.append(f"U was read as T in {rna:,} of {total:,} sequences")
+        notes.append(Note("sequences-rna", f"U was read as T in {rna:,} of {total:,} sequences"))
     return notes
 
 

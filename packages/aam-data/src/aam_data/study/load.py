@@ -14,6 +14,7 @@ import numpy as np
 
 from aam_data.errors import DataError, Problems, first_few
 from aam_data.id_matching import check_missing_samples, check_not_disjoint, overlap_of, suggestion_notes
+from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.readers.biom.table import TableFile, read_table
 from aam_data.readers.distances.checks import check_range
@@ -46,7 +47,7 @@ class LoadedFiles:
     """
 
     problems: Problems
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     table_file: CountTable | None = None
     metadata_file: Metadata | None = None
     table: CountTable | None = None
@@ -71,7 +72,7 @@ def load_study(
     Args:
         file: the table, if it was read already.
     """
-    problems, notes = Problems(), list[str]()
+    problems, notes = Problems(), list[Note]()
     file, fasta, known, newick, matrix, taxa = _read_files(problems, table, metadata, phylogeny, taxonomy, file)
     if file is None:
         return LoadedFiles(problems, (), metadata_file=known)
@@ -155,7 +156,7 @@ def _read_files(
 
 def load_named_tips(
     table: TableOptions, phylogeny: PhylogenyOptions
-) -> tuple[CountTable, Phylogeny, list[str]] | TableFile:
+) -> tuple[CountTable, Phylogeny, list[Note]] | TableFile:
     """Read a table and a tree whose tips have the table's ids, whatever these are; no sequences are needed.
 
     Features are sorted by id, so that rarefaction does not depend on the order of the file.
@@ -167,7 +168,7 @@ def load_named_tips(
     Raises:
         DataError: problems of the files.
     """
-    problems, notes, limit = Problems(), list[str](), table.max_input_gb
+    problems, notes, limit = Problems(), list[Note](), table.max_input_gb
     file = _read_table(problems, table)
     if file is not None and kind_of_ids(file.table.feature_ids) == "sequence":
         return file
@@ -221,55 +222,59 @@ def _transposed(
 ) -> DataError | None:
     if kind_of_ids(table.sample_ids) == "sequence":
         problem = "the table seems transposed: its sample ids are DNA sequences"
-        return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
+        return DataError(
+            problem, code="table-transposed", file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE
+        )
     if metadata is not None:
         named = set(metadata.sample_ids)
         if named.isdisjoint(table.sample_ids) and not named.isdisjoint(table.feature_ids):
             problem = "the table seems transposed: this file's samples are its features"
-            return DataError(problem, file=metadata.path, remedy=_TRANSPOSE)
+            return DataError(problem, code="table-transposed", file=metadata.path, remedy=_TRANSPOSE)
     if fasta and fasta.keys().isdisjoint(table.feature_ids) and fasta.keys() >= set(table.sample_ids):
         problem = "the table seems transposed: its sample ids are those of sequences"
-        return DataError(problem, file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE)
+        return DataError(
+            problem, code="table-transposed", file=path, offenders=list(table.sample_ids[:3]), remedy=_TRANSPOSE
+        )
     return None
 
 
 def _with_sequences(
     table: CountTable, fasta: dict[str, bytes] | None, options: TableOptions
-) -> tuple[CountTable, Sequences, tuple[str, ...], list[str]]:
+) -> tuple[CountTable, Sequences, tuple[str, ...], list[Note]]:
     """Bring the table's features into canonical order and drop samples without reads.
 
     Returns:
         The table, its sequences, the ids of dropped samples, and notes.
     """
     if not (table.depths() > 0).any():
-        raise DataError("no sample has reads", file=options.table)
+        raise DataError("no sample has reads", code="table-no-reads", file=options.table)
     known = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
     features, sequences, notes = canonical_features(table, known, options)
     counts, dropped = _drop_empty(features, options.table, notes)
     return counts, sequences, dropped, notes
 
 
-def _drop_empty(table: CountTable, path: Path, notes: list[str]) -> tuple[CountTable, tuple[str, ...]]:
+def _drop_empty(table: CountTable, path: Path, notes: list[Note]) -> tuple[CountTable, tuple[str, ...]]:
     has_reads = table.features_per_sample() > 0
     if not has_reads.any():
-        raise DataError("no sample has reads", file=path)
+        raise DataError("no sample has reads", code="table-no-reads", file=path)
     dropped = tuple(table.sample_ids[~has_reads])
     if dropped:
         what = f"{len(dropped):,} of {table.n_samples:,} samples have no reads and were dropped"
-        notes.append(f"{what} ({first_few(dropped)})")
+        notes.append(Note("table-samples-without-reads", f"{what} ({first_few(dropped)})"))
         table = table.take_samples(np.flatnonzero(has_reads))
     return table, dropped
 
 
 def _check_samples(
     file: CountTable, samples: CountTable, other_ids: Collection[str], path: Path, options: MetadataOptions
-) -> list[str]:
+) -> list[Note]:
     check_not_disjoint(file.sample_ids, other_ids, path)
     return check_missing_samples(samples.sample_ids, other_ids, path, options.missing_samples)
 
 
 def _shear(
-    options: PhylogenyOptions, tree: NewickTree, table: CountTable, sequences: Sequences | None, notes: list[str]
+    options: PhylogenyOptions, tree: NewickTree, table: CountTable, sequences: Sequences | None, notes: list[Note]
 ) -> Phylogeny:
     assert options.tree is not None
     notes += tree.notes
@@ -288,16 +293,21 @@ def _shear(
         remedy = "Pass the tree of these ASVs, or leave them out of distances with --missing-tips ignore"
         raise DataError(
             f"Table observation IDs are not a subset of the tree tips: {what}",
+            code="tree-tips-missing",
             file=options.tree,
             offenders=list(table.feature_ids[absent]),
             remedy=f"{suggestion}. {remedy}" if suggestion else remedy,
         )
-    notes.append(f"{what}: distances ignore them" if absent.any() else "all ASVs are in the tree")
-    notes += [f"warning: of these, {suggestion}"] if suggestion else []
+    if absent.any():
+        notes.append(Note("tree-tips-missing", f"{what}: distances ignore them"))
+    else:
+        notes.append(Note("tree-complete", "all ASVs are in the tree"))
+    notes += suggestion_notes(suggestion)
     bare = table.number_of(~absent) == 0
     if bare.any():
         names, n_bare = first_few(list(table.sample_ids[bare])), np.count_nonzero(bare)
-        notes.append(f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree and no distances ({names})")
+        what = f"{n_bare:,} of {table.n_samples:,} samples have no ASV in the tree and no distances ({names})"
+        notes.append(Note("tree-samples-without-tips", what))
     return phylogeny
 
 
@@ -307,11 +317,13 @@ def _check_lengths(phylogeny: Phylogeny, path: Path) -> None:
         total = float(phylogeny.branch_length.sum())
     if total == 0:
         problem = f"all {phylogeny.n_branches:,} branches above the table's ASVs have length 0, so all distances are 0"
-        raise DataError(problem, file=path, remedy="Pass a tree with branch lengths")
+        raise DataError(problem, code="tree-lengths-zero", file=path, remedy="Pass a tree with branch lengths")
     if total > _MAX_LENGTH:
         problem = f"the branch lengths above the table's ASVs add up to {total:g}, more than {_MAX_LENGTH:g}"
         longest = f"the longest is {phylogeny.branch_length.max():g}"
-        raise DataError(problem, file=path, offenders=[longest], remedy="Correct the branch lengths")
+        raise DataError(
+            problem, code="tree-lengths-too-large", file=path, offenders=[longest], remedy="Correct the branch lengths"
+        )
 
 
 def _align_distances(
@@ -319,7 +331,7 @@ def _align_distances(
     matrix: DistanceFile,
     table: CountTable,
     metadata: MetadataOptions,
-    notes: list[str],
+    notes: list[Note],
 ) -> DistanceMatrix:
     path = options.unifrac_matrix
     assert path is not None
@@ -329,10 +341,10 @@ def _align_distances(
     return distances
 
 
-def _align_taxonomy(taxonomy: Taxonomy, table: CountTable, notes: list[str]) -> Taxonomy:
+def _align_taxonomy(taxonomy: Taxonomy, table: CountTable, notes: list[Note]) -> Taxonomy:
     aligned = taxonomy.take(table.feature_ids)
     if unknown := sum(taxon is None for taxon in aligned.taxa):
         what = f"{unknown:,} of {table.n_features:,} ASVs are not in {taxonomy.path}"
-        notes.append(f"{what}: they are model input, but not part of the taxonomy to learn")
-        notes += suggestion_notes(overlap_of(table.feature_ids, taxonomy.feature_ids))
+        notes.append(Note("taxonomy-missing", f"{what}: they are model input, but not part of the taxonomy to learn"))
+        notes += suggestion_notes(overlap_of(table.feature_ids, taxonomy.feature_ids).suggestion())
     return aligned

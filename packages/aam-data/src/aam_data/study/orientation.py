@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aam_data.notes import Note
+
 _COMPLEMENT = bytes.maketrans(b"ACGTURYKMSWBDHVN", b"TGCAAYRMKSWVHDBN")
 
 
@@ -14,7 +16,7 @@ def reverse_complement(sequence: bytes) -> bytes:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def orientation_notes(sequences: Sequence[bytes], reads: np.ndarray) -> list[str]:
+def orientation_notes(sequences: Sequence[bytes], reads: np.ndarray) -> list[Note]:
     """Return a warning if sequences are reverse complements of each other.
 
     Args:
@@ -28,7 +30,6 @@ def orientation_notes(sequences: Sequence[bytes], reads: np.ndarray) -> list[str
     share = reads[[s in both for s in sequences]].sum() / reads.sum()
     what = f"{len(both):,} of {len(known):,} sequences, with {share:.2%} of all reads, are reverse complements of each "
     what += f"other (pairs: {len(both) // 2:,})"
-    return [
-        f"warning: {what}: the table seems to merge reads of both orientations, so one organism counts as two ASVs; "
-        "bring all sequences into one orientation before denoising, or add these pairs up"
-    ]
+    what += ": the table seems to merge reads of both orientations, so one organism counts as two ASVs; "
+    what += "bring all sequences into one orientation before denoising, or add these pairs up"
+    return [Note("sequences-both-orientations", what, "warning")]

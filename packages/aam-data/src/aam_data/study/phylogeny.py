@@ -78,6 +78,7 @@ class Phylogeny:
                 f"no ASV of the table is a tip of the tree: ASVs are {first_few(list(feature_ids[:3]))}; tips are "
                 f"{first_few([tree.tip_names[tip] for tip in range(min(tree.n_tips, 3))])}. Ids, sequences and MD5 "
                 "hashes of sequences were compared",
+                code="tree-tips-do-not-match",
                 file=file,
                 remedy=f"{suggestion}. {remedy}" if suggestion else remedy,
             )

@@ -85,7 +85,12 @@ def wrong_flag(path: Path, flag: str) -> DataError | None:
     if right is None or right == flag:
         return None
     expected = next(kind for kind, own in FLAGS.items() if own == flag)
-    return DataError(f"looks like a {kind} file, not a {expected} file", file=path, remedy=f"Pass it with {right}")
+    return DataError(
+        f"looks like a {kind} file, not a {expected} file",
+        code="option-wrong-file",
+        file=path,
+        remedy=f"Pass it with {right}",
+    )
 
 
 def _kind_of_hdf5(path: Path) -> str | None:

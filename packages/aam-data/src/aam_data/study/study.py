@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.readers.biom.table import TableFile
 from aam_data.readers.distances.matrix import DistanceMatrix
@@ -41,7 +42,7 @@ class Study:
     phylogeny: Phylogeny | None = None
     distances: DistanceMatrix | None = None
     taxonomy: Taxonomy | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     inputs: tuple[Provenance, ...] = ()
     dropped_samples: tuple[str, ...] = ()
 

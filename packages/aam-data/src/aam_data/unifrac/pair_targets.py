@@ -109,6 +109,7 @@ class MatrixTargets:
         if absent:
             raise DataError(
                 f"{len(absent):,} of {len(sample_ids):,} samples are not in the distance matrix",
+                code="ids-missing",
                 offenders=absent,
                 remedy="Pass the --unifrac-matrix of this table, or --tree",
             )
@@ -121,4 +122,6 @@ class MatrixTargets:
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
         """Raise DataError: a distance matrix does not contain Faith's PD."""
-        raise DataError("--unifrac-matrix does not contain Faith's PD", remedy="Use --tree instead")
+        raise DataError(
+            "--unifrac-matrix does not contain Faith's PD", code="distances-wrong-metric", remedy="Use --tree instead"
+        )

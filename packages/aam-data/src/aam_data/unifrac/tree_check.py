@@ -35,6 +35,7 @@ def check_by_tree(study: Study, options: PhylogenyOptions) -> None:
         raise DataError(
             f"{len(wrong):,} of {np.count_nonzero(known):,} distances differ from those of {options.tree} by more than "
             f"{_TOLERANCE:.0%} of the largest one",
+            code="distances-differ-from-tree",
             file=options.unifrac_matrix,
             offenders=[f"({ids[rows[i]]}, {ids[j]}) = {found[i, j]:.4g}, not {expected[i, j]:.4g}" for i, j in wrong],
             remedy="The samples are in another order (--matrix-ids names them), the metric is another one "

@@ -40,11 +40,17 @@ def _check(values: np.ndarray, what: str, options: PhylogenyOptions) -> None:
     file = options.tree or options.unifrac_matrix
     if np.isinf(values).any():
         problem = f"{what} are too large for numbers of 32 bits"
-        raise DataError(problem, file=file, remedy="Check the branch lengths of the tree, or the unit of the distances")
+        raise DataError(
+            problem,
+            code="distances-too-large",
+            file=file,
+            remedy="Check the branch lengths of the tree, or the unit of the distances",
+        )
     if _are_equal(values):
         known = values[np.isfinite(values)]
         raise DataError(
             f"all {len(known):,} {what} are {known[0]:g}, so there is nothing to learn",
+            code="distances-constant",
             file=file,
             remedy="Use another --unifrac-metric, and check that the file belongs to this table",
         )

@@ -109,13 +109,17 @@ def check_distance_suffix(path: Path) -> None:
     """Raise DataError if ``write_distances`` has no format for the suffix of ``path``."""
     if path.suffix not in DISTANCE_SUFFIXES:
         formats = ", ".join(DISTANCE_SUFFIXES)
-        raise DataError(f"distances are written as {formats}", file=path, remedy="Use one of these suffixes")
+        raise DataError(
+            f"distances are written as {formats}", code="output-suffix", file=path, remedy="Use one of these suffixes"
+        )
 
 
 def check_faith_pd_suffix(path: Path) -> None:
     """Raise DataError if the suffix of ``path`` is not that of ``write_faith_pd``."""
     if path.suffix != ".tsv":
-        raise DataError("Faith's PD is written as .tsv", file=path, remedy="Use this suffix for --output")
+        raise DataError(
+            "Faith's PD is written as .tsv", code="output-suffix", file=path, remedy="Use this suffix for --output"
+        )
 
 
 def _check_finite(block: Block, ids: Sequence[str] | np.ndarray, largest: float) -> None:
@@ -124,6 +128,7 @@ def _check_finite(block: Block, ids: Sequence[str] | np.ndarray, largest: float)
         pairs = [f"{ids[block.rows][i]} - {ids[block.columns][j]}" for i, j in np.argwhere(bad)]
         raise DataError(
             "distances are undefined or too large to be written",
+            code="distances-not-finite",
             offenders=pairs,
             remedy="Check the branch lengths of --tree and the values of these samples in --table",
         )

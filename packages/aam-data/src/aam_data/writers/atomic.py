@@ -34,24 +34,38 @@ def check_output(
         DataError: it cannot be written, exists, or is one of the inputs.
     """
     if output.is_dir():
-        raise DataError("--output is a folder", file=output, remedy="Name a file in it")
+        raise DataError("--output is a folder", code="output-not-writable", file=output, remedy="Name a file in it")
     if not output.parent.is_dir():
-        raise DataError("the folder of --output does not exist", file=output, remedy="Create it first")
+        raise DataError(
+            "the folder of --output does not exist", code="output-not-writable", file=output, remedy="Create it first"
+        )
     if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise DataError("the folder of --output is not writable", file=output, remedy="Choose another --output")
+        raise DataError(
+            "the folder of --output is not writable",
+            code="output-not-writable",
+            file=output,
+            remedy="Choose another --output",
+        )
     for written in (output, *also, *temporary):
         what = "--output is" if written is output else f"is written next to --output {output.name} and is"
         if not written.exists():
             continue
         if not written.is_file():
-            raise DataError(f"{what} not a regular file", file=written, remedy="Choose another --output")
+            raise DataError(
+                f"{what} not a regular file", code="output-not-writable", file=written, remedy="Choose another --output"
+            )
         for flag, given in inputs.items():
             if given is not None and given.exists() and written.samefile(given):
-                raise DataError(f"{what} the file passed to {flag}", file=written, remedy="Choose another --output")
+                raise DataError(
+                    f"{what} the file passed to {flag}",
+                    code="output-is-input",
+                    file=written,
+                    remedy="Choose another --output",
+                )
     for written in () if overwrite else (output, *also):
         if written.exists():
             what = "--output exists" if written is output else f"is written next to --output {output.name} and exists"
-            raise DataError(what, file=written, remedy="Choose another file, or pass --overwrite")
+            raise DataError(what, code="output-exists", file=written, remedy="Choose another file, or pass --overwrite")
 
 
 @contextmanager

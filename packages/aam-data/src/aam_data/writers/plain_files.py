@@ -37,7 +37,12 @@ def open_plain(path: Path, flags: int) -> int:
 
 
 def _not_plain(path: Path, problem: str) -> DataError:
-    return DataError(f"{problem}, but would be written", file=path, remedy="Remove it, or choose another --output")
+    return DataError(
+        f"{problem}, but would be written",
+        code="output-not-writable",
+        file=path,
+        remedy="Remove it, or choose another --output",
+    )
 
 
 @contextmanager
@@ -89,7 +94,9 @@ def lock_beside(
             locked = lock_exclusively(descriptor)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise DataError("another program is writing it", file=written, remedy=f"Choose another {flag}") from error
+            raise DataError(
+                "another program is writing it", code="output-in-use", file=written, remedy=f"Choose another {flag}"
+            ) from error
         except OSError:
             os.close(descriptor)
             raise
@@ -123,7 +130,12 @@ def sole_writer(output: Path, flag: str = "--output", *, overwrite: bool = False
     try:
         taken = any(output.iterdir()) if output.is_dir() else os.path.lexists(output)
         if taken and not overwrite:
-            raise DataError("another program has written it meanwhile", file=output, remedy=f"Choose another {flag}")
+            raise DataError(
+                "another program has written it meanwhile",
+                code="output-in-use",
+                file=output,
+                remedy=f"Choose another {flag}",
+            )
         yield
     finally:
         lock.unlink(missing_ok=True)

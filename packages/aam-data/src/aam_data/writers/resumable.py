@@ -127,7 +127,7 @@ def _resumed(
 
 def _not_continued(problem: str, partial: Path) -> DataError:
     remedy = f"Delete it together with {partial.name}.blocks, or choose another --output"
-    return DataError(problem, file=partial, remedy=remedy)
+    return DataError(problem, code="output-not-continued", file=partial, remedy=remedy)
 
 
 def _read_marks(marks: int) -> tuple[str, int, int]:

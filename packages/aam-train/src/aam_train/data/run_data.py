@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aam_data.notes import Note
 from aam_data.options.files import PhylogenyOptions
 from aam_data.preprocessing.dataset import SampleDataset, cut_report
 from aam_data.preprocessing.preprocessor import Preprocessor
@@ -155,7 +156,7 @@ def _targets(study: Study, preprocessor: Preprocessor, rows: np.ndarray, reporte
     return targets
 
 
-def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor) -> list[str]:
+def input_notes(maker: BatchMaker, rows: np.ndarray, preprocessor: Preprocessor) -> list[Note]:
     """Return notes about the metadata of the samples ``rows`` that the model reads."""
     study = maker.samples.study
     if not preprocessor.inputs or study.metadata is None:

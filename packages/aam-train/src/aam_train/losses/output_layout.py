@@ -55,6 +55,7 @@ def check_out_dim(out_dim: int | None, preprocessor: Preprocessor) -> None:
         what = f"{width} classes" if preprocessor.labels is not None else f"{n_targets} numbers"
         raise DataError(
             f"--out-dim {out_dim}: the data have {what}, so the model has {width} outputs",
+            code="option-output-width",
             remedy="Leave --out-dim out: it follows from the data",
         )
 
@@ -66,6 +67,7 @@ def check_signs(preprocessor: Preprocessor, values: dict[str, np.ndarray], activ
         if activation != "none" and len(below):
             raise DataError(
                 f"--output-activation {activation} predicts nothing below 0",
+                code="target-below-range",
                 place=f"column {target.spec.name}",
                 offenders=below.tolist(),
                 remedy="Leave it out, or use --bounded-targets to keep to the range of the training values",

@@ -118,7 +118,12 @@ def _check_truth(inputs: ModelInputs, rows: np.ndarray) -> None:
     if preprocessor.labels is None:
         if not any(np.isfinite(metadata.numeric(name)[rows]).any() for name in names):
             problem = f"none of the {len(rows):,} samples to evaluate has a value in {', '.join(names)}"
-            raise DataError(problem, file=metadata.path, remedy="See --na-value and --no-default-na for missing values")
+            raise DataError(
+                problem,
+                code="target-no-values",
+                file=metadata.path,
+                remedy="See --na-value and --no-default-na for missing values",
+            )
         return
     found = sorted({text for text in metadata.text(names[0])[rows] if text is not None})
     if not set(found) & set(preprocessor.labels.names):
@@ -126,6 +131,7 @@ def _check_truth(inputs: ModelInputs, rows: np.ndarray) -> None:
         classes = f"the file has {listed(found)}, the model {listed(preprocessor.labels.names)}"
         raise DataError(
             f"{problem}: {classes}" if found else problem,
+            code="target-classes-unknown",
             file=metadata.path,
             place=f"column {names[0]}",
             remedy=matching_hint(found, preprocessor.labels.names),

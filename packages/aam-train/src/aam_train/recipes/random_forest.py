@@ -81,7 +81,9 @@ def _compare(
     forest = ForestOptions(settings.seed, options.n_estimators, options.features_per_split(), options.n_jobs)
     baselines = compute_baselines(data, forest)
     if baselines.importance is None:
-        raise DataError(baselines.left_out["random_forest"], remedy="Use fewer trees: --n-estimators")
+        raise DataError(
+            baselines.left_out["random_forest"], code="option-too-many-trees", remedy="Use fewer trees: --n-estimators"
+        )
     predictions = _predictions(study, data, baselines)
     assert study.metadata is not None
     own, tested = predictions["random_forest"], data.rows["test"]
@@ -170,7 +172,11 @@ def _data(settings: BaselineSettings, study: Study, splits: Splits) -> BaselineD
     if not splits.test:
         rows["test"], rows["validation"] = rows["validation"], rows["test"]
     if not len(rows["test"]):
-        raise DataError("no sample is held out, so there is nothing to evaluate", remedy="Use --test-size above 0")
+        raise DataError(
+            "no sample is held out, so there is nothing to evaluate",
+            code="split-nothing-held-out",
+            remedy="Use --test-size above 0",
+        )
     preprocessor = settings.preprocessor or Preprocessor.fit(
         study,
         rows["train"],

@@ -117,7 +117,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     records = [_checked(record) for record in read_json_lines(path)]
     if None in records:
         remedy = "Delete what is damaged; resuming the run leaves it out too"
-        raise DataError(damaged_lines(records), file=path, remedy=remedy)
+        raise DataError(damaged_lines(records), code="file-damaged", file=path, remedy=remedy)
     return [record for record in records if record is not None]
 
 

@@ -43,8 +43,8 @@ def set_up_encoder(config: PretrainConfig, study: Study, context: RunContext, *,
     max_bp = config.sample.max_bp or DEFAULT_MAX_BP
     splits = _split(config, study, depth, context)
     groups = groups_of(study, config.split)
-    for note in [splits.summary(groups), *small_parts(splits)]:
-        console.note(note)
+    for text in [splits.summary(groups), *small_parts(splits)]:
+        console.note(text)
     data = build_data(config, study, splits, depth=depth, max_bp=max_bp, reporter=console)
     terms = build_terms(config.weights(), Sources(data.pairs, config.phylogeny.pair_metric, config.masking))
     objective = Objective(terms)

@@ -20,27 +20,32 @@ _TRANSFORMED = "Were they transformed (CLR, logarithm, difference)? Pass the tab
 def check_axis(ids: np.ndarray, what: str, path: Path, place: str) -> None:
     """Check that an axis has ids, and that ``check_ids`` accepts them."""
     if len(ids) == 0:
-        raise DataError(f"no {what}s", file=path, place=place)
+        raise DataError(f"no {what}s", code="table-empty", file=path, place=place)
     check_ids(ids, what, path, place)
 
 
 def check_counts(counts: np.ndarray, name_cells: NameCells, path: Path, place: str | None) -> None:
     """Check that counts [Z] are finite, not negative, and small enough for an exact sum."""
     is_valid = len(counts) == 0 or bool(counts.min() >= 0 and np.isfinite(counts.max()))  # NaN is not >= 0
-    for problem, where, remedy in (
-        () if is_valid else (("not finite", ~np.isfinite(counts), None), ("negative", counts < 0, _TRANSFORMED))
+    for code, problem, where, remedy in (
+        ()
+        if is_valid
+        else (
+            ("table-counts-not-finite", "not finite", ~np.isfinite(counts), None),
+            ("table-counts-negative", "negative", counts < 0, _TRANSFORMED),
+        )
     ):
         positions = np.flatnonzero(where)
         if len(positions):
             message = f"{len(positions):,} of {len(counts):,} counts are {problem}"
             shown = name_cells(positions[:MAX_SHOWN])
-            raise DataError(message, file=path, place=place, offenders=shown, remedy=remedy)
+            raise DataError(message, code=code, file=path, place=place, offenders=shown, remedy=remedy)
     with np.errstate(over="ignore"):
         total = counts.sum(dtype=np.float64)
     if total >= _EXACT:
         largest = np.argsort(-counts.astype(np.float64), kind="stable")[:MAX_SHOWN]
         problem = "counts add up to 2^53 or more, where they are no longer exact; the largest are"
-        raise DataError(problem, file=path, place=place, offenders=name_cells(largest))
+        raise DataError(problem, code="table-counts-too-large", file=path, place=place, offenders=name_cells(largest))
 
 
 def check_fractions(counts: np.ndarray, name_cells: NameCells, path: Path) -> None:
@@ -50,6 +55,7 @@ def check_fractions(counts: np.ndarray, name_cells: NameCells, path: Path) -> No
     positions = np.flatnonzero(counts != np.floor(counts))
     raise DataError(
         f"{len(positions):,} of {len(counts):,} counts are fractions, not reads",
+        code="table-counts-fractional",
         file=path,
         offenders=name_cells(positions[:MAX_SHOWN]),
         remedy="Pass the table of counts, or accept fractions with --relative-abundance",
@@ -61,7 +67,9 @@ def check_repeats(rows: SampleCounts, name_cells: NameCells, path: Path, place: 
     repeats = np.flatnonzero(descents(rows)) + 1
     if len(repeats):
         problem = f"{len(repeats):,} of {len(rows.counts):,} counts repeat a feature of their sample"
-        raise DataError(problem, file=path, place=place, offenders=name_cells(repeats[:MAX_SHOWN]))
+        raise DataError(
+            problem, code="table-repeated-entries", file=path, place=place, offenders=name_cells(repeats[:MAX_SHOWN])
+        )
 
 
 def check_numbers(numbers: np.ndarray, size: int, what: str, path: Path, place: str | None) -> None:
@@ -69,7 +77,9 @@ def check_numbers(numbers: np.ndarray, size: int, what: str, path: Path, place: 
     if len(numbers) and not (numbers.min() >= 0 and numbers.max() < size):
         outside = numbers[(numbers < 0) | (numbers >= size)]
         problem = f"{len(outside):,} of {len(numbers):,} {what} numbers are not 0 to {size - 1:,}"
-        raise DataError(problem, file=path, place=place, offenders=outside[:MAX_SHOWN].tolist())
+        raise DataError(
+            problem, code="table-layout-damaged", file=path, place=place, offenders=outside[:MAX_SHOWN].tolist()
+        )
 
 
 def descents(rows: SampleCounts) -> np.ndarray:

@@ -48,20 +48,26 @@ def check_layout(file: CheckedHdf5, path: Path) -> None:
     """Check that a file is BIOM 2.1, and that its parts have the declared sizes."""
     missing = [name for name in (FEATURE_IDS, SAMPLE_IDS, DATA, INDICES, INDPTR) if name not in file.names]
     if missing:
-        raise DataError("HDF5, but not a BIOM 2.1 table; it lacks", file=path, offenders=missing)
+        raise DataError(
+            "HDF5, but not a BIOM 2.1 table; it lacks", code="table-parts-missing", file=path, offenders=missing
+        )
     shape, actual_shape = file.attribute("shape"), (file.length(FEATURE_IDS), file.length(SAMPLE_IDS))
     if shape is not None and shape != actual_shape:
         declared, actual = (" x ".join(map(str, sizes)) for sizes in (shape, actual_shape))
         problem = f"declares {declared} features by samples, but contains the ids of {actual}"
-        raise DataError(problem, file=path, place="shape", remedy="Write or copy the file again")
+        raise DataError(
+            problem, code="table-layout-damaged", file=path, place="shape", remedy="Write or copy the file again"
+        )
     for what, n_ids, place in (("samples", actual_shape[1], SAMPLE_IDS), ("features", actual_shape[0], FEATURE_IDS)):
         if n_ids == 0:
-            raise DataError(f"no {what}", file=path, place=place)
+            raise DataError(f"no {what}", code="table-empty", file=path, place=place)
     n_counts = file.length(DATA)
     for place, what in ((INDICES, "feature numbers"), (_OTHER_DATA, "counts by feature")):
         if place in file.names and file.length(place) != n_counts:
             problem = f"{file.length(place):,} {what} for {n_counts:,} counts"
-            raise DataError(problem, file=path, place=place, remedy="Write or copy the file again")
+            raise DataError(
+                problem, code="table-layout-damaged", file=path, place=place, remedy="Write or copy the file again"
+            )
 
 
 def read_pointers(file: CheckedHdf5, name: str, n_rows: int, what: str, path: Path) -> np.ndarray:
@@ -69,15 +75,21 @@ def read_pointers(file: CheckedHdf5, name: str, n_rows: int, what: str, path: Pa
     n_counts = file.length(DATA)
     if file.length(name) != n_rows + 1:
         problem = f"{file.length(name):,} row pointers, expected one more than the {n_rows:,} {what}s"
-        raise DataError(problem, file=path, place=name)
+        raise DataError(problem, code="table-layout-damaged", file=path, place=name)
     pointers = file.numbers(name, ndim=1, kinds="iu").astype(np.int64)
     if pointers[0] != 0 or pointers[-1] != n_counts:
         problem = f"row pointers go from {pointers[0]:,} to {pointers[-1]:,}, expected 0 to {n_counts:,}"
-        raise DataError(problem, file=path, place=name)
+        raise DataError(problem, code="table-layout-damaged", file=path, place=name)
     falling = np.flatnonzero(np.diff(pointers) < 0)
     if len(falling):
         numbers = (falling + 1).tolist()
-        raise DataError(f"row pointers go backwards at {what} number", file=path, place=name, offenders=numbers)
+        raise DataError(
+            f"row pointers go backwards at {what} number",
+            code="table-layout-damaged",
+            file=path,
+            place=name,
+            offenders=numbers,
+        )
     return pointers
 
 
@@ -119,7 +131,9 @@ def _check_nnz(declared: tuple[int, ...] | None, counts: np.ndarray, path: Path)
     """Check the attribute ``nnz``; writers disagree on whether it includes stored zeros."""
     if declared is not None and declared not in ((len(counts),), (np.count_nonzero(counts),)):
         problem = f"declares {', '.join(map(str, declared))} counts, but contains {len(counts):,}"
-        raise DataError(problem, file=path, place="nnz", remedy="Write or copy the file again")
+        raise DataError(
+            problem, code="table-layout-damaged", file=path, place="nnz", remedy="Write or copy the file again"
+        )
 
 
 def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
@@ -129,7 +143,7 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
     pointers = read_pointers(file, _OTHER_INDPTR, table.n_features, "feature", path)
     if file.length(_OTHER_INDICES) != file.length(_OTHER_DATA):
         problem = f"{file.length(_OTHER_INDICES):,} sample numbers for {file.length(_OTHER_DATA):,} counts"
-        raise DataError(problem, file=path, place=_OTHER_INDICES)
+        raise DataError(problem, code="table-layout-damaged", file=path, place=_OTHER_INDICES)
     keys = _mixed(np.uint64(0), np.arange(1, table.n_samples + 1))
     by_sample, by_feature = (np.zeros(table.n_features, dtype=np.uint64) for _ in range(2))
     for rows, part in table.data.parts():
@@ -146,7 +160,14 @@ def _check_other_half(file: CheckedHdf5, table: CountTable, path: Path) -> None:
     if len(differing):
         problem = f"the by-feature half has other counts for {len(differing):,} of {table.n_features:,} features"
         remedy = "Write the file again from its source"
-        raise DataError(problem, file=path, place="observation/matrix", offenders=list(differing), remedy=remedy)
+        raise DataError(
+            problem,
+            code="table-halves-differ",
+            file=path,
+            place="observation/matrix",
+            offenders=list(differing),
+            remedy=remedy,
+        )
 
 
 def _mixed(keys: np.ndarray | np.uint64, counts: np.ndarray) -> np.ndarray:

@@ -145,7 +145,9 @@ def open_biom_rows(path: Path, *, max_input_gb: float = 8.0, relative_abundance:
         source, start = BytesIO(payload), payload[: len(HDF5_MAGIC)]
     if not start.startswith(HDF5_MAGIC):
         remedy = f"Convert it: biom convert -i {path} -o {path.stem}.hdf5.biom --to-hdf5"
-        raise DataError("not BIOM 2.1 (HDF5), whose samples can be read one by one", file=path, remedy=remedy)
+        raise DataError(
+            "not BIOM 2.1 (HDF5), whose samples can be read one by one", code="table-not-hdf5", file=path, remedy=remedy
+        )
     with open_hdf5(source, path, max_bytes) as file:
         yield BiomRows(file, path, relative_abundance=relative_abundance)
 

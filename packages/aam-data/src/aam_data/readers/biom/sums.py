@@ -48,7 +48,8 @@ def _error(what: str, plural: str, names: list[str], path: Path) -> DataError:
     if len(names) > 1:
         problem = f"{plural} are each the sum of all other {plural}"
     remedy = f"Remove this {shape}: it is not a {what}, and its reads would count twice"
-    return DataError(problem, file=path, offenders=[name[:80] for name in names], remedy=remedy)
+    code = "table-sum-column" if what == "sample" else "table-sum-row"
+    return DataError(problem, code=code, file=path, offenders=[name[:80] for name in names], remedy=remedy)
 
 
 def _sum_samples(table: CountTable, depths: np.ndarray, reads: np.ndarray) -> list[int]:

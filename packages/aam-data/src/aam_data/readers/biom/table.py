@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.readers.biom.checks import cells_of, check_fractions
 from aam_data.readers.biom.hdf5 import read_hdf5_table
 from aam_data.readers.biom.json_format import json_limit, json_too_large, read_json_table
@@ -33,7 +34,7 @@ class TableFile:
 
     table: CountTable
     provenance: Provenance
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: bool = False) -> TableFile:
@@ -60,7 +61,7 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
     """
     max_bytes = byte_limit(max_input_gb)
     start = first_bytes(path, "--table")
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     if start.startswith(HDF5_MAGIC):
         table = read_hdf5_table(path, path, max_bytes)
     else:
@@ -69,27 +70,30 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
         else:
             content = _plain_content(path, start, max_bytes)
         if not content:
-            raise DataError("the table in this file is empty", file=path, remedy="Write or copy the file again")
+            raise DataError(
+                "the table in this file is empty", code="file-empty", file=path, remedy="Write or copy the file again"
+            )
         if content.startswith(HDF5_MAGIC):
             table = read_hdf5_table(BytesIO(content), path, max_bytes)
         elif _is_json(content):
             table, notes = read_json_table(content, path, max_bytes)
         elif content.startswith(_UTF16):
-            raise DataError("not UTF-8 text", file=path, remedy="Save it as UTF-8")
+            raise DataError("not UTF-8 text", code="file-not-utf8", file=path, remedy="Save it as UTF-8")
         elif _is_text(content):
             table, notes = read_tsv_table(content, path)
         else:
             remedy = "Pass a BIOM file, a tab-separated table or a FeatureTable[Frequency] artifact to --table"
-            raise DataError("not a BIOM file", file=path, remedy=remedy)
+            raise DataError("not a BIOM file", code="table-format-unknown", file=path, remedy=remedy)
     check_no_sums(table, path)
     if not relative_abundance:
         if not table.is_integer and (profile := profile_error(table.feature_ids, path)):
             raise profile
         check_fractions(table.data.counts, lambda positions: cells_of(table, positions), path)
     elif table.is_integer:
-        notes += ("--relative-abundance: the table contains whole numbers, which are used unchanged",)
+        what = "--relative-abundance: the table contains whole numbers, which are used unchanged"
+        notes += (Note("table-whole-numbers", what),)
     else:
-        notes += ("the table contains fractions, not reads, so it cannot be rarefied",)
+        notes += (Note("table-fractions", "the table contains fractions, not reads, so it cannot be rarefied"),)
     return TableFile(table, identify(path), notes)
 
 

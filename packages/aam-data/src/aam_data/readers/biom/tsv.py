@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
+from aam_data.notes import Note
 from aam_data.readers.biom.checks import check_axis, check_counts, name_entries
 from aam_data.readers.delimited import reject_blanks
 from aam_data.readers.ids import decode_ids
@@ -61,7 +62,7 @@ class _Line(NamedTuple):
         return self.text.split(self.delimiter)
 
 
-def read_tsv_table(content: bytes, path: Path) -> tuple[CountTable, tuple[str, ...]]:
+def read_tsv_table(content: bytes, path: Path) -> tuple[CountTable, tuple[Note, ...]]:
     """Read a table from text; return it and notes about skipped parts. ``path`` names the file in messages."""
     lines = _lines(content)
     header, first, notes = _header(lines, path)
@@ -82,7 +83,7 @@ def _lines(content: bytes) -> Iterator[_Line]:
             yield _Line(number, text)
 
 
-def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]]:
+def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[Note]]:
     """Take the header and the first row from ``lines``; return them, with their delimiter, and notes."""
     header = None
     titles: list[_Line] = []
@@ -93,7 +94,11 @@ def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]
             if titles and not _is_title_above(header, line, titles):
                 raise _not_a_table([*titles, header, line], path)
             notes = [
-                f"row {title.number} of {path.name} is a title above the header and was skipped" for title in titles
+                Note(
+                    "table-title-skipped",
+                    f"row {title.number} of {path.name} is a title above the header and was skipped",
+                )
+                for title in titles
             ]
             return header, line._replace(delimiter=header.delimiter), notes
         if delimiter := _delimiter(line.text):
@@ -105,7 +110,11 @@ def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[str]
                 break
     if header is None and titles:
         raise _not_a_table(titles, path)
-    raise DataError("no features" if header else "text, but not a table", file=path)
+    raise DataError(
+        "no features" if header else "text, but not a table",
+        code="table-empty" if header else "table-format-unknown",
+        file=path,
+    )
 
 
 def _is_comment(header: _Line, below: _Line) -> bool:
@@ -134,11 +143,13 @@ def _not_a_table(lines: list[_Line], path: Path) -> DataError:
     place = f"row {lines[0].number}"
     remedy = "Save it with tabs between the cells: one row per feature, one column per sample"
     if ";" in texts[0]:
-        return DataError("separated by semicolons", file=path, place=place, remedy=remedy)
+        return DataError("separated by semicolons", code="file-wrong-delimiter", file=path, place=place, remedy=remedy)
     if any(map(_delimiter, (line.text for line in lines))):
         problem = "text above the header of the table"
-        return DataError(problem, file=path, place=place, remedy="Remove the lines above the header")
-    return DataError("text, but not a table", file=path, place=place, remedy=remedy)
+        return DataError(
+            problem, code="table-text-above-header", file=path, place=place, remedy="Remove the lines above the header"
+        )
+    return DataError("text, but not a table", code="table-format-unknown", file=path, place=place, remedy=remedy)
 
 
 def _letters(cell: bytes) -> bytes:
@@ -153,7 +164,7 @@ def _columns(header: _Line, first: _Line, path: Path) -> list[bytes]:
         return cells  # R's write.table
     if len(cells) != width:
         problem = f"{len(cells):,} cells in the header, {width:,} in the first row"
-        raise DataError(problem, file=path, place=f"row {header.number}")
+        raise DataError(problem, code="table-ragged-rows", file=path, place=f"row {header.number}")
     if width == 1:  # its commas are in quotes
         raise _not_a_table([header, first], path)
     return cells[1:]
@@ -191,19 +202,21 @@ class _Body:
         self._ids.append(_unquoted(name))
         self._last.append(last)
 
-    def table(self) -> tuple[CountTable, tuple[str, ...]]:
+    def table(self) -> tuple[CountTable, tuple[Note, ...]]:
         """Check the rows; return the table and notes about skipped parts."""
         path, columns = self._path, self._columns
         if self._ragged:
             problem = f"expected {len(columns) + 1:,} cells in every row"
-            raise DataError(problem, file=path, offenders=self._ragged)
+            raise DataError(problem, code="table-ragged-rows", file=path, offenders=self._ragged)
         notes = []
         if self._n_comments:
-            notes.append(f"{self._n_comments:,} rows of {path.name} start with # and were skipped")
+            what = f"{self._n_comments:,} rows of {path.name} start with # and were skipped"
+            notes.append(Note("table-rows-skipped", what))
         has_metadata = self._last_is_metadata()
         if has_metadata:
             name = columns[-1].decode("utf-8", errors="replace")
-            notes.append(f"the last column of {path.name}, {name}, contains text and was not read as a sample")
+            what = f"the last column of {path.name}, {name}, contains text and was not read as a sample"
+            notes.append(Note("table-column-skipped", what))
         sample_ids = decode_ids(columns[: len(columns) - has_metadata], path, "header")
         feature_ids = decode_ids(self._ids, path, "first column")
         check_axis(sample_ids, "sample", path, "header")
@@ -216,7 +229,7 @@ class _Body:
             ]
             problem = f"{self._n_wrong:,} cells are not numbers"
             remedy = _remedy([_unquoted(text) for *_, text in self._wrong])
-            raise DataError(problem, file=path, offenders=offenders, remedy=remedy)
+            raise DataError(problem, code="table-counts-not-numbers", file=path, offenders=offenders, remedy=remedy)
 
         def named(positions: np.ndarray) -> list[str]:
             return name_entries(sample_ids[sample[positions]], feature_ids[feature[positions]], counts[positions])
@@ -264,7 +277,9 @@ class _Body:
         remedy = "Remove them from the table; taxonomy is read from a file of its own, --taxonomy"
         if 0 in is_text and _letters(self._columns[0]) in _ID_CELLS and _are_row_numbers(self._ids):
             remedy = "Remove the column of row numbers before it (in R: row.names = FALSE)"
-        raise DataError("columns that are not samples", file=self._path, offenders=names, remedy=remedy)
+        raise DataError(
+            "columns that are not samples", code="table-text-columns", file=self._path, offenders=names, remedy=remedy
+        )
 
 
 def _is_word(cell: bytes) -> bool:

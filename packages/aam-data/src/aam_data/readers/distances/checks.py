@@ -26,7 +26,7 @@ def check_distances(ids: np.ndarray, values: np.ndarray, path: Path) -> None:
     Raises:
         DataError: they are not; the message shows the first five.
     """
-    for problem, find in _FINDINGS.items():
+    for code, (problem, find) in _FINDINGS.items():
         n_wrong = 0
         cells: list[tuple[int, int]] = []
         for first in range(0, len(ids), _ROWS_AT_ONCE):
@@ -35,7 +35,7 @@ def check_distances(ids: np.ndarray, values: np.ndarray, path: Path) -> None:
             n_wrong += len(wrong)
             cells += [(first + i, j) for i, j in wrong[: MAX_SHOWN - len(cells)]]
         if n_wrong:
-            raise _error(f"{n_wrong:,} of {values.size:,} distances {problem}", cells, ids, values, path)
+            raise _error(f"{n_wrong:,} of {values.size:,} distances {problem}", code, cells, ids, values, path)
 
 
 def check_range(ids: np.ndarray, values: np.ndarray, metric: UnifracMetric, path: Path) -> None:
@@ -61,11 +61,12 @@ def check_range(ids: np.ndarray, values: np.ndarray, metric: UnifracMetric, path
     if n_wrong:
         name, method = _AT_MOST_ONE[metric]
         problem = f"{n_wrong:,} of {values.size:,} distances are above 1, up to {largest:g}; {name} is at most 1"
-        raise _error(problem, cells, ids, values, path, f"Compute it with: ssu -m {method}")
+        raise _error(problem, "distances-above-maximum", cells, ids, values, path, f"Compute it with: ssu -m {method}")
 
 
 def _error(
     problem: str,
+    code: str,
     cells: list[tuple[int, int]],
     ids: np.ndarray,
     values: np.ndarray,
@@ -73,15 +74,19 @@ def _error(
     remedy: str | None = None,
 ) -> DataError:
     offenders = [f"({ids[i]}, {ids[j]}) = {values[i, j]}" for i, j in cells]
-    return DataError(problem, file=path, offenders=offenders, remedy=remedy)
+    return DataError(problem, code=code, file=path, offenders=offenders, remedy=remedy)
 
 
 # Entries of a block of rows that are wrong, from the block, the same columns and the number of its first row.
-_FINDINGS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
-    "are not finite": lambda block, mirrored, first: ~np.isfinite(block),
-    "are negative": lambda block, mirrored, first: block < 0,
-    "of a sample to itself are not 0": lambda block, mirrored, first: (
-        np.eye(len(block), block.shape[1], k=first, dtype=bool) & (block > _TOLERANCE)
+_FINDINGS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]]] = {
+    "distances-not-finite": ("are not finite", lambda block, mirrored, first: ~np.isfinite(block)),
+    "distances-negative": ("are negative", lambda block, mirrored, first: block < 0),
+    "distances-diagonal": (
+        "of a sample to itself are not 0",
+        lambda block, mirrored, first: np.eye(len(block), block.shape[1], k=first, dtype=bool) & (block > _TOLERANCE),
     ),
-    "differ between (a, b) and (b, a)": lambda block, mirrored, first: np.abs(block - mirrored) > _TOLERANCE,
+    "distances-not-symmetric": (
+        "differ between (a, b) and (b, a)",
+        lambda block, mirrored, first: np.abs(block - mirrored) > _TOLERANCE,
+    ),
 }

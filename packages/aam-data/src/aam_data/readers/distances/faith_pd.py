@@ -60,23 +60,23 @@ def read_faith_pd(path: Path, max_input_gb: float = 8.0) -> FaithPD:
         del rows[0]
     rows = [row for row in rows if not row.cells[0].startswith("#")]  # such as #q2:types
     if not rows:
-        raise DataError("no samples", file=path)
+        raise DataError("no samples", code="distances-empty", file=path)
     uneven = [f"row {row.line} has {len(row.cells):,}" for row in rows if len(row.cells) != 2]
     if uneven:
         remedy = "Keep the columns of ids and of Faith's PD"
-        raise DataError("expected two columns", file=path, offenders=uneven, remedy=remedy)
+        raise DataError("expected two columns", code="distances-layout", file=path, offenders=uneven, remedy=remedy)
     ids = as_objects([row.cells[0] for row in rows])
     check_ids(ids, "sample", path)
     invalid = [f"{row.cells[1]!r} of {row.cells[0]}" for row in rows if not _is_value(row)]
     if invalid:
         problem = f"{len(invalid):,} of {len(rows):,} values are not finite numbers"
         spelling = spelling_remedy(row.cells[1] for row in rows if not _is_value(row))
-        raise DataError(problem, file=path, offenders=invalid, remedy=spelling)
+        raise DataError(problem, code="distances-not-finite", file=path, offenders=invalid, remedy=spelling)
     values = np.array([float(row.cells[1]) for row in rows])
     negative = [f"{row.cells[1]} of {row.cells[0]}" for row, value in zip(rows, values, strict=True) if value < 0]
     if negative:
         problem = f"{len(negative):,} of {len(rows):,} values are negative, which Faith's PD cannot be"
-        raise DataError(problem, file=path, offenders=negative)
+        raise DataError(problem, code="distances-negative", file=path, offenders=negative)
     return FaithPD(ids, values)
 
 

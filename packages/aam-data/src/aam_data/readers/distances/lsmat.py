@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.readers.delimited import Row, decode_text, find_delimiter, lines_of, reject_blanks, split_rows
 from aam_data.readers.distances.stored import ArrayMatrix
 from aam_data.readers.ids import as_objects
@@ -25,7 +26,7 @@ _LOOKED_AT = 3  # lines that show the separator
 _PAIR = 3  # cells of a row of two samples and their distance
 
 
-def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, list[str]]:
+def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, list[Note]]:
     """Read the ids and the matrix, without comment lines (``#``) before the header and blank lines anywhere.
 
     Returns:
@@ -45,12 +46,14 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
             problem = (
                 f"starts with {row.cells[0][:80]}, expected {expected[:80]}: rows must be in the order of the header"
             )
-            raise DataError(problem, file=path, place=place)
+            raise DataError(problem, code="distances-ids-differ", file=path, place=place)
         if len(row.cells) in (1, 2) and len(header.cells) > _PAIR and not values:
-            raise DataError("only the lower triangle of the matrix", file=path, place=place, remedy=_SQUARE)
+            raise DataError(
+                "only the lower triangle of the matrix", code="distances-layout", file=path, place=place, remedy=_SQUARE
+            )
         if len(row.cells) != len(header.cells):
             problem = f"{len(row.cells):,} cells, the header has {len(header.cells):,}"
-            raise DataError(problem, file=path, place=place)
+            raise DataError(problem, code="distances-ragged-rows", file=path, place=place)
         numbers = _numbers(row.cells[1:])
         if numbers is None:
             cells = zip(ids, row.cells[1:], strict=True)
@@ -61,12 +64,18 @@ def read_lsmat(content: bytes, path: Path) -> tuple[np.ndarray, ArrayMatrix, lis
             values.append(numbers)
     if wrong:
         remedy = spelling_remedy(wrong_cells)
-        raise DataError(f"{len(wrong):,} distances are not numbers", file=path, offenders=wrong, remedy=remedy)
+        raise DataError(
+            f"{len(wrong):,} distances are not numbers",
+            code="distances-not-numbers",
+            file=path,
+            offenders=wrong,
+            remedy=remedy,
+        )
     if len(values) != len(ids) or next(rows, None) is not None:
         n_rows = "more" if len(values) == len(ids) else f"{len(values):,}"
-        raise DataError(f"{len(ids):,} samples in the header, {n_rows} rows", file=path)
+        raise DataError(f"{len(ids):,} samples in the header, {n_rows} rows", code="distances-not-square", file=path)
     if not ids:
-        raise DataError("no samples", file=path)
+        raise DataError("no samples", code="distances-empty", file=path)
     return as_objects(ids), ArrayMatrix(np.stack(values)), notes
 
 
@@ -74,10 +83,10 @@ def _reject_pairs(lines: list[str], path: Path) -> None:
     """Raise DataError if the first lines are pairs of samples with their distance, below a header or not."""
     rows = [re.split(r"[\t,]|\s+", line.strip()) for line in lines[1:]]
     if rows and all(len(row) == _PAIR and _numbers(row[2:]) is not None and _numbers(row[1:2]) is None for row in rows):
-        raise DataError("distances of pairs in three columns", file=path, remedy=_SQUARE)
+        raise DataError("distances of pairs in three columns", code="distances-layout", file=path, remedy=_SQUARE)
 
 
-def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[str]]:
+def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[Note]]:
     """Return the header, with a cell above the ids of the rows, the rows below it, and a note if that cell is added.
 
     Raises:
@@ -85,7 +94,7 @@ def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[s
     """
     header = next((row for row in rows if not row.cells[0].startswith("#")), None)
     if header is None:
-        raise DataError("no header with sample ids", file=path)
+        raise DataError("no header with sample ids", code="distances-layout", file=path)
     first = next(rows, None)
     if first is None:
         return header, rows, []
@@ -93,11 +102,12 @@ def _header(rows: Iterator[Row], path: Path) -> tuple[Row, Iterator[Row], list[s
     if len(header.cells) == 1 and below > _PAIR:
         place = f"row {header.line}"
         problem, remedy = "a title, not the header of ids", "Remove the lines above the header"
-        raise DataError(problem, file=path, place=place, remedy=remedy)
+        raise DataError(problem, code="distances-layout", file=path, place=place, remedy=remedy)
     notes = []
     if below == len(header.cells) + 1 and header.cells[0] == first.cells[0]:
         header = Row(header.line, ["", *header.cells], header.n_lines)
-        notes.append(f"{path.name}: the header has no cell above the ids of the rows, as R's write.table writes it")
+        what = f"{path.name}: the header has no cell above the ids of the rows, as R's write.table writes it"
+        notes.append(Note("distances-header-shifted", what))
     return header, chain([first], rows), notes
 
 

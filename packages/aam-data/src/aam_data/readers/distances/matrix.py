@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.readers.distances.checks import check_distances
 from aam_data.readers.distances.lsmat import read_lsmat
 from aam_data.readers.distances.npy import is_npz, open_npy, read_npz
@@ -63,7 +64,7 @@ class DistanceFile:
     path: Path
     ids: np.ndarray
     _stored: StoredMatrix
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def take(self, sample_ids: np.ndarray) -> DistanceMatrix:
         """Read the distances of ``sample_ids``, in that order; NaN for samples that the file lacks.
@@ -110,14 +111,15 @@ def open_distances(
     start, max_bytes = first_bytes(path, _FLAG), byte_limit(max_input_gb)
     for magic, (problem, remedy) in _UNSUPPORTED.items():
         if start.startswith(magic):
-            raise DataError(problem, file=path, remedy=remedy)
+            raise DataError(problem, code="distances-partial", file=path, remedy=remedy)
     if matrix_ids is not None and not start.startswith(NPY_MAGIC):
-        raise DataError("has its own ids", file=path, remedy="Leave out --matrix-ids, which is for .npy files")
+        remedy = "Leave out --matrix-ids, which is for .npy files"
+        raise DataError("has its own ids", code="option-not-for-this-file", file=path, remedy=remedy)
     if matrix_index is not None and not start.startswith(HDF5_MAGIC):
         remedy = "Leave out --matrix-index, which is for files of ssu --mode multi"
-        raise DataError("contains one matrix", file=path, remedy=remedy)
+        raise DataError("contains one matrix", code="option-not-for-this-file", file=path, remedy=remedy)
     stored: StoredMatrix
-    notes: list[str] = []
+    notes: list[Note] = []
     if start.startswith(HDF5_MAGIC):
         ids, stored = open_ssu(path, max_bytes, matrix_index)
     elif start.startswith(NPY_MAGIC):
@@ -128,13 +130,16 @@ def open_distances(
         ids, stored, notes = read_lsmat(read_content(path, _FLAG, ("DistanceMatrix",), max_bytes), path)
     if stored.dtype.newbyteorder("=") not in (np.float32, np.float64):
         remedy = "Save it as float32 or float64; AAM does not guess what was lost"
-        raise DataError(f"distances of type {stored.dtype}", file=path, remedy=remedy)
+        raise DataError(f"distances of type {stored.dtype}", code="distances-number-type", file=path, remedy=remedy)
     if stored.shape != (len(ids), len(ids)) or len(ids) == 0:
         shape = " x ".join(map(str, stored.shape))
-        raise DataError(f"expected a square matrix of {len(ids):,} samples, found {shape}", file=path)
+        raise DataError(
+            f"expected a square matrix of {len(ids):,} samples, found {shape}", code="distances-not-square", file=path
+        )
     check_ids(ids, "sample", path)
     if isinstance(stored, SsuMatrix) and len(stored.names) > 1:
-        notes = [f"{path.name}: using the mean of {len(stored.names):,} matrices (--matrix-index selects one)"]
+        what = f"{path.name}: using the mean of {len(stored.names):,} matrices (--matrix-index selects one)"
+        notes = [Note("distances-mean", what)]
     return DistanceFile(path, ids, stored, tuple(notes))
 
 

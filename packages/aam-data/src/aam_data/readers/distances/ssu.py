@@ -62,7 +62,7 @@ def open_ssu(path: Path, max_bytes: int, index: int | None) -> tuple[np.ndarray,
         shapes = {name: file.shape(name) for name in names}
         if len(set(shapes.values())) > 1:
             sizes = [f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
-            raise DataError("matrices of several sizes", file=path, offenders=sizes)
+            raise DataError("matrices of several sizes", code="distances-layout", file=path, offenders=sizes)
         first = file.numbers(names[0], ndim=2, kinds="f", rows=slice(0, 0))
         matrix = SsuMatrix(path, max_bytes, names, shapes[names[0]], first.dtype, file.chunk_rows(names[0]))
         return file.strings("order"), matrix
@@ -71,23 +71,36 @@ def open_ssu(path: Path, max_bytes: int, index: int | None) -> tuple[np.ndarray,
 def _matrices(file: CheckedHdf5, path: Path, index: int | None) -> tuple[str, ...]:
     if "order" not in file.names:
         remedy = "Pass a file with order and matrix to --unifrac-matrix"
-        raise DataError("HDF5, but not a matrix written by ssu", file=path, offenders=sorted(file.names), remedy=remedy)
+        raise DataError(
+            "HDF5, but not a matrix written by ssu",
+            code="distances-layout",
+            file=path,
+            offenders=sorted(file.names),
+            remedy=remedy,
+        )
     if "matrix" in file.names:
         if index is not None:
-            raise DataError("contains one matrix", file=path, remedy="Leave out --matrix-index")
+            raise DataError(
+                "contains one matrix", code="option-not-for-this-file", file=path, remedy="Leave out --matrix-index"
+            )
         return ("matrix",)
     n_matrices = sum(name.startswith("matrix:") for name in file.names)
     names = tuple(f"matrix:{number}" for number in range(n_matrices))
     if n_matrices == 0:
         remedy = "Run ssu again with --format hdf5_fp32"
-        raise DataError("contains no matrix (ssu --format hdf5_nodist)", file=path, remedy=remedy)
+        raise DataError(
+            "contains no matrix (ssu --format hdf5_nodist)", code="distances-empty", file=path, remedy=remedy
+        )
     if missing := [name for name in names if name not in file.names]:
         raise DataError(
-            f"{n_matrices:,} matrices, but not numbered from matrix:0 without gaps", file=path, offenders=missing
+            f"{n_matrices:,} matrices, but not numbered from matrix:0 without gaps",
+            code="distances-layout",
+            file=path,
+            offenders=missing,
         )
     if index is None:
         return names
     if index >= n_matrices:
         problem = f"--matrix-index {index}: this file has the matrices 0 to {n_matrices - 1}"
-        raise DataError(problem, file=path, remedy="Leave it out for the mean of all")
+        raise DataError(problem, code="option-out-of-range", file=path, remedy="Leave it out for the mean of all")
     return (names[index],)

@@ -67,33 +67,37 @@ def reject_foreign(head: bytes, path: Path) -> None:
     """
     for magic, what, remedy in _MAGIC:
         if head.startswith(magic):
-            raise DataError(f"is {what}", file=path, remedy=remedy)
+            raise DataError(f"is {what}", code="file-foreign-format", file=path, remedy=remedy)
     if head[_TAR_MAGIC] == b"ustar":
-        raise DataError("is a tar archive", file=path, remedy=_UNPACK)
+        raise DataError("is a tar archive", code="file-foreign-format", file=path, remedy=_UNPACK)
     if _PICKLE.match(head):
         remedy = "It could run code when it is read: save the data as text or .npy"
-        raise DataError("is a Python pickle", file=path, remedy=remedy)
+        raise DataError("is a Python pickle", code="file-foreign-format", file=path, remedy=remedy)
     if len(head) >= _MIN_ZEROS and not head.strip(b"\0"):
-        raise DataError("starts with NUL bytes only", file=path, remedy="It has no content: copy the file again")
+        raise DataError(
+            "starts with NUL bytes only", code="file-blank", file=path, remedy="It has no content: copy the file again"
+        )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _NOT_FOUND.fullmatch(text):
         problem = f"is the answer of a web server, {text.decode(errors='replace').strip()}"
-        raise DataError(problem, file=path, remedy=_DOWNLOAD)
+        raise DataError(problem, code="file-web-page", file=path, remedy=_DOWNLOAD)
     if _MARKUP.match(text):
         if _EXCEL_XML in text:
-            raise DataError("is an Excel workbook saved as XML", file=path, remedy=_AS_TEXT)
+            raise DataError("is an Excel workbook saved as XML", code="file-foreign-format", file=path, remedy=_AS_TEXT)
         if _HTML.search(text):
-            raise DataError("is a web page (HTML), not data", file=path, remedy=_DOWNLOAD)
+            raise DataError("is a web page (HTML), not data", code="file-web-page", file=path, remedy=_DOWNLOAD)
         remedy = "Export it as plain text: a tree as newick, a table as tab-separated text"
-        raise DataError("is an XML file", file=path, remedy=remedy)
+        raise DataError("is an XML file", code="file-foreign-format", file=path, remedy=remedy)
 
 
 def reject_foreign_zip(names: Sequence[str], path: Path) -> None:
     """Raise DataError if a zip archive with the members ``names`` is a document of an office program."""
     for prefix, what in _OFFICE.items():
         if any(name.startswith(prefix) for name in names):
-            raise DataError(f"is {what}", file=path, remedy=_AS_TEXT)
+            raise DataError(f"is {what}", code="file-foreign-format", file=path, remedy=_AS_TEXT)
     if {"mimetype", "content.xml"} <= set(names):
-        raise DataError("is an OpenDocument file (.ods, .odt)", file=path, remedy=_AS_TEXT)
+        raise DataError("is an OpenDocument file (.ods, .odt)", code="file-foreign-format", file=path, remedy=_AS_TEXT)
     if any(name.endswith(".iwa") for name in names):
-        raise DataError("is a document of Apple Numbers or Pages", file=path, remedy=_AS_TEXT)
+        raise DataError(
+            "is a document of Apple Numbers or Pages", code="file-foreign-format", file=path, remedy=_AS_TEXT
+        )

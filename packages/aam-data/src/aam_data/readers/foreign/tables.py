@@ -54,7 +54,7 @@ def reject_foreign_text(content: bytes, path: Path) -> None:
         return
     for what, remedy in (_mothur(lines, path), _profile(lines), _phylip(lines, path, len(content) > _HEAD)):
         if what:
-            raise DataError(f"is {what}", file=path, remedy=remedy)
+            raise DataError(f"is {what}", code="file-foreign-format", file=path, remedy=remedy)
 
 
 def profile_of_ids(ids: Sequence[str] | np.ndarray) -> str | None:
@@ -69,7 +69,13 @@ def profile_error(ids: np.ndarray, path: Path | str | None) -> DataError | None:
     """Create the error for a table whose features are taxa or functions; None for other tables."""
     if (what := profile_of_ids(ids)) is None:
         return None
-    return DataError(f"the features are {what}", file=path, offenders=[name[:80] for name in ids], remedy=_NEEDS_ASVS)
+    return DataError(
+        f"the features are {what}",
+        code="table-features-not-asvs",
+        file=path,
+        offenders=[name[:80] for name in ids],
+        remedy=_NEEDS_ASVS,
+    )
 
 
 def _cells(line: str) -> list[str]:

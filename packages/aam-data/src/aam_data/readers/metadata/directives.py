@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 from aam_data.readers.delimited import Row
 
 PREFIX = "#q2:"
@@ -31,7 +32,7 @@ class Directives:
 
     types: list[str]
     missing: list[str]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def without_first(self) -> Directives:
         """Return the declarations without that about the first column."""
@@ -53,11 +54,16 @@ def parse_directives(rows: list[Row], width: int, path: Path) -> Directives:
     for row in rows:
         name = _name(row)
         if name not in _ACCEPTED:
-            where = f"warning: {path.name}: row {row.line}"
-            notes.append(f"{where}, the directive {PREFIX}{name} is not known and was skipped")
+            what = f"{path.name}: row {row.line}, the directive {PREFIX}{name} is not known and was skipped"
+            notes.append(Note("metadata-directive-unknown", what, "warning"))
             continue
         if name in declared:
-            raise DataError(f"the directive {PREFIX}{name} appears twice", file=path, place=f"row {row.line}")
+            raise DataError(
+                f"the directive {PREFIX}{name} appears twice",
+                code="metadata-directives",
+                file=path,
+                place=f"row {row.line}",
+            )
         declared[name] = _values(row, name, path)
     nothing = [""] * width
     return Directives(declared.get("types", nothing), declared.get("missing", nothing), tuple(notes))
@@ -68,6 +74,7 @@ def raise_if_misplaced(rows: list[Row], path: Path) -> None:
     if rows:
         raise DataError(
             "directives that are not directly under the header",
+            code="metadata-directives",
             file=path,
             offenders=[f"row {row.line}: {PREFIX}{_name(row)}" for row in rows],
             remedy="Move them under the header",
@@ -86,5 +93,7 @@ def _values(row: Row, name: str, path: Path) -> list[str]:
     if unknown:
         remedy = f"Use {', '.join(accepted[1:])} or an empty cell"
         place = f"row {row.line} ({PREFIX}{name})"
-        raise DataError("unknown values", file=path, place=place, offenders=unknown, remedy=remedy)
+        raise DataError(
+            "unknown values", code="metadata-directives", file=path, place=place, offenders=unknown, remedy=remedy
+        )
     return values

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from aam_data.errors import DataError
+from aam_data.notes import Note
 
 ACCEPTED = "id, sampleid, sample-id, sample_name, #SampleID, ..."  # for messages
 _NAMES = {"id", "sampleid", "samplename", "featureid", "otuid"}
@@ -26,7 +27,7 @@ def find_id_column(
     path: Path,
     id_column: str | None,
     sample_ids: Collection[str],
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[Note]]:
     """Find the column of sample ids.
 
     In this order: the column ``--id-column``; the first column, if it has a name for ids; the only other column with
@@ -45,21 +46,19 @@ def find_id_column(
         DataError: no column meets any of these conditions.
     """
     position = _chosen(header, path, id_column)
-    notes = []
+    notes = list[Note]()
     if position is None:
         named = [i for i, name in enumerate(header) if is_id_header(name)]
         if named and (named[0] == 0 or len(named) == 1):
             position = named[0]
             if position > 0:
-                notes.append(
-                    f"warning: {path.name}: ids are read from column {header[position]}, which is not the first"
-                )
+                what = f"{path.name}: ids are read from column {header[position]}, which is not the first"
+                notes.append(Note("metadata-id-column-chosen", what, "warning"))
         elif holds_samples(values(0), sample_ids) and header[0] not in sample_ids:
             position = 0
-            what = header[0] or "without a name"
-            notes.append(
-                f"warning: {path.name}: ids are read from the first column ({what}), which contains ids of the table"
-            )
+            name = header[0] or "without a name"
+            what = f"{path.name}: ids are read from the first column ({name}), which contains ids of the table"
+            notes.append(Note("metadata-id-column-chosen", what, "warning"))
         elif not header[0] and len(header) == 2:
             position = 0
     if position is None:
@@ -68,10 +67,13 @@ def find_id_column(
         if len(like) == 1 and like[0]:
             remedy = f"Column {like[0]} contains ids of the table: pass --id-column {shlex.quote(like[0])}"
         names = [name or "(no name)" for name in header]
-        raise DataError("no column of sample ids; columns", file=path, offenders=names, remedy=remedy)
+        raise DataError(
+            "no column of sample ids; columns", code="metadata-no-id-column", file=path, offenders=names, remedy=remedy
+        )
     reserved = [name for i, name in enumerate(header) if i != position and is_id_header(name)]
     if reserved:
-        notes.append(f"{path.name}: ids are read from {header[position]}, not from {', '.join(reserved)}")
+        what = f"{path.name}: ids are read from {header[position]}, not from {', '.join(reserved)}"
+        notes.append(Note("metadata-id-column-chosen", what))
     return position, notes
 
 
@@ -80,7 +82,13 @@ def _chosen(header: list[str], path: Path, id_column: str | None) -> int | None:
         return None
     if header.count(id_column) != 1:
         problem = f"no column {id_column}" if id_column not in header else f"several columns {id_column}"
-        raise DataError(problem, file=path, offenders=header, remedy="Pass one of its columns to --id-column")
+        raise DataError(
+            problem,
+            code="metadata-no-id-column",
+            file=path,
+            offenders=header,
+            remedy="Pass one of its columns to --id-column",
+        )
     return header.index(id_column)
 
 

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from aam_data.errors import DataError, first_few
+from aam_data.notes import Note
 from aam_data.readers.delimited import Row, find_delimiter, lines_of, reject_blanks, split_rows
 from aam_data.readers.metadata.directives import PREFIX, Directives, parse_directives, raise_if_misplaced
 from aam_data.readers.metadata.id_column import ACCEPTED, find_id_column, is_id_header
@@ -39,7 +40,7 @@ class Layout:
     id_column: int
     directives: Directives
     rows: list[Row]
-    notes: list[str]
+    notes: list[Note]
 
 
 def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collection[str], max_bytes: int) -> Layout:
@@ -57,18 +58,25 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     """
     titles = title_lines(text, id_column)
     rows, notes = _rows(text, path, id_column, len(titles))
-    notes += [f"warning: {path.name}: row {number} is a title above the header and was skipped" for number in titles]
+    notes += [
+        Note(
+            "metadata-title-skipped",
+            f"{path.name}: row {number} is a title above the header and was skipped",
+            "warning",
+        )
+        for number in titles
+    ]
     head, skipped = _find_header((row for row in rows if row.line not in titles), path, id_column)
     header, first = _header(head), list(islice(rows, _LOOKED_AT))
     if is_shifted(header, [row for row in first if not row.cells[0].startswith("#")], sample_ids):
         header = ["", *header]
-        notes.append(
-            f"warning: {path.name}: the header has no cell above the first column, as R's write.table writes it; that "
-            "column is read as one without a name"
-        )
+        what = f"{path.name}: the header has no cell above the first column, as R's write.table writes it"
+        what += "; that column is read as one without a name"
+        notes.append(Note("metadata-header-shifted", what, "warning"))
     directives, data = _sort_rows(chain(first, rows), header, path, notes, max_bytes)
     if has_row_numbers(header, data, sample_ids):
-        notes.append(f"{path.name}: the first column has no name and numbers the rows, so it was skipped")
+        what = f"{path.name}: the first column has no name and numbers the rows, so it was skipped"
+        notes.append(Note("metadata-row-numbers", what))
         header, directives = header[1:], directives.without_first()
         data = [row._replace(cells=row.cells[1:]) for row in data]
     commented_header = any(len(row.cells) == len(header) > 1 for row in skipped)
@@ -82,11 +90,18 @@ def read_layout(text: str, path: Path, id_column: str | None, sample_ids: Collec
     unnamed = [f"number {i + 1}" for i, name in enumerate(header) if not name and i != position]
     if unnamed:
         remedy = "Name them, or remove them if they number the rows"
-        raise DataError("columns without a name", file=path, place=f"row {head.line}", offenders=unnamed, remedy=remedy)
+        raise DataError(
+            "columns without a name",
+            code="metadata-unnamed-columns",
+            file=path,
+            place=f"row {head.line}",
+            offenders=unnamed,
+            remedy=remedy,
+        )
     return Layout(header, position, directives, data, [*notes, *directives.notes, *note])
 
 
-def _rows(text: str, path: Path, id_column: str | None, n_titles: int) -> tuple[Iterator[Row], list[str]]:
+def _rows(text: str, path: Path, id_column: str | None, n_titles: int) -> tuple[Iterator[Row], list[Note]]:
     """Split the file into rows; return them and a note if the delimiter disagrees with the file name."""
     lines = iter(lines_of(text[:_SNIFFED]))
     for _ in range(n_titles):
@@ -98,7 +113,9 @@ def _rows(text: str, path: Path, id_column: str | None, n_titles: int) -> tuple[
     following = "".join(rest[:1])
     if delimiter == "," and "\t" in following and "," not in following:
         remedy = "Use tabs in all rows, or commas in all rows"
-        raise DataError("the header has commas and the row under it has tabs", file=path, remedy=remedy)
+        raise DataError(
+            "the header has commas and the row under it has tabs", code="file-wrong-delimiter", file=path, remedy=remedy
+        )
     return split_rows(text, delimiter, path), [note] if note else []
 
 
@@ -110,7 +127,9 @@ def _find_header(rows: Iterator[Row], path: Path, id_column: str | None) -> tupl
             raise_if_misplaced([row for row in skipped if row.cells[0].startswith(PREFIX)], path)
             return row, skipped
         skipped.append(row)
-    raise DataError("no header", file=path, remedy=f"Start the file with a header: {ACCEPTED}")
+    raise DataError(
+        "no header", code="metadata-no-header", file=path, remedy=f"Start the file with a header: {ACCEPTED}"
+    )
 
 
 def _is_comment(row: Row, id_column: str | None) -> bool:
@@ -131,7 +150,7 @@ def _header(row: Row) -> list[str]:
 
 
 def _sort_rows(
-    rows: Iterator[Row], header: list[str], path: Path, notes: list[str], max_bytes: int
+    rows: Iterator[Row], header: list[str], path: Path, notes: list[Note], max_bytes: int
 ) -> tuple[Directives, list[Row]]:
     """Return the directives, and the data rows at the header's length; ``notes`` gets what is left out."""
     directives, misplaced, data, longer = list[Row](), list[Row](), list[Row](), list[Row]()
@@ -153,21 +172,30 @@ def _sort_rows(
         # Short rows are padded, so a small file may become a large table.
         if _MIN_CELL_BYTES * width * len(data) > max_bytes:
             problem = f"more than {len(data):,} rows of {width:,} columns need more than {max_bytes / 1e9:g} GB"
-            raise DataError(problem, file=path, remedy="Leave out columns, or raise --max-input-gb")
+            raise DataError(
+                problem, code="file-too-large", file=path, remedy="Leave out columns, or raise --max-input-gb"
+            )
         data.append(Row(row.line, [seen.setdefault(cell, cell) for cell in _fit(row.cells, width)]))
     raise_if_misplaced(misplaced, path)
     _raise_if_longer(longer, len(data), width, path)
     if not data:
-        raise DataError("a header without rows", file=path)
+        raise DataError("a header without rows", code="metadata-empty", file=path)
     again = [f"row {row.line}" for row in data if row.cells == header]
     if again:
-        raise DataError("the header appears again", file=path, offenders=again, remedy="Were files joined? Remove it")
+        raise DataError(
+            "the header appears again",
+            code="metadata-header-repeated",
+            file=path,
+            offenders=again,
+            remedy="Were files joined? Remove it",
+        )
     if comments:
         what = f"{len(comments):,} rows start with # and were skipped as comments, as in QIIME 2"
-        notes.append(f"{path.name}: {what} (row {first_few(comments)})")
+        notes.append(Note("metadata-rows-skipped", f"{path.name}: {what} (row {first_few(comments)})"))
     if multiline:
         what = f"{len(multiline):,} rows contain a line break inside quotes; make sure that every quote is closed"
-        notes.append(f"warning: {path.name}: {what} (row {first_few(multiline)})")
+        problem = f"{path.name}: {what} (row {first_few(multiline)})"
+        notes.append(Note("metadata-line-breaks", problem, "warning"))
     fitted = [Row(row.line, _fit(row.cells, width)) for row in directives]
     return parse_directives(fitted, width, path), data
 
@@ -185,4 +213,10 @@ def _raise_if_longer(rows: list[Row], n_rows: int, width: int, path: Path) -> No
     if len(rows) == n_rows and set(lengths) == {width + 1}:
         remedy = "Name the first column too; R's write.table omits its name (col.names = NA writes an empty one)"
     offenders = [f"row {row.line}: {length}" for row, length in zip(rows, lengths, strict=True)]
-    raise DataError(f"rows with more cells than the header's {width}", file=path, offenders=offenders, remedy=remedy)
+    raise DataError(
+        f"rows with more cells than the header's {width}",
+        code="metadata-ragged-rows",
+        file=path,
+        offenders=offenders,
+        remedy=remedy,
+    )

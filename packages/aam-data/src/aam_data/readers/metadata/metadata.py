@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from aam_data.errors import DataError, first_few, shown
+from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions
 from aam_data.readers.delimited import decode_text
 from aam_data.readers.ids import as_objects, check_ids
@@ -48,7 +49,7 @@ class Metadata:
     path: Path
     rule: MissingRule
     repeated: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def sample_ids(self) -> np.ndarray:
@@ -63,11 +64,16 @@ class Metadata:
     def require(self, column: str) -> None:
         """Check that there is exactly one such column; the DataError shows the nearest names."""
         if column in self.repeated:
-            raise DataError(f"several columns are named {column}", file=self.path, remedy="Rename them")
+            raise DataError(
+                f"several columns are named {column}",
+                code="metadata-column-repeated",
+                file=self.path,
+                remedy="Rename them",
+            )
         if column not in self.frame.columns:
             near = _nearest(column, self.columns)
             remedy = f"Nearest: {', '.join(near)}" if near else f"Columns: {first_few(self.columns, _MAX_COLUMNS)}"
-            raise DataError(f"no column {shown(column)}", file=self.path, remedy=remedy)
+            raise DataError(f"no column {shown(column)}", code="metadata-column-missing", file=self.path, remedy=remedy)
 
     def text(self, column: str) -> np.ndarray:
         """Return the values of a column, [B] str objects, None where missing."""
@@ -103,6 +109,7 @@ class Metadata:
         if wrong:
             raise DataError(
                 "values that are not numbers",
+                code="metadata-values-not-numbers",
                 file=self.path,
                 place=f"column {column}",
                 offenders=[f"{value!r}: {counts[value]:,}" for value in wrong],
@@ -189,7 +196,8 @@ def read_metadata(
     repeated = sorted(name for name, times in Counter(layout.header).items() if times > 1)
     notes = list(layout.notes)
     if repeated:
-        notes.append(f"{path.name}: several columns are named {', '.join(repeated)}, so these cannot be used")
+        what = f"{path.name}: several columns are named {', '.join(repeated)}, so these cannot be used"
+        notes.append(Note("metadata-column-repeated", what))
     notes += _spreadsheet_notes(layout, rule, path)
     columns = _columns(layout, rule, {*repeated, layout.header[layout.id_column]})
     for name, scheme in zip(layout.header, layout.directives.missing, strict=True):
@@ -203,7 +211,7 @@ def read_metadata(
     return Metadata(frame, types, path, rule, tuple(repeated), tuple(notes))
 
 
-def _spreadsheet_notes(layout: Layout, rule: MissingRule, path: Path) -> list[str]:
+def _spreadsheet_notes(layout: Layout, rule: MissingRule, path: Path) -> list[Note]:
     """Return a note on cells that hold a spreadsheet's error; they count as missing."""
     counts, columns = Counter[str](), Counter[str]()
     for i, name in enumerate(layout.header):
@@ -215,7 +223,7 @@ def _spreadsheet_notes(layout: Layout, rule: MissingRule, path: Path) -> list[st
         return []
     cells, names = list(counts), [f"{column}: {n:,}" for column, n in columns.most_common()]
     what = f"{counts.total():,} cells hold errors of a spreadsheet ({first_few(cells)}) and count as missing"
-    return [f"{path.name}: {what} (by column: {first_few(names)})"]
+    return [Note("metadata-spreadsheet-errors", f"{path.name}: {what} (by column: {first_few(names)})")]
 
 
 def _columns(layout: Layout, rule: MissingRule, left_out: Collection[str]) -> dict[str, np.ndarray]:
@@ -238,12 +246,13 @@ def _ids(layout: Layout, path: Path) -> np.ndarray:
     name = layout.header[layout.id_column]
     place = f"column {name}" if name else "the first column"
     ids = as_objects([row.cells[layout.id_column] for row in layout.rows])
-    for problem, wrong in {
-        "rows without a sample id": [f"row {row.line}" for row, name in zip(layout.rows, ids, strict=True) if not name],
-        "sample ids that start with #": [name for name in ids if name.startswith("#")],
-    }.items():
+    nameless = [f"row {row.line}" for row, name in zip(layout.rows, ids, strict=True) if not name]
+    for code, problem, wrong in (
+        ("ids-empty", "rows without a sample id", nameless),
+        ("ids-like-comments", "sample ids that start with #", [name for name in ids if name.startswith("#")]),
+    ):
         if wrong:
-            raise DataError(problem, file=path, place=place, offenders=wrong)
+            raise DataError(problem, code=code, file=path, place=place, offenders=wrong)
     check_ids(ids, "sample", path, place)
     return ids
 
@@ -252,4 +261,10 @@ def _check_none_missing(values: np.ndarray, ids: np.ndarray, column: str, path: 
     missing = [name for name, value in zip(ids, values, strict=True) if value is None]
     if missing:
         problem = f"column {column} has missing values, although #q2:missing declares no-missing"
-        raise DataError(problem, file=path, offenders=missing, remedy="Correct the values or the directive")
+        raise DataError(
+            problem,
+            code="metadata-missing-values",
+            file=path,
+            offenders=missing,
+            remedy="Correct the values or the directive",
+        )

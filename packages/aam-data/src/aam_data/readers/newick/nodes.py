@@ -33,7 +33,7 @@ class NewickNodes:
         self._codes = np.frombuffer(source.text, dtype=np.uint8)
         max_nodes = source.text.count(b"(") + source.text.count(b",") + 1  # fewer if quotes contain such bytes
         if max_nodes > _MAX_NODES:
-            raise DataError(f"more than {_MAX_NODES:,} nodes", file=source.file)
+            raise DataError(f"more than {_MAX_NODES:,} nodes", code="tree-too-large", file=source.file)
         self._length = np.full(max_nodes, np.nan)
         self._parents = [np.array([-1], dtype=np.int32)]
         self._tips: list[np.ndarray] = []
@@ -159,17 +159,31 @@ class NewickNodes:
         if self._misquoted:
             problem = f"{len(self._misquoted):,} tip names have quotes inside"
             remedy = "Quote whole names, and write '' for a quote that belongs to the name"
-            raise DataError(problem, file=file, offenders=self._misquoted, remedy=remedy)
+            raise DataError(problem, code="tree-quotes", file=file, offenders=self._misquoted, remedy=remedy)
         if undecodable := names.not_utf8():
-            raise DataError(f"{len(undecodable):,} tip names are not UTF-8", file=file, offenders=undecodable)
+            raise DataError(
+                f"{len(undecodable):,} tip names are not UTF-8", code="file-not-utf8", file=file, offenders=undecodable
+            )
         if control := names.with_control_characters():
-            raise DataError(f"{len(control):,} tip names contain control characters", file=file, offenders=control)
+            raise DataError(
+                f"{len(control):,} tip names contain control characters",
+                code="ids-control-characters",
+                file=file,
+                offenders=control,
+            )
         unnamed = np.flatnonzero(names.start == names.stop)
         if len(unnamed):
             offenders = [f"tip {number + 1:,}" for number in unnamed]
-            raise DataError(f"{len(unnamed):,} tips have no name", file=file, offenders=offenders)
+            raise DataError(
+                f"{len(unnamed):,} tips have no name", code="tree-unnamed-tips", file=file, offenders=offenders
+            )
         if repeated := names.repeated():
-            raise DataError(f"{len(repeated):,} tip names are used more than once", file=file, offenders=repeated)
+            raise DataError(
+                f"{len(repeated):,} tip names are used more than once",
+                code="ids-duplicate",
+                file=file,
+                offenders=repeated,
+            )
         return names
 
     def length(self, tips: np.ndarray, names: TipNames) -> np.ndarray:
@@ -185,14 +199,16 @@ class NewickNodes:
             labels = label_nodes(np.array([node for node, _ in self._invalid]), tips, names)
             offenders = [f"{text!r} of {label}" for (_, text), label in zip(self._invalid, labels, strict=True)]
             problem = f"{self._n_invalid:,} of {n_nodes - 1:,} branch lengths are not finite numbers"
-            raise DataError(problem, file=self._source.file, offenders=offenders)
+            raise DataError(problem, code="tree-lengths-not-finite", file=self._source.file, offenders=offenders)
         missing = np.flatnonzero(np.isnan(length))
         if len(missing):
             none = len(missing) == n_nodes - 1
             count = "no branch has" if none else f"{len(missing):,} of {n_nodes - 1:,} branches do not have"
             offenders = label_nodes(missing[:MAX_SHOWN], tips, names)
             remedy = "UniFrac needs every branch length except that of the root: pass a tree with branch lengths"
-            raise DataError(f"{count} a length", file=self._source.file, offenders=offenders, remedy=remedy)
+            raise DataError(
+                f"{count} a length", code="tree-no-lengths", file=self._source.file, offenders=offenders, remedy=remedy
+            )
         return length
 
 

@@ -51,10 +51,10 @@ def reject_nameless(content: bytes, file: Path | str) -> None:
         return
     if _NAMELESS.fullmatch(text):
         problem = "an empty tree: it has no named tip"
-        raise DataError(problem, file=file, remedy="Pass the tree of the table's features")
+        raise DataError(problem, code="tree-empty", file=file, remedy="Pass the tree of the table's features")
     if _BARE_NAME.fullmatch(text):
         problem = f"a single name ({text[:40].decode(errors='replace')}), not a newick tree"
-        raise DataError(problem, file=file, remedy="Pass the tree itself: (a:0.1,b:0.2);")
+        raise DataError(problem, code="tree-format-unknown", file=file, remedy="Pass the tree itself: (a:0.1,b:0.2);")
 
 
 class NewickText:
@@ -73,11 +73,21 @@ class NewickText:
             DataError: no text, another format, or quotes and comments that are not closed.
         """
         if not _NOT_BLANK.search(content):
-            raise DataError("file is empty", file=file)
+            raise DataError("file is empty", code="file-empty", file=file)
         if _NEXUS.match(content):
-            raise DataError("is a NEXUS file, not a newick tree", file=file, remedy="Export the tree as newick")
+            raise DataError(
+                "is a NEXUS file, not a newick tree",
+                code="tree-format-unknown",
+                file=file,
+                remedy="Export the tree as newick",
+            )
         if b"\0" in content:
-            raise DataError("not UTF-8 text, so not a newick tree", file=file, remedy="Pass the tree in newick format")
+            raise DataError(
+                "not UTF-8 text, so not a newick tree",
+                code="file-not-utf8",
+                file=file,
+                remedy="Pass the tree in newick format",
+            )
         self.file, self.has_quotes = file, b"'" in content
         self.text: bytes | bytearray = content
         self._quoted = np.empty((0, 2), dtype=np.int64)
@@ -92,7 +102,7 @@ class NewickText:
             start, stop = match.span()
             if stop - start == 1:
                 problem, place = f"unbalanced {match.group().decode()}", f"byte {start + 1:,}"
-                raise DataError(problem, file=self.file, place=place, remedy=_COPY_AGAIN)
+                raise DataError(problem, code="tree-incomplete", file=self.file, place=place, remedy=_COPY_AGAIN)
             if content[start] == ord("["):
                 self.text[start:stop] = b" " * (stop - start)
             bounds.extend((start, stop))
@@ -123,12 +133,19 @@ class NewickText:
             if len(ends):
                 break
         if last != END:
-            raise DataError("not a newick tree: no semicolon at the end", file=self.file, remedy=_COPY_AGAIN)
+            raise DataError(
+                "not a newick tree: no semicolon at the end", code="tree-incomplete", file=self.file, remedy=_COPY_AGAIN
+            )
         if depth:
-            raise DataError(f"unbalanced brackets: {depth:,} are not closed", file=self.file, remedy=_COPY_AGAIN)
+            raise DataError(
+                f"unbalanced brackets: {depth:,} are not closed",
+                code="tree-incomplete",
+                file=self.file,
+                remedy=_COPY_AGAIN,
+            )
         if _NOT_BLANK.search(self.text, begin):
             problem = "text after the semicolon that ends the tree"
-            raise DataError(problem, file=self.file, remedy="Pass a file with one tree")
+            raise DataError(problem, code="tree-several", file=self.file, remedy="Pass a file with one tree")
 
     def _unquoted(self, positions: np.ndarray) -> np.ndarray:
         """Remove positions in quotes or comments."""
@@ -142,7 +159,7 @@ class NewickText:
         if depth.min() < 0:
             place = f"byte {pieces.stop[np.argmax(depth < 0)] + 1:,}"
             problem = "unbalanced brackets: ')' without '('"
-            raise DataError(problem, file=self.file, place=place, remedy=_COPY_AGAIN)
+            raise DataError(problem, code="tree-incomplete", file=self.file, place=place, remedy=_COPY_AGAIN)
         wrong = (kind == COMMA) & (depth == 0)  # more than one root
         wrong |= (before == CLOSE) & (kind == OPEN)
         wrong |= (before == COLON) & ((kind == OPEN) | (kind == COLON))
@@ -152,4 +169,6 @@ class NewickText:
         if wrong.any():
             at = int(pieces.stop[np.argmax(wrong)])
             around = self.text[max(0, at - 20) : at + 20].decode("utf-8", errors="replace")
-            raise DataError("not newick", file=self.file, place=f"byte {at + 1:,}, near {around!r}")
+            raise DataError(
+                "not newick", code="tree-format-unknown", file=self.file, place=f"byte {at + 1:,}, near {around!r}"
+            )

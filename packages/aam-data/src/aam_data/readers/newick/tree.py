@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from aam_data.errors import MAX_SHOWN, DataError
+from aam_data.notes import Note
 from aam_data.readers.newick.nodes import NewickNodes, label_nodes
 from aam_data.readers.newick.tip_names import TipNames
 from aam_data.readers.newick.tokens import NewickText, reject_nameless
@@ -44,7 +45,7 @@ class NewickTree:
     length: np.ndarray
     tip_names: TipNames
     tips: np.ndarray
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def n_nodes(self) -> int:
@@ -115,7 +116,7 @@ def parse_newick(
     for pieces in text.pieces():
         nodes.add(pieces)
     parent, tips, names = nodes.parent(), nodes.tips(), nodes.tip_names()
-    length, notes = nodes.length(tips, names), []
+    length, notes = nodes.length(tips, names), list[Note]()
     negative = np.flatnonzero(length < 0)
     if len(negative):
         problem = f"{len(negative):,} of {len(length) - 1:,} branch lengths are negative"
@@ -123,9 +124,15 @@ def parse_newick(
             shown = negative[:MAX_SHOWN]
             pairs = zip(length[shown].tolist(), label_nodes(shown, tips, names), strict=True)
             offenders = [f"{value!r} of {label}" for value, label in pairs]
-            raise DataError(problem, file=file, offenders=offenders, remedy="Read them as 0: --clip-negative-lengths")
+            raise DataError(
+                problem,
+                code="tree-lengths-negative",
+                file=file,
+                offenders=offenders,
+                remedy="Read them as 0: --clip-negative-lengths",
+            )
         length[negative] = 0.0
-        notes.append(f"{problem} and were read as 0")
+        notes.append(Note("tree-lengths-negative", f"{problem} and were read as 0"))
     tree = NewickTree(parent, length, names, tips)
     if unrooted or tree.root_degree() > 2:
         notes.insert(0, _root_note(tree.root_degree(), unrooted, file))
@@ -159,7 +166,7 @@ def _quote(name: str) -> str:
     return "'" + name.replace("'", "''") + "'" if _NEEDS_QUOTES.search(name) else name
 
 
-def _root_note(degree: int, unrooted: bool, file: Path | str) -> str:
+def _root_note(degree: int, unrooted: bool, file: Path | str) -> Note:
     name = file.name if isinstance(file, Path) else file
     what = f"{name} is a {_UNROOTED}" if unrooted else f"the root of {name} has {degree} children, as in unrooted trees"
-    return f"{what}; UniFrac depends on the root (qiime phylogeny midpoint-root adds one)"
+    return Note("tree-unrooted", f"{what}; UniFrac depends on the root (qiime phylogeny midpoint-root adds one)")

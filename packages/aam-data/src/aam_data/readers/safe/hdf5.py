@@ -51,7 +51,12 @@ class CheckedHdf5:
                 return None
             stored = self._file.attrs.get_id(name)
             if stored.dtype.kind not in "iu" or math.prod(stored.shape) > _MAX_ATTRIBUTE:
-                raise DataError("expected a few whole numbers", file=self._path, place=f"attribute {name}")
+                raise DataError(
+                    "expected a few whole numbers",
+                    code="file-unexpected-content",
+                    file=self._path,
+                    place=f"attribute {name}",
+                )
             return tuple(int(value) for value in np.atleast_1d(self._file.attrs[name]).flat)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -68,7 +73,9 @@ class CheckedHdf5:
         shape = self._datasets[name].shape
         if shape is None or len(shape) != 1:
             actual = "an empty dataspace" if shape is None else f"{len(shape)}"
-            raise DataError(f"expected 1 dimension, found {actual}", file=self._path, place=name)
+            raise DataError(
+                f"expected 1 dimension, found {actual}", code="file-unexpected-content", file=self._path, place=name
+            )
         return int(shape[0])
 
     def numbers(self, name: str, *, ndim: int, kinds: str, rows: slice = _EVERYTHING) -> np.ndarray:
@@ -84,7 +91,7 @@ class CheckedHdf5:
                 wanted = "numbers" if "f" in kinds else "whole numbers"
                 actual = f"{dataset.dtype} of {dataset.ndim}"
                 problem = f"expected {wanted} of {ndim} dimension{'s' * (ndim > 1)}, found {actual}"
-                raise DataError(problem, file=self._path, place=name)
+                raise DataError(problem, code="file-unexpected-content", file=self._path, place=name)
             return np.asarray(dataset[rows], dtype=dataset.dtype.newbyteorder("="))
 
     def strings(self, name: str) -> np.ndarray:
@@ -94,7 +101,9 @@ class CheckedHdf5:
             self._check_once(name)
             text = h5py.check_string_dtype(dataset.dtype)
             if text is None or dataset.ndim != 1:
-                raise DataError("expected a list of strings", file=self._path, place=name)
+                raise DataError(
+                    "expected a list of strings", code="file-unexpected-content", file=self._path, place=name
+                )
             if text.length is None:
                 raw = read_strings(dataset, self._stream, self._path, name, self._max_bytes)
             else:
@@ -150,7 +159,7 @@ def _walk(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
                 groups.append((f"{place}/", item))
             seen.add(address)
             if len(seen) + len(datasets) > _MAX_OBJECTS:
-                raise DataError(f"contains more than {_MAX_OBJECTS:,} objects", file=path)
+                raise DataError(f"contains more than {_MAX_OBJECTS:,} objects", code="file-too-large", file=path)
     return datasets
 
 
@@ -158,11 +167,13 @@ def _check_link(group: h5py.Group, name: str, path: Path, place: str) -> None:
     try:
         link = group.get(name, getlink=True)
     except TypeError as error:
-        raise DataError("a link of an unknown kind", file=path, place=place) from error
+        raise DataError("a link of an unknown kind", code="file-unsafe", file=path, place=place) from error
     if isinstance(link, h5py.ExternalLink):
-        raise DataError(f"a link to another file, {link.filename}:{link.path}", file=path, place=place)
+        raise DataError(
+            f"a link to another file, {link.filename}:{link.path}", code="file-unsafe", file=path, place=place
+        )
     if isinstance(link, h5py.SoftLink):
-        raise DataError(f"a soft link to {link.path}", file=path, place=place)
+        raise DataError(f"a soft link to {link.path}", code="file-unsafe", file=path, place=place)
 
 
 def _declared_bytes(dataset: h5py.Dataset) -> int:
@@ -171,14 +182,14 @@ def _declared_bytes(dataset: h5py.Dataset) -> int:
 
 def _check_storage(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) -> None:
     if dataset.shape is None:
-        raise DataError("an empty dataspace", file=path, place=name)
+        raise DataError("an empty dataspace", code="file-unexpected-content", file=path, place=name)
     if dataset.is_virtual or dataset.external:
-        raise DataError("its values are stored in another file", file=path, place=name)
+        raise DataError("its values are stored in another file", code="file-unsafe", file=path, place=name)
     creation = dataset.id.get_create_plist()
     used = {creation.get_filter(i)[0] for i in range(creation.get_nfilters())}
     if unknown := sorted(used - _FILTERS):
         problem, remedy = "stored with unusual HDF5 filters", "Write the file again with gzip compression"
-        raise DataError(problem, file=path, place=name, offenders=unknown, remedy=remedy)
+        raise DataError(problem, code="file-unusual-storage", file=path, place=name, offenders=unknown, remedy=remedy)
     chunk = math.prod(dataset.chunks or ()) * dataset.id.get_type().get_size()
     if chunk > max_bytes:
         raise too_large(path, chunk, max_bytes, name)
@@ -188,7 +199,7 @@ def _check_storage(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int)
     # Contiguous storage must have every byte: the library reads other values for a part than for the whole otherwise.
     if declared > _MAX_DEFLATE_RATIO * stored or (dataset.chunks is None and stored < declared):
         problem = f"declares {declared:,} bytes, but the {stored:,} bytes in the file cannot hold them"
-        raise DataError(problem, file=path, place=name, remedy="Copy the file again")
+        raise DataError(problem, code="file-truncated", file=path, place=name, remedy="Copy the file again")
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) -> None:
@@ -204,7 +215,7 @@ def _check_chunks(dataset: h5py.Dataset, path: Path, name: str, max_bytes: int) 
         could, limit = largest * _MAX_DEFLATE_RATIO / 1e9, max_bytes / 1e9
         problem = f"a chunk of {largest:,} bytes could hold {could:,.3g} GB, the limit is {limit:,.3g} GB"
         remedy = "Write it with chunks of about 1 MB, or raise --max-input-gb"
-        raise DataError(problem, file=path, place=name, remedy=remedy)
+        raise DataError(problem, code="file-too-large", file=path, place=name, remedy=remedy)
 
 
 @contextmanager
@@ -216,4 +227,10 @@ def _reading(path: Path, place: str | None) -> Iterator[None]:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, zlib.error) as error:
         problem = "the file is truncated" if "truncated file" in str(error) else f"damaged HDF5 file: {error}"
-        raise DataError(problem, file=path, place=place, remedy="Copy the file again") from error
+        raise DataError(
+            problem,
+            code="file-truncated" if "truncated file" in str(error) else "file-damaged",
+            file=path,
+            place=place,
+            remedy="Copy the file again",
+        ) from error

@@ -153,9 +153,11 @@ def _read_chunks(dataset: h5py.Dataset, references: np.ndarray, stream: BinaryIO
 
 
 def _damaged(detail: str, path: Path, name: str) -> DataError:
-    return DataError(f"damaged HDF5 file: {detail}", file=path, place=name, remedy="Copy the file again")
+    return DataError(
+        f"damaged HDF5 file: {detail}", code="file-damaged", file=path, place=name, remedy="Copy the file again"
+    )
 
 
 def _unusual(what: str, path: Path, name: str) -> DataError:
     remedy = "Write the file again with gzip compression"
-    return DataError(f"text stored with {what}", file=path, place=name, remedy=remedy)
+    return DataError(f"text stored with {what}", code="file-unusual-storage", file=path, place=name, remedy=remedy)

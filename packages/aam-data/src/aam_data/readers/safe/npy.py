@@ -61,7 +61,9 @@ def map_npy(path: Path, max_bytes: int) -> np.ndarray:
 
 
 def _read_header(stream: BinaryIO, size: int, path: Path, place: str | None) -> _Header:
-    damaged = DataError("not a .npy array of numbers or text, or a damaged one", file=path, place=place)
+    damaged = DataError(
+        "not a .npy array of numbers or text, or a damaged one", code="file-damaged", file=path, place=place
+    )
     start = stream.read(len(NPY_MAGIC) + 2)
     if start[:-2] != NPY_MAGIC or start[-2:] not in _LENGTH_BYTES:
         raise damaged
@@ -78,6 +80,7 @@ def _read_header(stream: BinaryIO, size: int, path: Path, place: str | None) -> 
     if dtype.hasobject:
         raise DataError(
             "an array of Python objects, which could run code when it is read",
+            code="file-unsafe",
             file=path,
             place=place,
             remedy="Save it with a plain dtype: array.astype(float) for distances, array.astype(str) for ids",
@@ -85,5 +88,5 @@ def _read_header(stream: BinaryIO, size: int, path: Path, place: str | None) -> 
     declared, available = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if declared != available or max(shape, default=0) > size:  # the latter in arrays of no bytes
         problem = f"declares {declared:,} bytes of values, but {available:,} follow"
-        raise DataError(problem, file=path, place=place, remedy="Copy the file again")
+        raise DataError(problem, code="file-truncated", file=path, place=place, remedy="Copy the file again")
     return _Header(shape, "F" if is_fortran == b"True" else "C", dtype, stream.tell())

@@ -38,7 +38,7 @@ class CheckedZip:
             DataError: it is absent or damaged, or does not have the declared size.
         """
         if name not in self.names:
-            raise DataError("missing from the archive", file=self._path, place=name)
+            raise DataError("missing from the archive", code="file-unexpected-content", file=self._path, place=name)
         declared = self._archive.getinfo(name).file_size
         try:
             with self._archive.open(name) as stream:
@@ -83,7 +83,7 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -
     for problem, offenders in findings.items():
         if offenders:
             remedy = "Nothing was read; make the archive again with the tool that wrote it"
-            raise DataError(problem, file=path, offenders=offenders, remedy=remedy)
+            raise DataError(problem, code="file-unsafe", file=path, offenders=offenders, remedy=remedy)
     declared = sum(member.file_size for member in members)
     if declared > max_bytes:
         raise too_large(path, declared, max_bytes)
@@ -99,4 +99,6 @@ def _explodes(member: zipfile.ZipInfo) -> bool:
 
 
 def _damaged(path: Path, detail: str, place: str | None = None) -> DataError:
-    return DataError(f"damaged zip archive: {detail}", file=path, place=place, remedy="Copy the file again")
+    return DataError(
+        f"damaged zip archive: {detail}", code="file-damaged", file=path, place=place, remedy="Copy the file again"
+    )
