@@ -34,9 +34,16 @@ def test_done_is_0() -> None:
     assert run_failing(lambda: None) == 0
 
 
-@pytest.mark.parametrize("kind", [DataError, ModelError, TrainError, ConfigError])
-def test_a_users_error_is_one_line_and_2(kind: type[Exception], capsys: Capture) -> None:
-    assert run_failing(raising(kind("no such column"))) == 2
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("no such column", code="metadata-column-missing"),
+        *(kind("no such column") for kind in (ModelError, TrainError, ConfigError)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_users_error_is_one_line_and_2(error: Exception, capsys: Capture) -> None:
+    assert run_failing(raising(error)) == 2
     assert capsys.readouterr() == ("", "error: no such column\n")
 
 

@@ -142,6 +142,6 @@ def test_a_wrong_column_is_told_before_torch_is_imported(tmp_path: Path) -> None
     metadata = tmp_path / "study" / "metadata.tsv"
     assert result.stderr == (
         f"error: {metadata}: no column degreedays. Nearest: degree_days\n"
-        f"error: {metadata}: no column hosts. Nearest: host\n"
+        f"error: {metadata}: no column hosts. Nearest: host, status\n"
     )
     assert not (tmp_path / "run").exists()
