@@ -36,7 +36,8 @@ def test_done_is_0() -> None:
 
 @pytest.mark.parametrize("kind", [DataError, ModelError, TrainError, ConfigError])
 def test_a_users_error_is_one_line_and_2(kind: type[Exception], capsys: Capture) -> None:
-    assert run_failing(raising(kind("no such column"))) == 2
+    code = {"code": "metadata-column-missing"} if kind is DataError else {}
+    assert run_failing(raising(kind("no such column", **code))) == 2
     assert capsys.readouterr() == ("", "error: no such column\n")
 
 

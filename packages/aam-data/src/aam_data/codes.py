@@ -40,7 +40,7 @@ CODES: dict[str, str] = {
     "table-transposed": "The table has its features as samples and its samples as features.",
     "table-features-not-asvs": "The features are taxa, genes or pathways, not sequences.",
     "table-ragged-rows": "Rows of the table have more or fewer cells than the header.",
-    "table-text-above-header": "Text stands above the header of the table.",
+    "table-text-above-header": "There is text above the header of the table.",
     "table-text-columns": "Columns of the table contain text, not counts.",
     "table-sum-column": "A column is the sum of all other samples.",
     "table-sum-row": "A row is the sum of all other features.",
