@@ -27,7 +27,7 @@ SAMPLES = [f"s{number}" for number in range(1, 9)]
 @pytest.fixture
 def table(tmp_path: Path) -> TableOptions:
     """8 samples of 100, 200, ... 800 reads."""
-    counts = np.outer([50, 30, 20], np.arange(1, 9)).astype(float)
+    counts = np.outer([45, 30, 25], np.arange(1, 9)).astype(float)
     with h5py.File(tmp_path / "table.biom", "w") as file:
         biom.Table(counts, ASVS, SAMPLES).to_hdf5(file, "test")
     return TableOptions(tmp_path / "table.biom")

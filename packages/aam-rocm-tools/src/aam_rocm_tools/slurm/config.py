@@ -141,7 +141,7 @@ _PLAIN = "letters, digits and _ . , : + @ = -, without a dash or another sign at
 
 
 def check_text(flag: str, value: str) -> None:
-    """Raise ValueError for text that cannot stand in a script: empty, with control characters, or not UTF-8."""
+    """Raise ValueError for text that a script cannot hold: empty, with control characters, or not UTF-8."""
     if not value:
         raise ValueError(f"{flag}: must not be empty")
     if wrong := next((c for c in value if unicodedata.category(c) in _NOT_IN_SCRIPTS), None):
