@@ -34,7 +34,7 @@ _NO_VALUE = {b"", b"na", b"nan", b"inf", b"-inf"}
 _ID_CELLS = {b"", b"id", b"otu", b"otuid", b"asv", b"asvid", b"feature", b"featureid", b"sequence", b"observationid"}
 _METADATA = {b"taxonomy", b"taxon", b"consensuslineage", b"lineage"}
 _RANKS = {b"kingdom", b"domain", b"phylum", b"class", b"order", b"family", b"genus", b"species", b"strain"}
-# Columns next to columns of text, which and may hold numbers.
+# Columns that appear next to columns of text, and may hold numbers.
 _BESIDE_TEXT = _METADATA | _RANKS | {b"confidence", b"consensus", b"sequence", b"size", b"length"}
 _MAX_TITLES = 10
 
