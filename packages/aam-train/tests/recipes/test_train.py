@@ -70,7 +70,7 @@ def test_the_run_folder(number_run: tuple[TrainConfig, Path]) -> None:
         "splits.tsv",
         "tensorboard",
     }
-    pictures = {"comparison.png", "curves.png", "predicted_vs_true.png"}
+    pictures = {"comparison.png", "curves.png", "predicted_vs_true.png", "validation_predicted_vs_true.png"}
     assert {path.name for path in (run / "report").iterdir()} == pictures | {"results.json"}
     assert all((run / "report" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     assert config_from_toml((run / "config.toml").read_text(), TrainConfig) == config
@@ -254,7 +254,8 @@ def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     assert set(found["aam"]) == {"accuracy", "balanced_accuracy", "f1", "auc"}
     assert found["constant"]["auc"] == 0.5
     names = {path.name for path in (run / "report").iterdir()}
-    assert names == {"comparison.png", "confusion.png", "confusion.tsv", "curves.png", "results.json"}
+    pictures = {"comparison.png", "confusion.png", "curves.png", "validation_confusion.png"}
+    assert names == pictures | {"confusion.tsv", "results.json"}
     shares, named = rows_of(run / "predictions_probabilities.tsv"), rows_of(run / "predictions.tsv")
     assert list(shares[0]) == ["sample-id", "healthy", "stressed"]
     for row, prediction in zip(shares, named, strict=True):
