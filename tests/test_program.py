@@ -48,7 +48,7 @@ def test_predict_repeats_the_predictions_of_the_run(way: Path, tmp_path: Path, c
     )
     assert capsys.readouterr() == ("", "")
     now, before = cells(output), cells(way / "run" / "predictions.tsv")
-    assert now[0] == before[0] == ["SampleID", "prediction"]
+    assert now[0] == before[0] == ["sample-id", "prediction"]
     assert len(now) == 41
     predicted = {name: float(value) for name, value in now[1:]}
     assert len(before) > 1

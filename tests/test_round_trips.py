@@ -249,7 +249,7 @@ def numbers(n_targets: int) -> Predictions:
 
 def test_predicted_numbers(tmp_path: Path) -> None:
     (path,) = write_predictions(tmp_path / "predictions.tsv", numbers(1))
-    assert path.read_text("utf-8").splitlines()[0] == "SampleID\tprediction"
+    assert path.read_text("utf-8").splitlines()[0] == "sample-id\tprediction"
     theirs, frame, ours = qiime2_metadata(path), pandas_text(path), read_metadata(path, MetadataOptions())
     assert theirs.columns["prediction"][0] == "numeric"
     assert theirs.ids == frame.index.tolist() == ours.sample_ids.tolist() == NAMES
