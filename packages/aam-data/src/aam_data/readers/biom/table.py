@@ -83,6 +83,11 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
             table, notes = read_tsv_table(content, path)
         else:
             remedy = "Pass a BIOM file, a tab-separated table or a FeatureTable[Frequency] artifact to --table"
+            if b"\0" in content and _is_text(content.replace(b"\0", b"")):
+                place, remedy = f"byte {content.index(0) + 1:,}", "It is damaged: copy or export the file again"
+                raise DataError(
+                    "text with NUL bytes", code="table-format-unknown", file=path, place=place, remedy=remedy
+                )
             raise DataError("not a BIOM file", code="table-format-unknown", file=path, remedy=remedy)
     check_no_sums(table, path)
     if not relative_abundance:
