@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import (
     artifacts,
+    columns,
     distance_files,
     foreign_files,
     hdf5_tables,
@@ -24,7 +25,7 @@ CASES: list[Case] = [
     case
     for module in (
         *(hdf5_tables, text_tables, metadata_files, trees, distance_files, artifacts, id_lists),
-        *(foreign_files, odd_layouts, sums),
+        *(foreign_files, odd_layouts, sums, columns),
     )
     for case in module.CASES
 ]

@@ -206,6 +206,12 @@ CASES: list[Case] = [
         content(FILE, with_columns(("s17", "NA"), ("s18", "3"))),
         Says(FILE, "20 cells are not numbers", "", (f"(s17, {FEATURES[0]}) = 'NA'",), remedy="Write 0"),
     ),
+    case(
+        "tsv_quoted_counts",
+        tsv(COUNT, '\t"4"\t'),
+        Says(FILE, "1 cells are not numbers", "", WHERE, remedy="Remove the quotes around numbers"),
+    ),
+    case("tsv_with_a_nul", tsv(COUNT, "\t\0\t"), Says(FILE, "text with NUL bytes", remedy="copy or export")),
     case("tsv_row_too_long", tsv(LAST_ROW, LAST_ROW + "\t1\t2"), Says(FILE, "cells", "", ("row 22",))),
     case("tsv_row_too_short", tsv(LAST_ROW, FEATURES[-1]), Says(FILE, "cells", "", ("row 22",))),
     case("tsv_duplicate_samples", tsv("s04", "s01"), Says(FILE, "sample ids that appear more than once", "", ("s01",))),

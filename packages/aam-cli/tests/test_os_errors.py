@@ -103,6 +103,16 @@ def test_a_pipe_that_nobody_reads_ends_the_program_quietly(arguments: list[str])
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(closed: str, study: Path, tmp_path: Path) -> None:
+    files = ("--table", study / "table.biom", "--tree", study / "tree.nwk")
+    expected, found = tmp_path / "expected.tsv", tmp_path / "found.tsv"
+    assert run(*AAM, "unifrac", *files, "--output", expected).returncode == 0
+    done = run("sh", "-c", f'exec "$@" {closed}', "sh", *AAM, "unifrac", *files, "--output", found)
+    assert done.returncode == 0, done.stderr
+    assert found.read_bytes() == expected.read_bytes()
+
+
 def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -210,7 +210,12 @@ def test_the_table_has_a_line_a_backend_type_and_mask() -> None:
 
 @pytest.mark.parametrize(
     ("device", "message"),
-    [("cuda:99", "cuda:99: PyTorch sees"), ("tpu", "tpu is not one of auto, cpu"), ("cuda:-1", "cuda:-1 is not one")],
+    [
+        ("cuda:99", "cuda:99: PyTorch sees"),
+        ("tpu", "tpu is not one of auto, cpu"),
+        ("cuda:-1", "cuda:-1 is not one"),
+        ("cuda:" + "9" * 20, "9 is not one"),
+    ],
 )
 def test_a_device_that_is_not_there_is_refused(device: str, message: str) -> None:
     ran = CliRunner().invoke(main, ["attention", "--device", device])

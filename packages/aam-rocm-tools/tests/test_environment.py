@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,11 @@ def test_versions_are_read() -> None:
     assert version("2.7.1+rocm6.3") == (2, 7)
     with pytest.raises(ValueError, match="is not a version"):
         version("main")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_on_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        program = [sys.executable, "-m", "aam_rocm_tools", "slurm", "array"]
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "Error: standard output: No space left on device\n")

@@ -73,6 +73,10 @@ def test_a_header_alone_is_a_profile_without_kernels() -> None:
         ("", "the header has neither Kernel_Name"),
         ("Name,Calls,TotalDurationNs\nk,1\n", "line 2: 2 cells, the header has 3"),
         ("Name,Calls,TotalDurationNs\nk,one,2\n", "line 2, column calls: 'one' is not a number"),
+        ("Name,Calls,TotalDurationNs\nk,0,2\n", "line 2: 0 calls of 2 ns cannot be"),
+        ("Name,Calls,TotalDurationNs\nk,1e999,2\n", "line 2, column calls: '1e999' is not a number"),
+        ("Kernel_Name,Start_Timestamp,End_Timestamp\nk,5,2\n", "line 2: 1 calls of -3 ns cannot be"),
+        ("Kernel_Name,Start_Timestamp,End_Timestamp\nk,1,nan\n", "line 2, column end_timestamp: 'nan' is not a"),
         ("Kernel_Name,Start_Timestamp,End_Timestamp\nk,1,\n", "line 2, column end_timestamp: '' is not a number"),
     ],
 )
@@ -81,6 +85,21 @@ def test_other_files_are_refused_by_place(tmp_path: Path, text: str, message: st
     file.write_text(text, "utf-8")
     with pytest.raises(ProfileFileError, match=message):
         read_csv(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"format": 1, "tool": "t", "device": "GPU", "command": [], "wall_ns": null, "kernels": '
+        '[{"name": "k", "calls": 1e999, "total_ns": 1}]}',
+        '{"format": 1, "tool": "t", "device": "GPU", "command": [], "wall_ns": "x", "kernels": []}',
+    ],
+)
+def test_profiles_that_are_damaged_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "profile.json").write_text(content, "utf-8")
+    ran = CliRunner().invoke(main, ["compare", str(tmp_path), str(tmp_path)])
+    assert (ran.exit_code, "profile.json: not a profile.json" in ran.output) == (2, True)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

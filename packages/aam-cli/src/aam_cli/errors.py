@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 
 import click
 
-from aam_cli.os_errors import NobodyReads, memory_text, named_output, os_error_text, silence
+from aam_cli.os_errors import NobodyReads, memory_text, named_output, open_closed_streams, os_error_text, silence
 from aam_data.errors import DataError, each_error, printable, shortened
 from aam_models.errors import ModelError
 from aam_train.errors import RunStopped, TrainError
@@ -52,6 +52,7 @@ class Program:
 def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     """Run a click command and return the exit status; every error becomes a message."""
     program = Program()
+    open_closed_streams()
     _escape_unencodable_output()
     with warnings.catch_warnings(), _stoppable(), named_output(), _quiet_destructors(program):
         _hide_library_warnings(program)

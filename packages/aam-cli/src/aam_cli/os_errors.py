@@ -96,9 +96,6 @@ class StandardOutput:
 def named_output() -> Iterator[None]:
     """Let errors of standard output name it while the block runs."""
     before = sys.stdout
-    if before is None:  # closed by whoever started the program
-        yield
-        return
     output = StandardOutput(before)
     sys.stdout = cast(TextIO, output)
     try:
@@ -107,6 +104,16 @@ def named_output() -> Iterator[None]:
         sys.stdout = before
         if output.is_lost:
             silence(before)
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that whoever started the program closed (`2>&-`): input is empty, output goes nowhere.
+
+    A file that the program opens would otherwise take their number, and libraries would print into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # each gets the lowest free number, its own
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def silence(stream: TextIO) -> None:

@@ -51,6 +51,12 @@ def test_twins_are_found_with_their_distance() -> None:
     assert (found.compared, found.n_samples, found.known, found.n_known) == (10, 10, 20, 20)
 
 
+def test_rounding_makes_no_distance_negative() -> None:
+    counts = np.ones((2, 60), dtype=np.int64) * [[1], [4]]  # 60 times 1 / 60 add up to more than 1
+    (pair,) = find_near_duplicates(table_of(counts), np.arange(1), np.arange(1, 2)).duplicates
+    assert f"{pair.bray_curtis:.3f}" == "0.000"
+
+
 def test_both_distances_like_scipy() -> None:
     counts = communities(8)
     table, known = table_of(counts), np.arange(3, 8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +18,21 @@ _PATH = click.Path(path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-@click.group(context_settings={"max_content_width": 100})
+class _Program(click.Group):
+    """Group that ends with one line when a file or standard output cannot be written."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            click.echo(f"Error: {error.filename or 'standard output'}: {error.strerror}", err=True)
+            if error.filename is None:  # what it still holds would fail again when the program ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(2)
+
+
+@click.group(cls=_Program, context_settings={"max_content_width": 100})
 @click.version_option(package_name="aam-rocm-tools")
 def main() -> None:
     """Diagnose PyTorch on AMD GPUs and clusters, and recommend flags. Other machines work too."""

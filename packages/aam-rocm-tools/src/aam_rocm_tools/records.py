@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _FORMAT = 1
+_NOT_SUCH = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def read_record(path: Path, kind: str, build: Callable[[Any], _T], error_class: type[ValueError]) -> _T:
@@ -17,7 +18,8 @@ def read_record(path: Path, kind: str, build: Callable[[Any], _T], error_class: 
     Args:
         path: the file.
         kind: what the file should be, for messages.
-        build: makes the object; it may raise KeyError, TypeError or AttributeError on other content.
+        build: makes the object; it may raise KeyError, TypeError, AttributeError, ValueError or OverflowError on
+            other content.
         error_class: the error to raise.
 
     Raises:
@@ -28,5 +30,7 @@ def read_record(path: Path, kind: str, build: Callable[[Any], _T], error_class: 
         if content["format"] != _FORMAT:
             raise error_class(f"{path}: has format {content['format']}; a newer aam-rocm-tools is needed")
         return build(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except error_class:
+        raise
+    except _NOT_SUCH as error:
         raise error_class(f"{path}: not a {kind} ({type(error).__name__}: {error})") from error

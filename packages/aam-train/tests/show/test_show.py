@@ -76,6 +76,7 @@ def test_files_of_a_study(files: Path, simulated: SimulatedStudy, study: Study) 
     assert table["samples"].startswith("24, such as S01, S02, S03")
     assert table["counts"] == "reads"
     assert table["per sample"] == f"{depths.min():,} to {depths.max():,}, median {np.median(depths):,.6g} reads"
+    assert "note" not in table
     metadata = dict(describe(files / "metadata.tsv"))
     assert metadata["column host"].startswith("12 values: H01 (2), H02 (2)")
     assert study.metadata is not None

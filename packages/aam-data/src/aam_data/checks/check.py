@@ -65,8 +65,7 @@ def check_study(
 
     known = files.metadata_file if files.metadata is None else files.metadata
     if known is not None:
-        wanted = [*(target.metadata_column if target else ()), *([split.group_column] if split.group_column else ())]
-        for column in dict.fromkeys(wanted):
+        for column in _columns_wanted(target, split):
             problems.collect(known.require, column)
     study = study_from_files(files)
     if study is not None:
@@ -123,8 +122,14 @@ def _try_samples(
     return [text, *scales] if text else scales
 
 
+def _columns_wanted(target: TargetOptions | None, split: SplitOptions) -> list[str]:
+    of_target = (*target.metadata_column, *target.scale().by) if target else ()
+    of_split = (column for column in (split.group_column, split.stratify_column) if column)
+    return list(dict.fromkeys([*of_target, *of_split]))
+
+
 def _columns_missing(known: Metadata | None, target: TargetOptions | None, split: SplitOptions) -> bool:
-    wanted = [*(target.metadata_column if target else ()), *([split.group_column] if split.group_column else ())]
+    wanted = _columns_wanted(target, split)
     return bool(wanted) and (known is None or any(column not in known.columns for column in wanted))
 
 

@@ -118,5 +118,5 @@ def _distances(
     known, n_known = by_asv.indices[gather], len(n_asvs_known)
     lesser = np.minimum(by_asv.counts[gather], np.repeat(counts / counts.sum(), lengths))
     in_common = np.bincount(known, minlength=n_known)
-    bray_curtis = 1 - np.bincount(known, weights=lesser, minlength=n_known)
+    bray_curtis = np.maximum(0, 1 - np.bincount(known, weights=lesser, minlength=n_known))  # rounding
     return bray_curtis, 1 - in_common / (len(features) + n_asvs_known - in_common)

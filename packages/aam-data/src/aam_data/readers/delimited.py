@@ -139,6 +139,9 @@ def split_rows(text: str, delimiter: str, path: Path) -> Iterator[Row]:
             return
         except csv.Error as error:
             problem, remedy = f"cannot be split: {error}", "Close or remove the quote at the start of a cell"
+            if "field limit" in str(error):
+                problem = f"a cell of more than {csv.field_size_limit():,} characters"
+                remedy = "Shorten it, or close the quote at its start"
             raise DataError(
                 problem, code="file-unbalanced-quotes", file=path, place=f"row {line}", remedy=remedy
             ) from error

@@ -35,7 +35,7 @@ def spelling_remedy(wrong: Iterable[str]) -> str | None:
     if foreign is not None:
         odd = [char for char in foreign if not char.isascii()]
         codes = ", ".join(dict.fromkeys(f"U+{ord(char):04X}" for char in odd)) or "blanks"
-        return f"Write {_plain(foreign)} instead of {foreign}, with plain digits and signs ({codes} is not one)"
+        return f"Write {_plain(foreign)} instead of {foreign}, with plain digits and signs, not {codes}"
     thousands = next((cell for cell in cells if _THOUSANDS.fullmatch(_plain(cell))), None)
     if thousands is not None:
         match = _THOUSANDS.fullmatch(_plain(thousands))

@@ -119,8 +119,9 @@ def byte_limit(max_input_gb: float) -> int:
 
 def too_large(path: Path, n_bytes: int, max_bytes: int, place: str | None = None) -> DataError:
     """Create the error for content that is, or declares to be, larger than ``--max-input-gb``."""
+    size, limit = (f"{number / 1e9:,.3g} GB" for number in (n_bytes, max_bytes))
     return DataError(
-        f"declares {n_bytes / 1e9:,.3g} GB of content, the limit is {max_bytes / 1e9:,.3g} GB",
+        f"declares {'more than ' if size == limit else ''}{size} of content, the limit is {limit}",
         code="file-too-large",
         file=path,
         place=place,

@@ -60,7 +60,7 @@ def find_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
+    if re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", name) is None:
         raise ValueError(f"{name} is not one of auto, cpu, cuda, cuda:N")
     device = torch.device(name)
     n_gpus = torch.cuda.device_count()

@@ -14,6 +14,7 @@ Columns: AMD's documentation of rocprof and rocprofv3 ("Using rocprofv3", output
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,10 @@ def _read(path: Path, rows: Iterator[list[str]]) -> CsvProfile:
             raise ProfileFileError(f"{path}, line {number}: {len(row)} cells, the header has {len(columns)}")
         times = [_number(path, number, name, row[columns[name]]) for name in layout.time]
         calls = 1 if layout.is_trace else int(_number(path, number, "calls", row[columns["calls"]]))
-        kernels.append(
-            Kernel(clean_name(row[columns[layout.name]]), calls, times[-1] - (times[0] if len(times) == 2 else 0))
-        )
+        duration = times[-1] - (times[0] if len(times) == 2 else 0)
+        if calls < 1 or duration < 0:
+            raise ProfileFileError(f"{path}, line {number}: {calls:,} calls of {duration:g} ns cannot be")
+        kernels.append(Kernel(clean_name(row[columns[layout.name]]), calls, duration))
         if len(times) == 2:
             starts.append(times[0])
             ends.append(times[1])
@@ -136,6 +138,9 @@ def _layout(columns: dict[str, int]) -> Layout | None:
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:
     try:
-        return float(cell)
-    except ValueError as error:
-        raise ProfileFileError(f"{path}, line {line}, column {column}: {cell!r} is not a number") from error
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ProfileFileError(f"{path}, line {line}, column {column}: {cell[:40]!r} is not a number")
+    return value

@@ -26,6 +26,7 @@ AAM_COMMAND: dict[Kind, str] = {
 # What is not quoted in a script, or has a meaning for the program that reads it, is of these characters only.
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:+@=-]*")
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./,:+@=~-]*")
+_MEMORY = re.compile(r"[0-9]+[KMGT]?", re.IGNORECASE)
 _TIME = re.compile(r"([0-9]+-)?[0-9]+(:[0-9][0-9]){0,2}")
 _VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*(?::-[\w./+@%=-]*)?\})"
 _DISK = re.compile(rf"(?:/|{_VARIABLE})(?:[\w./+@%=-]|{_VARIABLE})*")
@@ -101,13 +102,16 @@ class SlurmOptions:
             for value in values if isinstance(values, tuple) else (values,):
                 if isinstance(value, str):
                     check_text(f"--{field.name.replace('_', '-')}", value)
-        for name in ("account", "partition", "qos", "reservation", "memory", "job_name"):
+        for name in ("account", "partition", "qos", "reservation", "job_name"):
             value = getattr(self, name)
             _require(value is None or _WORD.fullmatch(value) is not None, name, value, f"one word of {_PLAIN}")
         for name in ("nodes", "devices", "cpus_per_device", "tasks", "at_once"):
             value = getattr(self, name)
             _require(value is None or 1 <= value <= 100_000, name, value, "1 or more")
         _require(_TIME.fullmatch(self.time) is not None, "time", self.time, "minutes, h:mm:ss or days-hours")
+        memory = "a whole number and K, M, G or T, such as 100G"
+        _require(self.memory is None or _MEMORY.fullmatch(self.memory) is not None, "memory", self.memory, memory)
+        self._check_stage()
         _require(30 <= self.signal_seconds <= 65535, "signal_seconds", self.signal_seconds, "30 to 65535")
         for value in self.module:
             _require(_MODULE.fullmatch(value) is not None, "module", value, f"one word of {_PLAIN} and / ~")
@@ -123,6 +127,12 @@ class SlurmOptions:
             raise ValueError("--container needs the kind of device: --gpu rocm, cuda or none")
         if self.bind and self.container is None:
             raise ValueError("--bind only applies to --container")
+
+    def _check_stage(self) -> None:
+        names = [path.rstrip("/").rpartition("/")[2] for path in self.stage]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"--stage {shown(name)}: several files have this name, but they share a folder there")
 
     def _check_env(self) -> None:
         names = []

@@ -31,6 +31,7 @@ from aam_train.reporting.jsonl import read_records
 
 Rows = list[tuple[str, str]]
 _MAX_COLUMNS, _MAX_CLASSES = 60, 6
+_NOTES_OF_THE_OPTION = {"table-whole-numbers", "table-fractions"}  # of --relative-abundance, which nobody passed
 MAX_TABLE = 4_000_000_000  # bytes of a table that AAM wrote
 
 
@@ -58,7 +59,7 @@ def _table(path: Path) -> Rows:
         ("counts", "reads" if table.is_integer else "relative abundances"),
         ("per sample", f"{_range(depths)} {'reads' if table.is_integer else 'in total'}"),
         ("features per sample", _range(richness)),
-        *(("note", text) for text in file.notes),
+        *(("note", note) for note in file.notes if note.code not in _NOTES_OF_THE_OPTION),
     ]
 
 

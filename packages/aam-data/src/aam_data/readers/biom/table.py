@@ -82,8 +82,7 @@ def read_table(path: Path, *, max_input_gb: float = 8.0, relative_abundance: boo
         elif _is_text(content):
             table, notes = read_tsv_table(content, path)
         else:
-            remedy = "Pass a BIOM file, a tab-separated table or a FeatureTable[Frequency] artifact to --table"
-            raise DataError("not a BIOM file", code="table-format-unknown", file=path, remedy=remedy)
+            raise _no_table(content, path)
     check_no_sums(table, path)
     if not relative_abundance:
         if not table.is_integer and (profile := profile_error(table.feature_ids, path)):
@@ -113,6 +112,17 @@ def table_payload(path: Path, max_bytes: int, *, relative_abundance: bool) -> by
 
 def _is_json(content: bytes) -> bool:
     return content[:_SNIFFED_BYTES].removeprefix(_UTF8).lstrip().startswith(b"{")
+
+
+def _no_table(content: bytes, path: Path) -> DataError:
+    """Create the error for content in no known format; text with NUL bytes, as from a damaged disk, is named."""
+    if _is_text(content[:_SNIFFED_BYTES].replace(b"\0", b"")):
+        problem, place = "text with NUL bytes", f"byte {content.index(0) + 1:,}"
+        remedy = "It is damaged: copy or export the file again"
+    else:
+        problem, place = "not a BIOM file", None
+        remedy = "Pass a BIOM file, a tab-separated table or a FeatureTable[Frequency] artifact to --table"
+    return DataError(problem, code="table-format-unknown", file=path, place=place, remedy=remedy)
 
 
 def _is_text(content: bytes) -> bool:

@@ -228,7 +228,7 @@ class _Body:
                 f"({sample_ids[column]}, {feature_ids[row]}) = {_shown(text)}" for row, column, text in self._wrong
             ]
             problem = f"{self._n_wrong:,} cells are not numbers"
-            remedy = _remedy([_unquoted(text) for *_, text in self._wrong])
+            remedy = _remedy([text for *_, text in self._wrong])
             raise DataError(problem, code="table-counts-not-numbers", file=path, offenders=offenders, remedy=remedy)
 
         def named(positions: np.ndarray) -> list[str]:
@@ -295,11 +295,14 @@ def _shown(text: bytes) -> str:
     return repr(_unquoted(text).decode("utf-8", errors="backslashreplace")[:40])
 
 
-def _remedy(wrong: list[bytes]) -> str:
-    cells = [text.decode("utf-8", errors="replace") for text in wrong]
+def _remedy(cells: list[bytes]) -> str:
+    wrong = [_unquoted(cell) for cell in cells]
+    if cells != wrong and all(map(_NUMBER.fullmatch, wrong)):
+        return "Remove the quotes around numbers, in R: write.table(..., quote = FALSE)"
+    texts = [text.decode("utf-8", errors="replace") for text in wrong]
     if any(map(_COMMAS.fullmatch, wrong)):
         return "Write decimals with a point, and thousands without a comma"
-    return spelling_remedy(cells) or "Write 0 where nothing was counted"
+    return spelling_remedy(texts) or "Write 0 where nothing was counted"
 
 
 def _numbers(cells: list[bytes]) -> tuple[np.ndarray, list[int]]:

@@ -42,6 +42,7 @@ class Metadata:
         rule: the values that count as missing.
         repeated: names shared by several columns; these columns are not in ``frame``.
         notes: notes about anything unusual in the file.
+        id_column: name of the column of sample ids.
     """
 
     frame: pd.DataFrame
@@ -50,6 +51,7 @@ class Metadata:
     rule: MissingRule
     repeated: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    id_column: str = ""
 
     @property
     def sample_ids(self) -> np.ndarray:
@@ -73,7 +75,14 @@ class Metadata:
         if column not in self.frame.columns:
             near = _nearest(column, self.columns)
             remedy = f"Nearest: {', '.join(near)}" if near else f"Columns: {first_few(self.columns, _MAX_COLUMNS)}"
-            raise DataError(f"no column {shown(column)}", code="metadata-column-missing", file=self.path, remedy=remedy)
+            if column == self.id_column:
+                remedy = f"{column} holds the sample ids, which are no values. {remedy}"
+            raise DataError(
+                f"no column {shown(column) or '(empty name)'}",
+                code="metadata-column-missing",
+                file=self.path,
+                remedy=remedy,
+            )
 
     def text(self, column: str) -> np.ndarray:
         """Return the values of a column, [B] str objects, None where missing."""
@@ -208,7 +217,7 @@ def read_metadata(
     for name, kind in zip(layout.header, layout.directives.types, strict=True):
         if name in columns and kind:
             types[name] = "numeric" if kind == "numeric" else "categorical"
-    return Metadata(frame, types, path, rule, tuple(repeated), tuple(notes))
+    return Metadata(frame, types, path, rule, tuple(repeated), tuple(notes), layout.header[layout.id_column])
 
 
 def _spreadsheet_notes(layout: Layout, rule: MissingRule, path: Path) -> list[Note]:
