@@ -37,6 +37,16 @@ LOWER = lsmat_text().splitlines()
 NAMED = [[f"ASV{k}" if k else "", *row.split("\t")[1:]] for k, row in enumerate(TSV_ROWS)]
 CASES: list[Case] = [
     case(
+        "tsv_empty_columns_on_the_right",
+        content(TABLE, "".join(f"{line}\t\t\n" for line in tsv_table().splitlines())),
+        note(TABLE, "empty columns on the right"),
+    ),
+    case(
+        "tsv_a_value_below_an_empty_name",
+        content(TABLE, "".join(f"{line}\t{'' if line.startswith('#') else 7}\n" for line in tsv_table().splitlines())),
+        Says(TABLE, "cells in every row"),
+    ),
+    case(
         "metadata_numbered_rows",
         content("m.csv", csv(metadata_text(["", *HEADER], NUMBERED))),
         note("m.csv", "the first column has no name and numbers the rows"),

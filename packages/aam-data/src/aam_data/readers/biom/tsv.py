@@ -61,15 +61,23 @@ class _Line(NamedTuple):
                 pass  # a carriage return among the cells, or one of 200,000 letters
         return self.text.split(self.delimiter)
 
+    def without_end(self, end: bytes) -> _Line:
+        """Return the line without ``end``, if it ends so."""
+        return self._replace(text=self.text.removesuffix(end))
+
 
 def read_tsv_table(content: bytes, path: Path) -> tuple[CountTable, tuple[Note, ...]]:
     """Read a table from text; return it and notes about skipped parts. ``path`` names the file in messages."""
     lines = _lines(content)
     header, first, notes = _header(lines, path)
+    empty = _empty_end(header)
+    if empty:
+        header, first = header.without_end(empty), first.without_end(empty)
+        notes.append(Note("table-column-skipped", f"{path.name} has empty columns on the right, which were skipped"))
     body = _Body(_columns(header, first, path), path)
     body.add(first)
     for line in lines:
-        body.add(line._replace(delimiter=header.delimiter))
+        body.add(line._replace(delimiter=header.delimiter).without_end(empty))
     table, more_notes = body.table()
     return table, (*notes, *more_notes)
 
@@ -81,6 +89,12 @@ def _lines(content: bytes) -> Iterator[_Line]:
         text = line.rstrip(b"\r\n")
         if text.strip():
             yield _Line(number, text)
+
+
+def _empty_end(header: _Line) -> bytes:
+    """Return the delimiters after the last name of the header, which spreadsheets write for empty columns."""
+    rest = header.text.rstrip(header.delimiter)
+    return header.text[len(rest) :] if rest else b""
 
 
 def _header(lines: Iterator[_Line], path: Path) -> tuple[_Line, _Line, list[Note]]:
