@@ -128,8 +128,10 @@ def test_unknown_command(word: str, message: str) -> None:
 def test_a_missing_word_is_one_plain_line(word: str) -> None:
     done = aam(word)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: Missing ") and done.stderr.endswith(f"(see aam {word} --help)\n")
-    assert "\\n" not in done.stderr and "Usage" not in done.stderr
+    assert done.stderr.startswith("error: Missing ")
+    assert done.stderr.endswith(f"(see aam {word} --help)\n")
+    assert "\\n" not in done.stderr
+    assert "Usage" not in done.stderr
 
 
 def test_values_are_refused_before_anything_is_made(tmp_path: Path) -> None:

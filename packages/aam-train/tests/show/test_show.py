@@ -111,6 +111,7 @@ def test_other_files(files: Path, number_run: Run, tmp_path: Path) -> None:
     assert dict(describe(run / "predictions.tsv"))["rows"].startswith("4, such as")
     assert dict(describe(run / "predictions_full.tsv"))["column split"].startswith("3 values: train (14)")
     assert dict(describe(run / "metrics.jsonl"))["records"] == "6 steps, 2 epochs"
+    assert dict(describe(run / "starts.jsonl"))["last start"] == "from step 0"
     assert dict(describe(run / "config.toml"))["optimizer lr"] == "0.002"
     np.savez(tmp_path / "e.npz", ids=np.array(["a"]), embeddings=np.zeros((1, 3)))
     assert ("embeddings", "float64 [1, 3]") in describe(tmp_path / "e.npz")

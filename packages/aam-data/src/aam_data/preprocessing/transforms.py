@@ -171,7 +171,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
     known = values[~np.isnan(values)]
     if len(known) > 0 and 0 < np.ptp(known) < MIN_SPREAD:
         raise DataError(
-            f"values that differ by less than {MIN_SPREAD:g} in all cannot be told apart",
+            f"values that differ by less than {MIN_SPREAD:g} in all cannot be distinguished",
             code="target-values-too-close",
             file=file,
             place=place,
