@@ -124,6 +124,16 @@ def test_unknown_command(word: str, message: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("word", ["lr-find", "slurm"])
+def test_a_missing_word_is_one_plain_line(word: str) -> None:
+    done = aam(word)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Missing ")
+    assert done.stderr.endswith(f"(see aam {word} --help)\n")
+    assert "\\n" not in done.stderr
+    assert "Usage" not in done.stderr
+
+
 def test_values_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     target = tmp_path / "study"
     done = aam("simulate", "--output-dir", str(target), "--samples", "1", "--effect", "inf")

@@ -102,7 +102,7 @@ def _print_errors(messages: Sequence[str], program: Program) -> int:
 
 
 def _with_help_hint(error: click.ClickException) -> str:
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")  # lists of choices have lines of their own
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} (see {error.ctx.command_path} --help)"
     return message

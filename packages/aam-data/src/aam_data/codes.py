@@ -118,6 +118,7 @@ CODES: dict[str, str] = {
     "target-missing-values": "Samples have no value of the target and are left out.",
     "target-constant": "The target has the same value for all samples.",
     "target-values-too-large": "Values of the target are too large to be learned.",
+    "target-values-too-close": "Values of the target are too close together to be distinguished.",
     "target-below-range": "Values of the target are too low for its transform or the output activation.",
     "target-too-few-classes": "The target has fewer than two classes.",
     "target-rare-classes": "Classes have a single sample.",

@@ -5,6 +5,7 @@ Nothing here changes data: the functions find out why two texts differ, so that 
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import unicodedata
@@ -34,6 +35,20 @@ _FRACTION = re.compile(r"(?<![.\d])(\d+)\.0*$|(?<![.\d])(\d+\.\d*?[1-9])0+$")
 _SEPARATORS = re.compile(r"(?<=\w)[\s_-]+(?=\w)|(?<=[^\W\d])_(?=\d)")
 _NUMBER = re.compile(r"[-+]?[\d.]+")
 _MAX_POINTS = 4  # code points listed of a difference
+
+
+def are_different_numbers(one: str, other: str) -> bool:
+    """Return whether two texts are numbers of different value, so that no change of spelling explains the difference.
+
+    Example:
+        >>> are_different_numbers("1.5", "5"), are_different_numbers("1.0", "1"), are_different_numbers("S1", "1")
+        (True, False, False)
+    """
+    try:
+        values = float(one), float(other)
+    except ValueError:
+        return False
+    return values[0] != values[1] and all(map(math.isfinite, values))
 
 
 @cache

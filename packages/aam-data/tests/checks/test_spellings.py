@@ -55,6 +55,17 @@ def test_groups_strata_scales_and_inputs(metadata: Metadata) -> None:
     assert spelling_notes(None, ROWS, None, split) == []
 
 
+def test_groups_that_may_mean_missing(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.tsv"
+    path.write_text("sample-id\thost\ns1\tNA\ns2\tunknown\ns3\tNA\ns4\th1\ns5\tnot provided\ns6\t\n")
+    metadata, split = read_metadata(path, MetadataOptions()), SplitOptions(group_column="host")
+    assert spelling_notes(metadata, np.arange(6), None, split) == [
+        "warning: host has groups that may mean missing: 'NA' (2), 'unknown' (1); if so, pass --na-value"
+    ]
+    declared = read_metadata(path, MetadataOptions(na_value=("na", "unknown")))
+    assert spelling_notes(declared, np.arange(6), None, split) == []
+
+
 def test_the_check_warns_even_if_the_classes_cannot_be_learned(tmp_path: Path, metadata: Metadata) -> None:
     counts = "\n".join(f"{base * 40}\t" + "\t".join(["9"] * 8) for base in "ACGT")
     (tmp_path / "table.tsv").write_text("#OTU ID\t" + "\t".join(metadata.sample_ids) + f"\n{counts}\n")

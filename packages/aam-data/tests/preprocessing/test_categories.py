@@ -59,6 +59,18 @@ def test_unseen_categories_may_be_rejected(metadata: Metadata) -> None:
         codec.apply(metadata, unseen="error")
 
 
+def test_numbers_of_different_value_are_not_said_to_match(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.tsv"
+    path.write_text("sample-id\tdose\ns1\t1.37\ns2\t37\ns3\t2.37\ns4\t37.0\n")
+    metadata = read_metadata(path, MetadataOptions())
+    codec = CategoryCodec.fit(metadata, np.array([0, 1]), ["dose"])
+    (note,) = codec.apply(metadata.take(["s1", "s2", "s3"])).notes
+    assert "(2.37: 1)" in note
+    assert "would match" not in note
+    (note,) = codec.apply(metadata.take(["s1", "s2", "s4"])).notes
+    assert "1 of 1 categories would match if a trailing .0 were removed" in note
+
+
 def test_categories_that_cannot_be_fitted(metadata: Metadata) -> None:
     with pytest.raises(DataError, match="column empty: no training sample has a value"):
         CategoryCodec.fit(metadata, TRAIN, ["empty"])

@@ -142,6 +142,9 @@ def test_shallow_samples_are_found_named_and_rejected() -> None:
         DataError, match=r"has 200 reads; the deepest has 110. --rarefy-depth 5 would keep at least 95%"
     ):
         deep_enough(table, 200)
+    with pytest.raises(DataError, match=r"^table.tsv: no sample .* has 110. The model was trained at this depth"):
+        deep_enough(table, 200, "table.tsv", of_model=True)
+    assert "--rarefy-depth 5" not in str(shallow_report(table, 100, of_model=True))
 
 
 def test_without_rarefaction_only_empty_samples_are_left_out() -> None:

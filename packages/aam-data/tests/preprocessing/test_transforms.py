@@ -102,8 +102,10 @@ def test_invert_undoes_apply_and_saving_keeps_every_bit(kind: str, values: list[
     ("values", "message"),
     [
         ([4.0, np.nan, 4.0], "column y: all 2 training samples have the value 4, so there is nothing to learn"),
+        ([np.nan, 4.0], "only 1 training sample has a value.*--test-size, --val-size, --calibration-size"),
         ([np.nan, np.nan], "column y: no training sample has a value"),
-        ([1.0, np.inf, -np.inf], r"column y: values beyond 1e\+30 cannot be learned \(inf, -inf\)"),
+        ([1e-320, 2e-320, 1e-320], r"column y: values that differ by less than 1e-30 .*\(1e-320, 2e-320\)"),
+        ([1.0, np.inf, -np.inf, np.inf], r"column y: values beyond 1e\+30 cannot be learned \(inf, -inf\)"),
     ],
 )
 def test_targets_that_teach_nothing_are_rejected(kind: str, values: list[float], message: str) -> None:

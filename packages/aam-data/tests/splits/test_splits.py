@@ -113,6 +113,10 @@ def test_parts_may_be_switched_off() -> None:
 
 
 def test_the_error_about_too_few_groups_has_a_remedy() -> None:
+    with pytest.raises(
+        DataError, match=r"1 group of --group-column site cannot .*\. Use a --group-column with more groups"
+    ):
+        split_samples(["a", "b"], SplitOptions(group_column="site"), 1, ["x", "x"])
     with pytest.raises(DataError, match="2 groups of --group-column site cannot be divided into train, valid"):
         split_samples(IDS, SplitOptions(group_column="site"), 1, ["a", "b"] * 60)
     with pytest.raises(DataError, match=r"2 samples cannot be divided.*--val-size 0 or --test-size 0$"):
@@ -288,5 +292,5 @@ def test_what_calibrates_already_stays_and_trains_where_nothing_is_calibrated() 
 
 
 def test_a_single_group_cannot_be_divided() -> None:
-    with pytest.raises(DataError, match="1 groups of --group-column"):
+    with pytest.raises(DataError, match="1 group of --group-column"):
         with_calibration(Splits(tuple(FORTY[:4]), (), ()), 0.5, 0, FOURS)

@@ -34,6 +34,15 @@ def test_rejects_a_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+@pytest.mark.parametrize("target", ["other", "nowhere", "/dev/null", "/proc/self/fd/1"])
+def test_links_are_never_replaced(target: str, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("1")
+    (tmp_path / "out").symlink_to(target)
+    for output, more in ((tmp_path / "out", []), (tmp_path / "new", [tmp_path / "out"])):
+        with pytest.raises(DataError, match=r"/out: .* is (a link, which would be replaced|not a regular file)"):
+            check_output(output, {}, more, overwrite=True)
+
+
 @pytest.mark.parametrize("place", ["out", "out.more"])
 def test_rejects_links_to_inputs(place: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("1")

@@ -182,12 +182,21 @@ def test_links_and_folders_instead_of_files_are_refused(folder: Path, tmp_path: 
     (folder / "b.bin").mkdir()
     with pytest.raises(ModelError, match=r"b.bin: not a plain file"):
         verify_folder(folder)
+    (folder / MANIFEST).rename(tmp_path / MANIFEST)
+    for other in ((tmp_path / MANIFEST), tmp_path / "nowhere"):
+        (folder / MANIFEST).symlink_to(other)
+        with pytest.raises(ModelError, match=r"manifest.json: not a plain file"):
+            verify_folder(folder)
+        (folder / MANIFEST).unlink()
+    (folder / MANIFEST).mkdir()
+    with pytest.raises(ModelError, match=r"manifest.json: not a plain file"):
+        verify_folder(folder)
 
 
 def test_a_linked_manifest_is_refused(folder: Path, tmp_path: Path) -> None:
     (folder / MANIFEST).rename(tmp_path / "elsewhere.json")
     (folder / MANIFEST).symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(ModelError, match="not a model folder"):
+    with pytest.raises(ModelError, match=r"manifest.json: not a plain file"):
         verify_folder(folder)
 
 

@@ -15,6 +15,7 @@ from aam_models.storage.bounded_text import read_bounded_text
 from aam_models.storage.strict_json import parse_strict_json
 
 MAX_LINE = 1_000_000  # bytes of a line of JSON; AAM writes less than a thousandth
+_MAX_SKIPPED = 64_000_000  # bytes without an end of line; a file with more (a disk that was full, zeros) ends there
 
 
 def json_line(content: Any) -> str:
@@ -46,13 +47,15 @@ def read_json_lines(file: Path) -> list[dict[str, Any] | None]:
     """Read a file of one JSON object per line, without an unfinished last line (of a killed program).
 
     Returns:
-        An object for each line, None where the line is damaged.
+        An object for each line, None where the line is damaged; a line of more than 64 MB is the last one.
     """
     lines: list[dict[str, Any] | None] = []
     with file.open("rb") as stream:
         while line := stream.readline(MAX_LINE):
-            is_whole = line.endswith(b"\n")
+            is_whole, start = line.endswith(b"\n"), stream.tell()
             while line and not line.endswith(b"\n"):  # the rest of a line that is too long, or of the file
+                if stream.tell() - start > _MAX_SKIPPED:
+                    return [*lines, None]
                 line = stream.readline(MAX_LINE)
             if line:
                 lines.append(_object_of(line) if is_whole else None)

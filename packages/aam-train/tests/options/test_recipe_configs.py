@@ -36,6 +36,8 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: RunOptions(OUT, seed=-1), "--seed -1: must be between 0 and 2^63 - 1"),
         (lambda: RunOptions(OUT, seed=2**64), "--seed 18446744073709551616: must be between"),
         (lambda: DemoOptions(OUT, seed=-1), "--seed -1: must be between"),
+        (lambda: PredictOptions(OUT, Path("p.csv")), "--output p.csv: is written as tab-separated text, so use .tsv"),
+        (lambda: PredictOptions(OUT, Path("p.tsv.gz")), "--output p.tsv.gz: is written as tab-separated text"),
         (lambda: RunOptions(OUT, device="gpu"), "--device gpu: must be auto, cpu, cuda or cuda:N"),
         (lambda: RunOptions(OUT, num_workers=-1), "--num-workers -1: must be between 0 and 256"),
         (lambda: PredictOptions(OUT, OUT, batch_size=0), "--batch-size 0: must be 1 or more"),

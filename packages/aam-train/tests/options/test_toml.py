@@ -112,6 +112,10 @@ def test_toml_may_set_a_part() -> None:
     assert isinstance(values["rate"], float)
 
 
+def test_toml_may_begin_with_the_mark_of_windows_editors() -> None:
+    assert values_from_toml("\ufeff[engine]\nrate = 1", RootConfig) == {"rate": 1.0}
+
+
 def test_words_of_the_field_become_the_option_s_own() -> None:
     assert values_from_toml("[engine]\nmode = 'FAST'", RootConfig) == {"mode": "fast"}
     values = values_from_toml("[phylogeny]\nunifrac_metric = 'weighted-unifrac'", PretrainConfig)

@@ -92,6 +92,13 @@ def test_rewinding_removes_what_came_later(checkpoints: Checkpoints) -> None:
     assert names(checkpoints.folder) == []
 
 
+def test_the_folder_of_a_cross_validation_is_named(tmp_path: Path) -> None:
+    for fold in ("fold-1", "fold-2"):
+        (tmp_path / fold / "checkpoints").mkdir(parents=True)
+    with pytest.raises(TrainError, match=f"a model for each fold. Pass one, such as {tmp_path / 'fold-1'}"):
+        model_folder(tmp_path)
+
+
 def test_what_people_call_a_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
     publish(checkpoints, 3)
     with pytest.raises(TrainError, match=r"no best checkpoint yet\. Let it finish its first epoch"):

@@ -41,6 +41,19 @@ def resume(
     return run, lambda: [pretrain(config)][:0] and None
 
 
+def test_a_record_grown_without_an_end_is_not_read_whole(
+    resume: tuple[Path, Callable[[], None]], capsys: Capture
+) -> None:
+    run, go_on = resume
+    sound = read_records(run / "metrics.jsonl")
+    for name in ("starts.jsonl", "metrics.jsonl"):
+        with (run / name).open("r+b") as file:
+            file.truncate(10**11)  # zeros that take no room on disk, and minutes to read
+    go_on()
+    assert f"warning: {run / 'metrics.jsonl'}: line {len(sound) + 1} is damaged" in capsys.readouterr().err
+    assert read_records(run / "metrics.jsonl")[: len(sound)] == sound
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_lines_are_left_out_with_a_warning(
     damage: str, resume: tuple[Path, Callable[[], None]], capsys: Capture

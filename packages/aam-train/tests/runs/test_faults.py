@@ -332,5 +332,8 @@ def test_folders_that_may_not_be_written_to_or_are_files(
     (tmp_path / "file").touch()
     with pytest.raises(TrainError, match="this is a file"):
         pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file"), quiet=True)
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(TrainError, match=f"{tmp_path / 'file'} is not a folder, so none can be created in it"):
         pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "file" / "run"), quiet=True)
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(TrainError, match="a link to nowhere, which does not exist"):
+        pretrain(changed(encoder_run[0], "run", output_dir=tmp_path / "link"), quiet=True)

@@ -56,6 +56,28 @@ def test_links_are_named_and_nothing_is_written(
     assert list(victim.iterdir()) == [] if victim.is_dir() else victim.read_text() == "precious"
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "splits.tsv", "config.toml", "report/results.json"])
+def test_folders_in_place_of_files_are_refused_at_once(
+    name: str, run: Path, encoder_run: tuple[PretrainConfig, Path], changed: Callable[..., Any]
+) -> None:
+    (run / name).unlink()
+    (run / name).mkdir()
+    starts = (run / "starts.jsonl").read_bytes()
+    with pytest.raises(TrainError, match=f"{run / name}: a folder, and a run would write a file there. Move it away"):
+        resume(run, encoder_run, changed)
+    assert (run / "starts.jsonl").read_bytes() == starts
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "report", "tensorboard"])
+def test_files_in_place_of_folders_are_refused_at_once(
+    name: str, run: Path, encoder_run: tuple[PretrainConfig, Path], changed: Callable[..., Any]
+) -> None:
+    shutil.rmtree(run / name)
+    (run / name).write_text("not a folder")
+    with pytest.raises(TrainError, match=f"{run / name}: a file, and a run would write a folder there. Move it away"):
+        resume(run, encoder_run, changed)
+
+
 def test_pipes_are_refused_and_the_runs_own_folder_may_be_a_link(run: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(run)
     check_plain(tmp_path / "link")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -293,6 +294,17 @@ def test_a_damaged_newest_checkpoint_falls_back_to_an_older_one(
     weights.write_bytes(data)
     run = pretrain(stopped, quiet=True)
     assert "warning: skipping damaged checkpoint step-4; resuming from step-3" in capsys.readouterr().err
+    assert_same_run(run, encoder_run[1])
+
+
+def test_starting_anew_for_want_of_an_undamaged_checkpoint_is_said(
+    stopped: PretrainConfig, encoder_run: tuple[PretrainConfig, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for weights in (stopped.run.output_dir / "checkpoints").glob("step-*/model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-1])
+    run = pretrain(stopped, quiet=True)
+    said = capsys.readouterr().err
+    assert re.search(r"warning: no checkpoint is undamaged \(step-\d.*\), so the run starts anew", said)
     assert_same_run(run, encoder_run[1])
 
 

@@ -37,6 +37,8 @@ def test_an_unfinished_run(number_run: Run, tmp_path: Path) -> None:
     lines = (run / "metrics.jsonl").read_text().splitlines()
     (run / "metrics.jsonl").write_text("\n".join(lines[:5]) + "\n" + lines[5][:20])
     assert dict(describe(run))["course"] == "running or interrupted, step 4, epoch 1 of 2"
+    (run / "metrics.jsonl").write_text("")
+    assert dict(describe(run))["course"] == "running or interrupted; metrics.jsonl has no step of it"
     shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").unlink()
     assert describe(run) == [("run", str(run)), ("course", "running or interrupted, before its first step")]
@@ -57,6 +59,12 @@ def test_results_of_another_form_are_named(content: str, number_run: Run, tmp_pa
     (run / "report" / "results.json").write_text(content)
     with pytest.raises(ModelError, match=r"report/results\.json: "):
         describe(run)
+
+
+def test_a_folder_named_like_a_fold_is_none(number_run: Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(number_run[1], tmp_path / "run", symlinks=True))
+    (run / "fold-notes").mkdir()
+    assert dict(describe(run))["course"] == "finished, step 6, epoch 2 of 2"
 
 
 def test_folds(number_run: Run, tmp_path: Path) -> None:
@@ -104,6 +112,7 @@ def test_other_files(files: Path, number_run: Run, tmp_path: Path) -> None:
     assert dict(describe(run / "predictions.tsv"))["rows"].startswith("4, such as")
     assert dict(describe(run / "predictions_full.tsv"))["column split"].startswith("3 values: train (14)")
     assert dict(describe(run / "metrics.jsonl"))["records"] == "6 steps, 2 epochs"
+    assert dict(describe(run / "starts.jsonl"))["last start"] == "from step 0"
     assert dict(describe(run / "config.toml"))["optimizer lr"] == "0.002"
     np.savez(tmp_path / "e.npz", ids=np.array(["a"]), embeddings=np.zeros((1, 3)))
     assert ("embeddings", "float64 [1, 3]") in describe(tmp_path / "e.npz")

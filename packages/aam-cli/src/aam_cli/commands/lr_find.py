@@ -32,4 +32,5 @@ command = click.Group(
     "The trained weights are discarded.",
     short_help=COMMANDS["lr-find"],
     commands=[_search("pretrain"), _search("train")],
+    no_args_is_help=False,
 )

@@ -15,6 +15,7 @@ from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.spelling import several_spellings
+from aam_data.splits.selection import doubtful_notes
 
 _MAX_SHOWN = 5
 _CODES = {
@@ -32,6 +33,8 @@ def spelling_notes(
     inputs: Sequence[str] = (),
 ) -> list[Note]:
     """Return a warning for each column of groups, classes or categories that has values in several spellings.
+
+    Groups whose name may mean missing get a warning too.
 
     Args:
         metadata: metadata of the study's samples; None without a file.
@@ -53,6 +56,8 @@ def spelling_notes(
         values = metadata.text(column)[rows]
         if same := several_spellings(values):
             notes.append(_warning(metadata, column, what, same, len(set(values) - {None})))
+        if what == "groups":  # samples without a group are groups of their own; those of "NA" would be one
+            notes += doubtful_notes(metadata, column, what)
     return notes
 
 

@@ -13,6 +13,7 @@ from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError, first_few
 from aam_data.id_matching import closest_transformation
 from aam_data.notes import Note
+from aam_data.spelling import are_different_numbers
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
@@ -118,7 +119,8 @@ class CategoryCodec:
                 f"sample has, so the model treats them as unknown ({first_few(shown)})"
             )
             suggestion = closest_transformation(new, names)
-            text += f". {suggestion.sentence('categories')}" if suggestion else ""
+            if suggestion is not None and not are_different_numbers(*suggestion.example):
+                text += f". {suggestion.sentence('categories')}"
             notes.append(Note("categories-unknown", text, "warning"))
         return CategoryCodes(codes, tuple(notes))
 

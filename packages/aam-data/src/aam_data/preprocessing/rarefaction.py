@@ -14,6 +14,7 @@ from aam_data.table import CountTable, SampleCounts
 _MAX_READS = 10**9 - 1  # of one sample; the limit of numpy's hypergeometric distribution
 FIXED_DRAW = -1  # the draw of validation and prediction; training draws are the epochs 0, 1, ...
 _WARNING_SHARE = 0.2  # of samples left out
+_MODEL_DEPTH = "The model was trained at this depth; a lower one needs another model: aam train --rarefy-depth"
 _KEPT = 0.95  # of the samples, by the depth that messages advise
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)
 
@@ -101,13 +102,14 @@ def check_drawable(table: CountTable, file: Path | str | None = None) -> None:
         )
 
 
-def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -> np.ndarray:
+def deep_enough(table: CountTable, depth: int, file: Path | str | None = None, *, of_model: bool = False) -> np.ndarray:
     """Find samples with at least ``depth`` reads, bool [B]; with depth 0, samples with any reads.
 
     Args:
         table: the counts.
         depth: reads.
         file: file of the table, for messages.
+        of_model: whether the depth is that of a trained model, which no option of a command changes.
 
     Raises:
         DataError: there are none.
@@ -121,13 +123,13 @@ def deep_enough(table: CountTable, depth: int, file: Path | str | None = None) -
             f"no sample of the table has {depth:,} reads; the deepest has {int(depths.max(initial=0)):,}",
             code="depth-too-high",
             file=file,
-            remedy=f"{depth_advice(table)}; 0 uses the counts as they are",
+            remedy=_MODEL_DEPTH if of_model else f"{depth_advice(table)}; 0 uses the counts as they are",
         )
     return deep
 
 
-def shallow_report(table: CountTable, depth: int) -> Note | None:
-    """Describe the samples that rarefaction to ``depth`` leaves out; None if there are none."""
+def shallow_report(table: CountTable, depth: int, *, of_model: bool = False) -> Note | None:
+    """Describe the samples that rarefaction to ``depth`` leaves out; None if there are none. See `deep_enough`."""
     depths = table.depths()
     shallow = int(np.count_nonzero(~deep_enough(table, depth)))
     if shallow == 0:
@@ -140,7 +142,7 @@ def shallow_report(table: CountTable, depth: int) -> Note | None:
     )
     if shallow <= _WARNING_SHARE * table.n_samples:
         return Note("depth-leaves-out-samples", what)
-    return Note("depth-leaves-out-samples", f"{what}. {depth_advice(table)}", "warning")
+    return Note("depth-leaves-out-samples", f"{what}. {_MODEL_DEPTH if of_model else depth_advice(table)}", "warning")
 
 
 def depth_advice(table: CountTable) -> str:

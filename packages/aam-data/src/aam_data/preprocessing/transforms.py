@@ -18,6 +18,7 @@ from aam_data.checked_json import strict_fields
 from aam_data.errors import DataError
 
 MAX_VALUE = 1e30  # models compute in float32
+MIN_SPREAD = 1e-30  # squares of smaller differences vanish, and every prediction would look perfect
 _ANOTHER_COLUMN = "Choose another --metadata-column"
 
 
@@ -154,7 +155,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
         file: where the values are from, for messages.
 
     Raises:
-        DataError: values beyond 1e30, or for a logarithm values of -1 and less.
+        DataError: values beyond 1e30, closer together than 1e-30, or for a logarithm values of -1 and less.
     """
     values = np.asarray(values, dtype=np.float64)
     place = f"column {column}"
@@ -164,8 +165,18 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
             code="target-values-too-large",
             file=file,
             place=place,
-            offenders=values[giant].tolist(),
+            offenders=list(dict.fromkeys(values[giant].tolist())),
             remedy="Correct the metadata",
+        )
+    known = values[~np.isnan(values)]
+    if len(known) > 0 and 0 < np.ptp(known) < MIN_SPREAD:
+        raise DataError(
+            f"values that differ by less than {MIN_SPREAD:g} in all cannot be distinguished",
+            code="target-values-too-close",
+            file=file,
+            place=place,
+            offenders=list(dict.fromkeys(known.tolist())),
+            remedy="Use a smaller unit in the metadata, so that the numbers become larger",
         )
     if (low := values <= TRANSFORMS[kind].above).any():
         raise DataError(
@@ -173,7 +184,7 @@ def check_values(kind: str, values: np.ndarray, column: str, file: Path | None =
             code="target-below-range",
             file=file,
             place=place,
-            offenders=values[low].tolist(),
+            offenders=list(dict.fromkeys(values[low].tolist())),
             remedy="Use another --target-transform, or correct these values",
         )
 
@@ -198,6 +209,14 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
             "no training sample has a value", code="target-no-values", file=file, place=place, remedy=_ANOTHER_COLUMN
         )
     check_values(kind, present, column, file)
+    if len(present) == 1:
+        raise DataError(
+            "only 1 training sample has a value, so there is nothing to learn",
+            code="target-constant",
+            file=file,
+            place=place,
+            remedy=f"{_ANOTHER_COLUMN}, or hold out fewer samples (--test-size, --val-size, --calibration-size)",
+        )
     if (present == present[0]).all():
         problem = f"all {len(present):,} training samples have the value {present[0]:g}, so there is nothing to learn"
         raise DataError(problem, code="target-constant", file=file, place=place, remedy=_ANOTHER_COLUMN)

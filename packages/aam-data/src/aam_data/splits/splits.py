@@ -181,12 +181,14 @@ def split_samples(
     wanted = [part for part, share in shares.items() if share > 0]
     n_units = members[0].shape[0]
     if n_units < len(wanted):
-        kind = "samples" if groups is None else f"groups of --group-column {options.group_column}"
+        kind = ("sample" if n_units == 1 else "samples") if groups is None else "group" if n_units == 1 else "groups"
+        of_column = "" if groups is None else f" of --group-column {options.group_column}"
+        fewer = "Use --val-size 0 or --test-size 0" if n_units > 1 else ""  # one cannot be divided at all
+        more = "a --group-column with more groups" if groups is not None else "" if fewer else "more samples"
         raise DataError(
-            f"{n_units:,} {kind} cannot be divided into {', '.join(reversed(wanted))}",
+            f"{n_units:,} {kind}{of_column} cannot be divided into {', '.join(reversed(wanted))}",
             code="split-too-few-samples",
-            remedy="Use --val-size 0 or --test-size 0"
-            + (", or a --group-column with more groups" if groups is not None else ""),
+            remedy=f"{fewer}, or {more}" if fewer and more else fewer or f"Use {more}",
         )
     part = partition(members, np.array([shares[name] for name in wanted]), seed, Purpose.SPLIT)
     return _splits(ids, np.array([*wanted])[part[units]])

@@ -48,20 +48,25 @@ def check_output(
         )
     for written in (output, *also, *temporary):
         what = "--output is" if written is output else f"is written next to --output {output.name} and is"
-        if not written.exists():
-            continue
-        if not written.is_file():
+        if written.exists() and not written.is_file():
             raise DataError(
                 f"{what} not a regular file", code="output-not-writable", file=written, remedy="Choose another --output"
             )
         for flag, given in inputs.items():
-            if given is not None and given.exists() and written.samefile(given):
+            if given is not None and given.exists() and written.exists() and written.samefile(given):
                 raise DataError(
                     f"{what} the file passed to {flag}",
                     code="output-is-input",
                     file=written,
                     remedy="Choose another --output",
                 )
+        if written.is_symlink():  # such as /dev/stdout: replacing it would break what others use
+            raise DataError(
+                f"{what} a link, which would be replaced",
+                code="output-not-writable",
+                file=written,
+                remedy="Choose another --output",
+            )
     for written in () if overwrite else (output, *also):
         if written.exists():
             what = "--output exists" if written is output else f"is written next to --output {output.name} and exists"

@@ -105,8 +105,10 @@ def verify_folder(path: Path) -> None:
 
 def _read_manifest(folder: Path) -> dict[str, FileEntry]:
     manifest = folder / MANIFEST
-    if manifest.is_symlink() or not manifest.is_file():
+    if not os.path.lexists(manifest):
         raise ModelError(f"{folder}: not a model folder (it has no {MANIFEST})")
+    if manifest.is_symlink() or not manifest.is_file():
+        raise ModelError(f"{manifest}: not a plain file")
     content = parse_strict_json(read_bounded_text(manifest), str(manifest))
     if not isinstance(content, dict) or set(content) != {"files", "sha256"}:
         raise ModelError(f"{manifest}: {_DAMAGED}")

@@ -182,7 +182,8 @@ def check_finite(values: np.ndarray, ids: Sequence[str] | np.ndarray, what: str)
         shown = first_few([str(ids[row]) for row in broken.tolist()])
         raise TrainError(
             f"{what} of {len(broken):,} of {len(values):,} are not finite numbers ({shown}). The weights of the model "
-            "are too large or damaged: use another checkpoint, or train again with a lower --lr"
+            "are too large or damaged (use another checkpoint, or train again with a lower --lr), or numbers that the "
+            "model reads from the metadata are far from those of its training"
         )
 
 

@@ -10,6 +10,14 @@ from aam_data.options.base import Common, require
 from aam_data.options.input_path import InputFolder, InputPath
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
+_OTHER_FORMATS = (".csv", ".gz", ".zip", ".npz", ".npy", ".h5", ".biom", ".qza", ".json", ".xlsx", ".parquet")
+
+
+def _check_table_suffix(output: Path) -> None:
+    """Raise ValueError for a name of another format: readers would take the table for that."""
+    suffix = output.suffix.lower()
+    require(suffix not in _OTHER_FORMATS, f"--output {output}: is written as tab-separated text, so use .tsv")
+
 
 @dataclass(frozen=True)
 class PredictOptions:
@@ -37,6 +45,7 @@ class PredictOptions:
     """Overwrite an existing --output and the files next to it."""
 
     def __post_init__(self) -> None:
+        _check_table_suffix(self.output)
         check_passes("--prediction-passes", 1 if self.prediction_passes is None else self.prediction_passes)
         require(
             self.category_attention is None or self.category_attention != self.output,
@@ -127,6 +136,7 @@ class BaselineOptions:
     """Number of threads; -1 = all cores."""
 
     def __post_init__(self) -> None:
+        _check_table_suffix(self.output)
         at_least_one("--n-estimators", self.n_estimators)
         require(self.n_estimators <= 100_000, f"--n-estimators {self.n_estimators}: must be at most 100,000")
         require(

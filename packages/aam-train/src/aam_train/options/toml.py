@@ -249,6 +249,7 @@ def values_from_toml(text: str, root_class: type) -> dict[str, Any]:
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML; raise ConfigError for what is not TOML, or nested beyond any settings."""
+    text = text.removeprefix("\ufeff")  # editors on Windows begin UTF-8 files with this mark
     if found := _DEEP_KEY.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise ConfigError(f"not valid settings: a key of more than {MAX_PARTS} parts (at line {line})")
@@ -258,6 +259,15 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ConfigError("not valid settings: nested too deep") from error
     except ValueError as error:  # also for integers of thousands of digits
         raise ConfigError(f"not valid TOML: {shortened(error)}") from error
+
+
+def is_toml(text: str) -> bool:
+    """Return whether a text is TOML, of whatever settings."""
+    try:
+        parse_toml(text)
+    except ConfigError:
+        return False
+    return True
 
 
 class _WrongType(Exception):

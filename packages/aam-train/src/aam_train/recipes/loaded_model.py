@@ -50,8 +50,9 @@ def load_for_inference(inputs: ModelInputs, context: RunContext) -> LoadedModel:
     for note in study.notes:
         reporter.note(note)
     depth = preprocessor.rarefy_depth
-    rows = np.flatnonzero(deep_enough(study.table, depth))
-    if text := shallow_report(study.table, depth):
+    file = study.inputs[0].path if study.inputs else None
+    rows = np.flatnonzero(deep_enough(study.table, depth, file, of_model=True))
+    if text := shallow_report(study.table, depth, of_model=True):
         reporter.note(text)
     rarefier = Rarefier(study.table, depth, preprocessor.seed)
     maker = build_maker(study, rarefier, preprocessor, CHUNK_SIZE)

@@ -149,6 +149,8 @@ def model_folder(path: Path) -> Path:
         return best
     if (path / "checkpoints").is_dir():
         raise TrainError(f"{path}: the run has no best checkpoint yet. Let it finish its first epoch")
+    if folds := sorted(path.glob("fold-*/checkpoints")):
+        raise TrainError(f"{path}: a cross-validation has a model for each fold. Pass one, such as {folds[0].parent}")
     if (path / SHARD_INDEX).is_file():
         raise TrainError(
             f"{path}: a sharded checkpoint can only be used to resume its run. Pass the run folder or its best "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.run import RunOptions
-from aam_train.options.toml import ConfigError, config_from_toml, config_to_toml, flat_settings
+from aam_train.options.toml import ConfigError, config_from_toml, config_to_toml, flat_settings, is_toml
 from aam_train.reporting.records import Reporter
 from aam_train.runs.checkpoints import Checkpoints
 from aam_train.runs.lock import locked, record_start
@@ -40,6 +41,7 @@ FREE_TO_CHANGE = {
 
 
 _DELETE = "delete it: the run then continues with the settings of this command"
+_OTHER_COMMAND = "Resume with the command that started the run, or use another --output-dir"
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ def check_unused(path: Path, or_else: str = "") -> None:
     """Raise TrainError unless the folder is absent or empty; ``or_else`` names another remedy."""
     if path.exists() and not path.is_dir():
         raise TrainError(f"--output-dir {path}: this is a file. Use a folder that does not exist yet")
+    if path.is_symlink() and not path.exists():
+        raise TrainError(f"--output-dir {path}: a link to {path.readlink()}, which does not exist. Use another folder")
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir():
+        raise TrainError(f"--output-dir {path}: {parent} is not a folder, so none can be created in it")
     if path.is_dir() and any(path.iterdir()):
         raise TrainError(f"--output-dir {path}: the folder is not empty. Use a new one{or_else}")
 
@@ -179,7 +186,8 @@ def _check_same_run(path: Path, config: Any) -> None:
         stored_values = flat_settings(config_from_toml(text, type(config)))
     except ConfigError as error:
         raise TrainError(
-            f"{stored}: not the settings of a run of this command: {error}. If it is damaged, {_DELETE}"
+            f"{stored}: not the settings of a run of this command: {error}. "
+            + (_OTHER_COMMAND if is_toml(text) else f"If it is damaged, {_DELETE}")
         ) from error
     except ModelError as error:
         raise TrainError(f"{error}, or {_DELETE}") from error

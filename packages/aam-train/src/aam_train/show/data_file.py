@@ -26,8 +26,9 @@ from aam_data.study.feature_sequences import kind_of_ids
 from aam_data.study.sniff import kind_of_file
 from aam_models.storage.bounded_text import MAX_SETTINGS, read_bounded_text
 from aam_train.errors import TrainError
+from aam_train.files import read_json_lines
 from aam_train.options.toml import ConfigError, parse_toml
-from aam_train.reporting.jsonl import read_records
+from aam_train.reporting.jsonl import damaged_lines, read_records
 
 Rows = list[tuple[str, str]]
 _MAX_COLUMNS, _MAX_CLASSES = 60, 6
@@ -42,7 +43,7 @@ def describe_file(path: Path) -> Rows:
         DataError: its reader rejects it.
         TrainError: not a file that AAM reads or writes.
     """
-    kind = "metrics" if path.suffix == ".jsonl" else "arrays" if path.suffix == ".npz" else kind_of_file(path)
+    kind = _OWN_NAMES.get(path.name) or _OWN_ENDINGS.get(path.suffix) or kind_of_file(path)
     if kind is None or kind not in _DESCRIBERS:
         known = ", ".join(_DESCRIBERS)
         raise TrainError(f"{path}: not a file that AAM knows ({known}), nor a model or run folder")
@@ -157,6 +158,16 @@ def _metrics(path: Path) -> Rows:
     return rows
 
 
+def _starts(path: Path) -> Rows:
+    lines = read_json_lines(path)
+    rows = [("starts", f"{len(lines):,}")]
+    if None in lines:
+        rows.append(("note", damaged_lines(lines)))
+    if lines and lines[-1] is not None:
+        rows.append(("last start", f"from step {lines[-1].get('from_step')}"))
+    return rows
+
+
 def _settings(path: Path) -> Rows:
     try:
         sections = parse_toml(read_bounded_text(path, MAX_SETTINGS, through_links=True))
@@ -184,7 +195,10 @@ _DESCRIBERS: dict[str, Callable[[Path], Rows]] = {
     "arrays": _arrays,
     "metrics": _metrics,
     "settings": _settings,
+    "starts of a run": _starts,
 }
+_OWN_NAMES = {"starts.jsonl": "starts of a run"}
+_OWN_ENDINGS = {".jsonl": "metrics", ".npz": "arrays"}
 
 
 def _all_numbers(values: list[str]) -> bool:

@@ -13,7 +13,8 @@ from aam_train.show.model import Rows, describe_model, metrics_in_words, target_
 
 def describe_run(path: Path) -> Rows:
     """Describe the course of a run and its best model, or the folds of a cross-validation and their metrics."""
-    folds = sorted(path.glob("fold-*"), key=lambda fold: int(fold.name.partition("-")[2] or 0))
+    numbers = sorted(int(fold.name[5:]) for fold in path.glob("fold-*") if fold.name[5:].isdecimal())
+    folds = [path / f"fold-{number}" for number in numbers]
     if folds:
         rows = [("run", str(path)), ("folds", str(len(folds)))]
         rows += [(fold.name, dict(_course(fold)).get("course", "not started")) for fold in folds]
@@ -30,6 +31,9 @@ def _course(path: Path) -> Rows:
     epochs = [record for record in records if record["kind"] == "epoch"]
     steps = [record for record in records if record["kind"] == "step"]
     state = "finished" if finished else "running or interrupted"
+    names = Checkpoints(path / "checkpoints").names()
+    if not steps and names:
+        return [("course", f"{state}; metrics.jsonl has no step of it"), ("checkpoints", ", ".join(names))]
     if not steps:
         return [("course", f"{state}, before its first step")]
     course = f"{state}, step {steps[-1]['step']:,}"
@@ -40,7 +44,6 @@ def _course(path: Path) -> Rows:
         rows.append(("last epoch", metrics_in_words({"train loss": last["train"]["total"], **last["validation"]})))
         if best := [record for record in epochs if record["best"]]:
             rows.append(("best epoch", f"{best[-1]['epoch']}: {metrics_in_words(best[-1]['validation'])}"))
-    names = Checkpoints(path / "checkpoints").names()
     return [("course", course), *rows, *_batches(path), ("checkpoints", ", ".join(names) or "none yet")]
 
 

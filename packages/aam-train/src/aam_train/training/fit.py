@@ -185,6 +185,8 @@ class TrainingRun:
         checkpoint, checkpoints, strategy = self.folder.resume, self.folder.checkpoints, self.context.strategy
         on_rank_zero, now = strategy.ranks.on_rank_zero, f"{strategy.name}, {strategy.ranks.size}"
         if checkpoint is None:
+            if damaged := checkpoints.names():
+                note(f"warning: no checkpoint is undamaged ({', '.join(damaged)}), so the run starts anew")
             on_rank_zero(lambda: checkpoints.rewind(None, None))
             return TrainerState(processes=strategy.ranks.size, saved_by=now)
         state = restore(checkpoint, self.setup.step.model, update.optimizer, strategy)

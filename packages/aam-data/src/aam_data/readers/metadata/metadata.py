@@ -166,7 +166,7 @@ def _remedy(wrong: list[str], nothing_is_a_number: bool) -> str:
     if spelling := spelling_remedy(wrong):
         return spelling
     correct = "Correct them, or declare a value as missing with --na-value"
-    return f"Pass --classifier if these are classes. {correct}" if nothing_is_a_number else correct
+    return f"If these are classes, train with --classifier. {correct}" if nothing_is_a_number else correct
 
 
 def _is_number(value: str) -> bool:
