@@ -44,7 +44,7 @@ CASES: list[Case] = [
     case(
         "tsv_a_value_below_an_empty_name",
         content(TABLE, "".join(f"{line}\t{'' if line.startswith('#') else 7}\n" for line in tsv_table().splitlines())),
-        Says(TABLE, "cells in every row"),
+        Says(TABLE, "in the first row"),
     ),
     case(
         "metadata_numbered_rows",
