@@ -75,6 +75,9 @@ def profile(name: str, problem: str, features: list[str]) -> Case:
 
 
 CASES: list[Case] = [
+    *everywhere(
+        "utf_16", "\ufeff>A\nACGT\n".encode("utf-16-le"), "UTF-16", "Save it as UTF-8", TABLE, TREE, DIST, FASTA
+    ),
     *everywhere("excel", XLSX, "is an Excel workbook", AS_TEXT, TABLE, META, TREE, DIST, FASTA),
     *everywhere(
         "old_excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is an Excel or Word file", AS_TEXT, TABLE, META

@@ -18,7 +18,6 @@ _OTHER_FILES = {
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file, such as a BIOM table", "--table"),
     b"\x93NUMPY": ("a numpy array", "--unifrac-matrix"),
 }
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SAVE = "Save it as UTF-8 (in Excel: CSV UTF-8)"
 
@@ -54,7 +53,7 @@ def decode_text(content: bytes, path: Path) -> str:
             raise DataError(
                 f"{what}, not text", code="file-foreign-format", file=path, remedy=f"Was it meant for {flag}?"
             )
-    if content.startswith(_UTF16) or 3 * content.count(b"\0") > len(content):
+    if 3 * content.count(b"\0") > len(content):  # without a byte order mark, which is recognised before
         raise DataError("UTF-16, not UTF-8 text", code="file-not-utf8", file=path, remedy=_SAVE)
     if b"\0" in content:
         raise DataError("not UTF-8 text: it contains NUL bytes", code="file-not-utf8", file=path, remedy=_SAVE)

@@ -56,6 +56,7 @@ _OFFICE = {
     "ppt/": "a PowerPoint file (.pptx)",
 }
 _MIN_ZEROS = 16
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 
 
 def reject_foreign(head: bytes, path: Path) -> None:
@@ -77,6 +78,8 @@ def reject_foreign(head: bytes, path: Path) -> None:
         raise DataError(
             "starts with NUL bytes only", code="file-blank", file=path, remedy="It has no content: copy the file again"
         )
+    if head.startswith(_UTF16):
+        raise DataError("UTF-16, not UTF-8 text", code="file-not-utf8", file=path, remedy="Save it as UTF-8")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if _NOT_FOUND.fullmatch(text):
         problem = f"is the answer of a web server, {text.decode(errors='replace').strip()}"
