@@ -215,7 +215,7 @@ def test_a_model_folder_can_be_moved_and_used_alone(
 
 
 def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.biom"
+    table = tmp_path / "table.tsv"  # BIOM, of any name
     shutil.copy(files / "table.biom", table)
     with pytest.raises(DataError, match="--output is the file passed to --table"):
         predict(number_run[1], table, table)
@@ -230,4 +230,4 @@ def test_outputs_that_would_harm_are_refused(number_run: tuple[TrainConfig, Path
     with pytest.raises(TrainError, match="must differ from the model's own folder"):
         predict(number_run[1], table, number_run[1] / "checkpoints" / "best" / "p.tsv")
     assert table.read_bytes() == (files / "table.biom").read_bytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["table.biom"]
+    assert [path.name for path in tmp_path.iterdir()] == ["table.tsv"]

@@ -114,15 +114,16 @@ def test_sigterm_to_all_processes_of_a_job(
 def test_a_closed_terminal_saves_the_run_unless_nohup_says_otherwise(
     pretrain_config: Callable[..., PretrainConfig], start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    process = start(pretrain_config(tmp_path / "run", run={"epochs": 1000}))
-    wait_for_step(tmp_path / "run", 2, process)
-    os.kill(process.pid, signal.SIGHUP)
-    _, text = process.communicate(timeout=60)
-    assert process.returncode == 129, text
-    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
-    assert checkpoints.resolve("last") is not None
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # inherited; these tests may run under nohup
     try:
+        process = start(pretrain_config(tmp_path / "run", run={"epochs": 1000}))
+        wait_for_step(tmp_path / "run", 2, process)
+        os.kill(process.pid, signal.SIGHUP)
+        _, text = process.communicate(timeout=60)
+        assert process.returncode == 129, text
+        checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+        assert checkpoints.resolve("last") is not None
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         with StopFlag() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not stop.requested()
