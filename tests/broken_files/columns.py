@@ -35,7 +35,7 @@ CASES: list[Case] = [
     case(
         "target_values_too_close",
         content(FILE, metadata_text(rows=[[*row[:4], f"{i}e-322"] for i, row in enumerate(ROWS)])),
-        Says(FILE, "are too close together to be scaled", "column age"),
+        Says(FILE, "values that differ by less than 1e-30 in all cannot be distinguished", "column age"),
         metadata_column="age",
         target_transform="zscore",
     ),

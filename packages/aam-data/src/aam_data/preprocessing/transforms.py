@@ -220,12 +220,7 @@ def fit_transform(kind: str, values: np.ndarray, column: str, file: Path | None 
     if (present == present[0]).all():
         problem = f"all {len(present):,} training samples have the value {present[0]:g}, so there is nothing to learn"
         raise DataError(problem, code="target-constant", file=file, place=place, remedy=_ANOTHER_COLUMN)
-    try:
-        return TRANSFORMS[kind].fit(present)
-    except DataError as error:
-        low, high = present.min(), present.max()
-        problem = f"values of the training samples, {low:g} to {high:g}, are too close together to be scaled"
-        raise DataError(problem, code="target-constant", file=file, place=place, remedy=_ANOTHER_COLUMN) from error
+    return TRANSFORMS[kind].fit(present)
 
 
 def transform_to_dict(transform: TargetTransform) -> dict[str, str | float]:
