@@ -6,12 +6,10 @@ import multiprocessing
 import os
 import re
 import signal
-import sys
 from dataclasses import fields
 from multiprocessing.connection import Connection
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -64,15 +62,16 @@ def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
     os._exit(0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks a process")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_the_error_of_a_dead_worker_names_the_samples_of_its_batch(study: Study) -> None:
-    """Runs in its own process, because PyTorch remembers dead workers until the process ends."""
-    context = multiprocessing.get_context("fork")
+    """Runs in its own process, because PyTorch remembers dead workers until the process ends.
+
+    A new one: a fork of this process may inherit a lock that one of its threads holds.
+    """
+    context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=lose_a_worker, args=(maker_of(study), there))
     process.start()
-    process.join(60)
+    process.join(120)
     assert here.poll()
     assert re.search(r"died \(.+\) before the batch of S\d+, S\d+; usually memory ran out", here.recv())
 

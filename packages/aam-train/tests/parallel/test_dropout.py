@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from aam_models.config.predictor_options import HeadOptions
 from aam_train.options.toml import config_to_toml
@@ -18,6 +19,7 @@ Configs = Callable[..., Any]
 def test_dropout_is_keyed_by_step_and_process(
     train_config: Configs, changed: Configs, run_processes: Callable[..., list[str]], tmp_path: Path
 ) -> None:
+    pytest.importorskip("aam_cli", reason="runs the program")
     config = train_config(tmp_path / "one", run={"batch_size": 3}, head=HeadOptions((64,), 0.5))
     several = changed(changed(config, "run", output_dir=tmp_path / "two"), "parallel", distributed=True)
 
