@@ -111,6 +111,7 @@ def test_what_is_not_pinned_is_seen(kind: str, pinned: str, loose: str) -> None:
 
 def test_the_constraints_hold_every_package_that_is_installed() -> None:
     """Followed through the requirements of the packages as they are installed here; torch's own are exact."""
+    pytest.importorskip("aam_cli", reason="its requirements are followed")
     lines = (PACKAGES.parent / CONSTRAINTS).read_text("utf-8").splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==\d[\w.]*", pin) for pin in pins)
