@@ -14,6 +14,7 @@ from . import (
     hdf5_tables,
     id_lists,
     metadata_files,
+    npz_files,
     odd_layouts,
     sums,
     text_tables,
@@ -25,7 +26,7 @@ CASES: list[Case] = [
     case
     for module in (
         *(hdf5_tables, text_tables, metadata_files, trees, distance_files, artifacts, id_lists),
-        *(foreign_files, odd_layouts, sums, columns),
+        *(npz_files, foreign_files, odd_layouts, sums, columns),
     )
     for case in module.CASES
 ]

@@ -8,6 +8,11 @@ from .good_study import ROWS, metadata_text
 FILE = "metadata.tsv"
 CASES: list[Case] = [
     case(
+        "group_column_by_a_part_of_its_name",
+        content(FILE, metadata_text().replace("host", "host_subject_id")),
+        Says(FILE, "no column host", remedy="Nearest: host_subject_id"),
+    ),
+    case(
         "metadata_very_long_cell",
         content(FILE, metadata_text().replace("\th5\t", f"\t{'h' * 200_000}\t", 1)),
         Says(FILE, "a cell of more than 131,072 characters", "row 12", remedy="Shorten it"),

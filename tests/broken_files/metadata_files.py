@@ -328,11 +328,6 @@ CASES: list[Case] = [
         note(FILE, f"(by column: {DAYS}: 2)"),
         metadata_column=DAYS,
     ),
-    case(
-        "group_column_by_a_part_of_its_name",
-        written(lambda text: text.replace("host", "host_subject_id")),
-        Says(FILE, "no column host", remedy="Nearest: host_subject_id"),
-    ),
     *(
         case(f"metadata_ids_{name}", column("sample-id", change), Says(FILE, "contains none", remedy=remedy))
         for name, change, remedy in (

@@ -178,45 +178,21 @@ def program_options() -> list[click.Option]:
             help="TOML file that sets these options, like a run's config.toml; the command line takes precedence.",
         ),
         *message_options(),
-        click.Option(
-            ["--help-all"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_all_help,
-            help="Show all options and exit.",
-        ),
+        _flag("--help-all", _show_all_help, "Show all options and exit."),
     ]
 
 
 def message_options() -> list[click.Option]:
     """Return ``--quiet``, ``--verbose`` and ``--debug``; eager, so that errors in options respect them."""
     return [
-        click.Option(
-            ["--quiet"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_remember,
-            help="Print errors and warnings only.",
-        ),
-        click.Option(
-            ["--verbose"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_remember,
-            help="Print all metrics and the throughput of every epoch of a run.",
-        ),
-        click.Option(
-            ["--debug"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_remember,
-            help="Show the traceback of an error, and warnings of libraries.",
-        ),
+        _flag("--quiet", _remember, "Print errors and warnings only."),
+        _flag("--verbose", _remember, "Print all metrics and the throughput of every epoch of a run."),
+        _flag("--debug", _remember, "Show the traceback of an error, and warnings of libraries."),
     ]
+
+
+def _flag(name: str, callback: Callable[[click.Context, click.Parameter, Any], None], text: str) -> click.Option:
+    return click.Option([name], is_flag=True, is_eager=True, expose_value=False, callback=callback, help=text)
 
 
 # Options of the earlier AAM that scripts may still pass, and why they are gone.

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from aam_data.errors import DataError, DataErrors
 from aam_data.options.input_path import ReadsPath
-from aam_data.readers.source import is_cache_entry, start_of_file
+from aam_data.readers.source import is_cache_entry, start_of_file, unreadable
 from aam_train.options.toml import flag
 
 
@@ -60,10 +60,4 @@ def _check_folder(path: Path, option: str) -> None:
     try:
         os.scandir(path).close()
     except OSError as error:
-        remedy = f"Pass an existing, readable folder to {option}"
-        raise DataError(
-            f"cannot be read: {error.strerror}",
-            code="file-missing" if isinstance(error, FileNotFoundError) else "file-unreadable",
-            file=path,
-            remedy=remedy,
-        ) from error
+        raise unreadable(error, path, option, "folder") from error

@@ -45,20 +45,25 @@ def start_of_file(path: Path, flag: str) -> bytes:
     Raises:
         DataError: the file does not exist, is not a regular file, or cannot be read.
     """
-    remedy = f"Pass an existing, readable file to {flag}"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             problem = "is a directory" if path.is_dir() else "is not a regular file"
+            remedy = f"Pass an existing, readable file to {flag}"
             raise DataError(problem, code="file-not-regular", file=path, remedy=remedy)
         with path.open("rb") as stream:
             return stream.read(_HEAD)
     except OSError as error:
-        raise DataError(
-            f"cannot be read: {error.strerror}",
-            code="file-missing" if isinstance(error, FileNotFoundError) else "file-unreadable",
-            file=path,
-            remedy=remedy,
-        ) from error
+        raise unreadable(error, path, flag, "file") from error
+
+
+def unreadable(error: OSError, path: Path, flag: str, what: str) -> DataError:
+    """Create the error for a path that the system does not let us read; ``what`` the option ``flag`` expects."""
+    return DataError(
+        f"cannot be read: {error.strerror}",
+        code="file-missing" if isinstance(error, FileNotFoundError) else "file-unreadable",
+        file=path,
+        remedy=f"Pass an existing, readable {what} to {flag}",
+    )
 
 
 def first_bytes_of_text(path: Path, flag: str) -> bytes:
