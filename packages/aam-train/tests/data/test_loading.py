@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import signal
 from dataclasses import fields
-from multiprocessing.connection import Connection
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.study.study import Study
 from aam_models.batch.batch import Batch
 from aam_train.data.corruptions import HideCounts, MaskBases
-from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
+from aam_train.data.loading import TrainingPlan, default_workers, load
 from aam_train.data.run_data import build_maker
 from aam_train.errors import TrainError
 
@@ -49,31 +48,16 @@ def test_workers_make_the_same_batches(study: Study) -> None:
     )
 
 
-def lose_a_worker(maker: BatchMaker, found: Connection) -> None:
+def test_the_error_of_a_dead_worker_names_the_samples_of_its_batch(study: Study) -> None:
     plan = TrainingPlan(np.arange(24), batch_size=2, seed=1, corruptions=BOTH)
-    batches = load(maker, plan.stream(0, epochs=1000), workers=1, device=CPU)
+    batches = load(maker_of(study), plan.stream(0, epochs=1000), workers=1, device=CPU)
     next(batches)
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid, signal.SIGKILL)
-    try:
+    worker.join(60)
+    # not here, where a training step would compute
+    with pytest.raises(TrainError, match=r"died \(.+\) before the batch of S\d+, S\d+; usually memory ran out"):
         list(batches)
-    except TrainError as error:
-        found.send(str(error))
-    os._exit(0)
-
-
-def test_the_error_of_a_dead_worker_names_the_samples_of_its_batch(study: Study) -> None:
-    """Runs in its own process, because PyTorch remembers dead workers until the process ends.
-
-    A new one: a fork of this process may inherit a lock that one of its threads holds.
-    """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=lose_a_worker, args=(maker_of(study), there))
-    process.start()
-    process.join(120)
-    assert here.poll()
-    assert re.search(r"died \(.+\) before the batch of S\d+, S\d+; usually memory ran out", here.recv())
 
 
 def test_every_sample_once_an_epoch_in_batches_of_equal_size() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -169,7 +171,20 @@ def _load_each(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
-        return iter(loader)
+        with _errors_reach_readers_only():
+            return iter(loader)
+
+
+@contextlib.contextmanager
+def _errors_reach_readers_only() -> Iterator[None]:
+    """Keep the handler of SIGCHLD, which torch replaces by one that raises wherever the program is.
+
+    Without that one, torch finds a dead worker when it waits for its batch, within 5 seconds.
+    """
+    before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _leave_signals_to_main(worker: int) -> None:
