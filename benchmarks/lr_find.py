@@ -1,4 +1,4 @@
-"""The rate that `aam lr-find train` suggests beside the default rate: validation loss after five epochs with each.
+"""The rate that `aam lr-find train` finds and the default rate: validation loss after five epochs with each.
 
 python benchmarks/lr_find.py --json lr_find.json
 python benchmarks/lr_find.py --studies simulated --batch-sizes 32
@@ -76,7 +76,9 @@ def main() -> None:
     options = parser.parse_args()
     random_forest.TREES = 10
     rows: list[dict[str, Any]] = []
-    print(f"{'study':12}{'batch':>6}{'suggested':>12}{'its loss':>10}{'default':>10}{'its loss':>10}")
+    print(
+        f"{'study':12}{'batch':>6}{'falls around':>14}{'its loss':>10}{'default':>10}{'its loss':>10}{'suggested':>12}"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_simulated_study(simulate_study(SimulateOptions(samples=200)), folder / "study")
@@ -84,13 +86,18 @@ def main() -> None:
             for size in options.batch_sizes:
                 work = folder / f"{study}-{size}"
                 config = settings(study, folder / "study", work / "search", size, options.epochs, options.seed)
-                found = read_json_object(lr_find(config, quiet=True) / "lr-find.json")["suggestion"]
+                search = read_json_object(lr_find(config, quiet=True) / "lr-find.json")
+                found = search["fall"]
                 default = OptimizerOptions.lr
                 losses = {lr: best_loss(config, lr, work / f"{lr:g}") for lr in (found, default) if lr is not None}
-                row = {"study": study, "batch_size": size, "suggestion": found, "default": default}
-                rows.append(row | {"suggested_loss": losses.get(found), "default_loss": losses[default]})
+                row = {"study": study, "batch_size": size, "fall": found, "suggestion": search["suggestion"]}
+                rows.append(row | {"loss": losses.get(found), "default": default, "default_loss": losses[default]})
                 words = ("none", "") if found is None else (f"{found:.2g}", f"{losses[found]:.4f}")
-                print(f"{study:12}{size:6}{words[0]:>12}{words[1]:>10}{default:10g}{losses[default]:10.4f}", flush=True)
+                suggested = "none" if search["suggestion"] is None else f"{search['suggestion']:.2g}"
+                line = (
+                    f"{study:12}{size:6}{words[0]:>14}{words[1]:>10}{default:10g}{losses[default]:10.4f}{suggested:>12}"
+                )
+                print(line, flush=True)
     finish({"rows": json.loads(json.dumps(rows)), "epochs": options.epochs, "seed": options.seed}, options.json)
 
 

@@ -57,7 +57,7 @@ SCIKIT_BIO: dict[str, dict[str, Any]] = {
     "weighted_unnormalized": {"metric": "weighted_unifrac"},
 }
 # Minimum number of samples (ibd has 470), and the maximum time of `aam unifrac` relative to ssu.
-MARKS = {"unifrac": ((470, 3.0), (5000, 1.0)), "weighted": ((470, 1.0),)}
+MARKS = dict.fromkeys(SSU, ((470, 1.0),))
 
 
 class Seconds(NamedTuple):

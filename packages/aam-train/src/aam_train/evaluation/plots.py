@@ -209,16 +209,14 @@ def _validation(epochs: list[dict[str, Any]], name: str) -> list[float]:
     return [np.nan if value is None else value for value in values]
 
 
-def plot_lr_search(
-    path: Path, rates: np.ndarray, changes: np.ndarray, means: np.ndarray, suggestion: float | None
-) -> None:
-    """Plot the change of the loss over the learning rate, and the suggested rate."""
+def plot_lr_search(path: Path, rates: np.ndarray, changes: np.ndarray, means: np.ndarray, fall: float | None) -> None:
+    """Plot the change of the loss over the learning rate, and the rate around which it falls."""
     with saved_figure(path, 5, 3.5) as figure:
         axis = figure.subplots()
         axis.plot(rates, changes, color=FAINT, linewidth=0.8, label="loss less that of the initial weights")
         axis.plot(rates, means, color=AAM, label="running mean")
-        if suggestion is not None:
-            axis.axvline(suggestion, color=OTHER, linestyle="--", label=f"suggestion {suggestion:.2g}")
+        if fall is not None:
+            axis.axvline(fall, color=OTHER, linestyle="--", label=f"falls around {fall:.2g}")
         axis.set(xscale="log", xlabel="learning rate", title="search for the learning rate")
         plain_log_ticks(axis.xaxis)
         axis.legend(frameon=False)

@@ -40,13 +40,13 @@ class LrSearch:
     Attributes:
         rates, losses, changes: float64 [S] each; ``changes`` are losses less those of the initial weights on the same
             batches, with the same masks and dropout, so that differences between batches cancel.
-        suggestion: rate to start with; None if the loss did not fall clearly.
+        fall: rate around which the loss fell; None if it did not fall clearly.
     """
 
     rates: np.ndarray
     losses: np.ndarray
     changes: np.ndarray
-    suggestion: float | None
+    fall: float | None
 
 
 def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, reporter: Reporter) -> LrSearch:
@@ -89,7 +89,7 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
         if number > START and means[-1] > MAX_RATIO * means.min():
             break
         update.apply()
-    return LrSearch(np.array(rates), np.array(losses), np.array(changes), suggest(np.array(changes)))
+    return LrSearch(np.array(rates), np.array(losses), np.array(changes), rate_of_fall(np.array(changes)))
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ def running_means(losses: np.ndarray) -> np.ndarray:
     return means
 
 
-def suggest(changes: np.ndarray) -> float | None:
+def rate_of_fall(changes: np.ndarray) -> float | None:
     """Return a rate to train with; None unless the loss falls clearly, by more than its noise between steps.
 
     The rate is the one at which half of the fall of the running mean has happened, less the lag of the running mean:
