@@ -15,7 +15,7 @@ from aam_models.predictor.heads.registry import HEADS
 
 
 def test_choices_are_the_keys_of_their_registries() -> None:
-    assert set(FUSIONS) == {FusionConfig().kind, *get_args(FusionKind)}
+    assert set(FUSIONS) == {FusionConfig().kind, "head", *get_args(FusionKind)}
     assert set(FUSION_OPTIONS) <= set(get_args(FusionKind))
     assert tuple(ABUNDANCE_METHODS) == get_args(AbundanceMethod)
     assert tuple(PRESETS) == get_args(Preset)
@@ -23,6 +23,6 @@ def test_choices_are_the_keys_of_their_registries() -> None:
 
 
 def test_configurations_name_kinds_that_exist(config: EncoderConfig) -> None:
-    assert {config.asv_encoder} == set(ASV_ENCODERS)
+    assert {config.asv_encoder, "none"} == set(ASV_ENCODERS)
     plain = PredictorConfig(config, out_width=1)
     assert plain.head_kind in HEADS

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     WEIGHTS = 6
     CALIBRATION = 7
     ASV_SAMPLING = 8
+    FEATURES = 9
 
 
 def sample_key(sample_id: str) -> int:

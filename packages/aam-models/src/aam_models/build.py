@@ -8,6 +8,7 @@ from aam_models.config.encoder import EncoderConfig
 from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.conditioning.conditions import Conditioning
+from aam_models.predictor.features.sample_features import SampleFeatures
 from aam_models.predictor.fusion.registry import build_fusion
 from aam_models.predictor.heads.quantiles import AscendingQuantiles, NoQuantiles
 from aam_models.predictor.heads.registry import build_head
@@ -49,10 +50,12 @@ def build_predictor(config: PredictorConfig) -> Predictor:
     # conditioning and fusion come last, so that encoder and head start as in a model without them
     encoder = build_encoder(config.encoder)
     head = build_head(config)
+    features = None if config.features is None else SampleFeatures(config.features, config.encoder)
     return Predictor(
         config,
         encoder,
         norm=nn.LayerNorm(width) if config.layer_norm else nn.Identity(),
+        features=features,
         head=head,
         quantiles=AscendingQuantiles(config.target_widths, config.anchors) if ascend else NoQuantiles(),
         link=OutputLink(config.link, config.target_widths, sizes),

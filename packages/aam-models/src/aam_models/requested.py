@@ -16,11 +16,13 @@ class RequestedOutputs:
         objectives: pretraining objectives whose heads run, by name; None for all.
         sample_embeddings: whether passes over many samples keep them; every forward pass computes them.
         prediction: everything after the encoder of a predictor; without it only the encoder runs.
+        features: what the head of a predictor reads, without running the head.
     """
 
     objectives: frozenset[str] | None = frozenset()
     sample_embeddings: bool = False
     prediction: bool = False
+    features: bool = False
 
     def includes(self, objective: str) -> bool:
         """Return whether the head of an objective runs."""
@@ -33,12 +35,14 @@ class RequestedOutputs:
             None if every else (self.objectives or frozenset()) | (other.objectives or frozenset()),
             self.sample_embeddings or other.sample_embeddings,
             self.prediction or other.prediction,
+            self.features or other.features,
         )
 
 
 EVERYTHING = RequestedOutputs(None, sample_embeddings=True, prediction=True)
 EMBEDDINGS = RequestedOutputs(sample_embeddings=True)
 PREDICTION = RequestedOutputs(prediction=True)
+FEATURES = RequestedOutputs(features=True)
 
 
 def requested_heads(*objectives: str) -> RequestedOutputs:

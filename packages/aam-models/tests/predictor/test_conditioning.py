@@ -199,7 +199,7 @@ def test_columns_that_are_not_fused_change_no_fusion(
     conditions = predictor.conditioning(batch)
     assert conditions.embedded.shape == (batch.n_samples, 3, 6)
     changed = conditions._replace(embedded=conditions.embedded + torch.tensor([0.0, 0.0, 1.0])[:, None])
-    samples = predictor(batch)[0].sample_embeddings
+    samples = predictor(batch)[0].features
     torch.testing.assert_close(predictor.predict_from(samples, changed).outputs, outputs)
 
 
@@ -236,7 +236,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FusionConfig("sum"), "fusion 'sum': must be one of none, concat"),
+        (lambda: FusionConfig("sum"), "fusion 'sum': must be one of none, head, concat"),
         (lambda: FusionConfig("perceiver", latents=0), "fusion latents 0"),
         (lambda: CategoryConfig(0), "a category column of 0 codes"),
         (lambda: CategoryConfig(3, parent=1, parent_codes=(0,)), "1 parent_codes for 3 codes with parent 1"),

@@ -24,7 +24,7 @@ def test_outputs_are_the_head_of_the_normed_embedding(hidden_dims, config, model
     predictor = model_of(PredictorConfig(bare(config), out_width=3, hidden_dims=hidden_dims))
     batch = batch_of(random_samples((5, 3), LENGTHS))
     predicted, encoded = predictor(batch)
-    assert torch.equal(predicted.sample_embeddings, predictor.encoder(batch).sample_embeddings)
+    assert torch.equal(predicted.features, predictor.encoder(batch).sample_embeddings)
     x = nn.functional.layer_norm(encoded.sample_embeddings, (config.width,), predictor.norm.weight, predictor.norm.bias)
     linear = [layer for layer in predictor.head if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in linear] == [*hidden_dims, 3]

@@ -186,5 +186,5 @@ class PredictorOutput(NamedTuple):
     """Output of the predictor: ``outputs`` are in transformed units, or class logits."""
 
     outputs: Tensor  # [B, W]
-    sample_embeddings: Tensor  # [B, D]
+    features: Tensor  # [B, F], what the head reads of the samples; [B, D] sample embeddings without other features
     routing: Tensor | None = None  # [B, K] share of each expert of a mixture

@@ -93,7 +93,7 @@ class FusionConfig:
     """The module that combines conditions and sample embedding.
 
     Attributes:
-        kind: a `FusionKind`, or "none".
+        kind: a `FusionKind`, "none", or "head" if the head reads the metadata itself.
         heads: attention heads of cross-attention.
         latents, layers: size of the perceiver.
     """
@@ -104,7 +104,7 @@ class FusionConfig:
     layers: int = 2
 
     def __post_init__(self) -> None:
-        kinds = ("none", *get_args(FusionKind))
+        kinds = ("none", "head", *get_args(FusionKind))
         require(self.kind in kinds, f"fusion {self.kind!r}: must be one of {', '.join(kinds)}")
         for name, value, limit in (
             ("heads", self.heads, MAX_WIDTH),
@@ -134,7 +134,8 @@ class ConditioningConfig:
         require(len(self.categories) <= MAX_COLUMNS, f"{len(self.categories)} categories: at most {MAX_COLUMNS:,}")
         require(0 <= self.covariates <= MAX_COLUMNS, f"{self.covariates} covariates: 0 to {MAX_COLUMNS:,}")
         require(1 <= self.embed_dim <= MAX_WIDTH, f"embed_dim {self.embed_dim}: must be 1 to {MAX_WIDTH}")
-        fuses = bool(self.fused) or self.covariates > 0
+        by_head = self.fusion.kind == "head" and len(self.categories) > 0
+        fuses = bool(self.fused) or self.covariates > 0 or by_head
         require(fuses or self.fusion.kind == "none", f"fusion {self.fusion.kind}: there is no metadata to fuse")
         require(not fuses or self.fusion.kind != "none", "fusion none, although there is metadata to fuse")
         for column, category in enumerate(self.categories):

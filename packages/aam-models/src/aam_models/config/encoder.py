@@ -160,7 +160,8 @@ class EncoderConfig:
     """Everything that determines an encoder's shapes and arithmetic.
 
     Attributes:
-        asv_encoder: key of the registry of ASV encoders.
+        asv_encoder: key of the registry of ASV encoders; "none" for a predictor that reads bases and counts only, whose
+            width, heads and layers are 0.
         max_bp: largest number of bases in a sequence; positions 0 (START) to max_bp have embeddings.
         width: D, of ASV and sample embeddings.
         asv_layers, sample_layers: blocks over the bases of an ASV, and over the ASVs of a sample.
@@ -206,6 +207,10 @@ class EncoderConfig:
         )
         require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
         require(1 <= self.max_bp <= MAX_SEQUENCE_LENGTH, f"max_bp {self.max_bp}: must be 1 to {MAX_SEQUENCE_LENGTH}")
+        if self.is_absent:
+            sizes = (self.width, self.heads, self.asv_layers, self.sample_layers)
+            require(not any(sizes) and not self.objectives, f"an absent encoder with sizes {sizes}, {self.objectives}")
+            return
         require(1 <= self.width <= MAX_WIDTH, f"width {self.width}: must be 1 to {MAX_WIDTH}")
         require(self.heads >= 1 and self.width % self.heads == 0, f"{self.heads} heads do not divide {self.width}")
         for name, layers in (("asv_layers", self.asv_layers), ("sample_layers", self.sample_layers)):
@@ -213,6 +218,11 @@ class EncoderConfig:
         self.least_size().check(
             f"width {self.width} with {self.asv_layers} + {self.sample_layers} layers and {self.max_bp} bases"
         )
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no encoder."""
+        return self.asv_encoder == "none"
 
     def least_size(self) -> Size:
         """Return the least size of the model; encoders of ASVs other than the transformer may have any."""
@@ -224,4 +234,6 @@ class EncoderConfig:
 
     def describe(self) -> str:
         """Describe the size in words, such as "64 wide, 2 heads, 2 + 2 layers"."""
+        if self.is_absent:
+            return "none"
         return f"{self.width} wide, {self.heads} heads, {self.asv_layers} + {self.sample_layers} layers"

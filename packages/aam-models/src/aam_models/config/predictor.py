@@ -9,6 +9,7 @@ from typing import get_args
 
 from aam_models.config.conditioning import ConditioningConfig
 from aam_models.config.encoder import EncoderConfig
+from aam_models.config.features import FeaturesConfig
 from aam_models.config.limits import (
     MAX_COLUMNS,
     MAX_EXPERTS,
@@ -93,6 +94,7 @@ class PredictorConfig:
         anchors: index of each numeric target's median among its outputs.
         link: from the head's outputs to transformed units.
         head_kind: key of the registry of heads, for the head or each expert.
+        features: what the head reads instead of the sample embedding; None for the embedding.
     """
 
     encoder: EncoderConfig
@@ -109,6 +111,7 @@ class PredictorConfig:
     anchors: tuple[int, ...] = ()
     link: LinkConfig = LinkConfig()
     head_kind: str = "mlp"
+    features: FeaturesConfig | None = None
 
     def __post_init__(self) -> None:
         require(1 <= self.out_width <= MAX_OUTPUTS, f"out_width {self.out_width}: must be 1 to {MAX_OUTPUTS:,}")
@@ -124,19 +127,39 @@ class PredictorConfig:
             f"--cross-attn-heads {fusion.heads} does not divide the width of the embeddings, {self.encoder.width} "
             "(--embedding-dim): change one",
         )
+        self._check_features()
         self._check_head()
         self._check_outputs()
         self.least_size().check("the head and the category embeddings")
 
+    @property
+    def head_width(self) -> int:
+        """Numbers of a sample that the head reads, without metadata."""
+        return self.encoder.width if self.features is None else self.features.width(self.encoder.width)
+
     def least_size(self) -> Size:
         """Return the least size of the model, its encoder included; heads of other kinds may have any."""
         parameters, tensors = self.encoder.least_size()
-        if self.head_kind in ("mlp", "film"):
-            heads, widths = max(self.experts, 1), (self.encoder.width, *self.hidden_dims, self.out_width)
+        if self.features is not None:
+            inputs = self.encoder.max_bp * self.encoder.alphabet.n_bases * self.features.base_bandwidths
+            inputs += self.encoder.width * self.features.embedding_bandwidths
+            parameters, tensors = parameters + inputs * self.features.functions, tensors + 3
+        if self.head_kind in ("mlp", "film", "linear"):
+            heads, widths = max(self.experts, 1), (self.head_width, *self.hidden_dims, self.out_width)
             parameters += heads * sum(a * b for a, b in pairwise(widths))
             tensors += heads * (len(widths) - 1)
         embedded = [category.size for category in self.conditioning.categories if category.embedded]
         return Size(parameters + sum(embedded) * self.conditioning.embed_dim, tensors + len(embedded))
+
+    def _check_features(self) -> None:
+        features, fusion = self.features, self.conditioning.fusion.kind
+        require((fusion == "head") <= (self.head_kind == "linear"), f"fusion {fusion} of a {self.head_kind} head")
+        if features is None:
+            require(not self.encoder.is_absent, "neither an encoder nor features")
+            return
+        require(fusion in ("none", "head") and not self.layer_norm, f"fusion {fusion} or a LayerNorm of features")
+        width = self.encoder.width
+        require(bool(width) or not features.embedding_bandwidths, "features of embeddings without an encoder")
 
     def _check_head(self) -> None:
         require(bool(self.hidden_dims) or not self.residual, "residual without hidden_dims")

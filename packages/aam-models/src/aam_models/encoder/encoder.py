@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from aam_models.batch.batch import AsvOutput, Batch, EncoderOutput
 from aam_models.batch.layout import from_slots
 from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.absent import AbsentSampleEncoder
 from aam_models.encoder.asv.registry import build_asv_encoder
 from aam_models.encoder.pretraining_heads import PretrainingHead, heads_of
 from aam_models.encoder.sample_encoder import SampleEncoder, SampleOutput
@@ -27,7 +28,7 @@ class Encoder(nn.Module):
         self.config = config
         self.heads = heads_of(config)
         self.asv_encoder = build_asv_encoder(config)
-        self.sample_encoder = SampleEncoder(config)
+        self.sample_encoder = AbsentSampleEncoder() if config.is_absent else SampleEncoder(config)
         for head in self.heads.values():
             if head.reads != "tokens":
                 self.add_module(head.module, head.build(config))

@@ -10,6 +10,7 @@ from aam_models.encoder.encoder import Encoder
 from aam_models.encoder.transformer import Transformer
 from aam_models.flops import ForwardFlops
 from aam_models.predictor.conditioning.conditions import Conditioning, Conditions
+from aam_models.predictor.features.sample_features import SampleFeatures
 from aam_models.predictor.fusion.base import Fusion
 from aam_models.predictor.heads.base import Head, HeadOutput
 from aam_models.predictor.heads.quantiles import AscendingQuantiles, NoQuantiles
@@ -18,7 +19,9 @@ from aam_models.requested import EVERYTHING, RequestedOutputs
 
 
 class Predictor(nn.Module):
-    """Sample embedding -> fusion with the conditions -> LayerNorm -> head -> ascending quantiles -> link.
+    """Features -> fusion with the conditions -> LayerNorm -> head -> ascending quantiles -> link.
+
+    The features are the sample embedding, or many more (`SampleFeatures`).
 
     Outputs are in transformed units, or class logits. Fusion, head and link all receive the conditions; those that do
     not need them ignore them.
@@ -29,6 +32,7 @@ class Predictor(nn.Module):
         config: PredictorConfig,
         encoder: Encoder,
         *,
+        features: SampleFeatures | None,
         conditioning: Conditioning,
         fusion: Fusion,
         norm: nn.Module,
@@ -39,6 +43,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder
+        self.features = features
         self.conditioning = conditioning
         self.fusion = fusion
         self.norm = norm
@@ -66,14 +71,18 @@ class Predictor(nn.Module):
             requested: the heads of the encoder to run.
         """
         encoded = self.encoder(batch, None, requested) if encoded is None else encoded
-        return self.predict_from(encoded.sample_embeddings, self.conditioning(batch)), encoded
+        return self.predict_from(self.head_input(batch, encoded), self.conditioning(batch)), encoded
 
-    def predict_from(self, sample_embeddings: Tensor, conditions: Conditions) -> PredictorOutput:
-        """Run the part after the encoder on embeddings [B, D] and conditions of the same samples."""
-        pooled = self.norm(self.fusion(sample_embeddings, conditions))
+    def head_input(self, batch: Batch, encoded: EncoderOutput) -> Tensor:
+        """Return what fusion and head read of each sample, besides metadata: embeddings [B, D], or features [B, F]."""
+        return encoded.sample_embeddings if self.features is None else self.features(batch, encoded)
+
+    def predict_from(self, features: Tensor, conditions: Conditions) -> PredictorOutput:
+        """Run the part after the features [B, F], or sample embeddings, and the conditions of the same samples."""
+        pooled = self.norm(self.fusion(features, conditions))
         head: HeadOutput = self.head(pooled, conditions)
         outputs = self.link(self.quantiles(head.outputs), conditions)
-        return PredictorOutput(outputs, sample_embeddings, head.routing)
+        return PredictorOutput(outputs, features, head.routing)
 
     def initialize_output(self, values: Tensor) -> None:
         """Let a new predictor start around these values [W]: transformed units, or class logits."""

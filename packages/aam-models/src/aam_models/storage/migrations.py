@@ -70,6 +70,13 @@ def _name_parts(content: Content) -> Content:
     return {**content, "model": {**model, "encoder": encoder, "head_kind": kind}}
 
 
+def _add_features(content: Content) -> Content:
+    """Convert to version 6: what the head of a predictor reads, if not the sample embedding."""
+    if content["kind"] != "predictor":
+        return content
+    return {**content, "model": {**content["model"], "features": None}}
+
+
 def _add_to_encoder(content: Content, added: Content) -> Content:
     """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
     model = content["model"]
@@ -82,4 +89,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _add_site_sums,
     _add_conditions,
     _name_parts,
+    _add_features,
 )

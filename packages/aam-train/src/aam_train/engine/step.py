@@ -25,10 +25,11 @@ SLOTS_AT_ONCE = 1 << 16  # half a GB of 128 numbers each
 
 
 class StepOutput(NamedTuple):
-    """Output of the encoder, and of the predictor if it ran."""
+    """Output of the encoder, and of the predictor if it ran; or what its head would read, if that was requested."""
 
     encoded: EncoderOutput
     predicted: PredictorOutput | None
+    features: Tensor | None = None
 
 
 class Step:
@@ -97,7 +98,8 @@ class Step:
                 encoded = model(batch, self._known_asvs(on_host), outputs)
                 return StepOutput(self.precision.to_float32(encoded), None)
             if not outputs.prediction:
-                return StepOutput(self.precision.to_float32(self._encode(on_host, batch, outputs)), None)
+                encoded = self.precision.to_float32(self._encode(on_host, batch, outputs))
+                return StepOutput(encoded, None, self.model.head_input(batch, encoded) if outputs.features else None)
             with torch.no_grad() if self.frozen else contextlib.nullcontext():
                 is_known = self.frozen or self.asv_table is not None
                 known = self._encode(on_host, batch, outputs) if is_known else None

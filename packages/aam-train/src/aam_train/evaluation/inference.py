@@ -31,12 +31,14 @@ class SampleOutputs:
 
     Attributes:
         embeddings: float32 [R, D]; None unless requested.
+        features: float32 [R, F] that the head reads; None unless requested.
         outputs: float32 [R, W] in transformed units or logits; None without a head.
         values: float32 [R] by objective, of heads that predict a value per sample, in its own units.
         routing: float32 [R, K] share of each expert; None without a mixture of experts.
     """
 
     embeddings: np.ndarray | None = None
+    features: np.ndarray | None = None
     outputs: np.ndarray | None = None
     routing: np.ndarray | None = None
     values: dict[str, np.ndarray] = field(default_factory=dict)
@@ -126,6 +128,8 @@ def run_samples(
         step.check_stop()
         result = step.run(maker[BatchRequest(part, draw, ())], requested)
         tensors = {"embeddings": result.encoded.sample_embeddings} if requested.sample_embeddings else {}
+        if result.features is not None:
+            tensors["features"] = result.features
         if result.predicted is not None:
             tensors["outputs"] = result.predicted.outputs
             if result.predicted.routing is not None:
@@ -141,7 +145,7 @@ def run_samples(
         sizes = maker.samples.most_asvs(rows)
         results = map_over_ranks(step.strategy.ranks, rows, batch_size, run, sizes=sizes, max_total=step.slots_at_once)
     arrays = {name: result.cpu().numpy() for name, result in zip(names, results, strict=True)}
-    whole = {name: arrays.pop(name) for name in ("embeddings", "outputs", "routing") if name in arrays}
+    whole = {name: arrays.pop(name) for name in ("embeddings", "features", "outputs", "routing") if name in arrays}
     return SampleOutputs(**whole, values=arrays)
 
 

@@ -67,6 +67,9 @@ class EmbedOptions:
     """Overwrite an existing --output and the files next to it."""
     level: Common[Literal["sample", "asv"]] = "sample"
     """Embed the samples, or the ASVs of the table (by their ids in the file)."""
+    features: Literal["embedding", "wide"] | None = None
+    """What to write of a sample: its embedding by the encoder, or the wide features that the head of a probe reads
+    (`aam train --adaptation probe`). Default: the embedding; wide if the model has no encoder."""
     distances: Path | None = None
     """Output file of the predicted distances between samples: .tsv, .h5 or .npy, as for `aam unifrac`."""
     batch_size: int = 32
@@ -82,6 +85,10 @@ class EmbedOptions:
             "--distances cannot be combined with --level asv: they are distances between samples",
         )
         require(self.distances != self.output, f"--distances {self.distances}: must differ from --output")
+        require(
+            self.features is None or self.level == "sample",
+            f"--features {self.features} cannot be combined with --level asv: they are features of samples",
+        )
         check_device(self.device)
 
 

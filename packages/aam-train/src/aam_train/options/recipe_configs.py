@@ -25,11 +25,13 @@ from aam_train.options.cross_checks import (
     check_plateau,
     check_splits,
 )
+from aam_train.options.losses import LossSettings
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.metrics import METRICS, metric_names
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective, phylogenetic_weights
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
+from aam_train.options.probe_checks import check_probe, check_probe_losses
 from aam_train.options.run import RunOptions, TransferOptions
 
 
@@ -127,6 +129,8 @@ class TrainConfig:
         self.table.check_depth(self.sample.rarefy_depth)
         check_parallel(self.parallel, self.compute)
         check_batches(self.run, self.memory)
+        if self.is_probe:
+            check_probe(self, has_encoder=self.transfer.pretrained_encoder is not None)
         require(
             not self.objective.unifrac_weight or _has_targets(self.phylogeny),
             "--unifrac-weight above 0 needs --tree or --unifrac-matrix",
@@ -171,6 +175,11 @@ class TrainConfig:
             f"{', '.join(known)}",
         )
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether the head is fitted in closed form."""
+        return self.transfer.adaptation == "probe"
+
     def condition_columns(self) -> tuple[str, ...]:
         """Return the categorical columns that the model reads, in the fusion, the head or the output link."""
         named = (*self.head.columns(), *self.link.scaling_columns())
@@ -178,7 +187,7 @@ class TrainConfig:
 
     def _check_targets(self) -> None:
         """Raise ValueError for losses and outputs that do not fit the kind of target."""
-        objective, output, columns = self.objective, self.link, self.target.metadata_column
+        objective, output = self.objective, self.link
         if self.target.classifier:
             for flag in (*objective.given(), *output.given()):
                 require(False, f"{flag} and --classifier cannot be combined: it is for numbers, not classes")
@@ -193,7 +202,19 @@ class TrainConfig:
             "column's units becomes a different number in each category",
         )
         if objective.losses_are_known():
-            objective.losses(columns)
+            self.losses()
+
+    def losses(self) -> tuple[LossSettings, ...]:
+        """Return the loss settings of each numeric target; read --loss-config if it is a file.
+
+        Raises:
+            ValueError: options that contradict each other or the columns.
+        """
+        columns = self.target.metadata_column
+        settings = self.objective.losses(columns)
+        if self.is_probe:
+            check_probe_losses(settings, columns)
+        return settings
 
     @property
     def best_metric(self) -> str:
@@ -215,6 +236,8 @@ class TrainConfig:
 
     def pair_weight(self) -> float:
         """Return the weight of the UniFrac objective: as given, else 1 if there is a tree or a matrix."""
+        if self.is_probe:
+            return 0.0
         if self.objective.unifrac_weight is not None:
             return self.objective.unifrac_weight
         return 1.0 if _has_targets(self.phylogeny) else 0.0

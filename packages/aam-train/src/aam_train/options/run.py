@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aam_data.options.base import Common, require
 from aam_data.options.input_path import InputFolder, ReadsPath
 from aam_train.options.metrics import TargetMetric
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
+Adaptation = Literal["fine-tune", "probe"]
 _CHECKPOINT = ReadsPath("folder", lambda value: value != "auto")
 
 
@@ -20,6 +21,10 @@ class TransferOptions:
 
     pretrained_encoder: Common[InputFolder[Path | None]] = None
     """Model or run folder of `aam pretrain` (or `aam train`) to take the encoder from."""
+    adaptation: Common[Adaptation] = "fine-tune"
+    """fine-tune trains encoder and head step by step. probe fits a linear head in closed form, in seconds, to many
+    fixed features of a sample: of its ASVs' embeddings by --pretrained-encoder and of their bases; of bases alone
+    without an encoder."""
     freeze_base: Common[bool] = False
     """Train only the head; embeddings of the frozen encoder are computed once."""
     best_metric: TargetMetric = "val_loss"

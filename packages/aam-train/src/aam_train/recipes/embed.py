@@ -14,7 +14,8 @@ from aam_data.unifrac.write import write_distances
 from aam_data.writers.atomic import atomic_write
 from aam_data.writers.plain_files import sole_writer
 from aam_models.encoder.distance_head import DistanceHead
-from aam_models.requested import EMBEDDINGS
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import EMBEDDINGS, FEATURES
 from aam_models.storage.folders import sha256
 from aam_models.storage.model_folder import WEIGHTS
 from aam_train.engine.step import Step
@@ -22,6 +23,7 @@ from aam_train.errors import TrainError
 from aam_train.evaluation.inference import embed_asvs, evaluating, run_samples
 from aam_train.evaluation.predictions import check_finite
 from aam_train.files import write_table
+from aam_train.options.commands import EmbedOptions
 from aam_train.options.recipe_configs import EmbedConfig
 from aam_train.recipes.inputs import ModelInputs, read_embed_inputs
 from aam_train.recipes.launch import run_inference
@@ -63,6 +65,10 @@ def _embed(config: EmbedConfig, inputs: ModelInputs, context: RunContext) -> lis
     if options.distances is not None and head is None:
         raise TrainError(f"--distances: {options.model} has not learned distances (--unifrac-weight was 0)")
     loaded.step.scratch = options.output.parent
+    has_encoder = not loaded.step.encoder.config.is_absent
+    if not has_encoder and (options.level == "asv" or options.features == "embedding"):
+        flag = "--level asv" if options.level == "asv" else "--features embedding"
+        raise TrainError(f"{flag}: {options.model} has no encoder, only features of samples. Omit it")
     if options.level == "asv":
         return _embed_asvs(config, inputs, loaded, context)
     embeddings = _embed_samples(config, inputs, loaded, context)
@@ -94,13 +100,28 @@ def _embed_asvs(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel, c
 def _embed_samples(config: EmbedConfig, inputs: ModelInputs, loaded: LoadedModel, context: RunContext) -> np.ndarray:
     """Write the embeddings of samples and return them, float32 [R, D]."""
     options, ids = config.embed, inputs.study.table.sample_ids[loaded.rows]
-    embeddings = run_samples(loaded.step, loaded.maker, loaded.rows, options.batch_size, EMBEDDINGS).embeddings
+    requested = FEATURES if reads_features(options, loaded.step) else EMBEDDINGS
+    outputs = run_samples(loaded.step, loaded.maker, loaded.rows, options.batch_size, requested)
+    embeddings = outputs.features if requested.features else outputs.embeddings
     assert embeddings is not None
     check_finite(embeddings, ids, f"{options.model}: embeddings")
     _write(options.output, "sample-id", ids.tolist(), embeddings)
     n_skipped = len(loaded.skipped)
-    context.console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]} dimensions, {n_skipped:,} not")
+    context.console.note(f"{len(ids):,} samples embedded in {embeddings.shape[1]:,} dimensions, {n_skipped:,} not")
     return embeddings
+
+
+def reads_features(options: EmbedOptions, step: Step) -> bool:
+    """Return whether the wide features of samples are written; raise TrainError if the model has none."""
+    model = step.model
+    if isinstance(model, Predictor) and model.features is not None:
+        return options.features == "wide" or step.encoder.config.is_absent
+    if options.features == "wide":
+        raise TrainError(
+            f"--features wide: {options.model} has no wide features. Use a model of aam train --adaptation probe, or "
+            "omit it"
+        )
+    return False
 
 
 def _blocks(step: Step, head: DistanceHead, points: torch.Tensor, scale: float, first: int) -> Iterator[Block]:

@@ -61,6 +61,8 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
             "aam lr-find runs in one process. Omit --distributed, --data-parallel and --fsdp, and use the --batch-size "
             "of all processes together"
         )
+    if isinstance(config, TrainConfig) and config.is_probe:
+        raise TrainError("--adaptation probe fits its head in closed form, without a learning rate. Omit it")
     check_unused(config.run.output_dir)
     _check_losses(config)
     return _read_files(config)
@@ -70,7 +72,7 @@ def _check_losses(config: PretrainConfig | TrainConfig) -> None:
     """Read the file of --loss-config, if there is one, and check it against the targets."""
     if isinstance(config, TrainConfig) and not config.target.classifier:
         try:
-            config.objective.losses(config.target.metadata_column)
+            config.losses()
         except ValueError as error:
             raise TrainError(str(error)) from error
 

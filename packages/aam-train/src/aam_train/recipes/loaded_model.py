@@ -43,8 +43,8 @@ def load_for_inference(inputs: ModelInputs, context: RunContext) -> LoadedModel:
     """
     preprocessor, study, reporter = inputs.preprocessor, inputs.study, context.console
     model = load_model(inputs.folder)
-    # without the metadata that a predictor reads (aam embed), only its encoder can run
-    if isinstance(model, Predictor) and preprocessor.inputs and study.metadata is None:
+    # without the metadata that a predictor reads (aam embed), only its encoder and its features can run
+    if isinstance(model, Predictor) and model.features is None and preprocessor.inputs and study.metadata is None:
         model = model.encoder
     step = Step(model.to(context.device), context.device, stop=context.stop)
     for note in study.notes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.splits.splits import Splits
 from aam_models.requested import PREDICTION
 from aam_train.evaluation.inference import run_passes
@@ -43,6 +44,7 @@ from aam_train.setup.predictor_setup import (
 from aam_train.setup.run_context import RunContext
 from aam_train.setup.training_setup import TrainingSetup
 from aam_train.training.fit import TrainingRun
+from aam_train.training.probe import ProbeRun
 from aam_train.versions import versions
 
 
@@ -107,22 +109,33 @@ def _train_split(
     with entered_on_rank_zero(ranks, folder.open(record.inputs, context.console)):
         ranks.on_rank_zero(lambda: splits.write(folder.path / "splits.tsv", setup.groups))
         # 2. fit
-        passes = config.transfer.val_prediction_passes
-        validator = _validator(config, setup) if splits.validation else None
-        last_step = TrainingRun(
-            config=config,
-            folder=folder,
-            context=context,
-            setup=setup,
-            record=record,
-            validate=validator,
-            validation_plots=None if validator is None else validator.plots,
-            calibrated_preprocessor=lambda: calibrate_intervals(
-                setup.step, setup.data, config.run.batch_size, passes, setup.groups
-            ),
-        ).run()
+        last_step = _fit(config, folder, context, setup, record)
         # 3. report
         return _report(config, folder, context, setup, last_step)
+
+
+def _fit(
+    config: TrainConfig, folder: RunFolder, context: RunContext, setup: TrainingSetup, record: TrainingRecord
+) -> int:
+    """Fit the model, step by step or in closed form; leave its best weights in it and return the last step."""
+
+    def calibrated() -> Preprocessor:
+        passes = config.transfer.val_prediction_passes
+        return calibrate_intervals(setup.step, setup.data, config.run.batch_size, passes, setup.groups)
+
+    if config.is_probe:
+        return ProbeRun(config, folder, context, setup, record, calibrated).run()
+    validator = _validator(config, setup) if setup.splits.validation else None
+    return TrainingRun(
+        config=config,
+        folder=folder,
+        context=context,
+        setup=setup,
+        record=record,
+        validate=validator,
+        validation_plots=None if validator is None else validator.plots,
+        calibrated_preprocessor=calibrated,
+    ).run()
 
 
 def _record(config: TrainConfig, start: StartingPoint, setup: TrainingSetup) -> TrainingRecord:

@@ -36,6 +36,7 @@ class TrainingRecord:
             after pretraining the means of distances (``unifrac``) and of Faith's PD (``faith_pd``).
         losses: description of the loss of each target; empty in models of older versions.
         class_weights: weights of the classes in the loss; empty if all are 1.
+        penalties: strength of the penalty of a head that was fitted in closed form, by target; empty for other heads.
         prediction_passes: number of draws of a sample whose outputs are averaged, see --val-prediction-passes.
         format_version: version of this record's format.
     """
@@ -55,7 +56,8 @@ class TrainingRecord:
     prediction_passes: int = 1
     losses: dict[str, str] = field(default_factory=dict)
     class_weights: dict[str, float] = field(default_factory=dict)
-    format_version: int = 3
+    penalties: dict[str, float] = field(default_factory=dict)
+    format_version: int = 4
 
     def __post_init__(self) -> None:
         if not 1 <= self.prediction_passes <= MAX_PASSES:
@@ -87,5 +89,7 @@ def _upgrade(content: dict[str, Any], file: Path) -> dict[str, Any]:
         added = {"best_metric": "val_loss", "best_value": None, "unifrac_metric": "unifrac", "unifrac_alpha": 1.0}
         content = {**added, "constant": {}, "prediction_passes": 1, **content}
     if version <= 2:  # before losses of single targets
-        content = {"losses": {}, "class_weights": {}, **content, "format_version": 3}
+        content = {"losses": {}, "class_weights": {}, **content}
+    if version <= 3:  # before heads were fitted in closed form
+        content = {"penalties": {}, **content, "format_version": 4}
     return content

@@ -8,6 +8,7 @@ from dataclasses import replace
 from aam_data.preprocessing.metadata_inputs import MetadataInputs
 from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, ConditioningOptions, FusionConfig
 from aam_models.config.encoder import EncoderConfig, ModelOptions
+from aam_models.config.features import FeaturesConfig
 from aam_models.config.predictor import LinkConfig, PredictorConfig
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
@@ -15,6 +16,10 @@ from aam_train.losses.output_layout import OutputLayout
 from aam_train.objectives.registry import OBJECTIVES
 from aam_train.runs.model_parts import dna_alphabet
 
+FUNCTIONS = 256  # udca, sex, AUC: 0.664 with 256 functions per bandwidth, 0.665 with 512, 0.666 with the exact kernels
+# Bandwidths of kernels, in units of the median distance between two ASVs of the training samples: from almost the
+# identity of ASVs to clades.
+BANDWIDTHS = (0.1, 0.2, 0.35, 0.5)
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
@@ -56,6 +61,45 @@ def with_heads(
         objectives=learned,
         taxonomy_classes=taxonomy_classes if "taxonomy" in learned else (),
         distance_scale=distance_scale,
+    )
+
+
+def absent_encoder(max_bp: int) -> EncoderConfig:
+    """Configure an encoder that is absent: the predictor reads up to ``max_bp`` bases and counts only."""
+    return EncoderConfig(
+        alphabet=dna_alphabet(),
+        max_bp=max_bp,
+        width=0,
+        heads=0,
+        asv_layers=0,
+        sample_layers=0,
+        count_embedding=False,
+        objectives=(),
+        asv_encoder="none",
+    )
+
+
+def probe_config(encoder: EncoderConfig, targets: OutputLayout, inputs: MetadataInputs) -> PredictorConfig:
+    """Configure a predictor whose linear head reads wide features of samples, and their metadata, directly."""
+    codec, hierarchy = inputs.categories, inputs.hierarchy
+    columns = zip(codec.sizes, hierarchy.parents, hierarchy.parent_codes, strict=True)
+    categories = tuple(
+        CategoryConfig(size, fused=False, parent=parent, parent_codes=parent_codes, embedded=False)
+        for size, parent, parent_codes in columns
+    )
+    covariates = len(inputs.covariates.columns)
+    bandwidths = len(BANDWIDTHS)
+    return PredictorConfig(
+        encoder,
+        targets.out_width,
+        conditioning=ConditioningConfig(
+            categories, covariates, fusion=FusionConfig("head" if categories or covariates else "none")
+        ),
+        layer_norm=False,
+        target_widths=targets.widths,
+        anchors=targets.anchors,
+        head_kind="linear",
+        features=FeaturesConfig(FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths),
     )
 
 

@@ -35,10 +35,12 @@ from aam_train.objectives.base import Sources
 from aam_train.objectives.registry import build_terms
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.setup.architecture import (
+    absent_encoder,
     check_same_size,
     conditioning_config,
     new_encoder_config,
     predictor_config,
+    probe_config,
     with_heads,
 )
 from aam_train.setup.freezing import cache_frozen_embeddings
@@ -151,7 +153,7 @@ def set_up_predictor(
         memory,
         model,
         context.device,
-        frozen=config.transfer.freeze_base,
+        frozen=config.transfer.freeze_base or config.is_probe,
         precision=build_precision(config.compute, context.device),
         stop=context.stop,
         strategy=context.strategy,
@@ -194,20 +196,26 @@ def _build_model(
     """Build a predictor whose head starts at the training mean, with the weights of a pretrained encoder, if any."""
     pretrained, targets = start.pretrained, data.maker.collator.targets
     assert targets is not None
-    if pretrained is not None:
+    if config.is_probe:
+        encoder = absent_encoder(max_bp) if pretrained is None else with_heads(pretrained.config, {})
+    elif pretrained is not None:
         encoder = with_heads(pretrained.config, config.weights(), distance_scale=data.distance_scale)
     else:
         encoder = new_encoder_config(config.model, max_bp, config.weights(), distance_scale=data.distance_scale)
     layout: OutputLayout = check_outputs(config, data, targets)
     inputs, fused = data.preprocessor.inputs, config.category.categories()
-    conditioning = conditioning_config(inputs, config.conditioning, fused, {*fused, *config.head.columns()})
-    columns = inputs.categories.columns
     seed_weights(config.run.seed)
     with creation_phase(memory):
-        model = build_predictor(predictor_config(encoder, config.head, layout, config.link, conditioning, columns))
+        if config.is_probe:
+            model = build_predictor(probe_config(encoder, layout, inputs))
+        else:
+            embedded = {*fused, *config.head.columns()}
+            conditioning = conditioning_config(inputs, config.conditioning, fused, embedded)
+            columns = inputs.categories.columns
+            model = build_predictor(predictor_config(encoder, config.head, layout, config.link, conditioning, columns))
     initialize_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
-        context.console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base))
+        context.console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base or config.is_probe))
     with creation_phase(memory):
         model.to(context.device)
     n_parameters = sum(p.numel() for p in model.parameters())

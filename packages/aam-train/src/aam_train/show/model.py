@@ -48,7 +48,7 @@ def describe_model(path: Path) -> Rows:
         (
             "ASVs",
             f"up to {preprocessor.max_asvs:,} per sample{_sampling(preprocessor.asv_sampling)}"
-            f"{'' if encoder.count_embedding else ', without abundance'}",
+            f"{'' if encoder.count_embedding or encoder.is_absent else ', without abundance'}",
         ),
         ("samples", ", ".join(f"{count:,} {part}" for part, count in record.samples.items())),
         ("seed", str(preprocessor.seed)),

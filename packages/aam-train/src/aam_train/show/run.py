@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from aam_train.reporting.jsonl import read_records
-from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints
+from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints, checkpoint_name
 from aam_train.runs.model_files import read_trainer_state
 from aam_train.show.model import Rows, describe_model, metrics_in_words, target_results
 
@@ -32,6 +32,8 @@ def _course(path: Path) -> Rows:
     steps = [record for record in records if record["kind"] == "step"]
     state = "finished" if finished else "running or interrupted"
     names = Checkpoints(path / "checkpoints").names()
+    if not steps and names == [checkpoint_name(0)]:
+        return [("course", f"{state}; fitted in closed form, without steps")]
     if not steps and names:
         return [("course", f"{state}; metrics.jsonl has no step of it"), ("checkpoints", ", ".join(names))]
     if not steps:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from aam_models.config.encoder import EncoderConfig
+from aam_models.encoder.absent import AbsentAsvEncoder
 from aam_models.encoder.asv.base import AsvEncoder
 from aam_models.encoder.asv.transformer_encoder import TransformerAsvEncoder
 from aam_models.errors import ModelError
 
-ASV_ENCODERS: dict[str, type[AsvEncoder]] = {encoder.kind: encoder for encoder in (TransformerAsvEncoder,)}
+ASV_ENCODERS: dict[str, type[AsvEncoder]] = {
+    encoder.kind: encoder for encoder in (TransformerAsvEncoder, AbsentAsvEncoder)
+}
 
 
 def build_asv_encoder(config: EncoderConfig) -> AsvEncoder:

@@ -21,7 +21,7 @@ class Fusion(nn.Module):
         heads: attention heads of the encoder.
 
     Attributes:
-        kind: key of the registry: a `FusionKind`, or "none".
+        kind: key of the registry: a `FusionKind`, "none" or "head".
     """
 
     kind: ClassVar[str]

@@ -23,7 +23,13 @@ class NoFusion(Fusion):
         return samples
 
 
-_CLASSES = (NoFusion, ConcatFusion, AddFusion, GmuFusion, CrossAttentionFusion, PerceiverFusion)
+class ReadByHead(NoFusion):
+    """The identity, for heads that read the metadata themselves."""
+
+    kind = "head"
+
+
+_CLASSES = (NoFusion, ReadByHead, ConcatFusion, AddFusion, GmuFusion, CrossAttentionFusion, PerceiverFusion)
 FUSIONS: dict[str, type[Fusion]] = {fusion.kind: fusion for fusion in _CLASSES}
 
 

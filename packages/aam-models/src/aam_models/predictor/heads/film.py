@@ -52,7 +52,7 @@ class FilmHead(SingleHead):
 
     @classmethod
     def from_config(cls, config: PredictorConfig) -> Self:
-        sizes = config.encoder.width, config.hidden_dims, config.dropout, config.out_width
+        sizes = config.head_width, config.hidden_dims, config.dropout, config.out_width
         return cls(*sizes, config.film_columns, config.conditioning.embed_dim)
 
     @classmethod

@@ -34,7 +34,7 @@ class MlpHead(nn.Sequential, SingleHead):
 
     @classmethod
     def from_config(cls, config: PredictorConfig) -> Self:
-        return cls(config.encoder.width, config.hidden_dims, config.dropout, config.out_width)
+        return cls(config.head_width, config.hidden_dims, config.dropout, config.out_width)
 
     @classmethod
     def describe(cls, config: PredictorConfig, columns: Sequence[str]) -> str:

@@ -8,11 +8,12 @@ from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
 from aam_models.predictor.heads.base import Head, SingleHead
 from aam_models.predictor.heads.film import FilmHead
+from aam_models.predictor.heads.linear import LinearHead
 from aam_models.predictor.heads.mixture import MixtureHead
 from aam_models.predictor.heads.mlp import MlpHead
 from aam_models.predictor.heads.residual import ResidualHead
 
-HEADS: dict[str, type[SingleHead]] = {head.kind: head for head in (MlpHead, FilmHead)}
+HEADS: dict[str, type[SingleHead]] = {head.kind: head for head in (MlpHead, FilmHead, LinearHead)}
 
 
 def build_head(config: PredictorConfig) -> Head:
@@ -23,7 +24,7 @@ def build_head(config: PredictorConfig) -> Head:
     if config.experts:
         head = MixtureHead(head, config.experts, config.routing_column, config.conditioning.embed_dim)
     if config.residual:
-        return ResidualHead(MlpHead(config.encoder.width, (), 0.0, config.out_width), head)
+        return ResidualHead(MlpHead(config.head_width, (), 0.0, config.out_width), head)
     return head
 
 
@@ -38,4 +39,4 @@ def head_in_words(config: PredictorConfig, columns: Sequence[str]) -> str:
         text = f"{config.experts} experts chosen by {columns[config.routing_column]}, each {text}"
     if config.residual:
         text += ", a linear head added"
-    return text if config.layer_norm else f"{text}; its input is not normalized"
+    return text if config.layer_norm or config.features else f"{text}; its input is not normalized"

@@ -1,0 +1,41 @@
+"""Configuration of the wide features of a sample. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aam_models.config.limits import MAX_LAYERS, MAX_WIDTH, require
+
+WEIGHTS = ("presence", "sqrt")  # of a sample's ASVs: all alike, or the square roots of their shares
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Shapes of `SampleFeatures`.
+
+    Attributes:
+        functions: random Fourier features at each bandwidth.
+        base_bandwidths: bandwidths of the kernel of bases; 0 = bases are not read.
+        embedding_bandwidths: bandwidths of the kernel of ASV embeddings; 0 = embeddings are not read.
+    """
+
+    functions: int
+    base_bandwidths: int
+    embedding_bandwidths: int = 0
+
+    def __post_init__(self) -> None:
+        require(1 <= self.functions <= MAX_WIDTH, f"functions {self.functions}: must be 1 to {MAX_WIDTH:,}")
+        for name, number in (
+            ("base_bandwidths", self.base_bandwidths),
+            ("embedding_bandwidths", self.embedding_bandwidths),
+        ):
+            require(0 <= number <= MAX_LAYERS, f"{name} {number}: must be 0 to {MAX_LAYERS}")
+        require(self.base_bandwidths + self.embedding_bandwidths > 0, "features without bandwidths")
+
+    def kernel_means(self) -> int:
+        """Return the number of kernel means: one per kind of weight, bandwidth and function."""
+        return len(WEIGHTS) * (self.base_bandwidths + self.embedding_bandwidths) * self.functions
+
+    def width(self, embedding: int) -> int:
+        """Return the number of all features, with sample embeddings of width ``embedding`` and log richness."""
+        return self.kernel_means() + embedding + 1

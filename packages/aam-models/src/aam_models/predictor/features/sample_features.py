@@ -1,0 +1,117 @@
+"""Many fixed features of a sample, for a head that is fitted in closed form. Axes: B samples, U ASVs, N occurrences."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from aam_models.batch.batch import Batch, EncoderOutput
+from aam_models.batch.layout import sample_sums
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.features import WEIGHTS, FeaturesConfig
+from aam_models.predictor.features.kernel_means import FourierFeatures
+
+
+class SampleFeatures(nn.Module):
+    """Kernel means of a sample's ASVs, its embedding and its log richness.
+
+    Kernel means are weighted means over the sample's ASVs of `FourierFeatures`: of their bases, and of their embeddings
+    if there is an encoder; once with equal weights, once with the square roots of their shares. They depend on reads
+    only through shares and presence, so depth enters only through richness.
+
+    Every feature has mean 0 among the training samples, and the features of a kernel (or the embedding, or richness)
+    together have variance 1: distances between samples, and penalties on weights, treat all kernels alike.
+
+    Args:
+        config: which features, and how many.
+        encoder: gives the alphabet, the number of bases and the width of embeddings.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: FeaturesConfig, encoder: EncoderConfig) -> None:
+        super().__init__()
+        self.alphabet, self.max_bp = encoder.alphabet, encoder.max_bp
+        n_inputs, functions = encoder.max_bp * encoder.alphabet.n_bases, config.functions
+        read, embedded = config.base_bandwidths, config.embedding_bandwidths
+        self.of_bases = FourierFeatures(n_inputs, functions, read) if read else None
+        self.of_embeddings = FourierFeatures(encoder.width, functions, embedded) if embedded else None
+        self.width = config.width(encoder.width)
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("scale", torch.ones(self.width))
+
+    def blocks(self) -> list[int]:
+        """Return the widths of the groups of features that belong together: one kernel, the embedding, richness."""
+        kernels = [
+            each.functions
+            for _ in WEIGHTS
+            for each in (self.of_bases, self.of_embeddings)
+            if each is not None
+            for _ in range(each.bandwidths)
+        ]
+        rest = self.width - sum(kernels) - 1
+        return [*kernels, *([rest] if rest else []), 1]
+
+    def forward(self, batch: Batch, encoded: EncoderOutput) -> Tensor:
+        """Return the features [B, F] of a batch, in the precision of the weights.
+
+        Args:
+            batch: see `Batch`.
+            encoded: embeddings of its ASVs and samples, without columns if there is no encoder.
+        """
+        with torch.autocast(batch.counts.device.type, enabled=False):
+            dtype = self.mean.dtype
+            asvs = self.of_asvs(batch, encoded.asv_embeddings.to(dtype))
+            means = [weights.to(dtype) @ asvs for weights in self._weights(batch)]
+            richness = batch.sample_ptr.diff().to(asvs.dtype).log()[:, None]
+            features = torch.cat([*means, encoded.sample_embeddings.to(dtype), richness], dim=1)
+            return (features - self.mean) / self.scale
+
+    def standardize(self, features: Tensor) -> None:
+        """Set mean and scale from the features [R, F] of training samples; constant blocks keep a scale of 1.
+
+        They are relative to the ones before, so the features are those that the module returned.
+        """
+        features = features.double()
+        of_block = torch.stack([part.sum() for part in features.var(dim=0, correction=0).split(self.blocks())])
+        scale = torch.where(of_block > 1e-12, of_block, 1.0).sqrt()
+        self.mean.copy_(self.mean + self.scale * features.mean(dim=0))
+        self.scale.copy_(self.scale * scale.repeat_interleave(torch.tensor(self.blocks())))
+
+    def of_asvs(self, batch: Batch, embeddings: Tensor) -> Tensor:
+        """Return the Fourier features of the batch's ASVs, [U, M], from their bases and embeddings [U, D]."""
+        parts = []
+        if self.of_bases is not None:
+            bases, known = self.bases(batch)
+            parts.append(self.of_bases(bases, known))
+        if self.of_embeddings is not None:
+            parts.append(self.of_embeddings(embeddings))
+        return torch.cat(parts, dim=1)
+
+    def bases(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return one-hot bases, and 1 where a base is known, [U, max_bp * n_bases] each.
+
+        Positions behind the end of a sequence and ambiguous bases are unknown.
+        """
+        n_bases = self.alphabet.n_bases
+        code = batch.tokens[:, 1 : self.max_bp + 1].long() - self.alphabet.first_base
+        code = F.pad(code, (0, self.max_bp - code.shape[1]), value=-1)
+        known = (code >= 0) & (code < n_bases)
+        one_hot = F.one_hot(torch.where(known, code, 0), n_bases) * known[..., None]
+        each = known[..., None].expand(one_hot.shape)
+        return one_hot.flatten(1).to(self.mean.dtype), each.flatten(1).to(self.mean.dtype)
+
+    @staticmethod
+    def _weights(batch: Batch) -> list[Tensor]:
+        """Return the weights of ASVs in samples, [B, U], by the names of ``WEIGHTS``; the rows of each sum to 1."""
+        share = batch.counts / sample_sums(batch.counts, batch)[batch.sample_of]
+        values = {"presence": torch.ones_like(share), "sqrt": share.sqrt()}
+        weights = []
+        for name in WEIGHTS:
+            each = values[name] / sample_sums(values[name], batch)[batch.sample_of]
+            matrix = each.new_zeros((batch.n_samples, batch.n_asvs))
+            matrix[batch.sample_of, batch.asv_index] = each
+            weights.append(matrix)
+        return weights

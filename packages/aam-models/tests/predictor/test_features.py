@@ -1,0 +1,177 @@
+"""Wide features of samples, against kernels and means computed by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aam_models.batch.batch import EncoderOutput
+from aam_models.build import build_predictor
+from aam_models.config.conditioning import CategoryConfig, ConditioningConfig, FusionConfig
+from aam_models.config.encoder import EncoderConfig
+from aam_models.config.features import FeaturesConfig
+from aam_models.config.predictor import PredictorConfig
+from aam_models.errors import ModelError
+from aam_models.predictor.conditioning.conditions import Conditions
+from aam_models.predictor.features.kernel_means import FourierFeatures
+from aam_models.predictor.features.sample_features import SampleFeatures
+from aam_models.predictor.heads.linear import LinearHead
+from aam_models.storage.config_json import config_from_json, config_to_json
+from aam_models.storage.folders import new_folder
+from aam_models.storage.model_folder import load_model, save_model
+
+SAMPLES = [{"ACGTAC": 4.0, "ACGTNA": 1.0, "TTGC": 4.0}, {"TTGC": 2.0}, {"ACGTAC": 9.0, "GGGGGGG": 16.0}]
+ABSENT = {"width": 0, "heads": 0, "asv_layers": 0, "sample_layers": 0, "objectives": (), "asv_encoder": "none"}
+
+
+def absent(config: EncoderConfig) -> EncoderConfig:
+    return replace(config, **ABSENT)
+
+
+def probe(encoder: EncoderConfig, **more) -> PredictorConfig:
+    features = FeaturesConfig(8, 2, 0 if encoder.is_absent else 1)
+    options = {"out_width": 3, "layer_norm": False, "head_kind": "linear", "features": features}
+    return PredictorConfig(encoder, **(options | more))
+
+
+def drawn(features: SampleFeatures) -> SampleFeatures:
+    """Features with random directions and a centre that is not 0."""
+    random = torch.Generator().manual_seed(1)
+    for each in (features.of_bases, features.of_embeddings):
+        if each is not None:
+            centre = torch.rand(each.centre.shape, generator=random)
+            each.set(centre, torch.linspace(1.0, 2.0, each.bandwidths), random)
+    return features
+
+
+def one_hot(sequence: str, max_bp: int) -> tuple[np.ndarray, np.ndarray]:
+    bases = np.zeros((max_bp, 4))
+    for position, letter in enumerate(sequence):
+        if letter in "ACGT":
+            bases[position, "ACGT".index(letter)] = 1
+    return bases.ravel(), np.repeat(bases.sum(axis=1), 4)
+
+
+@pytest.mark.parametrize("n_inputs", [5, 300])
+def test_products_of_fourier_features_are_gaussian_kernels(n_inputs: int) -> None:
+    features = FourierFeatures(n_inputs, 4096, 2).double()
+    points = torch.randn((20, n_inputs), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    widths = torch.tensor([0.7, 1.5]) * n_inputs**0.5
+    features.set(torch.zeros(n_inputs), widths, torch.Generator().manual_seed(0))
+    mapped = features(points).split(4096, dim=1)
+    squares = torch.cdist(points, points).square()
+    for each, width in zip(mapped, widths.double(), strict=True):
+        kernel = torch.exp(-squares / (2 * width**2))
+        assert (each @ each.T - kernel).abs().max() < 0.06
+
+
+def test_the_same_seed_draws_the_same_directions() -> None:
+    one, other, different = (FourierFeatures(6, 4, 2) for _ in range(3))
+    for each, seed in ((one, 3), (other, 3), (different, 4)):
+        each.set(torch.zeros(6), torch.ones(2), torch.Generator().manual_seed(seed))
+    assert torch.equal(one.frequency, other.frequency)
+    assert torch.equal(one.phase, other.phase)
+    assert not torch.equal(one.frequency, different.frequency)
+    lengths = one.frequency[:, :4]
+    assert torch.allclose(lengths.T @ lengths, torch.diag(lengths.square().sum(dim=0)), atol=1e-5)  # orthogonal
+
+
+def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of) -> None:
+    encoder = absent(config)
+    features = drawn(SampleFeatures(FeaturesConfig(8, 2), encoder).double())
+    batch = batch_of(SAMPLES)
+    found = features(batch, EncoderOutput(torch.zeros((3, 0)).double(), torch.zeros((4, 0)).double()))
+    of_bases = features.of_bases
+    centre, frequency, phase = (tensor.numpy() for tensor in (of_bases.centre, of_bases.frequency, of_bases.phase))
+    for row, sample in enumerate(SAMPLES):
+        mapped, counts = [], np.array(list(sample.values()))
+        for sequence in sample:
+            bases, known = one_hot(sequence, config.max_bp)
+            mapped.append(np.sqrt(2 / 8) * np.cos(((bases - centre) * known) @ frequency + phase))
+        roots = np.sqrt(counts / counts.sum())
+        by_hand = [np.mean(mapped, axis=0), roots / roots.sum() @ np.array(mapped), [np.log(len(sample))]]
+        np.testing.assert_allclose(found[row].numpy(), np.concatenate(by_hand), rtol=1e-10)
+
+
+def test_standardized_blocks_have_mean_0_and_variance_1(config, model_of, batch_of) -> None:
+    predictor = model_of(probe(replace(config, objectives=())))
+    features, batch = drawn(predictor.features), batch_of(SAMPLES)
+    assert features.blocks() == [8, 8, 8, 8, 8, 8, config.width, 1]
+    assert sum(features.blocks()) == predictor.config.head_width
+    for _ in range(2):  # the second time changes nothing
+        raw = predictor.head_input(batch, predictor.encoder(batch)).detach()
+        features.standardize(raw)
+        found = predictor.head_input(batch, predictor.encoder(batch)).detach()
+        assert found.mean(dim=0).abs().max() < 1e-9
+        for block in found.var(dim=0, correction=0).split(features.blocks()):
+            assert float(block.sum()) == pytest.approx(1.0)
+
+
+def test_a_linear_head_reads_features_covariates_and_known_categories() -> None:
+    head = LinearHead(3, [3], 2, 2).double()
+    torch.manual_seed(0)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    with torch.no_grad():
+        head.categories[0].weight[0] = 0
+    x, covariates = torch.randn((2, 3)).double(), torch.randn((2, 2)).double()
+    codes = torch.tensor([[0], [2]])
+    outputs = head(x, Conditions(codes, torch.zeros((2, 1, 4)).double(), covariates)).outputs
+    expected = torch.cat([x, covariates], dim=1) @ head.linear.weight.T + head.linear.bias
+    expected[1] += head.categories[0].weight[2]
+    torch.testing.assert_close(outputs, expected)
+
+
+def test_a_model_without_an_encoder_is_stored_with_the_same_bits(config, batch_of, tmp_path) -> None:
+    conditioning = ConditioningConfig(
+        (CategoryConfig(3, fused=False, embedded=False),), covariates=1, fusion=FusionConfig("head")
+    )
+    predictor = build_predictor(probe(absent(config), conditioning=conditioning)).eval()
+    drawn(predictor.features)
+    with new_folder(tmp_path / "model") as folder:
+        save_model(folder, predictor)
+    again = load_model(tmp_path / "model")
+    assert again.config == predictor.config
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in predictor.state_dict().items())
+    batch = replace(
+        batch_of(SAMPLES, dtype=torch.float32),
+        categories=torch.tensor([[0], [1], [2]]),
+        covariates=torch.randn((3, 2)),
+    )
+    assert torch.equal(again(batch)[0].outputs, predictor(batch)[0].outputs)
+    assert predictor.encoder(batch).sample_embeddings.shape == (3, 0)
+
+
+def test_a_predictor_of_version_5_reads_embeddings(config) -> None:
+    text = config_to_json(PredictorConfig(config, 1)).replace('"format_version": 6', '"format_version": 5')
+    old = text.replace(',\n    "features": null', "")
+    assert old != text
+    assert config_from_json(old, "config.json") == PredictorConfig(config, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": None}, "neither an encoder nor features"),
+        ({"layer_norm": True}, "fusion none or a LayerNorm of features"),
+        ({"features": FeaturesConfig(8, 2, 1)}, "features of embeddings without an encoder"),
+        ({"conditioning": ConditioningConfig((), 1, fusion=FusionConfig("concat"))}, "fusion concat or a LayerNorm"),
+        (
+            {"conditioning": ConditioningConfig((), 1, fusion=FusionConfig("head")), "head_kind": "mlp"},
+            "fusion head of a mlp head",
+        ),
+    ],
+)
+def test_configurations_that_do_not_fit_are_refused(change, message, config) -> None:
+    with pytest.raises(ModelError, match=message):
+        probe(absent(config), **change)
+
+
+def test_features_need_bandwidths(config) -> None:
+    with pytest.raises(ModelError, match="features without bandwidths"):
+        FeaturesConfig(8, 0, 0)
+    with pytest.raises(ModelError, match="an absent encoder with sizes"):
+        replace(absent(config), width=4)

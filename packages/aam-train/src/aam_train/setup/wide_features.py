@@ -1,0 +1,54 @@
+"""What the wide features of a probe take from training samples, without their labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam_data.random_keys import Purpose, generator
+from aam_models.predictor.features.sample_features import SampleFeatures
+from aam_train.data.loading import FIXED_DRAW
+from aam_train.data.run_data import RunData
+from aam_train.engine.step import Step
+from aam_train.evaluation.inference import ASVS_AT_ONCE, embed_asvs
+from aam_train.setup.architecture import BANDWIDTHS
+
+MAX_ASVS = 4096  # of which distances are computed
+
+
+def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.ndarray, seed: int) -> None:
+    """Set centres and bandwidths from the ASVs of the samples ``rows``, and draw the random directions.
+
+    All processes of a run must call it.
+    """
+    asvs = data.maker.samples.drawn_asvs(rows, [FIXED_DRAW])
+    some = np.sort(generator(seed, Purpose.FEATURES, 0).permutation(asvs)[:MAX_ASVS])
+    random = torch.Generator().manual_seed(seed)
+    if features.of_bases is not None:
+        centre = _mean_bases(features, data, asvs)
+        bases, known = features.bases(data.maker.collator.asvs(some, FIXED_DRAW, ()))
+        features.of_bases.set(centre, _bandwidths((bases - centre) * known), random)
+    if features.of_embeddings is not None:
+        embeddings = embed_asvs(step, data.maker, asvs).take(torch.from_numpy(asvs)).cpu()
+        centre = embeddings.mean(dim=0)
+        chosen = torch.from_numpy(np.searchsorted(asvs, some))
+        features.of_embeddings.set(centre, _bandwidths(embeddings[chosen] - centre), random)
+
+
+def _mean_bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Tensor:
+    """Return the share of each base at each position among the ASVs that have one there, [K]."""
+    sums, counts = torch.zeros(2, features.max_bp * features.alphabet.n_bases, dtype=torch.float64)
+    for start in range(0, len(asvs), ASVS_AT_ONCE):
+        batch = data.maker.collator.asvs(asvs[start : start + ASVS_AT_ONCE], FIXED_DRAW, ())
+        bases, known = features.bases(batch)
+        sums += bases.sum(dim=0, dtype=torch.float64)
+        counts += known.sum(dim=0, dtype=torch.float64)
+    return (sums / counts.clamp_min(1)).float()
+
+
+def _bandwidths(points: Tensor) -> Tensor:
+    """Return the bandwidths for points [n, K], of whose distances the median is the unit; 1 if all points are equal."""
+    distances = torch.pdist(points[:: max(1, len(points) // 1024)])
+    median = float(distances.median()) if len(distances) else 0.0
+    return torch.tensor(BANDWIDTHS) * (median or 1.0)

@@ -1,0 +1,206 @@
+"""A run without steps: features of a fixed encoder, or of sequences alone, and a head that is fitted in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from aam_data.preprocessing.metadata_inputs import InputValues
+from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_models.predictor.heads.linear import LinearHead
+from aam_models.predictor.predictor import Predictor
+from aam_models.requested import FEATURES
+from aam_models.storage.model_folder import WEIGHTS, load_weights, read_weights
+from aam_train.engine.optimizer import build_optimizer
+from aam_train.evaluation.inference import run_samples
+from aam_train.memory.profile import build_update
+from aam_train.options.recipe_configs import TrainConfig
+from aam_train.runs.checkpoints import BEST
+from aam_train.runs.folder import RunFolder
+from aam_train.runs.records import TrainingRecord
+from aam_train.runs.saver import Saver
+from aam_train.runs.state import TrainerState
+from aam_train.setup.run_context import RunContext
+from aam_train.setup.training_setup import TrainingSetup
+from aam_train.setup.wide_features import fit_features
+from aam_train.training.closed_form import LinearFit, fit_logistic, fit_ridge
+
+LEARNED = ("train", "validation")  # parts of a split whose samples the head is fitted to: nothing stops early
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeRun:
+    """A probe from its features to its fitted head; see `TrainingRun` for the attributes."""
+
+    config: TrainConfig
+    folder: RunFolder
+    context: RunContext
+    setup: TrainingSetup
+    record: TrainingRecord
+    calibrated_preprocessor: Callable[[], Preprocessor]
+
+    def run(self) -> int:
+        """Fit the head, or take the one that was fitted before a restart, and leave the weights in the model.
+
+        Returns:
+            0, the number of steps.
+
+        Raises:
+            TrainError: there are too few groups or classes to fit the head.
+        """
+        step, strategy = self.setup.step, self.context.strategy
+        if self.folder.resume is None:
+            penalties = self._fit()
+            update = build_update(step, build_optimizer(step.model, self.config.optimizer, None), 0.0)
+            saver = Saver(
+                checkpoints=self.folder.checkpoints,
+                strategy=strategy,
+                model=self._model(),
+                update=update,
+                current_preprocessor=self.calibrated_preprocessor,
+                record=replace(self.record, penalties=penalties),
+                best_metric=self.config.best_metric,
+                steps_per_epoch=1,
+            )
+            saver.save_best(TrainerState(processes=strategy.ranks.size))
+        best = self.folder.checkpoints.folder / BEST
+        load_weights(step.model, read_weights(best), str(best / WEIGHTS), strategy.load_shard)
+        return 0
+
+    def _model(self) -> Predictor:
+        model = self.setup.step.model
+        assert isinstance(model, Predictor)
+        return model
+
+    def _fit(self) -> dict[str, float]:
+        """Fit features and head; return the penalty of each target."""
+        setup, data, model = self.setup, self.setup.data, self._model()
+        rows = np.concatenate([data.rows[part] for part in LEARNED if part in data.rows])
+        assert model.features is not None
+        assert isinstance(model.head, LinearHead)
+        fit_features(model.features, setup.step, data, rows, self.config.run.seed)
+        raw = self._features(rows)
+        model.features.standardize(torch.from_numpy(raw))
+        features = self._features(rows)
+        fitted = self.context.ranks.on_rank_zero(lambda: self._head(model, rows, features).to_lists())
+        with torch.no_grad():
+            for name, tensor in model.head.state_dict().items():
+                self.context.strategy.load_shard(tensor, torch.tensor(fitted["tensors"][name], dtype=tensor.dtype))
+        penalties: dict[str, float] = fitted["penalties"]
+        return penalties
+
+    def _features(self, rows: np.ndarray) -> np.ndarray:
+        """Return the features of samples in the fixed draw, float32 [R, F]."""
+        setup = self.setup
+        features = run_samples(setup.step, setup.data.maker, rows, self.config.run.batch_size, FEATURES).features
+        assert features is not None
+        return features
+
+    def _head(self, model: Predictor, rows: np.ndarray, features: np.ndarray) -> FittedHead:
+        """Return the head, fitted to the samples ``rows`` with these features [R, F]."""
+        data, note = self.setup.data, self.context.console.note
+        targets, preprocessor = data.maker.collator.targets, data.preprocessor
+        assert targets is not None
+        inputs = HeadInputs.of(features, data.maker.collator.inputs, rows, model)
+        x, groups, weights = inputs.values, self._groups(rows), self._weights(rows, targets)
+        size = f"{len(rows):,} samples, {x.shape[1]:,} features"
+        if preprocessor.labels is not None:
+            fit = fit_logistic(x, targets[rows, 0], groups, len(preprocessor.labels.names), weights)
+            note(f"logistic regression fitted in closed form: {size}, penalty {fit.penalty:.3g}")
+            penalties = {preprocessor.targets[0].spec.name: fit.penalty}
+            return FittedHead(inputs.tensors(fit.weight, fit.bias), penalties)
+        fits = [fit_ridge(x, targets[rows, t], groups, weights) for t in range(targets.shape[1])]
+        for target, fit in zip(preprocessor.targets, fits, strict=True):
+            note(f"ridge regression of {target.spec.name} fitted: {size}, penalty {fit.penalty:.3g}")
+        parts = [
+            with_quantiles(fit, targets[rows, t], target.quantiles)
+            for t, (fit, target) in enumerate(zip(fits, preprocessor.targets, strict=True))
+        ]
+        weight, bias = (np.concatenate(each) for each in zip(*parts, strict=True))
+        bias = model.quantiles.invert(torch.from_numpy(bias)).numpy()
+        names = [target.spec.name for target in preprocessor.targets]
+        penalties = {name: fit.penalty for name, fit in zip(names, fits, strict=True)}
+        return FittedHead(inputs.tensors(weight, bias), penalties)
+
+    def _groups(self, rows: np.ndarray) -> np.ndarray:
+        """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
+        ids, groups = self.setup.data.study.table.sample_ids[rows], self.setup.groups or {}
+        names = [(i, None) if groups.get(i) is None else (None, groups[i]) for i in ids]
+        number = {name: k for k, name in enumerate(dict.fromkeys(names))}
+        return np.array([number[name] for name in names], dtype=np.int64)
+
+    def _weights(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the weight of each sample in the fit, float64 [R]: of its class, and of its categories."""
+        by_class, of_samples = self.record.class_weights, self.setup.data.maker.collator.sample_weights
+        weights = np.ones(len(rows)) if of_samples is None else of_samples[rows].astype(np.float64)
+        if by_class:
+            codes = np.nan_to_num(targets[rows, 0]).astype(np.int64)
+            weights = weights * np.array(list(by_class.values()))[codes]
+        return weights
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """Tensors of a fitted `LinearHead`, and the penalty of each target by its name."""
+
+    tensors: dict[str, np.ndarray]
+    penalties: dict[str, float]
+
+    def to_lists(self) -> dict[str, Any]:
+        """Return the contents as JSON types, for the other processes."""
+        return {"tensors": {name: x.tolist() for name, x in self.tensors.items()}, "penalties": self.penalties}
+
+
+@dataclass(frozen=True, eq=False)
+class HeadInputs:
+    """Features and metadata of R samples, side by side.
+
+    Attributes:
+        values: [R, F + 2 K + all categories]: features, covariates, and 1 for the category of each column.
+        sizes: number of codes of each categorical column; the unknown category has no value.
+    """
+
+    values: np.ndarray
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, features: np.ndarray, inputs: InputValues | None, rows: np.ndarray, model: Predictor) -> Self:
+        """Join the features [R, F] of the samples ``rows`` with the metadata that the model reads."""
+        sizes = tuple(category.size for category in model.config.conditioning.categories)
+        if inputs is None:
+            return cls(features.astype(np.float64), sizes)
+        pairs = zip(inputs.codes[rows].T, sizes, strict=True)
+        ones = [codes[:, None] == np.arange(1, size) for codes, size in pairs]
+        return cls(np.concatenate([features, inputs.covariates[rows], *ones], axis=1, dtype=np.float64), sizes)
+
+    def tensors(self, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the tensors of a `LinearHead` with the weights [W, all inputs] and biases [W] of these inputs."""
+        ends = np.cumsum([size - 1 for size in self.sizes], dtype=np.int64)
+        n_linear = weight.shape[1] - (int(ends[-1]) if len(ends) else 0)
+        parts = np.split(weight[:, n_linear:], ends[:-1], axis=1) if self.sizes else []
+        unknown = np.zeros((1, len(weight)))
+        tables = {f"categories.{column}.weight": np.concatenate([unknown, part.T]) for column, part in enumerate(parts)}
+        return {"linear.weight": weight[:, :n_linear], "linear.bias": bias, **tables}
+
+
+def with_quantiles(fit: LinearFit, target: np.ndarray, quantiles: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights [W, F] and biases [W] of a target's outputs; quantiles are those of out-of-fold residuals.
+
+    Only the median depends on the features; the others are at constant distances from it, as the biases say.
+
+    Args:
+        fit: of the target's mean.
+        target: [R], NaN = missing.
+        quantiles: of the target; empty for its mean alone.
+    """
+    if not quantiles:
+        return fit.weight, fit.bias
+    residuals = target - fit.out_of_fold[:, 0]
+    offsets = np.quantile(residuals[np.isfinite(residuals)], quantiles)
+    weight = np.zeros((len(quantiles), fit.weight.shape[1]))
+    weight[list(quantiles).index(0.5)] = fit.weight[0]
+    return weight, fit.bias + offsets

@@ -1,0 +1,106 @@
+"""Closed-form fits against scikit-learn's own pipelines and searches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedGroupKFold
+
+from aam_train.errors import TrainError
+from aam_train.training.closed_form import LOGISTIC_PENALTIES, RIDGE_PENALTIES, fit_logistic, fit_ridge
+
+R, F = 60, 90
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((R, F)) / np.sqrt(F)
+
+
+GROUPS = np.repeat(np.arange(20), 3)
+
+
+def numbers(x: np.ndarray) -> np.ndarray:
+    return 3 + x[:, :5].sum(axis=1) + 0.1 * np.random.default_rng(1).standard_normal(len(x))
+
+
+def classes(x: np.ndarray, n: int) -> np.ndarray:
+    score = numbers(x)
+    return np.searchsorted(np.quantile(score, np.arange(1, n) / n), score).astype(np.float64)
+
+
+def test_ridge_is_scikit_learns_with_the_penalty_of_its_search(x: np.ndarray) -> None:
+    y = numbers(x)
+    fit = fit_ridge(x, y, GROUPS)
+    own = Ridge(alpha=fit.penalty * R).fit(x, y)
+    np.testing.assert_allclose(x @ fit.weight[0] + fit.bias[0], own.predict(x), rtol=1e-9)
+    folds = list(GroupKFold(5).split(x, groups=GROUPS))
+    errors = [
+        sum(
+            np.square(Ridge(alpha=p * len(train)).fit(x[train], y[train]).predict(x[test]) - y[test]).sum()
+            for train, test in folds
+        )
+        for p in RIDGE_PENALTIES
+    ]
+    assert fit.penalty == RIDGE_PENALTIES[int(np.argmin(errors))]
+    assert np.square(fit.out_of_fold[:, 0] - y).sum() == pytest.approx(min(errors))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_logits_are_scikit_learns_with_the_penalty_of_its_search(x: np.ndarray, n_classes: int) -> None:
+    y = classes(x, n_classes)
+    fit = fit_logistic(x, y, GROUPS, n_classes)
+    own = LogisticRegression(C=1 / fit.penalty, tol=1e-10, max_iter=10_000).fit(x, y)
+    logits = x @ fit.weight.T + fit.bias
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, own.predict_proba(x), atol=1e-6)
+    folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(x, y, GROUPS))
+    search = GridSearchCV(
+        LogisticRegression(max_iter=2000), {"C": [1 / p for p in LOGISTIC_PENALTIES]}, scoring="neg_log_loss", cv=folds
+    ).fit(x, y)
+    # the search weighs folds alike, the fit weighs samples alike: neighbouring penalties may be as good
+    place = [1 / p for p in LOGISTIC_PENALTIES].index(search.best_params_["C"])
+    assert abs(place - LOGISTIC_PENALTIES.index(fit.penalty)) <= 1
+
+
+def test_samples_without_a_value_do_not_count(x: np.ndarray) -> None:
+    y = numbers(x)
+    known = np.arange(R) % 4 != 0
+    missing = np.where(known, y, np.nan)
+    fit, own = fit_ridge(x, missing, GROUPS), fit_ridge(x[known], y[known], GROUPS[known])
+    np.testing.assert_allclose(fit.weight, own.weight, rtol=1e-9)
+    assert np.array_equal(np.isfinite(fit.out_of_fold[:, 0]), known)
+    codes = np.where(known, classes(x, 3), np.nan)
+    some, all_known = fit_logistic(x, codes, GROUPS, 3), fit_logistic(x[known], codes[known], GROUPS[known], 3)
+    np.testing.assert_allclose(some.weight, all_known.weight, atol=1e-7)
+
+
+def test_weights_are_repetitions(x: np.ndarray) -> None:
+    weights = 1.0 + (np.arange(R) % 3 == 0)
+    twice = np.repeat(np.arange(R), weights.astype(int))
+    y, codes = numbers(x), classes(x, 2)
+    one, other = fit_ridge(x, y, GROUPS, weights), fit_ridge(x[twice], y[twice], GROUPS[twice])
+    if one.penalty == other.penalty:
+        np.testing.assert_allclose(one.weight, other.weight, rtol=1e-6)
+    own = LogisticRegression(C=1 / fit_logistic(x, codes, GROUPS, 2, weights).penalty, tol=1e-10, max_iter=10_000)
+    own.fit(x[twice], codes[twice])
+    logits = x @ fit_logistic(x, codes, GROUPS, 2, weights).weight.T
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], x @ own.coef_[0], atol=1e-4)
+
+
+def test_a_class_of_a_single_group_is_all_but_impossible_in_its_fold(x: np.ndarray) -> None:
+    y = np.where(GROUPS == 7, 2.0, classes(x, 2))
+    fit = fit_logistic(x, y, GROUPS, 4)  # the fourth class has no sample at all
+    assert np.isfinite(fit.weight).all()
+    shares = np.exp(x @ fit.weight.T + fit.bias)
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert shares[:, 3].max() < 1e-4
+    assert np.isfinite(fit.out_of_fold).all()
+
+
+def test_what_cannot_be_fitted_is_refused(x: np.ndarray) -> None:
+    with pytest.raises(TrainError, match="1 group of samples with a value: at least 2"):
+        fit_ridge(x, numbers(x), np.zeros(R, dtype=int))
+    with pytest.raises(TrainError, match="the same class"):
+        fit_logistic(x, np.zeros(R), GROUPS, 2)
