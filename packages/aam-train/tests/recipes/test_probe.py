@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
-from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.splits.splits import read_splits
 from aam_models.config.encoder import ModelOptions
@@ -228,13 +227,6 @@ def test_what_a_probe_cannot_do_is_refused(
     ):
         with pytest.raises(TrainError, match=message):
             embed(EmbedConfig(source, options), quiet=True)
-
-
-def test_groups_that_are_too_few_are_refused(probe_config: Configs, tmp_path: Path) -> None:
-    """The season is the group, and two of three are held out."""
-    split = SplitOptions(group_column="season", val_size=0.0, test_size=0.6)
-    with pytest.raises(TrainError, match="1 group of samples with a value: at least 2 are needed"):
-        train(probe_config(tmp_path / "run", split=split), quiet=True)
 
 
 @pytest.mark.parametrize("kind", ["data_parallel", pytest.param("fsdp", marks=pytest.mark.slow)])
