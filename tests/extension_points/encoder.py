@@ -47,7 +47,7 @@ class CompositionEncoder(AsvEncoder):
             )
         ],
         f"{MODELS}/encoder/asv/registry.py": [
-            ("for encoder in (TransformerAsvEncoder,", " CompositionEncoder"),
+            ("for encoder in (TransformerAsvEncoder,", " CompositionEncoder,"),
             (
                 "from aam_models.encoder.asv.base import AsvEncoder",
                 "\nfrom aam_models.encoder.asv.composition import CompositionEncoder",

@@ -221,7 +221,7 @@ class EncoderConfig:
 
     @property
     def is_absent(self) -> bool:
-        """Whether there is no encoder."""
+        """Return whether there is no encoder."""
         return self.asv_encoder == "none"
 
     def least_size(self) -> Size:

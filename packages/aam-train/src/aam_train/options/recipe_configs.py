@@ -177,7 +177,7 @@ class TrainConfig:
 
     @property
     def is_probe(self) -> bool:
-        """Whether the head is fitted in closed form."""
+        """Return whether the head is fitted in closed form."""
         return self.transfer.adaptation == "probe"
 
     def condition_columns(self) -> tuple[str, ...]:
