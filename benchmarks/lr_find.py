@@ -87,7 +87,7 @@ def main() -> None:
                 work = folder / f"{study}-{size}"
                 config = settings(study, folder / "study", work / "search", size, options.epochs, options.seed)
                 search = read_json_object(lr_find(config, quiet=True) / "lr-find.json")
-                found = search["fall"]
+                found = search.get("half")
                 default = OptimizerOptions.lr
                 losses = {lr: best_loss(config, lr, work / f"{lr:g}") for lr in (found, default) if lr is not None}
                 row = {"study": study, "batch_size": size, "fall": found, "suggestion": search["suggestion"]}

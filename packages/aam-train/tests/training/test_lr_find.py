@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from aam_train.errors import RunStopped, TrainError
-from aam_train.recipes.lr_find import is_close_to_default, lr_find
+from aam_train.recipes.lr_find import is_default_as_good, lr_find
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, STEPS, rate_of_fall, running_means, search_rates
+from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, STEPS, Fall, find_fall, running_means, search_rates
 
 Configs = Callable[..., Any]
 
@@ -36,22 +36,22 @@ def curve(noise: float, seed: int, *, fall: float = 1.0, at: float = 1e-3) -> np
 @pytest.mark.parametrize("at", [1e-4, 1e-3, 3e-3])
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
 def test_the_suggestion_is_where_half_of_the_fall_has_happened(at: float, noise: float) -> None:
-    found = [rate_of_fall(curve(noise, seed, at=at)) for seed in range(20)]
-    assert all(rate is not None and at / 6 < rate < 6 * at for rate in found), found
-    assert at / 3 < np.median([rate for rate in found if rate is not None]) < 3 * at
+    found = [find_fall(curve(noise, seed, at=at)) for seed in range(20)]
+    assert all(fall is not None and at / 6 < fall.half < 6 * at and fall.half < fall.lowest for fall in found), found
+    assert at / 3 < np.median([fall.half for fall in found if fall is not None]) < 3 * at
 
 
 @pytest.mark.parametrize("noise", [0.05, 1.0])
 def test_noise_suggests_nothing(noise: float) -> None:
-    found = [rate_of_fall(curve(noise, seed, fall=0.0)) for seed in range(500)]
-    assert sum(rate is not None for rate in found) <= 5
+    found = [find_fall(curve(noise, seed, fall=0.0)) for seed in range(500)]
+    assert sum(fall is not None for fall in found) <= 5
 
 
 def test_a_fall_within_the_noise_suggests_nothing() -> None:
-    found = [rate_of_fall(curve(1.0, seed, fall=0.1)) for seed in range(200)]
-    assert sum(rate is not None for rate in found) <= 4
-    assert rate_of_fall(np.linspace(0, 1, STEPS)) is None
-    assert rate_of_fall(curve(0.0, 0)[:30]) is None
+    found = [find_fall(curve(1.0, seed, fall=0.1)) for seed in range(200)]
+    assert sum(fall is not None for fall in found) <= 4
+    assert find_fall(np.linspace(0, 1, STEPS)) is None
+    assert find_fall(curve(0.0, 0)[:30]) is None
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "train"])
@@ -73,13 +73,23 @@ def test_a_search_writes_its_curve_and_no_model(
     found = json.loads((folder / "lr-find.json").read_text())
     assert found["steps"] == len(table)
     assert found["suggestion"] is None or MIN_RATE < found["suggestion"] < MAX_RATE
-    assert found["suggestion"] in (None, found["fall"])
+    assert found["suggestion"] in (None, found.get("half"))
     assert "lr" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("rate", "is_default"), [(4.9e-5, False), (5.1e-5, True), (1.9e-4, True), (2.1e-4, False)])
-def test_a_rate_close_to_the_default_is_no_suggestion(rate: float, is_default: bool) -> None:
-    assert is_close_to_default(rate) == is_default
+@pytest.mark.parametrize(
+    ("half", "lowest", "is_good"),
+    [
+        (4.9e-5, 9e-5, False),
+        (5.1e-5, 9e-5, True),
+        (1e-5, 2e-4, True),
+        (1e-5, 9e-5, False),
+        (1.9e-4, 1e-3, True),
+        (2.1e-4, 1e-3, False),
+    ],
+)
+def test_the_default_is_kept_where_the_loss_falls(half: float, lowest: float, is_good: bool) -> None:
+    assert is_default_as_good(Fall(half, lowest)) == is_good
 
 
 def test_the_same_search_gives_the_same_curve(pretrain_config: Configs, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from aam_train.setup.encoder_setup import set_up_encoder
 from aam_train.setup.predictor_setup import set_up_first_split
 from aam_train.setup.run_context import RunContext
 from aam_train.signals import StopFlag
-from aam_train.training.lr_finder import LrSearch, find_rate, running_means
+from aam_train.training.lr_finder import Fall, LrSearch, find_rate, running_means
 
 # Rates within this ratio train alike. Simulated study, batches of 32: around 7.6e-5 (validation loss after five epochs
-# 1.027, at the default 0.996); batches of 8: around 1.5e-4 (0.628 and 0.750).
+# 1.027, at the default 0.996); batches of 8: around 1.5e-4 (0.628 and 0.750). Where the loss still falls at a higher
+# rate than the default, a lower one is no better: udca, batches of 8, around 1.6e-5 (0.608 and 0.601).
 CLOSE = 2.0
 
 
@@ -52,26 +53,28 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
         else:
             setup = set_up_first_split(config, study, context)
         search = find_rate(setup, config, console)
-    suggestion = search.fall
-    if suggestion is not None and is_close_to_default(suggestion):
-        suggestion = None
+    fall = search.fall
+    suggestion = None if fall is None or is_default_as_good(fall) else fall.half
     _write(config.run.output_dir, search, suggestion)
     default = f"--lr {OptimizerOptions.lr:g}"
-    if search.fall is None:
+    if fall is None:
         console.note(
             "no clear suggestion: the loss falls at no rate by more than its noise from step to step. Keep the "
             f"default, {default}, or search with a larger --batch-size, whose curve has less noise"
         )
     elif suggestion is None:
-        console.note(f"the loss falls clearly around {search.fall:.2g}, close to the default: keep {default}")
+        console.note(
+            f"the loss falls clearly from around {fall.half:.2g} to {fall.lowest:.2g}, which fits the default: keep "
+            f"{default}"
+        )
     else:
         console.note(f"the loss falls clearly around {suggestion:.2g}: try --lr {suggestion:.2g}")
     return config.run.output_dir
 
 
-def is_close_to_default(rate: float) -> bool:
-    """Return whether a rate is so close to the default that a search cannot say which of the two trains better."""
-    return max(rate / OptimizerOptions.lr, OptimizerOptions.lr / rate) <= CLOSE
+def is_default_as_good(fall: Fall) -> bool:
+    """Return whether a search has nothing against the default rate: it is where the loss falls, or close to it."""
+    return fall.half / CLOSE <= OptimizerOptions.lr <= max(fall.half * CLOSE, fall.lowest)
 
 
 def _write(folder: Path, search: LrSearch, suggestion: float | None) -> None:
@@ -82,5 +85,6 @@ def _write(folder: Path, search: LrSearch, suggestion: float | None) -> None:
     rows = zip(search.rates, search.losses, search.changes, means, strict=True)
     header = ["lr", "loss", "change", "running_mean"]
     write_table(folder / "lr-find.tsv", header, ([f"{x:.9g}" for x in row] for row in rows))
-    write_json(folder / "lr-find.json", {"suggestion": suggestion, "fall": search.fall, "steps": len(search.rates)})
-    plot_lr_search(folder / "lr-find.png", search.rates, search.changes, means, search.fall)
+    found = {} if search.fall is None else search.fall._asdict()
+    write_json(folder / "lr-find.json", {"suggestion": suggestion, "steps": len(search.rates), **found})
+    plot_lr_search(folder / "lr-find.png", search.rates, search.changes, means, found.get("half"))

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,13 @@ NOISE_STEPS = 30  # before the minimum, in which the noise is measured
 MIN_FALL = 7.0  # standard deviations of the running mean that noise alone makes
 
 
+class Fall(NamedTuple):
+    """Where the loss fell in a search: the rate at which half of its fall had happened, and that of its minimum."""
+
+    half: float
+    lowest: float
+
+
 @dataclass(frozen=True, eq=False)
 class LrSearch:
     """Result of a search.
@@ -40,13 +48,13 @@ class LrSearch:
     Attributes:
         rates, losses, changes: float64 [S] each; ``changes`` are losses less those of the initial weights on the same
             batches, with the same masks and dropout, so that differences between batches cancel.
-        fall: rate around which the loss fell; None if it did not fall clearly.
+        fall: rate around which the loss fell, and the rate at which it was lowest; None if it did not fall clearly.
     """
 
     rates: np.ndarray
     losses: np.ndarray
     changes: np.ndarray
-    fall: float | None
+    fall: Fall | None
 
 
 def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, reporter: Reporter) -> LrSearch:
@@ -89,7 +97,7 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
         if number > START and means[-1] > MAX_RATIO * means.min():
             break
         update.apply()
-    return LrSearch(np.array(rates), np.array(losses), np.array(changes), rate_of_fall(np.array(changes)))
+    return LrSearch(np.array(rates), np.array(losses), np.array(changes), find_fall(np.array(changes)))
 
 
 @contextlib.contextmanager
@@ -118,11 +126,11 @@ def running_means(losses: np.ndarray) -> np.ndarray:
     return means
 
 
-def rate_of_fall(changes: np.ndarray) -> float | None:
-    """Return a rate to train with; None unless the loss falls clearly, by more than its noise between steps.
+def find_fall(changes: np.ndarray) -> Fall | None:
+    """Return where the loss falls; None unless it falls clearly, by more than its noise between steps.
 
-    The rate is the one at which half of the fall of the running mean has happened, less the lag of the running mean:
-    unlike the steepest slope it does not depend on single steps.
+    Rates are those of the running mean, less its lag. The one at which half of the fall has happened is a rate to train
+    with: unlike the steepest slope it does not depend on single steps.
 
     Args:
         changes: float64 [S], losses less those of the initial weights, at `search_rates`; perhaps fewer because the
@@ -140,7 +148,8 @@ def rate_of_fall(changes: np.ndarray) -> float | None:
     above = np.flatnonzero(means[START:last] > means[last] / 2)
     half = START + (int(above[-1]) + 1 if len(above) else 0)
     lag = DECAY / (1 - DECAY)
-    return float(MIN_RATE * (MAX_RATE / MIN_RATE) ** ((half - lag) / (STEPS - 1)))
+    ratio = MAX_RATE / MIN_RATE
+    return Fall(*(float(MIN_RATE * ratio ** ((step - lag) / (STEPS - 1))) for step in (half, last)))
 
 
 def search_rates() -> np.ndarray:
