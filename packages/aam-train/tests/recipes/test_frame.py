@@ -67,7 +67,7 @@ def test_a_run_stores_the_frame_of_its_training_reads(number_run: tuple[TrainCon
     assert frame.is_informative
     assert Preprocessor.from_dict(preprocessor.to_dict()) == preprocessor
     (shown,) = (text for name, text in describe_model(number_run[1]) if name == "frame")
-    assert shown == f"reads that start like {frame.consensus[:20]}, up to 40 bases"
+    assert shown == f"sequences that start like {frame.consensus[:20]}, up to 40 bases"
 
 
 @pytest.mark.parametrize("change", ["other strand", "primer", "longer"])
@@ -137,7 +137,9 @@ def test_another_gene_stops(
     sequences = ["".join(random.choice(list("ACGT"), 40)) for _ in range(10)]
     table = write_table(tmp_path / "table.biom", ["a", "b"], sequences, np.full((2, 10), 50))
     options = PredictOptions(number_run[1], tmp_path / "predictions.tsv")
-    with pytest.raises(DataError, match=r"table.biom: another region or primer: this model reads reads that") as raised:
+    with pytest.raises(
+        DataError, match=r"table.biom: another region or primer: this model reads sequences that"
+    ) as raised:
         predict(PredictConfig(TableOptions(table), options), quiet=True)
     assert raised.value.code == "sequences-other-region"
     assert not options.output.exists()

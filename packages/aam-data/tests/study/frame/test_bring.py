@@ -125,6 +125,14 @@ def test_primers_barcodes_and_far_reads_are_cut() -> None:
         assert f"start {n} bases earlier: 120 of 120 sequences" in brought.notes[0]
 
 
+def test_far_reads_of_several_lengths_are_cut_where_the_frame_starts() -> None:
+    """V3 differs in length between organisms."""
+    random = np.random.default_rng(0)
+    fronts = [176] * 100 + [175] * 15 + [151] * 5
+    longer = [bytes(random.choice(list(b"ACGT"), n).astype(np.uint8)) + one for n, one in zip(fronts, V4, strict=True)]
+    assert bring_into_frame(longer, np.ones(N), FRAME).sequences == V4
+
+
 def test_longer_reads_are_cut_and_shorter_ones_are_not_filled() -> None:
     longer = bring_into_frame([one + b"ACGTTG" for one in V4], READS, FRAME)
     assert longer.sequences == V4
@@ -149,6 +157,14 @@ def test_an_insertion_near_the_start_of_one_organism_is_no_shift() -> None:
     assert brought.sequences[-1] == other
 
 
+def test_few_reads_with_a_deletion_are_no_shift_unless_they_are_many() -> None:
+    deleted = [one[:5] + one[25:] for one in relatives(534, length=120)[:4]]
+    sequences = [*V4, *deleted]
+    few, many = np.append(np.full(N, 10.0), [2.0] * 4), np.append(np.full(N, 10.0), [10.0] * 4)
+    assert bring_into_frame(sequences, few, FRAME).sequences == sequences
+    assert bring_into_frame(sequences, many, FRAME).sequences[-1] == b"-" * 20 + deleted[-1][:80]
+
+
 def test_what_training_reads_had_among_themselves_stays() -> None:
     turned = [reverse_complement(one) for one in V4]
     both = [*V4, *turned]
@@ -156,6 +172,7 @@ def test_what_training_reads_had_among_themselves_stays() -> None:
     frame = fit_frame(build_sequences(both), reads, LENGTH)
     assert frame.others == {Placement(True, 0)}
     assert bring_into_frame(both, reads, frame).sequences == both
+    assert bring_into_frame([one[4:] for one in V4], READS, frame).sequences == [b"----" + one[4:] for one in V4]
 
 
 @pytest.mark.parametrize(("start", "name"), [(28, "V1 from 27F"), (358, "V3 from 341F"), (800, "V5 from 799F")])

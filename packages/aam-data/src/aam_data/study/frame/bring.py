@@ -64,7 +64,7 @@ def bring_into_frame(
     elif found.fitting < _MIN_EXPECTED:
         return Brought(list(sequences))  # nothing in common with the training reads, and nothing was expected
     main = found.placements[0] if found.placements else NATIVE
-    placements = [_move(placement, frame) for placement in (*found.placements, main)]  # the last for those without
+    placements = [_move(placement, main, frame) for placement in (*found.placements, main)]  # the last for the others
     moved = [_placed(s, placements[i], frame.length) for s, i in zip(sequences, found.placement_of, strict=True)]
     notes = [_note(encoded, sequences, moved, found, frame)] if moved != list(sequences) else []
     if frame.is_informative and found.fitting < _MIN_EXPECTED * frame.fits:
@@ -73,8 +73,10 @@ def bring_into_frame(
     return Brought(moved, tuple(notes))
 
 
-def _move(placement: Placement, frame: Frame) -> Placement:
-    return NATIVE if placement in frame.others else placement
+def _move(placement: Placement, main: Placement, frame: Frame) -> Placement:
+    """Return how reads are moved: as most reads where training reads lay like this, relative to most of theirs."""
+    relative = Placement(placement.turned != main.turned, placement.offset - main.offset)
+    return main if relative in frame.others else placement
 
 
 def _placed(sequence: bytes, placement: Placement, length: int) -> bytes:
@@ -89,7 +91,8 @@ def _note(reads: Reads, sequences: Sequence[bytes], moved: list[bytes], found: F
     parts: list[str] = []
     weights = reads.weights
     for placement, share in zip(found.placements[:_SHOWN_PLACEMENTS], found.shares, strict=False):
-        if _move(placement, frame) != NATIVE and (share >= _MIN_SHOWN or not parts):
+        move = _move(placement, found.placements[0], frame)
+        if move == placement != NATIVE and (share >= _MIN_SHOWN or not parts):
             parts.append(f"{share:.1%} of the reads {_in_words(placement)}")
     is_longer = reads.lengths > frame.length
     if not parts and is_longer.any():

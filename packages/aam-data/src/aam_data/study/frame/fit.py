@@ -16,6 +16,7 @@ _MAX_EFFECTIVE = 200.0  # ASVs that count as independent: relatives are not, and
 _WORD_STEP, _MAX_WORD_POSITIONS = 4, 32
 _WORDS_OF_POSITION = 16
 _MIN_WORD_SHARE = 0.005
+_SAMPLED = 20_000  # ASVs with the most reads, whose words are counted
 
 
 def fit_frame(sequences: Sequences, reads: np.ndarray, max_bp: int) -> Frame:
@@ -38,7 +39,8 @@ def fit_frame(sequences: Sequences, reads: np.ndarray, max_bp: int) -> Frame:
     used = Reads(
         codes, np.minimum(sequences.lengths[rows], codes.shape[1]).astype(np.int32), reads[rows] / reads[rows].sum()
     )
-    frame = replace(frame, words=_common_words(used, weights))
+    sampled = used.most_read(np.arange(len(used)), _SAMPLED)
+    frame = replace(frame, words=_common_words(used.take(sampled), weights[sampled]))
     found = find_placements(used, frame)
     native = sum(share for placement, share in zip(found.placements, found.shares, strict=True) if placement == NATIVE)
     return replace(frame, fits=float(native), others=frozenset(found.placements) - {NATIVE})
@@ -47,10 +49,9 @@ def fit_frame(sequences: Sequences, reads: np.ndarray, max_bp: int) -> Frame:
 def _per_mille(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return frequencies of the bases at each position per thousand, int64 [P, 4], at least 1."""
     effective = min(weights.sum() ** 2 / (weights**2).sum(), _MAX_EFFECTIVE)
-    shares = np.empty((codes.shape[1], 4))
-    for base in range(4):
-        shares[:, base] = weights @ (codes == alphabet.A + base) / weights.sum()
-    counts = shares * effective + 1
+    columns = (codes[:, position] for position in range(codes.shape[1]))
+    sums = np.stack([np.bincount(column, weights, alphabet.VOCABULARY_SIZE) for column in columns])
+    counts = sums[:, alphabet.A : alphabet.T + 1] / weights.sum() * effective + 1
     per_mille = 1000 * counts / counts.sum(axis=1, keepdims=True)
     return np.maximum(np.rint(per_mille), 1).astype(np.int64)
 

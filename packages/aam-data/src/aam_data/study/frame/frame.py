@@ -107,7 +107,7 @@ class Frame:
         consensus = Reads.encode([self.consensus.encode()], np.ones(1))
         (position,) = gene_positions(consensus)
         if position is None:
-            return f"reads that start like {self.consensus[:_SHOWN_BASES]}"
+            return f"sequences that start like {self.consensus[:_SHOWN_BASES]}"
         return position_in_words(position, len(self.profile))
 
     def least_score(self, overlap: np.ndarray) -> np.ndarray:

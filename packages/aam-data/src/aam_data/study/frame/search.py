@@ -20,7 +20,8 @@ _BY_WORDS = 20_000  # sequences whose words are looked up if the profile has too
 _MAX_PROPOSED = 8  # offsets by words, of either strand
 _MAX_PLACEMENTS = 32
 _INDEL = 3  # bases: a smaller distance from the placement of most reads may be an insertion or a deletion
-_MIN_SHARE, _MIN_SHARE_NEAR = 0.001, 0.05  # of all reads, that a further placement has, and one so near
+_MIN_SHARE = 0.001  # of all reads, that a placement on the other strand has
+_MIN_SHARE_FAR, _MIN_SHARE_NEAR = 0.01, 0.05  # the same on the strand of most reads: it may be a longer deletion
 _MAX_ROUNDS = 4
 
 
@@ -62,7 +63,8 @@ def find_placements(reads: Reads, frame: Frame) -> Found:
             if len(placements) == _MAX_PLACEMENTS or len(left) == 0:
                 break
             fitting = left[fit(reads.take(left), frame, placement)]
-            if len(fitting) and reads.weights[fitting].sum() >= (_MIN_SHARE if placements else 0.0):
+            main = placements[0] if placements else placement
+            if len(fitting) and reads.weights[fitting].sum() >= _least_share(placement, main):
                 placement_of[fitting] = len(placements)
                 placements.append(placement)
         if len(placements) == tried or reads.weights[placement_of < 0].sum() < _MIN_SHARE:
@@ -102,9 +104,20 @@ def _proposed(reads: Reads, left: np.ndarray, frame: Frame, found: list[Placemen
     shares = propose(sample, frame)
     for placement, share in sorted(shares.items(), key=lambda item: (-item[1], item[0] != NATIVE, item[0])):
         main = found[0] if found else placement
-        near = placement.turned == main.turned and 0 < abs(placement.offset - main.offset) <= _INDEL
-        if placement not in found and share >= (_MIN_SHARE_NEAR if near else _MIN_SHARE if found else 0.0):
+        if placement not in found and share >= _least_share(placement, main):
             yield placement
+
+
+def _least_share(placement: Placement, main: Placement) -> float:
+    """Return the share of all reads that a placement needs besides that of most reads, which needs none.
+
+    Reads that start long before the frame differ in how many bases they have before it, so each length counts.
+    """
+    if placement == main:
+        return 0.0
+    if placement.turned != main.turned or main.offset < _NEAR[0]:
+        return _MIN_SHARE
+    return _MIN_SHARE_NEAR if abs(placement.offset - main.offset) <= _INDEL else _MIN_SHARE_FAR
 
 
 def _best_by_profile(sample: Reads, frame: Frame) -> dict[Placement, float]:
