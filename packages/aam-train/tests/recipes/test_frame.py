@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,24 @@ import pytest
 from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.frame import FrameOptions
+from aam_data.options.samples import SplitOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.simulate.study import SimulatedStudy
 from aam_data.study.orientation import reverse_complement
-from aam_train.options.commands import EmbedOptions, EvaluateOptions, PredictOptions
-from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.commands import BaselineOptions, EmbedOptions, EvaluateOptions, PredictOptions
+from aam_train.options.recipe_configs import (
+    BaselineConfig,
+    EmbedConfig,
+    EvaluateConfig,
+    PredictConfig,
+    PretrainConfig,
+    TrainConfig,
+)
 from aam_train.recipes.embed import embed
 from aam_train.recipes.evaluate import evaluate
 from aam_train.recipes.inputs import read_run_inputs
 from aam_train.recipes.predict import predict
+from aam_train.recipes.random_forest import random_forest_baseline
 from aam_train.recipes.train import train
 from aam_train.runs.checkpoints import model_folder
 from aam_train.runs.records import read_preprocessor
@@ -118,13 +128,21 @@ def test_training_starts_in_the_frame_of_the_encoder(
     changed_tables: dict[str, Path],
     train_config: Callable[..., TrainConfig],
     encoder_run: tuple[PretrainConfig, Path],
+    files: Path,
     tmp_path: Path,
 ) -> None:
-    table = TableOptions(changed_tables["primer"])
+    table = TableOptions(changed_tables["other strand"])
     run = train(train_config(tmp_path / "run", encoder_run[1], {"epochs": 1}, table=table), quiet=True)
     frame = read_preprocessor(model_folder(encoder_run[1])).frame
     assert read_preprocessor(model_folder(run)).frame == frame
-    config = train_config(tmp_path / "other", encoder_run[1], table=table, frame=FrameOptions("ignore"))
+    options = BaselineOptions(output=tmp_path / "forest.tsv", n_estimators=20)
+    split = SplitOptions(splits_from=run)
+    random_forest_baseline(BaselineConfig(table, MetadataOptions(files / "metadata.tsv"), options, split))
+    forest = json.loads((tmp_path / "forest_metrics.json").read_text())["targets"]["degree_days"]["random_forest"]
+    own = json.loads((run / "report" / "results.json").read_text())["targets"]["degree_days"]["random_forest"]
+    assert forest == own
+    primer = TableOptions(changed_tables["primer"])
+    config = train_config(tmp_path / "other", encoder_run[1], table=primer, frame=FrameOptions("ignore"))
     assert read_run_inputs(config).study.sequences.lengths.max() == 40 + len(PRIMER)
     with pytest.raises(ValueError, match="--frame ignore only applies with --pretrained-encoder"):
         train_config(tmp_path / "scratch", frame=FrameOptions("ignore"))
