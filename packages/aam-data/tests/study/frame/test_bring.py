@@ -186,6 +186,15 @@ def test_other_regions_stop_by_name(start: int, name: str) -> None:
     assert "--frame ignore" in text
 
 
+def test_reads_with_few_bases_in_the_frame_stop() -> None:
+    """They overlap with it by 40 of 100 bases."""
+    further = relatives(594)
+    frame = fit_frame(build_sequences(relatives(534, length=160)), READS, 100)  # words and profile of 100 positions
+    with pytest.raises(DataError, match="and only 40 bases of most reads lie there on either strand; they are V4"):
+        bring_into_frame(further, READS, frame)
+    assert bring_into_frame([one[45:] for one in V4], READS, FRAME).sequences == [b"-" * 45 + one[45:] for one in V4]
+
+
 def test_a_minority_of_another_gene_follows_with_a_warning() -> None:
     other = [bytes(np.random.default_rng(i).choice(list(b"ACGT"), LENGTH).astype(np.uint8)) for i in range(N // 4)]
     sequences = [*(one[5:] for one in V4), *other]

@@ -13,13 +13,14 @@ from aam_data.notes import Note
 from aam_data.sequences import build_sequences
 from aam_data.study.frame.fit import fit_frame
 from aam_data.study.frame.frame import NATIVE, Frame, Placement
-from aam_data.study.frame.reads import Reads
+from aam_data.study.frame.reads import Reads, overlaps
 from aam_data.study.frame.search import Found, find_placements
 from aam_data.study.orientation import reverse_complement
 
 ABSENT = b"-"  # a position of the frame at whose side of a read there is no base
 _MIN_OF_REGION = 0.5  # share of reads that must fit, of the share of the training reads that did
 _MIN_EXPECTED = 0.9  # the same share, below which a warning says so
+_MIN_OVERLAP = 0.5  # of the bases of a read, or of the positions of the frame if it has fewer, that lie in it
 _SHOWN_PLACEMENTS = 4
 _MIN_SHOWN = 0.01  # share of reads of a placement
 
@@ -59,8 +60,8 @@ def bring_into_frame(
     encoded = Reads.encode(sequences, reads)
     found = find_placements(encoded, frame)
     if frame.is_informative:
-        if found.fitting < _MIN_OF_REGION * frame.fits:
-            raise _other_region(sequences, reads, frame, found, file)
+        if shortfall := _shortfall(encoded, found, frame):
+            raise _other_region(sequences, reads, frame, shortfall, file)
     elif found.fitting < _MIN_EXPECTED:
         return Brought(list(sequences))  # nothing in common with the training reads, and nothing was expected
     main = found.placements[0] if found.placements else NATIVE
@@ -71,6 +72,16 @@ def bring_into_frame(
         what = f"{1 - found.fitting:.1%} of the reads do not look like those of the model ({frame.describe()})"
         notes.append(Note("sequences-fit-partly", f"{what}: another gene, or organisms unlike its own", "warning"))
     return Brought(moved, tuple(notes))
+
+
+def _shortfall(reads: Reads, found: Found, frame: Frame) -> str | None:
+    """Describe how few reads, or how few of their bases, lie in the frame; None if they are enough."""
+    if found.fitting < _MIN_OF_REGION * frame.fits:
+        share = f"only {found.fitting:.1%}" if found.fitting >= 0.0005 else "none"
+        return f"{share} of the reads of this table"
+    n_positions, length = len(frame.profile), int(np.median(reads.lengths))
+    inside = int(overlaps(np.array([length]), n_positions, found.placements[0].offset)[0])
+    return f"only {inside:,} bases of most reads" if inside < _MIN_OVERLAP * min(n_positions, length) else None
 
 
 def _move(placement: Placement, main: Placement, frame: Frame) -> Placement:
@@ -115,13 +126,12 @@ def _in_words(placement: Placement) -> str:
 
 
 def _other_region(
-    sequences: Sequence[bytes], reads: np.ndarray, frame: Frame, found: Found, file: Path | str | None
+    sequences: Sequence[bytes], reads: np.ndarray, frame: Frame, shortfall: str, file: Path | str | None
 ) -> DataError:
     own = fit_frame(build_sequences(list(sequences)), reads, len(frame.profile))
-    share = f"only {found.fitting:.1%}" if found.fitting >= 0.0005 else "none"
     return DataError(
-        f"another region or primer: this model reads {frame.describe()}, and {share} of the reads of this table "
-        f"lie there on either strand; they are {own.describe()}",
+        f"another region or primer: this model reads {frame.describe()}, and {shortfall} lie there on either strand; "
+        f"they are {own.describe()}",
         code="sequences-other-region",
         file=file,
         remedy="Use a model of this region, or pass --frame ignore to go on with the sequences as they are",
