@@ -29,6 +29,7 @@ DEPRECATED = {"--no-sequence-cache", "--sync-batchnorm"}  # hidden, in the help 
 CONFIGS = (
     "aam_data.options.metadata_inputs",
     "aam_data.options.files",
+    "aam_data.options.frame",
     "aam_data.options.samples",
     "aam_data.options.commands",
     "aam_data.options.targets",

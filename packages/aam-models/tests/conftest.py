@@ -17,7 +17,7 @@ from aam_models.config.predictor import PredictorConfig
 from aam_models.encoder.encoder import Encoder
 from aam_models.predictor.predictor import Predictor
 
-LETTERS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 7}
+LETTERS = {"-": 0, "A": 1, "C": 2, "G": 3, "T": 4, "N": 7}  # - is a position in front of the first base
 START, MASK = 5, 6
 Gradients = dict[str, Tensor]
 
@@ -55,6 +55,7 @@ def _batch_of(
     for row, sequence in enumerate(distinct):
         tokens[row, : lengths[row]] = [START, *(LETTERS[letter] for letter in sequence)]
 
+    gaps = np.array([sequence.startswith("-") for sequence in distinct])
     rows, columns = _masked(distinct, mask_ratio)
     bases = tokens[rows, columns].astype(np.int64) - 1
     tokens[rows, columns] = MASK
@@ -91,7 +92,7 @@ def _batch_of(
         asv_rows=torch.arange(len(distinct)),
         sample_keys=torch.stack([torch.zeros(len(samples), dtype=torch.int64), torch.arange(len(samples))], dim=1),
         draw=1,
-        chunks=_chunks(lengths, rows, chunk_size or len(distinct), by_length, always_masked),
+        chunks=_chunks(lengths, rows, chunk_size or len(distinct), by_length, always_masked, gaps),
         masked_rows=torch.from_numpy(rows),
         masked_columns=torch.from_numpy(columns),
         masked_bases=torch.from_numpy(bases),
@@ -111,14 +112,14 @@ def _masked(sequences: list[str], ratio: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def _chunks(
-    lengths: np.ndarray, masked_rows: np.ndarray, size: int, by_length: bool, always_masked: bool
+    lengths: np.ndarray, masked_rows: np.ndarray, size: int, by_length: bool, always_masked: bool, gaps: np.ndarray
 ) -> tuple[Chunk, ...]:
     chunks, start = [], 0
     while start < len(lengths):
         stop = min(start + size, len(lengths))
         if by_length:
             stop = min(stop, int((lengths <= lengths[start]).sum()))
-        uniform = bool(lengths[start] == lengths[stop - 1]) and not always_masked
+        uniform = bool(lengths[start] == lengths[stop - 1]) and not always_masked and not gaps[start:stop].any()
         first, last = int((masked_rows < start).sum()), int((masked_rows < stop).sum())
         chunks.append(Chunk(start, stop, int(lengths[stop - 1]), uniform, first, last))
         start = stop

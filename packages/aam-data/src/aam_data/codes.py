@@ -75,6 +75,12 @@ CODES: dict[str, str] = {
     "sequences-start-of-others": "Sequences are the start of longer ones: the reads had different lengths.",
     "sequences-both-orientations": "Sequences are reverse complements of each other.",
     "sequences-ambiguous-bases": "Sequences have ambiguous bases.",
+    "sequences-primer-left-on": "Reads start with a primer, which should have been cut off.",
+    "sequences-several-starts": "Reads of one table start at several positions of the gene.",
+    "sequences-both-strands": "The table has reads of both strands of the gene.",
+    "sequences-brought-into-frame": "Sequences were moved, turned or cut to lie where those of the model lie.",
+    "sequences-fit-partly": "Many reads are unlike those of the model, wherever they are placed.",
+    "sequences-other-region": "The reads are of another region or gene than those of the model.",
     # Sample and feature ids
     "ids-empty": "Ids are empty.",
     "ids-duplicate": "Ids appear more than once in one file.",

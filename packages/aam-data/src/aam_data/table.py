@@ -118,11 +118,15 @@ class CountTable:
                 sums[rows.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
         return sums
 
-    def reads_per_feature(self) -> np.ndarray:
-        """Return the reads of each feature in all samples, float64 [A]."""
+    def reads_per_feature(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the reads of each feature in the samples ``rows``, in all by default, float64 [A]."""
+        chosen = np.ones(self.n_samples, dtype=bool) if rows is None else np.zeros(self.n_samples, dtype=bool)
+        if rows is not None:
+            chosen[rows] = True
         reads = np.zeros(self.n_features)
-        for _, part in self.data.parts():
-            reads += np.bincount(part.indices, weights=part.counts, minlength=self.n_features)
+        for some, part in self.data.parts():
+            counts = part.counts if rows is None else part.counts * np.repeat(chosen[some], np.diff(part.indptr))
+            reads += np.bincount(part.indices, weights=counts, minlength=self.n_features)
         return reads
 
     def samples_per_feature(self) -> np.ndarray:

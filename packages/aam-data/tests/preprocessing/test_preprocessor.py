@@ -144,20 +144,29 @@ def test_saved_and_read_back_it_is_the_same(study: Study, classifier: bool) -> N
 def test_the_first_format_is_read(study: Study, classifier: bool) -> None:
     preprocessor = fit(study, "state", classifier=True) if classifier else fit(study, "age", "ph")
     values = preprocessor.to_dict() | {"format_version": 1}
-    del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"]
+    del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"], values["frame"]
     for target in values["targets"]:
         assert target.pop("by_category") is None
         del target["quantiles"], target["widening"], target["bounds"]
-    assert Preprocessor.from_dict(values) == preprocessor
+    assert Preprocessor.from_dict(values) == replace(preprocessor, frame=None)
 
 
 def test_the_second_format_is_read(study: Study) -> None:
     preprocessor = fit(study, "age", normalize_by=("state",))
     values = preprocessor.to_dict() | {"format_version": 2}
-    del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"]
+    del values["asv_sampling"], values["taxonomy"], values["inputs"], values["loss_weights"], values["frame"]
     for target in values["targets"]:
         del target["quantiles"], target["widening"], target["bounds"]
-    assert Preprocessor.from_dict(values) == preprocessor
+    assert Preprocessor.from_dict(values) == replace(preprocessor, frame=None)
+
+
+def test_the_fifth_format_has_no_frame(study: Study) -> None:
+    preprocessor = fit(study, "age")
+    values = preprocessor.to_dict() | {"format_version": 5}
+    with pytest.raises(DataError, match=r"unknown keys \(frame\)"):
+        Preprocessor.from_dict(values)
+    del values["frame"]
+    assert Preprocessor.from_dict(values) == replace(preprocessor, frame=None)
 
 
 @pytest.mark.parametrize(
@@ -238,10 +247,10 @@ def changed(study: Study, column: str, path: str, value: object) -> dict:
 @pytest.mark.parametrize(
     ("column", "path", "value", "message"),
     [
-        ("age", "format_version", 6, "has format 6, but this version of AAM reads formats up to 5"),
+        ("age", "format_version", 7, "has format 7, but this version of AAM reads formats up to 6"),
         ("age", "format_version", True, "the preprocessor has format True"),
         ("age", "format_version", 0, "the preprocessor has format 0"),
-        ("age", "format_version", 1, r"unknown keys \(asv_sampling, taxonomy, inputs, loss_weights\)"),
+        ("age", "format_version", 1, r"unknown keys \(asv_sampling, taxonomy, inputs, loss_weights, frame\)"),
         ("age", "targets.0.by_category", {}, r"target 1: by category: missing keys \(columns, categories\)"),
         ("age", "format_version", None, "the preprocessor has format None"),
         ("age", "color", 1, r"preprocessor: unknown keys \(color\)"),

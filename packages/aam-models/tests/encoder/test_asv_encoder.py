@@ -137,3 +137,34 @@ def test_a_new_encoder_separates_asvs(config, batch_of, random_samples) -> None:
     embeddings = build_encoder(config).asv_encoder(batch_of(samples)).embeddings
     distances = torch.cdist(embeddings, embeddings) + torch.eye(len(embeddings))
     assert distances.min() > 1e-3 * embeddings.norm(dim=1).mean()
+
+
+@pytest.mark.parametrize("site_sum", [False, True])
+def test_positions_in_front_of_the_first_base_are_as_if_absent(site_sum, config, model_of, batch_of) -> None:
+    """The bases keep their positions; what the missing ones are embedded as changes nothing."""
+    encoder = model_of(replace(config, site_sum=site_sum)).asv_encoder
+    tokens, positions = torch.tensor([5, 4, 7, 2]), torch.tensor([0, 3, 4, 5])  # START - - T N C
+    sites = encoder.site_embedding.weight[tokens + config.alphabet.size * positions]
+    x = encoder.token_embedding.weight[tokens] + encoder.position_embedding.weight[positions] + sites
+    expected = encoder.pooling(encoder.transformer(x[None]))
+    if site_sum:
+        expected = expected + sites.sum(dim=0) / (0.3 * 4**0.5)
+    batch = batch_of([{"--TNC": 1.0}, {"ACGTA": 1.0, "GGGTA": 2.0}], mask_ratio=0.0)
+    row = int((batch.tokens[:, 1] == 0).nonzero())
+    torch.testing.assert_close(encoder(batch).embeddings[row : row + 1], expected, rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        encoder.token_embedding.weight[0] += 3
+    torch.testing.assert_close(encoder(batch).embeddings[row : row + 1], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_chunked_is_whole_with_missing_bases_in_front(
+    way, config, model_of, batch_of, outputs_and_gradients, assert_same
+) -> None:
+    encoder = model_of(config)
+    samples = [{"--ACGTACGT": 3.0, "ACGTACGTAC": 1.0, "-CCGTACGTA": 2.0}, {"GTACGTACGT": 4.0, "---GT": 1.0, "ACG": 2.0}]
+    hide = {"mask_ratio": 0.3, "hide_ratio": 0.3}
+    whole = outputs_and_gradients(encoder, batch_of(samples, always_masked=True, **hide))
+    chunked = outputs_and_gradients(encoder, batch_of(samples, **WAYS[way], **hide))
+    assert_same(chunked[0], whole[0])
+    assert_same(chunked[1], whole[1])

@@ -195,3 +195,28 @@ def test_chunks_cover_every_asv_once(lengths: list[int], chunk_size: int, data: 
             if count >= MIN_CHUNK_ASVS and chunks[0].length == length == ordered[0]:
                 assert chunks[0].uniform
                 assert chunks[0].stop == count
+
+
+def test_missing_bases_in_front_are_padding_that_is_never_masked() -> None:
+    letters = [b"--ACGTACGT", b"ACGTACGTAA", b"---------T", b"GGTTACGTAC"]
+    ids = np.array([one.decode() for one in letters], dtype=object)
+    counts = SampleCounts(np.array([0, 4]), np.arange(4, dtype=np.int32), np.ones(4, dtype=np.int32))
+    study = Study(CountTable(np.array(["S"], dtype=object), ids, counts), build_sequences(letters))
+    assert study.sequences.starts.tolist() == [2, 0, 9, 0]
+    collator = Collator(study, max_bp=12, chunk_size=0, seed=0)
+    samples = samples_of(study, [0])
+    batch = collator.collate(samples, 0, (MaskBases(0.9),))
+    assert batch.tokens[0, :3].tolist() == [alphabet.START, alphabet.PAD, alphabet.PAD]
+    assert batch.lengths.tolist() == [11] * 4
+    masked = set(zip(batch.masked_rows.tolist(), batch.masked_columns.tolist(), strict=True))
+    bases = {(row, column + 1) for row, one in enumerate(letters) for column in range(10) if one[column] != ord("-")}
+    assert masked < bases
+    assert {row for row, _ in masked} == {0, 1, 2, 3}
+    assert [chunk.uniform for chunk in batch.chunks] == [False]
+    assert collator.chunks_of(samples) == tuple(chunk._replace(first_masked=0, last_masked=0) for chunk in batch.chunks)
+
+
+def test_chunks_without_missing_bases_need_no_mask() -> None:
+    lengths, gaps = np.full(6, 11, dtype=np.int32), np.array([False, False, True, False, False, False])
+    chunks = cut_chunks(lengths, 2, np.zeros(0, dtype=np.int64), gaps)
+    assert [chunk.uniform for chunk in chunks] == [True, False, True]

@@ -15,6 +15,7 @@ import pytest
 
 from aam_data.errors import DataError
 from aam_data.options.files import MetadataOptions, TableOptions
+from aam_data.options.frame import FrameOptions
 from aam_data.options.samples import SampleOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
@@ -94,7 +95,10 @@ def test_a_table_that_shares_no_asv_with_training(
     other = simulate_study(SimulateOptions(samples=9, asvs=40, hosts=3, bases=60, depth=300, seed=99))
     assert not set(other.table.feature_ids) & set(simulated.table.feature_ids)
     write_simulated_study(other, tmp_path)
-    predict(number_run[1], tmp_path / "table.biom", tmp_path / "predictions.tsv")
+    table, options = TableOptions(tmp_path / "table.biom"), PredictOptions(number_run[1], tmp_path / "predictions.tsv")
+    with pytest.raises(DataError, match=r"another region or primer: .* --frame ignore to go on"):
+        run_predict(PredictConfig(table, options), quiet=True)
+    run_predict(PredictConfig(table, options, frame=FrameOptions("ignore")), quiet=True)
     values = [float(value) for value in predicted(tmp_path / "predictions.tsv").values()]
     assert len(values) == 9
     assert np.isfinite(values).all()

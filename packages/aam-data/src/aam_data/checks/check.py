@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from aam_data.checks.findings import Finding, Report
+from aam_data.checks.frame import frame_report
 from aam_data.checks.leaks import leak_notes
 from aam_data.checks.spellings import spelling_notes
 from aam_data.errors import DataError, Problems, first_few
@@ -63,6 +64,10 @@ def check_study(
     files = load_study(table, metadata, phylogeny, taxonomy)
     problems, notes, facts = files.problems, list(files.notes), _facts(files)
 
+    if files.table is not None and files.sequences is not None:
+        frame, frame_notes = frame_report(files.sequences, files.table.reads_per_feature())
+        facts.append(("frame", frame))
+        notes += frame_notes
     known = files.metadata_file if files.metadata is None else files.metadata
     if known is not None:
         for column in _columns_wanted(target, split):

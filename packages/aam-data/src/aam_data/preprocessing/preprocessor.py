@@ -19,14 +19,16 @@ from aam_data.preprocessing.class_labels import ClassLabels
 from aam_data.preprocessing.metadata_inputs import MetadataInputs
 from aam_data.preprocessing.target import FittedTarget, target_from_dict, target_to_dict
 from aam_data.preprocessing.taxonomy import TaxonRanks
+from aam_data.study.frame.fit import fit_frame
+from aam_data.study.frame.frame import Frame
 
 if TYPE_CHECKING:
     from aam_data.readers.metadata.metadata import Metadata
     from aam_data.study.study import Study
 
 # 1 had no scales by category, 2 no choice of ASVs and no taxonomy, 3 no metadata as input and no quantiles, 4 no
-# bounds of predictions
-FORMAT_VERSION = 5
+# bounds of predictions, 5 no frame of sequences
+FORMAT_VERSION = 6
 _SAMPLINGS = ("abundance", "first", "random")
 _MINIMA = {"max_bp": 1, "trim_length": 0, "rarefy_depth": 0, "seed": 0, "max_asvs": 1}
 _STORED_KEYS = {"max_asvs": "token_limit"}  # where the key of preprocessor.json is an older name
@@ -47,6 +49,8 @@ class Preprocessor:
         targets: targets in the order of the model's outputs; empty after pretraining.
         inputs: metadata that is model input.
         loss_weights: weights of categories in the loss; None without any. Prediction does not need them.
+        frame: where the training reads start and what they have in common; None for models of older versions, which
+            take sequences as they are.
     """
 
     max_bp: int
@@ -59,6 +63,7 @@ class Preprocessor:
     taxonomy: TaxonRanks | None = None
     inputs: MetadataInputs = MetadataInputs()
     loss_weights: CategoryWeights | None = None
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
         wrong = [name for name, minimum in _MINIMA.items() if getattr(self, name) < minimum]
@@ -90,7 +95,7 @@ class Preprocessor:
         """Fit targets and inputs on training samples only.
 
         Args:
-            study: the study.
+            study: the study; the frame is that into which it was brought, or else that of its training reads.
             train_rows: int64 rows of the training samples.
             sample_options: ``max_asvs`` and ``max_bp``, which the caller has resolved (not None).
             trim_length, rarefy_depth, seed: see the attributes.
@@ -132,6 +137,7 @@ class Preprocessor:
             taxonomy,
             inputs,
             weights,
+            study.frame or fit_frame(study.sequences, study.table.reads_per_feature(train_rows), options.max_bp),
         )
 
     @property
@@ -262,6 +268,7 @@ class Preprocessor:
             "taxonomy": None if self.taxonomy is None else self.taxonomy.to_list(),
             "inputs": self.inputs.to_dict(),
             "loss_weights": None if self.loss_weights is None else self.loss_weights.to_dict(),
+            "frame": None if self.frame is None else self.frame.to_dict(),
         }
 
     @classmethod
@@ -288,13 +295,15 @@ class Preprocessor:
             types |= {"asv_sampling": str, "taxonomy": list | None}
         if version >= 4:
             types |= {"inputs": dict, "loss_weights": dict | None}
-        checked: dict[str, Any] = {"asv_sampling": "abundance", "taxonomy": None, "loss_weights": None}
+        if version >= 6:
+            types |= {"frame": dict | None}
+        checked: dict[str, Any] = {"asv_sampling": "abundance", "taxonomy": None, "loss_weights": None, "frame": None}
         checked |= strict_fields(dict(values), types, "preprocessor")
         targets = tuple(
             target_from_dict(target, version, f"preprocessor: target {number}")
             for number, target in enumerate(checked["targets"], 1)
         )
-        taxonomy, weights = checked["taxonomy"], checked["loss_weights"]
+        taxonomy, weights, frame = checked["taxonomy"], checked["loss_weights"], checked["frame"]
         return cls(
             **{name: checked[_STORED_KEYS.get(name, name)] for name in _MINIMA},
             targets=targets,
@@ -302,4 +311,5 @@ class Preprocessor:
             taxonomy=None if taxonomy is None else TaxonRanks.from_list(taxonomy),
             inputs=MetadataInputs.from_dict(checked["inputs"]) if version >= 4 else MetadataInputs(),
             loss_weights=None if weights is None else CategoryWeights.from_dict(weights),
+            frame=None if frame is None else Frame.from_dict(frame),
         )

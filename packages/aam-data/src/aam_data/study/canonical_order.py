@@ -14,6 +14,8 @@ from aam_data.notes import Note
 from aam_data.options.files import TableOptions
 from aam_data.sequences import Sequences, build_sequences
 from aam_data.study.feature_sequences import FeatureSequences
+from aam_data.study.frame.bring import bring_into_frame
+from aam_data.study.frame.frame import Frame
 from aam_data.study.orientation import orientation_notes
 from aam_data.table import CountTable
 
@@ -21,7 +23,7 @@ _MAX_LISTED_LENGTHS = 5
 
 
 def canonical_features(
-    table: CountTable, known: FeatureSequences, options: TableOptions
+    table: CountTable, known: FeatureSequences, options: TableOptions, frame: Frame | None = None
 ) -> tuple[CountTable, Sequences, list[Note]]:
     """Bring the features of a table into canonical order.
 
@@ -29,14 +31,15 @@ def canonical_features(
         table: the table of the file.
         known: the sequences of its features.
         options: ``missing_features``, ``trim_length`` and the names of the files for messages.
+        frame: of the model that the table is for; None to take the sequences as they are.
 
     Returns:
         The table, the sequences of its features, and notes on what was dropped, cut and merged. A merged feature
         has the first of its ids in sorted order; ``merged_ids`` of the sequences lists all of them.
 
     Raises:
-        DataError: no reads, features without a sequence (unless they may be dropped), no feature left, or sequences
-            so long that their codes need more than ``max_input_gb``.
+        DataError: no reads, features without a sequence (unless they may be dropped), no feature left, sequences
+            so long that their codes need more than ``max_input_gb``, or of another region than the frame.
     """
     observed = table.samples_per_feature() > 0
     if not observed.any():
@@ -51,7 +54,12 @@ def canonical_features(
     rows = np.flatnonzero(observed & ~missing)
     if len(rows) == 0:
         raise DataError("no feature with reads and a sequence", code="sequences-missing", file=options.table)
-    whole = [known.sequences[row] or b"" for row in rows]
+    letters = whole = [known.sequences[row] or b"" for row in rows]
+    if frame is not None:
+        brought = bring_into_frame(whole, table.reads_per_feature()[rows], frame, options.sequences or options.table)
+        kept = [i for i, sequence in enumerate(brought.sequences) if sequence]
+        rows, letters, whole = rows[kept], [letters[i] for i in kept], [brought.sequences[i] for i in kept]
+        notes += brought.notes
     notes += orientation_notes(whole, table.reads_per_feature()[rows])
     sequences, trim_notes = _trim(whole, options.trim_length)
     order = sorted(range(len(rows)), key=lambda i: (sequences[i], table.feature_ids[rows[i]]))
@@ -65,7 +73,9 @@ def canonical_features(
         merged = f"{len(rows) - len(unique):,} of {len(rows):,} features"
         what = f"{merged} have the same sequence as another feature and were added to it"
         trim_notes.append(Note("sequences-merged", what))
-    built = build_sequences(unique, _merged_ids(ids, feature))
+    firsts = enumerate(order[i] for i in np.flatnonzero(first))
+    file_letters = {feature: letters[i] for feature, i in firsts if letters[i] != whole[i]}
+    built = build_sequences(unique, _merged_ids(ids, feature), file_letters)
     return table.regroup_features(new_index, ids[first]), built, notes + trim_notes + _describe(built, unique)
 
 
@@ -120,7 +130,7 @@ def _check_size(sequences: list[bytes], options: TableOptions) -> None:
 
 def _describe(built: Sequences, letters: list[bytes]) -> list[Note]:
     notes = []
-    lengths, times = np.unique(built.lengths, return_counts=True)
+    lengths, times = np.unique(built.lengths - built.starts, return_counts=True)
     if len(lengths) > 1:
         text = f"sequences are {lengths[0]} to {lengths[-1]} bases long"
         if len(lengths) <= _MAX_LISTED_LENGTHS:

@@ -27,6 +27,7 @@ from aam_data.readers.taxonomy import Taxonomy, read_taxonomy
 from aam_data.sequences import Sequences
 from aam_data.study.canonical_order import canonical_features
 from aam_data.study.feature_sequences import kind_of_ids, sequences_of_features
+from aam_data.study.frame.frame import Frame
 from aam_data.study.phylogeny import MAX_TIPS, Phylogeny, tip_suggestion
 from aam_data.study.sniff import wrong_flag
 from aam_data.table import CountTable
@@ -66,11 +67,13 @@ def load_study(
     phylogeny: PhylogenyOptions,
     taxonomy: TaxonomyOptions | None = None,
     file: TableFile | None = None,
+    frame: Frame | None = None,
 ) -> LoadedFiles:
     """Read every file that the options name and align them by id; problems are collected, not raised.
 
     Args:
         file: the table, if it was read already.
+        frame: of the model that the table is for; None to take the sequences as they are.
     """
     problems, notes = Problems(), list[Note]()
     file, fasta, known, newick, matrix, taxa = _read_files(problems, table, metadata, phylogeny, taxonomy, file)
@@ -82,9 +85,9 @@ def load_study(
         return LoadedFiles(problems, (), file.table, known)
 
     readable = table.sequences is None or fasta is not None
-    features = problems.collect(_with_sequences, file.table, fasta, table) if readable else None
-    counts, sequences, dropped, feature_notes = features or (None, None, (), [])
-    notes += feature_notes
+    features = problems.collect(_with_sequences, file.table, fasta, table, frame) if readable else None
+    counts, sequences, dropped, more = features or (None, None, (), [])
+    notes += more
     samples, aligned = file.table if counts is None else counts, None
     if known is not None:
         notes += known.notes
@@ -239,17 +242,13 @@ def _transposed(
 
 
 def _with_sequences(
-    table: CountTable, fasta: dict[str, bytes] | None, options: TableOptions
+    table: CountTable, fasta: dict[str, bytes] | None, options: TableOptions, frame: Frame | None
 ) -> tuple[CountTable, Sequences, tuple[str, ...], list[Note]]:
-    """Bring the table's features into canonical order and drop samples without reads.
-
-    Returns:
-        The table, its sequences, the ids of dropped samples, and notes.
-    """
+    """Bring the table's features into canonical order and drop samples without reads; return their ids and notes."""
     if not (table.depths() > 0).any():
         raise DataError("no sample has reads", code="table-no-reads", file=options.table)
     known = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
-    features, sequences, notes = canonical_features(table, known, options)
+    features, sequences, notes = canonical_features(table, known, options, frame)
     counts, dropped = _drop_empty(features, options.table, notes)
     return counts, sequences, dropped, notes
 

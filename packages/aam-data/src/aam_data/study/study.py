@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aam_data.notes import Note
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
@@ -12,6 +12,7 @@ from aam_data.readers.metadata.metadata import Metadata
 from aam_data.readers.qiime2 import Provenance
 from aam_data.readers.taxonomy import Taxonomy
 from aam_data.sequences import Sequences
+from aam_data.study.frame.frame import Frame
 from aam_data.study.load import LoadedFiles, load_study
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import CountTable
@@ -34,6 +35,7 @@ class Study:
         notes: sentences about everything that was dropped, merged or cut.
         inputs: the files that were read.
         dropped_samples: ids of samples without reads, which are not in the table.
+        frame: of a model, into which the sequences were brought; None if they are as in the file.
     """
 
     table: CountTable
@@ -45,6 +47,7 @@ class Study:
     notes: tuple[Note, ...] = ()
     inputs: tuple[Provenance, ...] = ()
     dropped_samples: tuple[str, ...] = ()
+    frame: Frame | None = None
 
 
 def read_study(
@@ -53,6 +56,7 @@ def read_study(
     phylogeny: PhylogenyOptions | None = None,
     taxonomy: TaxonomyOptions | None = None,
     file: TableFile | None = None,
+    frame: Frame | None = None,
 ) -> Study:
     """Read the files of a study and align them by id.
 
@@ -60,6 +64,7 @@ def read_study(
         table: the feature table and its sequences.
         metadata, phylogeny, taxonomy: the other files.
         file: the table, if it was read already.
+        frame: of the model that the table is for, into which its sequences are brought; None to take them as they are.
 
     Returns:
         The study, with notes on everything that was dropped, merged or cut.
@@ -73,11 +78,11 @@ def read_study(
         >>> study.table.n_samples
         160
     """
-    files = load_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file)
+    files = load_study(table, metadata or MetadataOptions(), phylogeny or PhylogenyOptions(), taxonomy, file, frame)
     files.problems.raise_collected()
     study = study_from_files(files)
     assert study is not None
-    return study
+    return replace(study, frame=frame)
 
 
 def study_from_files(files: LoadedFiles) -> Study | None:

@@ -19,7 +19,7 @@ class Chunk(NamedTuple):
     """ASVs that are encoded together: rows ``start:stop``, truncated to ``length`` tokens.
 
     Attributes:
-        uniform: all of them have exactly ``length`` tokens, so attention needs no mask.
+        uniform: all of them have exactly ``length`` tokens, none of them padding, so attention needs no mask.
         first_masked, last_masked: the range of the chunk's masked bases among all M.
         recompute: whether training drops its activations, and computes them again in the backward pass.
     """
@@ -54,8 +54,9 @@ class Batch:
     """B samples. Each distinct ASV occurs once in ``tokens``, in order of length; samples refer to it.
 
     Attributes:
-        tokens: uint8 [U, L], START + bases, padded; masked bases are the MASK code already.
-        lengths: int32 [U], number of tokens without padding.
+        tokens: uint8 [U, L], START + bases, padded; masked bases are the MASK code already. Padding between START and
+            the first base keeps the positions of bases that a read does not have.
+        lengths: int32 [U], number of tokens without padding at the end.
         asv_index: int64 [N], row of ``tokens`` of each occurrence.
         sample_ptr: int64 [B + 1]; occurrences of sample b are ``sample_ptr[b]:sample_ptr[b + 1]``.
         sample_of: int64 [N], sample of each occurrence.

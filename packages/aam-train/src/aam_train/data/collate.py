@@ -69,6 +69,7 @@ class Collator:
         self.inputs, self.sample_weights = inputs, sample_weights
         self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
+        self.has_gap = study.sequences.starts > 0
 
     def collate(
         self, samples: list[Sample], draw: int, corruptions: Corruptions, activations: ActivationPlan = KEEP_ALL
@@ -79,6 +80,7 @@ class Collator:
         assert sizes.min() > 0, "a sample without ASVs cannot be encoded"
         asv_rows, asv_index = self._distinct(np.concatenate([sample.asv_rows for sample in samples]))
         tokens, lengths = self._tokens(asv_rows)
+        gaps = self.has_gap[asv_rows]
         arrays = BatchArrays(
             tokens,
             asv_keys=self.sequences.keys[asv_rows],
@@ -101,7 +103,7 @@ class Collator:
             asv_rows=torch.from_numpy(asv_rows),
             sample_keys=torch.from_numpy(np.stack([np.zeros_like(rows), rows], axis=1)),
             draw=draw,
-            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, arrays.masked_rows), activations.tokens),
+            chunks=mark_recomputed(cut_chunks(lengths, self.chunk_size, arrays.masked_rows, gaps), activations.tokens),
             masked_rows=torch.from_numpy(arrays.masked_rows),
             masked_columns=torch.from_numpy(arrays.masked_columns),
             masked_bases=torch.from_numpy(arrays.masked_bases),
@@ -122,8 +124,9 @@ class Collator:
 
     def chunks_of(self, samples: list[Sample]) -> tuple[Chunk, ...]:
         """Return the chunks of a batch of these samples, without making the batch."""
-        lengths = np.sort(self.lengths[np.unique(np.concatenate([sample.asv_rows for sample in samples]))])
-        return cut_chunks(lengths + 1, self.chunk_size, np.zeros(0, dtype=np.int64))
+        asv_rows, _ = self._distinct(np.concatenate([sample.asv_rows for sample in samples]))
+        nothing = np.zeros(0, dtype=np.int64)
+        return cut_chunks(self.lengths[asv_rows] + 1, self.chunk_size, nothing, self.has_gap[asv_rows])
 
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return distinct ASVs by length, then canonical order, int64 [U], and each occurrence's index, int64 [N]."""
@@ -145,7 +148,9 @@ def _rows(values: np.ndarray | None, rows: np.ndarray) -> torch.Tensor | None:
     return None if values is None else torch.from_numpy(values[rows])
 
 
-def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) -> tuple[Chunk, ...]:
+def cut_chunks(
+    lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray, gaps: np.ndarray | None = None
+) -> tuple[Chunk, ...]:
     """Cut ASVs, sorted by length, into chunks for encoding.
 
     A length that many ASVs share gets its own chunk, without an attention mask; rare lengths share a chunk as long as
@@ -155,6 +160,7 @@ def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) ->
         lengths: int32 [U] tokens, ascending.
         chunk_size: maximum ASVs per chunk, 0 = no limit.
         masked_rows: int64 [M] ascending.
+        gaps: bool [U], ASVs with padding in front of their first base, which needs the mask; None if there are none.
     """
     chunks = []
     start, size = 0, chunk_size or len(lengths)
@@ -163,7 +169,8 @@ def cut_chunks(lengths: np.ndarray, chunk_size: int, masked_rows: np.ndarray) ->
         similar = int(np.searchsorted(lengths, lengths[start] / MIN_LENGTH_RATIO, side="right"))
         stop = min(same if same - start >= MIN_CHUNK_ASVS else similar, start + size)
         first, last = (int(i) for i in np.searchsorted(masked_rows, [start, stop]))
-        chunks.append(Chunk(start, stop, int(lengths[stop - 1]), stop <= same, first, last))
+        uniform = stop <= same and (gaps is None or not gaps[start:stop].any())
+        chunks.append(Chunk(start, stop, int(lengths[stop - 1]), uniform, first, last))
         start = stop
     return tuple(chunks)
 

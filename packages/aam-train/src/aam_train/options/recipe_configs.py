@@ -8,6 +8,7 @@ from typing import Annotated
 from aam_data.options.alias import Required
 from aam_data.options.base import require
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
+from aam_data.options.frame import FrameOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
@@ -122,6 +123,7 @@ class TrainConfig:
     compute: ComputeOptions = ComputeOptions()
     memory: MemoryOptions = MemoryOptions()
     parallel: ParallelOptions = ParallelOptions()
+    frame: FrameOptions = FrameOptions()
 
     def __post_init__(self) -> None:
         require(self.metadata.metadata is not None, "--metadata: pass the file that has the column to predict")
@@ -151,6 +153,10 @@ class TrainConfig:
                 f"{flag} above 0 and --freeze-base cannot be combined: a frozen encoder learns nothing",
             )
         check_plateau(self.optimizer, self.split)
+        require(
+            self.frame.frame == "auto" or self.transfer.pretrained_encoder is not None,
+            "--frame ignore only applies with --pretrained-encoder: without one, the table sets the frame",
+        )
         require(
             not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
             "--cv resumes all its folds. Use --resume-from auto",
@@ -250,6 +256,7 @@ class PredictConfig:
     table: TableOptions
     predict: PredictOptions
     metadata: MetadataOptions = MetadataOptions()
+    frame: FrameOptions = FrameOptions()
 
 
 @dataclass(frozen=True)
@@ -258,6 +265,7 @@ class EmbedConfig:
 
     table: TableOptions
     embed: EmbedOptions
+    frame: FrameOptions = FrameOptions()
 
 
 @dataclass(frozen=True)
@@ -268,6 +276,7 @@ class EvaluateConfig:
     evaluate: EvaluateOptions
     metadata: MetadataOptions = MetadataOptions()
     phylogeny: PhylogenyOptions = PhylogenyOptions()
+    frame: FrameOptions = FrameOptions()
 
 
 @dataclass(frozen=True)

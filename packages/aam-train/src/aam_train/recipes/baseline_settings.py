@@ -10,6 +10,7 @@ from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.splits.selection import default_depth
 from aam_data.splits.splits import splits_file
+from aam_data.study.frame.frame import Frame
 from aam_data.study.study import Study
 from aam_models.errors import ModelError
 from aam_train.errors import TrainError
@@ -49,6 +50,7 @@ class BaselineSettings:
         preprocessor: the run's, if the forest has its target; None to fit one.
         notes: what was taken from the run, and warnings about what differs.
         record: of the run; None without one.
+        frame: of the run's encoder, into which its table was brought; None if it was not.
     """
 
     config: BaselineConfig
@@ -57,6 +59,7 @@ class BaselineSettings:
     preprocessor: Preprocessor | None = None
     notes: tuple[str, ...] = ()
     record: TrainingRecord | None = None
+    frame: Frame | None = None
 
     @property
     def target(self) -> TargetOptions:
@@ -129,6 +132,7 @@ def _of_run(config: BaselineConfig, run: Path, preprocessor: Preprocessor, recor
         preprocessor=preprocessor if own_target and preprocessor.targets else None,
         notes=tuple(notes),
         record=record,
+        frame=preprocessor.frame if stored.get("pretrained_encoder") and stored.get("frame") != "ignore" else None,
     )
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from aam_data.errors import Problems
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
+from aam_data.options.frame import FrameOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.study.frame.frame import Frame
 from aam_data.study.study import Study, read_study
 from aam_data.unifrac.write import check_distance_suffix, extra_files
 from aam_data.writers.atomic import check_output
@@ -79,13 +81,25 @@ def _check_losses(config: PretrainConfig | TrainConfig) -> None:
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:
     taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.weights()["taxonomy"] else None
-    study = read_study(config.table, config.metadata, config.phylogeny, taxonomy)
+    study = read_study(config.table, config.metadata, config.phylogeny, taxonomy, frame=_frame_of_encoder(config))
     if study.metadata is not None:
         problems = Problems()
         for column in _columns(config):
             problems.collect(study.metadata.require, column)
         problems.raise_collected()
     return study
+
+
+def _frame_of_encoder(config: PretrainConfig | TrainConfig) -> Frame | None:
+    """Return the frame of the encoder that a run starts from; None without one, or if it is to be ignored."""
+    path = config.transfer.pretrained_encoder if isinstance(config, TrainConfig) else None
+    if path is None or not isinstance(config, TrainConfig):
+        return None
+    return _frame(config.frame, read_parts(model_folder(path)).preprocessor)
+
+
+def _frame(options: FrameOptions, preprocessor: Preprocessor) -> Frame | None:
+    return preprocessor.frame if options.frame == "auto" else None
 
 
 def _columns(config: PretrainConfig | TrainConfig) -> list[str]:
@@ -139,7 +153,8 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     needs_metadata = bool(preprocessor.required_columns)
-    study = read_study(table, config.metadata if needs_metadata else None)
+    frame = _frame(config.frame, preprocessor)
+    study = read_study(table, config.metadata if needs_metadata else None, frame=frame)
     preprocessor.require_columns(study.metadata)
     return ModelInputs(folder, preprocessor, study)
 
@@ -155,7 +170,7 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
         check_output(options.distances, files, temporary=distance_files, overwrite=options.overwrite)
     folder, preprocessor = _model(options.model, options.output.parent, config.table)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    return ModelInputs(folder, preprocessor, read_study(table))
+    return ModelInputs(folder, preprocessor, read_study(table, frame=_frame(config.frame, preprocessor)))
 
 
 def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
@@ -176,7 +191,7 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
         )
     phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    study = read_study(table, config.metadata, phylogeny)
+    study = read_study(table, config.metadata, phylogeny, frame=_frame(config.frame, preprocessor))
     preprocessor.require_columns(study.metadata)
     return ModelInputs(folder, preprocessor, study)
 

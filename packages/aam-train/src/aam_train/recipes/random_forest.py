@@ -73,7 +73,7 @@ def _compare(
     settings: BaselineSettings, importance_file: Path, metrics_file: Path, note: Callable[[str], None]
 ) -> list[Path]:
     # 1. read the files, split the samples
-    study = read_study(settings.config.table, settings.config.metadata)
+    study = read_study(settings.config.table, settings.config.metadata, frame=settings.frame)
     splits, groups = _split(settings, study, note)
     data = _data(settings, study, splits)
     # 2. train and evaluate

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.target import FittedTarget
+from aam_data.study.frame.frame import Frame
 from aam_models.config.predictor import PredictorConfig
 from aam_models.predictor.fusion.registry import fusion_in_words
 from aam_models.predictor.heads.registry import head_in_words
@@ -39,6 +40,7 @@ def describe_model(path: Path) -> Rows:
     rows += [
         ("encoder", encoder.describe()),
         ("sequences", f"up to {preprocessor.max_bp} bases{_trim(preprocessor.trim_length)}"),
+        ("frame", _frame(preprocessor.frame)),
         (
             "reads",
             f"{preprocessor.rarefy_depth:,} drawn per sample"
@@ -128,6 +130,12 @@ def _target(target: FittedTarget) -> str:
 
 def _trim(length: int) -> str:
     return f", trimmed to {length}" if length else ""
+
+
+def _frame(frame: Frame | None) -> str:
+    if frame is None:
+        return "unknown: sequences are taken as they are"
+    return f"{frame.describe()}, up to {frame.length:,} bases"
 
 
 def _sampling(sampling: str) -> str:

@@ -42,7 +42,7 @@ class TransformerAsvEncoder(AsvEncoder):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.site_sum = config.site_sum
+        self.site_sum, self.pad = config.site_sum, config.alphabet.pad
         self.token_embedding = nn.Embedding(config.alphabet.size, config.width)
         self.position_embedding = nn.Embedding(config.max_bp + 1, config.width)
         self.site_embedding = nn.Embedding((config.max_bp + 1) * config.alphabet.size, config.width)
@@ -87,7 +87,7 @@ class TransformerAsvEncoder(AsvEncoder):
 
     def _encode(self, batch: Batch, chunk: Chunk, head: nn.Linear | None) -> tuple[Tensor, Tensor | None]:
         """Return the embeddings of a chunk's ASVs, and the head's logits of its masked bases if there are any."""
-        mask = self._mask(batch, chunk)
+        mask = self._mask(batch, chunk, self.pad)
         tokens, sites = self._embed(batch, chunk)
         x = self.transformer(tokens, mask)
         pooled = self.pooling(x, mask)
@@ -107,12 +107,16 @@ class TransformerAsvEncoder(AsvEncoder):
         return self.token_embedding(tokens) + positions + embedded_sites, embedded_sites
 
     @staticmethod
-    def _mask(batch: Batch, chunk: Chunk) -> Tensor | None:
-        """Return a mask, bool [U of the chunk, L of the chunk], True = real; None if all positions are real."""
+    def _mask(batch: Batch, chunk: Chunk, pad: int) -> Tensor | None:
+        """Return a mask, bool [U of the chunk, L of the chunk], True = real; None if all positions are real.
+
+        Padding within the length of an ASV is in front of its first base: positions of a frame that it does not have.
+        """
         if chunk.uniform:
             return None
         positions = torch.arange(chunk.length, device=batch.tokens.device)
-        return positions < batch.lengths[chunk.start : chunk.stop, None]
+        is_base = batch.tokens[chunk.start : chunk.stop, : chunk.length] != pad
+        return is_base & (positions < batch.lengths[chunk.start : chunk.stop, None])
 
 
 def scaled_sum(sites: Tensor, mask: Tensor | None) -> Tensor:
