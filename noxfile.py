@@ -33,6 +33,9 @@ FOREIGN = {
     "aam-rocm-tools": {"aam-data", "aam-models", "h5py"},
 }
 OLDEST_TORCH = "torch==2.5.*"
+# Files of tests on several cores, each with one thread; `-- -n 0` runs them in one process, for a debugger.
+PARALLEL = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 @nox.session(reuse_venv=True)
@@ -54,7 +57,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests but the slow ones."""
     sync(session, "test")
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    session.run("pytest", "-m", "not slow", *PARALLEL, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(reuse_venv=True)
@@ -116,7 +119,7 @@ def tests_package(session: nox.Session, package: str) -> None:
     references = {"aam-data": ("biom-format", "mapie", "scikit-bio", "scikit-learn"), "aam-train": ("biom-format",)}
     tools = ("pytest", "hypothesis", *references.get(package, ()))
     session.install(*wheels(session, package), *requirements("test", *tools), constraints(session))
-    session.run("pytest", "-m", "not slow", *session.posargs, f"packages/{package}/tests")
+    session.run("pytest", "-m", "not slow", *PARALLEL, *session.posargs, f"packages/{package}/tests", env=ONE_THREAD)
 
 
 @nox.session
@@ -154,7 +157,8 @@ def minimums(session: nox.Session) -> None:
     )
     session.install("--no-config", "--no-deps", *(f"--editable=packages/{package}" for package in PACKAGES))
     # What old libraries deprecate among themselves is not ours to repair.
-    session.run("pytest", "-m", "not slow", "-W", "ignore::DeprecationWarning", *session.posargs)
+    ignored = ("-W", "ignore::DeprecationWarning")
+    session.run("pytest", "-m", "not slow", *ignored, *PARALLEL, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(reuse_venv=True)
