@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aam_train.errors import RunStopped, TrainError
-from aam_train.recipes.lr_find import is_default_as_good, lr_find
+from aam_train.recipes.lr_find import is_clearly_higher, lr_find
 from aam_train.signals import StopFlag
 from aam_train.training.lr_finder import MAX_RATE, MIN_RATE, STEPS, Fall, find_fall, running_means, search_rates
 
@@ -77,19 +77,9 @@ def test_a_search_writes_its_curve_and_no_model(
     assert "lr" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("half", "lowest", "is_good"),
-    [
-        (4.9e-5, 9e-5, False),
-        (5.1e-5, 9e-5, True),
-        (1e-5, 2e-4, True),
-        (1e-5, 9e-5, False),
-        (1.9e-4, 1e-3, True),
-        (2.1e-4, 1e-3, False),
-    ],
-)
-def test_the_default_is_kept_where_the_loss_falls(half: float, lowest: float, is_good: bool) -> None:
-    assert is_default_as_good(Fall(half, lowest)) == is_good
+@pytest.mark.parametrize(("half", "is_higher"), [(1e-5, False), (1e-4, False), (1.9e-4, False), (2.1e-4, True)])
+def test_only_a_rate_that_is_clearly_higher_than_the_default_is_suggested(half: float, is_higher: bool) -> None:
+    assert is_clearly_higher(Fall(half, 2 * half)) == is_higher
 
 
 def test_the_same_search_gives_the_same_curve(pretrain_config: Configs, tmp_path: Path) -> None:
