@@ -34,8 +34,8 @@ FLOORS = {
     ],
     "aam_models": ["config", "batch", "encoder", "predictor", "storage"],
     "aam_train": [
-        "options", "reporting", "device", "profiling", "data", "losses", "parallel", "engine", "evaluation",
-        "objectives", "memory", "runs", "setup", "training", "show", "recipes",
+        "options", "reporting", "device", "profiling", "data", "losses", "parallel", "engine", "statistics",
+        "baselines", "evaluation", "objectives", "memory", "runs", "setup", "training", "show", "recipes",
     ],
 }  # fmt: skip
 ROOFS = {"aam_models.build", "aam_models.attention_check"}

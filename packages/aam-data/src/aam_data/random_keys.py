@@ -25,6 +25,9 @@ class Purpose(IntEnum):
     WEIGHTS = 6
     CALIBRATION = 7
     ASV_SAMPLING = 8
+    BOOTSTRAP = 9
+    REPEATS = 10
+    INNER_FOLDS = 11
 
 
 def sample_key(sample_id: str) -> int:

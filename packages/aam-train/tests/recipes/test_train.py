@@ -322,7 +322,7 @@ def test_folds_cover_every_sample_once(
     assert config_from_toml((run / "config.toml").read_text(), TrainConfig) == config
     text = capsys.readouterr().err
     assert "fold 3 of 3" in text
-    assert "status, 24 held-out samples:" in text
+    assert "status, 24 held-out samples (95 % intervals in brackets):" in text
     assert "status, mean and standard deviation over the folds:\n  AAM            accuracy " in text
     assert f"accuracy {accuracy['mean']:.3g} ± {accuracy['sd']:.2g}, " in text
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from aam_data.options.base import require
-from aam_data.options.files import MetadataOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
+from aam_train.options.baselines import is_named
 from aam_train.options.compute import ComputeOptions
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
-from aam_train.options.run import RunOptions
+from aam_train.options.run import RunOptions, TransferOptions
 
 
 def check_columns(
@@ -73,6 +74,22 @@ def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
             column is None or metadata.metadata is not None,
             f"{flag} is a column of --metadata. Pass --metadata too",
         )
+
+
+def check_cross_validation(
+    transfer: TransferOptions, run: RunOptions, split: SplitOptions, phylogeny: PhylogenyOptions
+) -> None:
+    """Raise ValueError for options that --cv, --cv-by and --baselines contradict."""
+    flag = transfer.cross_validation
+    require(not flag or run.resume_from in (None, "auto"), f"{flag} resumes all its folds. Use --resume-from auto")
+    require(not flag or not split.splits_from, f"{flag} makes its own splits. Omit --splits-from")
+    require(not flag or not split.train_samples, f"{flag} makes its own splits. Omit --train-samples and --val-samples")
+    require(
+        not is_named(transfer.baselines, "unifrac_kernel")
+        or phylogeny.tree is not None
+        or phylogeny.unifrac_matrix is not None,
+        f"--baselines {transfer.baselines}: unifrac_kernel needs --tree or --unifrac-matrix",
+    )
 
 
 def check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:

@@ -19,6 +19,7 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.cross_checks import (
     check_batches,
     check_columns,
+    check_cross_validation,
     check_needed,
     check_pairs,
     check_parallel,
@@ -147,18 +148,7 @@ class TrainConfig:
                 f"{flag} above 0 and --freeze-base cannot be combined: a frozen encoder learns nothing",
             )
         check_plateau(self.optimizer, self.split)
-        require(
-            not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
-            "--cv resumes all its folds. Use --resume-from auto",
-        )
-        require(
-            not (self.transfer.cv and self.split.splits_from),
-            "--cv makes its own splits. Omit --splits-from",
-        )
-        require(
-            not (self.transfer.cv and self.split.train_samples),
-            "--cv makes its own splits. Omit --train-samples and --val-samples",
-        )
+        check_cross_validation(self.transfer, self.run, self.split, self.phylogeny)
         self._check_targets()
         check_columns(self.category, self.head, self.link, self.target, self.split)
         rate = self.category_optimizer.categorical_lr
