@@ -104,6 +104,11 @@ def class_study(random: np.random.Generator, n_groups: int) -> tuple[np.ndarray,
     return group_of, positive.astype(np.float64), first, second
 
 
+def sampled_auc(drawn: GroupBootstrap, positive: np.ndarray, scores: np.ndarray) -> Sampled:
+    value = float(weighted_auc(np.ones((1, len(scores))), positive, scores)[0])
+    return Sampled(value, drawn.measure(lambda w: {"auc": weighted_auc(w, positive, scores)})["auc"])
+
+
 @pytest.mark.parametrize("n_groups", [16, 50, 100])
 def test_intervals_cover_the_truth(n_groups: int) -> None:
     """In 93 to 97 % of 200 studies; the 200 themselves allow for 3 % more or less (two standard errors)."""
@@ -114,14 +119,7 @@ def test_intervals_cover_the_truth(n_groups: int) -> None:
     for study in range(STUDIES):
         group_of, positive, first, second = class_study(random, n_groups)
         drawn = GroupBootstrap.draw([f"{g:03d}" for g in group_of], [""] * len(group_of), study, draws=500)
-        one = np.ones((1, len(group_of)))
-        pair = [
-            Sampled(
-                float(weighted_auc(one, positive, scores)[0]),
-                drawn.measure(lambda w, scores=scores: {"auc": weighted_auc(w, positive, scores)})["auc"],  # type: ignore[misc]
-            )
-            for scores in (first, second)
-        ]
+        pair = [sampled_auc(drawn, positive, scores) for scores in (first, second)]
         size = SampleSize.of(group_of, positive.astype(np.int64))
         low, high = interval_of("auc", pair[0], size)
         covered[0] += low <= area <= high
@@ -137,8 +135,6 @@ def test_models_that_have_learned_nothing_are_seldom_above_one_half() -> None:
         group_of, effect = grouped(random, int(random.integers(6, 40)))
         positive = (random.random(group_of.max() + 1) < random.uniform(0.1, 0.5))[group_of].astype(np.float64)
         drawn = GroupBootstrap.draw([f"{g:03d}" for g in group_of], [""] * len(group_of), study, draws=500)
-        value = float(weighted_auc(np.ones((1, len(effect))), positive, effect)[0])
-        draws = drawn.measure(lambda w: {"auc": weighted_auc(w, positive, effect)})["auc"]  # noqa: B023
         size = SampleSize.of(group_of, positive.astype(np.int64))
-        above += interval_of("auc", Sampled(value, draws), size).low > 0.5
+        above += interval_of("auc", sampled_auc(drawn, positive, effect), size).low > 0.5
     assert above / STUDIES <= 0.05, above

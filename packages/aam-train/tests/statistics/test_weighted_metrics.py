@@ -34,7 +34,9 @@ def weights() -> np.ndarray:
     return bootstrap.counts[:, bootstrap.group_of].astype(np.float64)
 
 
-def check(found: dict[str, np.ndarray], weights: np.ndarray, expected: Callable[[np.ndarray], dict[str, float]]) -> None:
+def check(
+    found: dict[str, np.ndarray], weights: np.ndarray, expected: Callable[[np.ndarray], dict[str, float]]
+) -> None:
     for draw, row in enumerate(weights):
         for name, value in expected(drawn_rows(row)).items():
             assert found[name][draw] == pytest.approx(value, rel=1e-12, abs=1e-12, nan_ok=True), (name, draw)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix  # LightGBM reads no csr_array
 
 from aam_train.baselines.protocol import BaselineData
 
@@ -25,7 +26,7 @@ class FittedBoosting:
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """See `Fitted`."""
-        x, n_classes = self.data.abundances(rows), self.data.n_classes
+        x, n_classes = csr_matrix(self.data.abundances(rows)), self.data.n_classes
         if n_classes is None:
             return np.stack([model.predict(x) for model in self.models], axis=1)
         probabilities = np.zeros((len(rows), n_classes))
@@ -52,7 +53,7 @@ class GradientBoosting:
         """See `Baseline`."""
         from lightgbm import LGBMClassifier, LGBMRegressor
 
-        x, targets, n_classes, models = data.abundances(rows), data.targets[rows], data.n_classes, []
+        x, targets, n_classes, models = csr_matrix(data.abundances(rows)), data.targets[rows], data.n_classes, []
         for t in range(1 if n_classes is not None else targets.shape[1]):
             known = np.isfinite(targets[:, t])
             values = targets[known, t] if n_classes is None else targets[known, t].astype(np.int64)

@@ -19,10 +19,11 @@ from aam_data.splits.splits import cross_validation
 from aam_data.splits.strata import quarters
 from aam_train.baselines.protocol import BaselineData
 from aam_train.device.host_memory import host_memory
+from aam_train.statistics.weighted_metrics import weighted_classification
 
 INNER_FOLDS = 5
 MAX_COMPONENTS = 512
-STRENGTHS = 10.0 ** np.arange(-4.0, 4.5, 1.0)  # of the penalty, relative to the mean variance of the samples
+STRENGTHS = 10.0 ** np.arange(-4.0, 3.5, 1.0)  # of the penalty, relative to the mean variance of the samples
 MAX_MEMORY_SHARE = 0.8  # that a kernel may use, of what the process may use
 _ARRAYS = 4  # of the kernel's size that exist at once
 _SMALLEST = 1e-9  # eigenvalue, relative to the largest, of a component that counts
@@ -127,13 +128,20 @@ def _ridge_path(x: np.ndarray, y: np.ndarray, strengths: np.ndarray) -> Iterator
 
 
 def fit_classes(x: np.ndarray, codes: np.ndarray, n_classes: int, folds: list[np.ndarray]) -> ClassModel:
-    """Fit a logistic regression to coordinates [N, C] and class codes [N]."""
-    losses = np.zeros(len(STRENGTHS))
+    """Fit a logistic regression to coordinates [N, C] and class codes [N].
+
+    The strength is the one with the largest AUC on the inner folds: with few groups, the likelihood chooses penalties
+    so strong that nothing is learned. Of equal strengths the strongest wins.
+    """
+    shares = np.zeros((len(STRENGTHS), len(codes), n_classes))
     for fold in folds:
         for number, model in enumerate(_logistic_path(x[~fold], codes[~fold], n_classes, STRENGTHS)):
-            shares = model.predict(x[fold])[np.arange(int(fold.sum())), codes[fold]]
-            losses[number] -= np.log(np.maximum(shares, 1e-6)).sum()
-    best = int(losses.argmin()) if folds else len(STRENGTHS) // 2
+            shares[number, fold] = model.predict(x[fold])
+    best = len(STRENGTHS) // 2
+    if folds:
+        once = np.ones((1, len(codes)))
+        areas = np.array([weighted_classification(once, codes, each)["auc"][0] for each in shares])
+        best = len(areas) - 1 - int(np.nan_to_num(areas, nan=0.0)[::-1].argmax())
     return next(_logistic_path(x, codes, n_classes, STRENGTHS[best : best + 1]))
 
 

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from aam_train.baselines.kernel import FittedKernel, KernelSource, fit_kernel, kernel_too_large
 from aam_train.baselines.protocol import BaselineData, counts_matrix
 
-PSEUDOCOUNT = 0.5  # of the smallest number in the table: half a read
+PSEUDOCOUNT = 0.1  # of the smallest number in the table: a tenth of a read
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
-"""UniFrac baseline: ridge or logistic regression on a kernel of the UniFrac distances.
+"""UniFrac baseline: ridge or logistic regression on the principal coordinates of the UniFrac distances.
 
-Kernels of distances between communities as in MiRKAT (Zhao et al. 2015, doi:10.1016/j.ajhg.2015.04.003). The distances
-are those of the run's tree or matrix, in its metric, of the same reads.
+The kernel of squared distances is that of MiRKAT (Zhao et al. 2015, doi:10.1016/j.ajhg.2015.04.003). The distances are
+those of the run's tree or matrix, in its metric, of the same reads.
 """
 
 from __future__ import annotations
@@ -18,27 +18,15 @@ from aam_train.baselines.protocol import BaselineData
 
 @dataclass(frozen=True, eq=False)
 class _DistanceKernel:
-    """exp(-d^2 / 2 s^2); samples without distances are as far as the farthest, and so have a value near 0.
-
-    Attributes:
-        pairs: distances.
-        width: s, the median distance of the samples to learn from.
-    """
+    """Minus half the squared distance, which is a product after centring; missing distances are the largest."""
 
     pairs: PairTargets
-    width: float
-
-    @classmethod
-    def of(cls, pairs: PairTargets, rows: np.ndarray) -> _DistanceKernel:
-        distances = pairs.pairs(rows, rows, FIXED_DRAW)[np.triu_indices(len(rows), 1)]
-        median = float(np.median(distances[np.isfinite(distances)])) if np.isfinite(distances).any() else 0.0
-        return cls(pairs, median or 1.0)
 
     def values(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """See `KernelSource`."""
         distances = self.pairs.pairs(rows, columns, FIXED_DRAW).astype(np.float64)
         distances = np.nan_to_num(distances, nan=float(np.nanmax(distances, initial=0.0)))
-        kernel: np.ndarray = np.exp(-np.square(distances / self.width) / 2)
+        kernel: np.ndarray = -np.square(distances) / 2
         return kernel
 
 
@@ -60,4 +48,4 @@ class UnifracKernel:
     def fit(self, data: BaselineData, rows: np.ndarray) -> FittedKernel:
         """See `Baseline`."""
         assert data.pairs is not None
-        return fit_kernel(_DistanceKernel.of(data.pairs, rows), data, rows, self.seed)
+        return fit_kernel(_DistanceKernel(data.pairs), data, rows, self.seed)
