@@ -96,7 +96,9 @@ def imports(path: Path, *, at_start_only: bool = False) -> Iterator[str]:
 
 def declared(package: str) -> set[str]:
     file = ROOT / "packages" / package.replace("_", "-") / "pyproject.toml"
-    names = [re.split(r"[<>=!~ \[;]", entry)[0] for entry in tomllib.loads(file.read_text())["project"]["dependencies"]]
+    project = tomllib.loads(file.read_text())["project"]
+    extras = [entry for entries in project.get("optional-dependencies", {}).values() for entry in entries]
+    names = [re.split(r"[<>=!~ \[;]", entry)[0] for entry in [*project["dependencies"], *extras]]
     return {IMPORT_NAME.get(name, name.replace("-", "_")) for name in names}
 
 

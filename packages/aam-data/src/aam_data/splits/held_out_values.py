@@ -49,11 +49,7 @@ def hold_out_values(
     """
     known = np.array([value is not None for value in values], dtype=bool)
     names = sorted({value for value in values if value is not None})
-    place = f"column {column}"
-    if not 2 <= len(names) <= MAX_VALUES:
-        problem = f"the samples have {len(names):,} values, and --cv-by makes one run for each"
-        remedy = f"Use a column with 2 to {MAX_VALUES} values, or --cv"
-        raise DataError(problem, code="split-values-unsuitable", file=file, place=place, remedy=remedy)
+    _check_values(names, column, file)
     if groups is not None:
         _check_groups(groups, values, column, options, file)
     ids, of, splits = np.array(sample_ids, dtype=object), np.array(values, dtype=object), []
@@ -62,23 +58,34 @@ def hold_out_values(
         rest = known & ~held_out
         share = options.val_size * known.sum() / rest.sum()
         if share >= 1:
-            problem = f"without {name!r}, --val-size {options.val_size} leaves no sample to train on"
             raise DataError(
-                problem, code="split-too-few-samples", file=file, place=place, remedy="Use a smaller --val-size"
+                f"without {name!r}, --val-size {options.val_size} leaves no sample to train on",
+                code="split-too-few-samples",
+                file=file,
+                place=f"column {column}",
+                remedy="Use a smaller --val-size",
             )
-        inner = split_samples(
-            ids[rest].tolist(),
-            replace(options, test_size=0.0, val_size=float(share)),
-            seed,
-            None if groups is None else np.array(groups, dtype=object)[rest],
-            [labels[rest] for labels in strata],
-        )
+        own_groups = None if groups is None else np.array(groups, dtype=object)[rest]
+        shares, own_strata = replace(options, test_size=0.0, val_size=float(share)), [each[rest] for each in strata]
+        inner = split_samples(ids[rest].tolist(), shares, seed, own_groups, own_strata)
         splits.append(replace(inner, test=tuple(sorted(ids[held_out]))))
     if not known.all():
         without = sorted(ids[~known])
         what = f"{len(without):,} samples have no value in {column} and are left out: {first_few(without)}"
         splits[0] = replace(splits[0], notes=(Note("split-value-missing", what, "warning"),))
     return splits
+
+
+def _check_values(names: Sequence[str], column: str, file: Path | None) -> None:
+    """Raise DataError unless the number of values suits one run for each."""
+    if not 2 <= len(names) <= MAX_VALUES:
+        raise DataError(
+            f"the samples have {len(names):,} values, and --cv-by makes one run for each",
+            code="split-values-unsuitable",
+            file=file,
+            place=f"column {column}",
+            remedy=f"Use a column with 2 to {MAX_VALUES} values, or --cv",
+        )
 
 
 def _check_groups(

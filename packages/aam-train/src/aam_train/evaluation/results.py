@@ -24,7 +24,7 @@ from aam_train.statistics.bootstrap import (
     interval_of,
     interval_of_difference,
 )
-from aam_train.statistics.verdict import Judged, verdict
+from aam_train.statistics.verdict import Contrast, verdict
 from aam_train.statistics.weighted_metrics import (
     Draws,
     weighted_classification,
@@ -45,7 +45,7 @@ class Measured:
     has_groups: bool
 
     def values(self) -> dict[str, Metrics]:
-        """Return the figures."""
+        """Return the value of each metric."""
         return {model: {name: each.value for name, each in found.items()} for model, found in self.models.items()}
 
     def intervals(self) -> dict[str, dict[str, Bounds]]:
@@ -81,7 +81,7 @@ def measure(repeats: Sequence[Comparison], target: int, seed: int) -> Measured:
     """Measure a target on the held-out samples.
 
     Args:
-        repeats: the same held-out samples in one or several repeats; figures are means over the repeats, and all
+        repeats: the same held-out samples in one or several repeats; metrics are means over the repeats, and all
             repeats see the same draws of groups.
         target: index of the target.
         seed: random seed of the run.
@@ -183,7 +183,7 @@ def held_out_results(comparison: Comparison, seed: int) -> dict[str, Any]:
 def _results(
     measured: Mapping[str, Measured], repeats: Sequence[Comparison], *, one_split: bool = True
 ) -> dict[str, Any]:
-    """Put figures, intervals, differences and verdict into the form of ``results.json``."""
+    """Put metrics, intervals, differences and verdict into the form of ``results.json``."""
     first = repeats[0]
     results: dict[str, Any] = {"part": "test", "samples": int(first.held_out.sum())}
     results["targets"] = {target: each.values() for target, each in measured.items()}
@@ -200,7 +200,7 @@ def uncertainty(
     """Return intervals, differences, what the bootstrap drew, and the verdict, by target.
 
     Args:
-        measured: figures of each target.
+        measured: metrics of each target.
         is_classes: whether the targets are classes.
         of: what is drawn, in the plural; empty for groups or samples.
         one_split: see `verdict`.
@@ -228,8 +228,8 @@ def uncertainty(
 
 def _verdict(target: str, metric: str, measured: Measured, of: str, *, one_split: bool) -> list[str]:
     intervals, differences = measured.intervals(), measured.differences()
-    judged = {
-        model: Judged(
+    contrasts = {
+        model: Contrast(
             difference=found[metric]["value"],
             bounds=Bounds(found[metric]["low"], found[metric]["high"]),
             beats_constant=_beats_constant(metric, measured, model, intervals[model][metric]),
@@ -237,7 +237,7 @@ def _verdict(target: str, metric: str, measured: Measured, of: str, *, one_split
         for model, found in differences.items()
     }
     drawn = of or ("groups" if measured.has_groups else "samples")
-    return verdict(target, metric, judged, measured.size.groups, drawn, one_split=one_split)
+    return verdict(target, metric, contrasts, measured.size.groups, drawn, one_split=one_split)
 
 
 def _beats_constant(metric: str, measured: Measured, model: str, bounds: Bounds) -> bool:
@@ -290,7 +290,7 @@ def _plain_metrics(comparison: Comparison) -> dict[str, dict[str, Metrics]]:
 
 
 def _over_repeats(pooled: Sequence[Comparison], targets: Mapping[str, Mapping[str, Metrics]]) -> dict[str, Any]:
-    """Return mean, spread and number of the pooled figures of each repeat."""
+    """Return mean, spread and number of the pooled metrics of each repeat."""
     each = [_plain_metrics(one) for one in pooled]
     over = {
         target: {model: over_folds([one[target][model] for one in each], "repeats") for model in models}

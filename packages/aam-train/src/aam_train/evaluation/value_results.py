@@ -19,7 +19,7 @@ def results_of_values(pooled: Comparison, folds: Mapping[str, Comparison], colum
     """Compute the metrics of each value, of all held-out samples pooled, and the mean over the values.
 
     The verdict is about the mean, with the values as what is drawn: it says what to expect of another value, such as a
-    new study. Pooled figures compare samples of models that were trained on different values.
+    new study. Pooled metrics compare samples of models that were trained on different values.
 
     Args:
         pooled: held-out samples of all values.
@@ -31,7 +31,7 @@ def results_of_values(pooled: Comparison, folds: Mapping[str, Comparison], colum
     results = results_of_folds([(pooled, list(folds.values()))], seed)
     means = {
         target: Measured(
-            {model: _mean_figures([one["targets"][target][model] for one in each.values()], seed) for model in models},
+            {model: _mean_metrics([one["targets"][target][model] for one in each.values()], seed) for model in models},
             SampleSize(len(pooled.predictions.sample_ids), len(folds), len(folds) - 1.0),
             has_groups=True,
         )
@@ -46,13 +46,13 @@ def results_of_values(pooled: Comparison, folds: Mapping[str, Comparison], colum
     return results | {"verdict": over["verdict"]}
 
 
-def _mean_figures(figures: Sequence[Mapping[str, float]], seed: int) -> dict[str, Sampled]:
+def _mean_metrics(metrics: Sequence[Mapping[str, float]], seed: int) -> dict[str, Sampled]:
     """Return the mean of each metric over values, on all of them and in draws of values with replacement."""
-    names = [f"{number:09d}" for number in range(len(figures))]
+    names = [f"{number:09d}" for number in range(len(metrics))]
     counts = GroupBootstrap.draw(names, names, seed).counts.astype(np.float64)
     found = {}
-    for name in figures[0]:
-        values = np.array([each[name] for each in figures])
+    for name in metrics[0]:
+        values = np.array([each[name] for each in metrics])
         known = np.isfinite(values)
         with np.errstate(invalid="ignore"):
             draws = counts[:, known] @ values[known] / counts[:, known].sum(axis=1)

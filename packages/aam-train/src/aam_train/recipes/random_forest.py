@@ -95,7 +95,7 @@ def _compare(
     written = _write_predictions(options.output, own, truth, groups or {})
     _write_importance(importance_file, study, data, baselines.importance)
     counts = {"learned_from": len(data.learned), "judged_on": len(tested), "rarefy_depth": settings.depth}
-    write_json(metrics_file, {**_figures(measured), **counts})
+    write_json(metrics_file, {**_metrics(measured), **counts})
     for line in _lines(measured, len(tested)):
         note(line)
     return [*written, importance_file, metrics_file]
@@ -111,7 +111,7 @@ def _write_predictions(
     return [*written, full]
 
 
-def _figures(measured: Mapping[str, Measured]) -> dict[str, object]:
+def _metrics(measured: Mapping[str, Measured]) -> dict[str, object]:
     """Return the metrics of each baseline by target, and their intervals."""
     return {
         "targets": {name: each.values() for name, each in measured.items()},

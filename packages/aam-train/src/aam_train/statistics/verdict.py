@@ -18,7 +18,7 @@ FEW = 30  # groups below which the sentence says that they are few
 _NAMES = {"auc": "AUC", "r2": "R2"}
 
 
-class Judged(NamedTuple):
+class Contrast(NamedTuple):
     """A model against one baseline.
 
     Attributes:
@@ -38,14 +38,14 @@ class Judged(NamedTuple):
 
 
 def verdict(
-    target: str, metric: str, judged: Mapping[str, Judged], n_groups: int, drawn: str, *, one_split: bool = True
+    target: str, metric: str, contrasts: Mapping[str, Contrast], n_groups: int, drawn: str, *, one_split: bool = True
 ) -> list[str]:
     """Put into words what is proven about a model on held-out samples.
 
     Args:
         target: name of the target.
         metric: the main metric, "auc" or "r2".
-        judged: the model against each baseline; the constant is one of them.
+        contrasts: the model against each baseline; the constant is one of them.
         n_groups: number of groups that the intervals rest on.
         drawn: what these are, in the plural.
         one_split: whether a cross-validation would evaluate on more samples.
@@ -54,10 +54,10 @@ def verdict(
         Sentences; the first is about the constant.
 
     Example:
-        >>> verdict("sex", "auc", {"constant": Judged(0.17, Bounds(0.12, 0.22))}, 401, "groups")
+        >>> verdict("sex", "auc", {"constant": Contrast(0.17, Bounds(0.12, 0.22))}, 401, "groups")
         ['sex: better than the constant by 0.17 AUC (0.12 to 0.22)']
     """
-    constant, others = judged[CONSTANT], {name: each for name, each in judged.items() if name != CONSTANT}
+    constant, others = contrasts[CONSTANT], {name: each for name, each in contrasts.items() if name != CONSTANT}
     if math.isnan(constant.bounds.low):
         return [f"{target}: nothing is proven, since {_number(n_groups, drawn)} are too few for an interval"]
     if constant.bounds.low > 0:
@@ -76,18 +76,18 @@ def verdict(
     return [first, *worse, f"{target}: {_advice(others, n_groups, one_split=one_split)}"]
 
 
-def _compare(metric: str, name: str, judged: Judged) -> str:
+def _compare(metric: str, name: str, contrast: Contrast) -> str:
     baseline = BASELINES[name].phrase
-    if math.isnan(judged.bounds.low):
+    if math.isnan(contrast.bounds.low):
         return f"not compared with {baseline}, whose {_NAMES[metric]} is undefined"
-    if judged.bounds.low > 0:
-        return f"better than {baseline} by {judged.in_words(metric)}"
-    if judged.bounds.high < 0:
-        return f"worse than {baseline} by {judged.in_words(metric, sign=-1)}"
-    return f"no clear difference from {baseline}: {judged.in_words(metric)}"
+    if contrast.bounds.low > 0:
+        return f"better than {baseline} by {contrast.in_words(metric)}"
+    if contrast.bounds.high < 0:
+        return f"worse than {baseline} by {contrast.in_words(metric, sign=-1)}"
+    return f"no clear difference from {baseline}: {contrast.in_words(metric)}"
 
 
-def _advice(others: Mapping[str, Judged], n_groups: int, *, one_split: bool) -> str:
+def _advice(others: Mapping[str, Contrast], n_groups: int, *, one_split: bool) -> str:
     """Say what to try with a model that is not clearly better than the constant."""
     able = [BASELINES[name].phrase for name, each in others.items() if each.beats_constant]
     if able:
