@@ -37,7 +37,7 @@ def test_samples_without_a_value_are_left_out_and_counted() -> None:
     values = [None, *STUDIES[1:]]
     splits = hold_out_values(IDS, values, "study", SplitOptions(val_size=0.0), 1)
     assert all("s00" not in split.part_of() for split in splits)
-    assert [str(note) for split in splits for note in split.notes] == [
+    assert [note.problem for split in splits for note in split.notes] == [
         "1 samples have no value in study and are left out: s00"
     ]
 
