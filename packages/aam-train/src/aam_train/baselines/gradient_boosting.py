@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix  # LightGBM reads no csr_array
 
 from aam_train.baselines.protocol import BaselineData
 
-TREES, RATE, LEAVES, SAMPLES_PER_LEAF = 300, 0.02, 7, 20
+TREES, RATE, LEAVES, SAMPLES_PER_LEAF = 150, 0.02, 7, 5
 FEATURES, SAMPLES = 0.1, 0.6  # shares that each tree sees
 INSTALL = "LightGBM is not installed: pip install 'aam-train[lightgbm]'"
 

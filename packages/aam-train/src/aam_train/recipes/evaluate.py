@@ -222,10 +222,12 @@ def _metrics_by_part(
         measured = {
             name: measure_models(models, truth[chosen], groups, t, seed) for t, name in enumerate(predictions.names)
         }
+        more = uncertainty(measured, is_classes=bool(predictions.classes))
         by_part[part] = {
             "samples": int(chosen.sum()),
             "targets": {name: each.values() for name, each in measured.items()},
-            **uncertainty(measured, is_classes=bool(predictions.classes)),
+            **more,
+            "verdict": {name: sentences[:1] for name, sentences in more["verdict"].items()},  # no advice on training
         }
     return by_part
 
