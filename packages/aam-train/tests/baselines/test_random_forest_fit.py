@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from aam_train.baselines.random_forest import ForestOptions, fit_forest
 
 OPTIONS = ForestOptions(seed=3, trees=10, jobs=1)
-SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "random_state": 3}
+SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "min_samples_leaf": 2, "random_state": 3}
 
 
 def table(seed: int, rows: int) -> csr_array:
