@@ -221,7 +221,7 @@ def uncertainty(
         "verdict": {
             target: _verdict(target, metric, each, of, one_split=one_split)
             for target, each in measured.items()
-            if CONSTANT in each.models
+            if CONSTANT in each.models and each.size.groups
         },
     }
 
