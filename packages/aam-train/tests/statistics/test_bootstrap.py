@@ -80,8 +80,8 @@ def test_perfect_figures_of_few_groups_have_wide_intervals() -> None:
 def test_a_rare_class_has_few_degrees_of_freedom() -> None:
     groups = np.arange(20)
     codes = (groups < 2).astype(np.int64)
-    assert SampleSize.of(groups, codes).freedom < 2
-    assert SampleSize.of(groups, (groups < 10).astype(np.int64)).freedom == pytest.approx(18)
+    assert SampleSize.of(groups, codes).freedom < 3
+    assert SampleSize.of(groups, (groups < 10).astype(np.int64)).freedom == 19
     assert SampleSize.of(np.arange(40) % 20, (np.arange(40) < 20).astype(np.int64)).freedom == 19  # both in each group
     assert SampleSize.of(groups, (groups < 1).astype(np.int64)).freedom == 0
 

@@ -117,8 +117,9 @@ class SampleSize:
         samples: number of samples.
         groups: number of groups.
         freedom: degrees of freedom of an average over classes: the number of groups less one, or fewer where a class is
-            rare. Of two classes these are Welch's (1947, doi:10.1093/biomet/34.1-2.28) for the numbers of groups that
-            have them; of several, the median of those of one class against the rest.
+            rare. Of two classes these are twice Welch's (1947, doi:10.1093/biomet/34.1-2.28) for the numbers of groups
+            that have them (once covers 98 to 99 % with 16 groups); of several, the median of those of one class against
+            the rest.
     """
 
     samples: int
@@ -150,7 +151,7 @@ class SampleSize:
 def _welch(n: int, m: int) -> float:
     if min(n, m) < 2:
         return 0.0
-    return (1 / n + 1 / m) ** 2 / (1 / (n * n * (n - 1)) + 1 / (m * m * (m - 1)))
+    return 2 * (1 / n + 1 / m) ** 2 / (1 / (n * n * (n - 1)) + 1 / (m * m * (m - 1)))
 
 
 def interval_of(name: str, sampled: Sampled, size: SampleSize) -> Bounds:
