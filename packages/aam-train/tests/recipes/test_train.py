@@ -105,7 +105,7 @@ def test_results_are_those_of_the_predictions(number_run: tuple[TrainConfig, Pat
     truth, prediction = (np.array([float(row[name]) for row in test]) for name in ("truth", "prediction"))
     found = results_of(run)
     assert (found["part"], found["samples"]) == ("test", len(test))
-    assert set(found["targets"]["degree_days"]) == {"aam", "constant", "random_forest"}
+    assert set(found["targets"]["degree_days"]) == {"aam", "constant", "random_forest", "clr_linear"}
     aam = found["targets"]["degree_days"]["aam"]
     assert aam["r2"] == pytest.approx(sk.r2_score(truth, prediction), abs=1e-6)
     assert aam["mae"] == pytest.approx(sk.mean_absolute_error(truth, prediction), rel=1e-6)
@@ -250,7 +250,7 @@ def test_unifrac_as_a_second_objective(train_config: Configs, files: Path, tmp_p
 def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     _, run = class_run
     found = results_of(run)["targets"]["status"]
-    assert set(found) == {"aam", "constant", "random_forest"}
+    assert set(found) == {"aam", "constant", "random_forest", "clr_linear"}
     assert set(found["aam"]) == {"accuracy", "balanced_accuracy", "f1", "auc"}
     assert found["constant"]["auc"] == 0.5
     names = {path.name for path in (run / "report").iterdir()}
