@@ -3,7 +3,7 @@
 A draw takes as many groups as there are, with replacement, and each group's samples with it (Field and Welsh 2007,
 doi:10.1111/j.1467-9868.2007.00593.x). All models see the same draws, so that differences are paired. The interval is
 the value plus and minus t standard errors, on a scale without bounds where a metric has bounds (logit, log, Fisher's z,
-log(1 - R2)). Percentiles of the draws cover too little with few groups (86 to 92 % with 16), so the standard error is
+log(1 - R2)). Percentiles of the draws cover too little with few groups (86 to 95 % with 16), so the standard error is
 widened by sqrt(G / (G - 1)), and t has G - 1 degrees of freedom or fewer; docs/design.md has the measurements.
 """
 
