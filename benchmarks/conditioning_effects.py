@@ -16,7 +16,7 @@ from statistics import median
 
 from machine import finish
 
-from aam_train.evaluation import random_forest as forest
+from aam_train.baselines import random_forest as forest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "aam-train"))
 from tests.effects.effect_cases import CASES  # the same studies as in the tests

@@ -34,8 +34,8 @@ FLOORS = {
     ],
     "aam_models": ["config", "batch", "encoder", "predictor", "storage"],
     "aam_train": [
-        "options", "reporting", "device", "profiling", "data", "losses", "parallel", "engine", "evaluation",
-        "objectives", "memory", "runs", "setup", "training", "show", "recipes",
+        "options", "reporting", "device", "profiling", "data", "losses", "parallel", "engine", "statistics",
+        "baselines", "evaluation", "objectives", "memory", "runs", "setup", "training", "show", "recipes",
     ],
 }  # fmt: skip
 ROOFS = {"aam_models.build", "aam_models.attention_check"}
@@ -96,7 +96,9 @@ def imports(path: Path, *, at_start_only: bool = False) -> Iterator[str]:
 
 def declared(package: str) -> set[str]:
     file = ROOT / "packages" / package.replace("_", "-") / "pyproject.toml"
-    names = [re.split(r"[<>=!~ \[;]", entry)[0] for entry in tomllib.loads(file.read_text())["project"]["dependencies"]]
+    project = tomllib.loads(file.read_text())["project"]
+    extras = [entry for entries in project.get("optional-dependencies", {}).values() for entry in entries]
+    names = [re.split(r"[<>=!~ \[;]", entry)[0] for entry in [*project["dependencies"], *extras]]
     return {IMPORT_NAME.get(name, name.replace("-", "_")) for name in names}
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from .augmentation import AUGMENTATION
+from .baseline import BASELINE
 from .encoder import ENCODER
 from .extension import DATA, MODELS, TRAIN, add
 from .head import HEAD
@@ -32,6 +33,7 @@ EXTENSIONS = {
     "encoder": ENCODER,
     "reader": READER,
     "augmentation": AUGMENTATION,
+    "baseline": BASELINE,
 }
 
 

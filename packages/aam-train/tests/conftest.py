@@ -27,8 +27,8 @@ from aam_data.splits.selection import make_splits
 from aam_data.study.study import Study, read_study
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor_options import HeadOptions
+from aam_train.baselines import random_forest as forest
 from aam_train.data.run_data import RunData, build_data
-from aam_train.evaluation import random_forest as forest
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.options.run import RunOptions, TransferOptions

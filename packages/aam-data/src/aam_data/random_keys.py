@@ -25,7 +25,10 @@ class Purpose(IntEnum):
     WEIGHTS = 6
     CALIBRATION = 7
     ASV_SAMPLING = 8
-    FEATURES = 9
+    BOOTSTRAP = 9
+    REPEATS = 10
+    INNER_FOLDS = 11
+    FEATURES = 12
 
 
 def sample_key(sample_id: str) -> int:

@@ -89,6 +89,10 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: TrainObjective(unifrac_weight=-0.5), "--unifrac-weight -0.5: must be a number of 0 or more"),
         (lambda: TransferOptions(freeze_base=True), "--freeze-base needs --pretrained-encoder"),
         (lambda: TransferOptions(cv=1), "--cv 1: must be 0 (off) or between 2 and 100"),
+        (lambda: TransferOptions(cv=3, repeats=0), "--repeats 0: must be between 1 and 100"),
+        (lambda: TransferOptions(repeats=2), "--repeats 2 needs --cv: it repeats its folds"),
+        (lambda: TransferOptions(cv=3, cv_by="study"), "--cv-by study and --cv 3 cannot be combined; use one of them"),
+        (lambda: TransferOptions(baselines="forest"), "--baselines forest: 'forest' is none of none, fast, all, "),
     ],
 )
 def test_ranges(make: Callable[[], Any], message: str) -> None:
@@ -160,6 +164,18 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
         (
             {"transfer": TransferOptions(cv=3), "run": RunOptions(OUT, resume_from="out/fold-1/checkpoints/last")},
             "--cv resumes all its folds. Use --resume-from auto",
+        ),
+        (
+            {"transfer": TransferOptions(cv_by="study"), "run": RunOptions(OUT, resume_from="out/fold-1")},
+            "--cv-by resumes all its folds. Use --resume-from auto",
+        ),
+        (
+            {"transfer": TransferOptions(cv_by="study"), "split": SplitOptions(splits_from=OUT)},
+            "--cv-by makes its own splits. Omit --splits-from",
+        ),
+        (
+            {"transfer": TransferOptions(baselines="unifrac_kernel")},
+            "--baselines unifrac_kernel: unifrac_kernel needs --tree or --unifrac-matrix",
         ),
         ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
         ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc only applies with --classifier. Use one"),

@@ -64,6 +64,8 @@ def test_the_runs_own_test_samples_give_the_runs_own_figures(
         expected = {name: value for name, value in own["targets"][column]["aam"].items() if value is not None}
         judged = found["test"]["targets"][column]["aam"]
         assert {name: judged[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+        assert found["test"]["bootstrap"]["groups"] == own["bootstrap"]["groups"] == {column: 2}  # hosts of the run
+        assert found["test"]["verdict"] == own["verdict"]
         written = {row[0]: row[1] for row in rows_of(tmp_path / column / "predictions.tsv")[1:]}
         assert set(written) == set(read_splits(run / "splits.tsv").test)
 
@@ -76,6 +78,9 @@ def test_what_the_model_trained_on_is_judged_apart_beside_the_training_mean(
     assert {part: parts[part]["samples"] for part in parts} == {
         part: len(getattr(splits, part)) for part in ("test", "validation", "train")
     }
+    assert parts["train"]["bootstrap"]["groups"] == {"degree_days": 7}
+    low, high = parts["train"]["intervals"]["degree_days"]["aam"]["mae"]
+    assert low < parts["train"]["targets"]["degree_days"]["aam"]["mae"] < high
     assert study.metadata is not None
     truth = dict(zip(study.table.sample_ids, study.metadata.numeric("degree_days"), strict=True))
     mean = np.mean([truth[i] for i in splits.train])

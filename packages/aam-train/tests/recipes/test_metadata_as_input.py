@@ -185,7 +185,7 @@ def test_evaluation_gives_the_runs_own_figures(
     found = json.loads((tmp_path / "judged" / "results.json").read_text())["parts"]["test"]["targets"]["degree_days"]
     expected = json.loads((conditioned[1] / "report" / "results.json").read_text())["targets"]["degree_days"]
     assert found["aam"] == pytest.approx(expected["aam"], nan_ok=True)
-    assert set(expected) == {"aam", "constant", "random_forest", "metadata_forest"}
+    assert set(expected) == {"aam", "constant", "random_forest", "clr_linear", "metadata_forest"}
 
 
 def test_embeddings_need_no_metadata(conditioned: tuple[TrainConfig, Path], files: Path, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.study.study import Study
+from aam_train.baselines import random_forest as forest_module
+from aam_train.baselines.protocol import relative_abundances
+from aam_train.baselines.random_forest import ForestOptions, forest_bytes, too_large
 from aam_train.errors import TrainError
-from aam_train.evaluation import random_forest as forest_module
-from aam_train.evaluation.random_forest import ForestOptions, forest_bytes, relative_abundances, too_large
 from aam_train.options.commands import BaselineOptions
 from aam_train.options.objective import TrainObjective
 from aam_train.options.recipe_configs import BaselineConfig
@@ -61,7 +62,8 @@ def baseline(
 
 def own_results(run: Path) -> dict[str, Any]:
     targets = json.loads((run / "report" / "results.json").read_text())["targets"]
-    return {name: {model: each for model, each in models.items() if model != "aam"} for name, models in targets.items()}
+    forests = ("constant", "random_forest", "metadata_forest")
+    return {name: {each: models[each] for each in forests if each in models} for name, models in targets.items()}
 
 
 def test_the_forest_of_a_regressor_is_the_runs_own(number_run: Run, files: Path, tmp_path: Path) -> None:
@@ -169,7 +171,8 @@ def test_the_forest_is_that_of_scikit_learn_with_its_importance(files: Path, stu
     scaled = ((truth - low) / (high - low)).astype(np.float32)
     x = relative_abundances(Rarefier(study.table, 100, 7), np.arange(24))
     assert x.sum(axis=1) == pytest.approx(1.0)
-    forest = RandomForestRegressor(TREES, max_features=0.5, random_state=7).fit(x[:16], scaled[:16])
+    forest = RandomForestRegressor(TREES, max_features=0.5, min_samples_leaf=2, random_state=7)
+    forest.fit(x[:16], scaled[:16])
     predicted = dict(zip(*numbers(tmp_path / "p.tsv"), strict=True))
     assert [predicted[i][0] for i in ids[16:]] == pytest.approx(forest.predict(x[16:]) * (high - low) + low, rel=1e-6)
     importance = dict(zip(*numbers(tmp_path / "p_importance.tsv"), strict=True))
@@ -216,7 +219,7 @@ def test_a_run_is_not_lost_to_a_forest_that_does_not_fit(
     monkeypatch.setattr(forest_module, "MAX_MEMORY_SHARE", 0.0)
     train(train_config(tmp_path / "run", run={"epochs": 1}))
     results = json.loads((tmp_path / "run" / "report" / "results.json").read_text())
-    assert set(results["targets"]["degree_days"]) == {"aam", "constant"}
+    assert set(results["targets"]["degree_days"]) == {"aam", "constant", "clr_linear"}
     assert "needs about" in results["left_out"]["random_forest"]
     assert "warning: the baseline random forest is left out: a forest of 20 trees on 20" in capsys.readouterr().err
     assert len(rows_of(tmp_path / "run" / "predictions.tsv")) > 1

@@ -105,7 +105,7 @@ def test_results_are_those_of_the_predictions(number_run: tuple[TrainConfig, Pat
     truth, prediction = (np.array([float(row[name]) for row in test]) for name in ("truth", "prediction"))
     found = results_of(run)
     assert (found["part"], found["samples"]) == ("test", len(test))
-    assert set(found["targets"]["degree_days"]) == {"aam", "constant", "random_forest"}
+    assert set(found["targets"]["degree_days"]) == {"aam", "constant", "random_forest", "clr_linear"}
     aam = found["targets"]["degree_days"]["aam"]
     assert aam["r2"] == pytest.approx(sk.r2_score(truth, prediction), abs=1e-6)
     assert aam["mae"] == pytest.approx(sk.mean_absolute_error(truth, prediction), rel=1e-6)
@@ -130,7 +130,7 @@ def test_the_baselines_learn_on_the_same_split(number_run: tuple[TrainConfig, Pa
     assert found["constant"]["mae"] == pytest.approx(np.abs(target[test] - constant).mean(), rel=1e-5)
     low, high = (bound(target[learn[: len(splits.train)]]) for bound in (np.min, np.max))
     scaled = ((target - low) / (high - low)).astype(np.float32)
-    forest = RandomForestRegressor(20, max_features="sqrt", random_state=42)
+    forest = RandomForestRegressor(20, max_features="sqrt", min_samples_leaf=2, random_state=42)
     forest.fit(csr_array(shares[learn]), scaled[learn])
     predicted = forest.predict(csr_array(shares[test])) * (high - low) + low
     assert found["random_forest"]["r2"] == pytest.approx(sk.r2_score(target[test], predicted), abs=1e-5)
@@ -250,7 +250,7 @@ def test_unifrac_as_a_second_objective(train_config: Configs, files: Path, tmp_p
 def test_a_classifier(class_run: tuple[TrainConfig, Path], files: Path) -> None:
     _, run = class_run
     found = results_of(run)["targets"]["status"]
-    assert set(found) == {"aam", "constant", "random_forest"}
+    assert set(found) == {"aam", "constant", "random_forest", "clr_linear"}
     assert set(found["aam"]) == {"accuracy", "balanced_accuracy", "f1", "auc"}
     assert found["constant"]["auc"] == 0.5
     names = {path.name for path in (run / "report").iterdir()}
@@ -322,7 +322,7 @@ def test_folds_cover_every_sample_once(
     assert config_from_toml((run / "config.toml").read_text(), TrainConfig) == config
     text = capsys.readouterr().err
     assert "fold 3 of 3" in text
-    assert "status, 24 held-out samples:" in text
+    assert "status, 24 held-out samples (95 % intervals in brackets):" in text
     assert "status, mean and standard deviation over the folds:\n  AAM            accuracy " in text
     assert f"accuracy {accuracy['mean']:.3g} ± {accuracy['sd']:.2g}, " in text
 

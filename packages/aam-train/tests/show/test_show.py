@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def test_an_unfinished_run(number_run: Run, tmp_path: Path) -> None:
         '{"targets": {"degree_days": [1]}}',
         '{"targets": {"a": {"aam": {"r2": "x"}}}}',
         '{"aam": 1}',
+        '{"verdict": 3}',
         "[]",
     ],
 )
@@ -59,6 +61,16 @@ def test_results_of_another_form_are_named(content: str, number_run: Run, tmp_pa
     (run / "report" / "results.json").write_text(content)
     with pytest.raises(ModelError, match=r"report/results\.json: "):
         describe(run)
+
+
+def test_results_of_older_runs_have_no_verdict(number_run: Run, tmp_path: Path) -> None:
+    assert dict(describe(number_run[1]))["verdict"].startswith("degree_days: ")
+    run = Path(shutil.copytree(number_run[1], tmp_path / "run", symlinks=True))
+    file = run / "report" / "results.json"
+    file.write_text(json.dumps({"part": "test", "targets": read_json_object(file)["targets"]}))
+    rows = dict(describe(run))
+    assert "verdict" not in rows
+    assert rows["test degree_days, aam"].startswith("r2 ")
 
 
 def test_a_folder_named_like_a_fold_is_none(number_run: Run, tmp_path: Path) -> None:

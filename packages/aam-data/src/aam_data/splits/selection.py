@@ -13,8 +13,10 @@ from aam_data.options.targets import TargetOptions
 from aam_data.preprocessing.class_labels import check_classes, number_notes
 from aam_data.preprocessing.rarefaction import check_drawable, deep_enough, shallow_report
 from aam_data.preprocessing.transforms import check_values
+from aam_data.random_keys import Purpose, generator
 from aam_data.readers.metadata.metadata import Metadata
 from aam_data.splits.depth_effects import check_values_left
+from aam_data.splits.held_out_values import hold_out_values
 from aam_data.splits.splits import Splits, cross_validation, split_samples, with_calibration, without_calibration
 from aam_data.splits.strata import strata_of
 from aam_data.study.missing_codes import missing_codes
@@ -177,6 +179,9 @@ def make_splits(
     target: TargetOptions | None,
     folds: int = 0,
     calibration_size: float | None = None,
+    *,
+    repeats: int = 1,
+    by: str | None = None,
 ) -> list[Splits]:
     """Make one split, or one per fold; groups stay together, and targets (and a column to stratify by) are balanced.
 
@@ -188,8 +193,14 @@ def make_splits(
         target: target whose values are balanced, if any.
         folds: number of folds; 0 for one split.
         calibration_size: share of the training samples that calibrates intervals; None = all of them train.
+        repeats: partitions into folds, one after the other; the first is that of ``repeats`` 1.
+        by: metadata column whose values are held out one at a time; None for none.
     """
-    splits = _divide(study, rows, options, seed, target, folds)
+    if by is not None:
+        splits = _by_value(study, rows, options, seed, target, by)
+    else:
+        seeds = [seed if number == 0 else _seed_of_repeat(seed, number) for number in range(repeats)]
+        splits = [split for each in seeds for split in _divide(study, rows, options, each, target, folds)]
     if calibration_size is None:
         return [without_calibration(split) for split in splits]
     groups = groups_of(study, options)
@@ -206,6 +217,22 @@ def _divide(
         return cross_validation(ids, folds, options.val_size, seed, groups, strata)
     left_out = set(study.table.sample_ids) - set(ids)
     return [split_samples(ids, options, seed, groups, strata, left_out)]
+
+
+def _seed_of_repeat(seed: int, number: int) -> int:
+    return int(generator(seed, Purpose.REPEATS, number).integers(2**63))
+
+
+def _by_value(
+    study: Study, rows: np.ndarray, options: SplitOptions, seed: int, target: TargetOptions | None, by: str
+) -> list[Splits]:
+    assert study.metadata is not None
+    values, groups = _column(study, rows, by), _column(study, rows, options.group_column)
+    assert values is not None
+    strata = strata_of(study.metadata, rows, target, options.stratify_column)
+    ids = study.table.sample_ids[rows].tolist()
+    own_groups = None if groups is None else groups.tolist()
+    return hold_out_values(ids, values.tolist(), by, options, seed, own_groups, strata, study.metadata.path)
 
 
 def small_parts(splits: Splits) -> list[Note]:

@@ -102,6 +102,13 @@ def read_splits(path: Path) -> Splits:
     return Splits(**members, notes=())
 
 
+def read_groups(path: Path) -> dict[str, str]:
+    """Read the group of each sample from a file that ``Splits.write`` wrote, empty for none; see `read_splits`."""
+    read_splits(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {row[0]: row[2] for row in list(csv.reader(file, "excel-tab", strict=True))[1:]}
+
+
 def splits_file(path: Path) -> Path:
     """Return the file of splits: the path itself, or that of a run folder. Raises DataError if there is none."""
     file = path / "splits.tsv" if path.is_dir() else path

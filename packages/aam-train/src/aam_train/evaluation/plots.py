@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -168,17 +168,25 @@ def plot_confusion(
             axis.set_yticks(range(len(classes)), classes)
 
 
-def plot_comparison(path: Path, values: dict[str, float], metric: str) -> None:
-    """Plot a metric of several models side by side."""
+def plot_comparison(
+    path: Path, values: dict[str, float], metric: str, intervals: Mapping[str, tuple[float, float]] | None = None
+) -> None:
+    """Plot a metric of several models side by side; see `add_comparison`."""
     with saved_figure(path, max(4, 0.8 + 1.1 * len(values)), 3.2) as figure:
-        add_comparison(figure.subplots(), values, metric)
+        add_comparison(figure.subplots(), values, metric, intervals)
 
 
-def add_comparison(axis: Axes, values: dict[str, float], metric: str) -> None:
-    """Add one bar per model to axes, AAM highlighted; undefined values have no bar."""
+def add_comparison(
+    axis: Axes, values: dict[str, float], metric: str, intervals: Mapping[str, tuple[float, float]] | None = None
+) -> None:
+    """Add one bar per model to axes, AAM highlighted, with a line for its interval; undefined values have none."""
     defined = {name: value for name, value in values.items() if np.isfinite(value)}
     labels = [name.replace(" ", "\n") for name in defined]
     bars = axis.bar(labels, list(defined.values()), color=[AAM if n == "AAM" else FAINT for n in defined])
+    for position, name in enumerate(defined):
+        low, high = (intervals or {}).get(name, (np.nan, np.nan))
+        if np.isfinite(low) and low < high:
+            axis.plot([position, position], [low, high], color="black", linewidth=1)
     # adding 0 turns -0 into 0
     axis.bar_label(bars, [f"{round(value, 2) + 0.0:.2f}" for value in defined.values()])
     axis.axhline(0, color="black", linewidth=0.8)

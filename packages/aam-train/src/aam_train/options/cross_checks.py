@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
+
 from aam_data.options.base import require
-from aam_data.options.files import MetadataOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.samples import SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
+from aam_train.options.baselines import is_named
 from aam_train.options.compute import ComputeOptions
+from aam_train.options.losses import LossSettings
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
-from aam_train.options.run import RunOptions
+from aam_train.options.run import RunOptions, TransferOptions
+
+_PROBE_LOSSES = ("huber", "mse", "quantile")  # the default, what ridge regression minimizes, and intervals around it
+# Options of `aam train` that only gradients have, by section; all options of _PROBE_SECTIONS are.
+_PROBE_FIELDS = {
+    "transfer": ("freeze_base", "best_metric"),
+    "run": ("epochs", "patience", "gradient_accumulation_steps"),
+    "conditioning": tuple(field.name for field in fields(ConditioningOptions)),
+    "objective": ("unifrac_weight", "masked_base_weight", "masked_count_weight", "target_weight", "huber_delta"),
+    "compute": ("compile_model", "gradient_checkpointing", "memory_profile", "profile"),
+}
+_PROBE_SECTIONS = ("head", "link", "optimizer", "category_optimizer", "memory", "masking")
+_ENCODER_SIZES = (
+    "preset",
+    "embedding_dim",
+    "attention_heads",
+    "attention_layers",
+    "count_embedding",
+    "count_embedding_method",
+)
 
 
 def check_columns(
@@ -75,6 +99,22 @@ def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
         )
 
 
+def check_cross_validation(
+    transfer: TransferOptions, run: RunOptions, split: SplitOptions, phylogeny: PhylogenyOptions
+) -> None:
+    """Raise ValueError for options that --cv, --cv-by and --baselines contradict."""
+    flag = transfer.cross_validation
+    require(not flag or run.resume_from in (None, "auto"), f"{flag} resumes all its folds. Use --resume-from auto")
+    require(not flag or not split.splits_from, f"{flag} makes its own splits. Omit --splits-from")
+    require(not flag or not split.train_samples, f"{flag} makes its own splits. Omit --train-samples and --val-samples")
+    require(
+        not is_named(transfer.baselines, "unifrac_kernel")
+        or phylogeny.tree is not None
+        or phylogeny.unifrac_matrix is not None,
+        f"--baselines {transfer.baselines}: unifrac_kernel needs --tree or --unifrac-matrix",
+    )
+
+
 def check_plateau(optimizer: OptimizerOptions, split: SplitOptions) -> None:
     """Raise ValueError for a plateau schedule without validation samples."""
     require(
@@ -111,3 +151,32 @@ def check_batches(run: RunOptions, memory: MemoryOptions) -> None:
         "--gradient-accumulation-steps and --target-effective-batch-size cannot be combined: the latter determines the "
         "number of micro-batches",
     )
+
+
+def check_probe(config: object, *, has_encoder: bool) -> None:
+    """Raise ValueError for options that only training with gradients has, if they do not have their defaults.
+
+    Args:
+        config: settings of `aam train`.
+        has_encoder: whether there is a pretrained encoder, whose size other options may repeat.
+    """
+    sections = {**_PROBE_FIELDS, **dict.fromkeys(_PROBE_SECTIONS), **({} if has_encoder else {"model": _ENCODER_SIZES})}
+    for section, names in sections.items():
+        options = getattr(config, section)
+        for field in fields(options):
+            if (names is None or field.name in names) and getattr(options, field.name) != field.default:
+                require(
+                    False,
+                    f"--{field.name.replace('_', '-')} has no effect on --adaptation probe, whose head is fitted in "
+                    "closed form. Omit it, or use --adaptation fine-tune",
+                )
+
+
+def check_probe_losses(settings: Sequence[LossSettings], columns: Sequence[str]) -> None:
+    """Raise ValueError for losses that have no closed form."""
+    for column, each in zip(columns, settings, strict=True):
+        require(
+            each.type in _PROBE_LOSSES,
+            f"the loss {each.type} of {column} has no closed form: --adaptation probe knows "
+            f"{', '.join(_PROBE_LOSSES)}. Use one of them, or --adaptation fine-tune",
+        )

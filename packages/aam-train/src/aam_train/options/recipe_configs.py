@@ -20,10 +20,13 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.cross_checks import (
     check_batches,
     check_columns,
+    check_cross_validation,
     check_needed,
     check_pairs,
     check_parallel,
     check_plateau,
+    check_probe,
+    check_probe_losses,
     check_splits,
 )
 from aam_train.options.losses import LossSettings
@@ -32,7 +35,6 @@ from aam_train.options.metrics import METRICS, metric_names
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective, phylogenetic_weights
 from aam_train.options.optimizer import CategoryOptimizerOptions, OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
-from aam_train.options.probe_checks import check_probe, check_probe_losses
 from aam_train.options.run import RunOptions, TransferOptions
 
 
@@ -157,18 +159,7 @@ class TrainConfig:
             self.frame.frame == "auto" or self.transfer.pretrained_encoder is not None,
             "--frame ignore only applies with --pretrained-encoder: without one, the table sets the frame",
         )
-        require(
-            not (self.transfer.cv and self.run.resume_from not in (None, "auto")),
-            "--cv resumes all its folds. Use --resume-from auto",
-        )
-        require(
-            not (self.transfer.cv and self.split.splits_from),
-            "--cv makes its own splits. Omit --splits-from",
-        )
-        require(
-            not (self.transfer.cv and self.split.train_samples),
-            "--cv makes its own splits. Omit --train-samples and --val-samples",
-        )
+        check_cross_validation(self.transfer, self.run, self.split, self.phylogeny)
         self._check_targets()
         check_columns(self.category, self.head, self.link, self.target, self.split)
         rate = self.category_optimizer.categorical_lr

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from aam_data.options.base import Common, require
 from aam_data.options.input_path import InputFolder, ReadsPath
+from aam_train.options.baselines import chosen_baselines
 from aam_train.options.metrics import TargetMetric
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
@@ -17,7 +18,7 @@ _CHECKPOINT = ReadsPath("folder", lambda value: value != "auto")
 
 @dataclass(frozen=True)
 class TransferOptions:
-    """Transfer learning, validation and cross-validation."""
+    """Transfer learning, validation, cross-validation and baselines."""
 
     pretrained_encoder: Common[InputFolder[Path | None]] = None
     """Model or run folder of `aam pretrain` (or `aam train`) to take the encoder from."""
@@ -34,6 +35,14 @@ class TransferOptions:
     to 100; also the default of `aam predict`."""
     cv: int = 0
     """Folds of a cross-validation, one run each in fold-1/, fold-2/, ..., with out-of-fold predictions; 0 = one run."""
+    repeats: int = 1
+    """Partitions into the folds of --cv, each with its own runs in repeat-1/fold-1/, ...; metrics are means over
+    them."""
+    cv_by: str | None = None
+    """Metadata column (study, cohort) whose values are held out one at a time, one run each in fold-1/, fold-2/, ..."""
+    baselines: Common[str] = "fast"
+    """Baselines to compare with: none (the constant only), fast, all (with lightgbm), or names separated by commas:
+    random_forest, clr_linear, unifrac_kernel, metadata_forest, lightgbm."""
 
     def __post_init__(self) -> None:
         require(
@@ -42,6 +51,18 @@ class TransferOptions:
         )
         check_passes("--val-prediction-passes", self.val_prediction_passes)
         require(self.cv == 0 or 2 <= self.cv <= 100, f"--cv {self.cv}: must be 0 (off) or between 2 and 100")
+        require(1 <= self.repeats <= 100, f"--repeats {self.repeats}: must be between 1 and 100")
+        require(self.repeats == 1 or self.cv > 0, f"--repeats {self.repeats} needs --cv: it repeats its folds")
+        require(
+            self.cv_by is None or self.cv == 0,
+            f"--cv-by {self.cv_by} and --cv {self.cv} cannot be combined; use one of them",
+        )
+        chosen_baselines(self.baselines)
+
+    @property
+    def cross_validation(self) -> str:
+        """The option that makes several splits, ``--cv`` or ``--cv-by``; empty for one split."""
+        return "--cv" if self.cv else "--cv-by" if self.cv_by is not None else ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from aam_data.errors import DataError, first_few
 from aam_data.options.files import PhylogenyOptions
-from aam_data.splits.splits import read_splits, splits_file
+from aam_data.splits.splits import read_groups, read_splits, splits_file
 from aam_data.study.study import Study
 from aam_data.unifrac.pair_targets import ScaledTargets
 from aam_data.writers.plain_files import sole_writer
@@ -32,13 +32,15 @@ from aam_train.evaluation.predictions import (
     write_full,
     write_predictions,
 )
-from aam_train.evaluation.report import MODEL_NAMES, prediction_metrics
+from aam_train.evaluation.report import metrics_in_words
+from aam_train.evaluation.results import measure_models, uncertainty
 from aam_train.evaluation.validation import mean_outputs
 from aam_train.files import write_json
 from aam_train.objectives.base import PretrainingObjective, SampleSet, Sources
 from aam_train.objectives.registry import OBJECTIVES, build_terms
 from aam_train.objectives.unifrac import METRIC_NAMES
 from aam_train.objectives.validation import EncoderValidator, errors_of_constants
+from aam_train.options.baselines import MODEL_NAMES
 from aam_train.options.recipe_configs import EvaluateConfig
 from aam_train.recipes.class_names import listed, matching_hint
 from aam_train.recipes.inputs import ModelInputs, read_evaluate_inputs
@@ -86,20 +88,22 @@ def evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet
 def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) -> Path:
     options, folder = config.evaluate, config.evaluate.output_dir
     # 1. model, samples and the part of the model's split that each belongs to
-    part_of = known_parts(inputs.folder, options.splits_from)
-    if part_of is None:
+    splits = known_splits(inputs.folder, options.splits_from)
+    if splits is None:
         context.console.note(
             "warning: which samples the model was trained on is unknown (no splits.tsv): see --splits-from"
         )
     loaded = load_for_inference(inputs, context)
-    parts = np.array([(part_of or {}).get(i, "new") for i in inputs.study.table.sample_ids], dtype=object)
+    ids, part_of = inputs.study.table.sample_ids, {} if splits is None else read_splits(splits).part_of()
+    parts = np.array([part_of.get(i, "new") for i in ids], dtype=object)
     rows = loaded.rows if options.part == "all" else loaded.rows[parts[loaded.rows] == options.part]
     if len(rows) == 0:
         raise TrainError(f"--part {options.part}: no sample of the table with enough reads is in it")
     if inputs.preprocessor.targets:
         _check_truth(inputs, rows)
     loaded.step.scratch = folder
-    samples = _Samples(rows, parts)
+    group_of = {} if splits is None else read_groups(splits)
+    samples = _Samples(rows, parts, np.array([group_of.get(i, "") for i in ids], dtype=object))
     # 2. evaluate and write
     record = read_training(inputs.folder)
     if isinstance(loaded.step.model, Encoder):
@@ -144,10 +148,12 @@ class _Samples(NamedTuple):
     Attributes:
         rows: int64 [R].
         part_of: part of each sample of the table in the run that made the model, "new" where unknown.
+        group_of: group of each sample of the table in that run, empty for none.
     """
 
     rows: np.ndarray
     part_of: np.ndarray
+    group_of: np.ndarray
 
     @property
     def parts(self) -> np.ndarray:
@@ -175,7 +181,8 @@ def _evaluate_predictor(
     new = rows[samples.parts == "new"]
     for text in inputs.preprocessor.describe_scales(study.metadata, new, trained=False) if len(new) else ():
         context.console.note(text)
-    results = {"parts": _metrics_by_part(predictions, truth, samples.parts, record)}
+    seed = inputs.preprocessor.seed
+    results = {"parts": _metrics_by_part(predictions, truth, samples, _constant(predictions, record), seed)}
     _write_results(folder, results, context.console)
     write_predictions(folder / "predictions.tsv", predictions)
     by_column = {name: study.metadata.text(name)[rows] for name in inputs.preprocessor.categorical_columns}
@@ -203,31 +210,34 @@ def _predict(
 
 
 def _metrics_by_part(
-    predictions: Predictions, truth: np.ndarray, parts: np.ndarray, record: TrainingRecord
+    predictions: Predictions, truth: np.ndarray, samples: _Samples, constant: Predictions | None, seed: int
 ) -> dict[str, Any]:
-    """Compute the metrics of each part that has samples, of the model and of a constant."""
+    """Compute the metrics of each part that has samples, of the model and of a constant, with their intervals."""
     by_part: dict[str, Any] = {}
-    for part in [name for name in _WORDS if (parts == name).any()]:
-        chosen = parts == part
-        predicted = predictions.take(chosen)
-        constant = _constant(predicted, record)
-        models = {"aam": predicted, **({} if constant is None else {"constant": constant})}
+    every = {"aam": predictions, **({} if constant is None else {"constant": constant})}
+    for part in [name for name in _WORDS if (samples.parts == name).any()]:
+        chosen = samples.parts == part
+        models = {name: each.take(chosen) for name, each in every.items()}
+        groups = samples.group_of[samples.rows][chosen]
+        measured = {
+            name: measure_models(models, truth[chosen], groups, t, seed) for t, name in enumerate(predictions.names)
+        }
+        more = uncertainty(measured, is_classes=bool(predictions.classes))
         by_part[part] = {
             "samples": int(chosen.sum()),
-            "targets": {
-                name: {model: prediction_metrics(truth[chosen, t], each, t) for model, each in models.items()}
-                for t, name in enumerate(predictions.names)
-            },
+            "targets": {name: each.values() for name, each in measured.items()},
+            **more,
+            "verdict": {name: sentences[:1] for name, sentences in more["verdict"].items()},  # no advice on training
         }
     return by_part
 
 
-def known_parts(model: Path, given: Path | None) -> dict[str, str] | None:
-    """Read the part of each sample in the run that made the model, by id; None without its splits."""
+def known_splits(model: Path, given: Path | None) -> Path | None:
+    """Return the file of splits of the run that made the model; None without one."""
     if given is not None:
-        return read_splits(splits_file(given)).part_of()
+        return splits_file(given)
     run = run_folder_of(model)
-    return None if run is None or not (run / "splits.tsv").is_file() else read_splits(run / "splits.tsv").part_of()
+    return None if run is None or not (run / "splits.tsv").is_file() else run / "splits.tsv"
 
 
 def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
@@ -305,11 +315,17 @@ def _write_results(folder: Path, results: dict[str, Any], console: ConsoleReport
     write_json(folder / "results.json", results)
     for part, evaluated in results["parts"].items():
         console.note(f"{evaluated['samples']:,} samples {_WORDS[part]}:")
+        intervals = evaluated.get("intervals", {})
         for target, models in evaluated["targets"].items():
             for model, metrics in models.items():
-                words = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if not math.isnan(value))
+                defined = {name: value for name, value in metrics.items() if not math.isnan(value)}
+                words = metrics_in_words(defined, intervals.get(target, {}).get(model, {}))
                 nothing = "nothing to compare with: no sample has a value that the model knows"
                 console.note(f"  {target}, {MODEL_NAMES[model]:<9} {words or nothing}")
+        if part in ("test", "new"):
+            for sentences in evaluated.get("verdict", {}).values():
+                for sentence in sentences:
+                    console.note(sentence)
 
 
 def _draw(

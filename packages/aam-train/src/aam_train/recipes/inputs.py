@@ -17,6 +17,7 @@ from aam_models.storage.folders import verify_folder
 from aam_train.errors import TrainError
 from aam_train.evaluation.predictions import full_table, probability_table, target_tables
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam_train.options.run import TransferOptions
 from aam_train.parallel.environment import check_launcher
 from aam_train.runs.checkpoints import model_folder
 from aam_train.runs.folder import RunFolder, check_run, check_unused
@@ -30,7 +31,8 @@ class RunInputs:
 
     Attributes:
         folder: the run folder.
-        folds: the folder of each fold in it, with ``--cv``.
+        folds: the folder of each fold in it, with ``--cv`` or ``--cv-by``; of the latter, at least as many as there
+            are folds.
         study: the files, read and aligned.
     """
 
@@ -49,9 +51,22 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
     check_launcher(config.parallel)
     _check_losses(config)
     folder = check_run(config, config.run)
-    n_folds = config.transfer.cv if isinstance(config, TrainConfig) else 0
-    folds = tuple(check_run(config, config.run, fold, folder) for fold in range(1, n_folds + 1))
-    return RunInputs(folder, folds, _read_files(config))
+    named = fold_names(config.transfer) if isinstance(config, TrainConfig) else []
+    folds = [check_run(config, config.run, name, folder) for name in named]
+    study = _read_files(config)
+    if isinstance(config, TrainConfig) and config.transfer.cv_by is not None:
+        assert study.metadata is not None
+        values = {value for value in study.metadata.text(config.transfer.cv_by) if value is not None}
+        folds = [check_run(config, config.run, f"fold-{number}", folder) for number in range(1, len(values) + 1)]
+    return RunInputs(folder, tuple(folds), study)
+
+
+def fold_names(transfer: TransferOptions) -> list[str]:
+    """Return the names of the folders of the folds of ``--cv``, those of the first repeat first."""
+    folds = [f"fold-{fold}" for fold in range(1, transfer.cv + 1)]
+    if transfer.repeats == 1:
+        return folds
+    return [f"repeat-{repeat}/{fold}" for repeat in range(1, transfer.repeats + 1) for fold in folds]
 
 
 def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
@@ -107,7 +122,7 @@ def _columns(config: PretrainConfig | TrainConfig) -> list[str]:
     columns = [config.split.group_column, config.split.stratify_column]
     if isinstance(config, TrainConfig):
         inputs = [*config.target.scale().by, *config.condition_columns(), *config.category.numbers()]
-        columns = [*config.target.metadata_column, *columns, *inputs]
+        columns = [*config.target.metadata_column, *columns, config.transfer.cv_by, *inputs]
     return [name for name in dict.fromkeys(columns) if name is not None]
 
 

@@ -57,21 +57,25 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
     fall = search.fall
     suggestion = None if fall is None or not is_clearly_higher(fall) else fall.half
     _write(config.run.output_dir, search, suggestion)
+    console.note(_in_words(fall, suggestion))
+    return config.run.output_dir
+
+
+def _in_words(fall: Fall | None, suggestion: float | None) -> str:
+    """Describe the result of a search, and what to do."""
     default = f"--lr {OptimizerOptions.lr:g}"
     if fall is None:
-        console.note(
+        return (
             "no clear suggestion: the loss falls at no rate by more than its noise from step to step. Keep the "
             f"default, {default}, or search with a larger --batch-size, whose curve has less noise"
         )
-    elif suggestion is None:
+    if suggestion is None:
         advice = "keep it" if fall.lowest > OptimizerOptions.lr else "compare short runs with it and a lower rate"
-        console.note(
+        return (
             f"no clear suggestion: the loss falls around {fall.half:.2g} and is lowest around {fall.lowest:.2g}, which "
             f"says nothing against the default, {default}: {advice}"
         )
-    else:
-        console.note(f"the loss falls clearly around {suggestion:.2g}: try --lr {suggestion:.2g}")
-    return config.run.output_dir
+    return f"the loss falls clearly around {suggestion:.2g}: try --lr {suggestion:.2g}"
 
 
 def is_clearly_higher(fall: Fall) -> bool:

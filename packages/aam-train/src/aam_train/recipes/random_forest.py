@@ -15,10 +15,14 @@ from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.preprocessing.rarefaction import Rarefier
 from aam_data.splits.selection import DEFAULT_MAX_BP, groups_of, make_splits, select_samples, small_parts
 from aam_data.splits.splits import PARTS, Splits, read_splits, splits_file
+from aam_data.splits.strata import group_codes
 from aam_data.study.study import Study, read_study
 from aam_data.writers.atomic import check_output
 from aam_data.writers.plain_files import sole_writer
-from aam_train.evaluation.baselines import BaselineData, Baselines, compute_baselines, metadata_names
+from aam_train.baselines.protocol import BaselineData, metadata_names
+from aam_train.baselines.random_forest import ForestOptions
+from aam_train.baselines.registry import Baselines, compute_baselines
+from aam_train.evaluation.comparison import baseline_predictions
 from aam_train.evaluation.predictions import (
     Predictions,
     full_table,
@@ -28,13 +32,8 @@ from aam_train.evaluation.predictions import (
     write_full,
     write_predictions,
 )
-from aam_train.evaluation.random_forest import ForestOptions
-from aam_train.evaluation.report import (
-    MODEL_NAMES,
-    baseline_predictions,
-    metrics_in_words,
-    prediction_metrics,
-)
+from aam_train.evaluation.report import model_lines
+from aam_train.evaluation.results import Measured, measure_models
 from aam_train.files import write_json, write_table
 from aam_train.options.recipe_configs import BaselineConfig
 from aam_train.recipes.baseline_settings import BaselineSettings, resolve_settings
@@ -75,11 +74,11 @@ def _compare(
     # 1. read the files, split the samples
     study = read_study(settings.config.table, settings.config.metadata, frame=settings.frame)
     splits, groups = _split(settings, study, note)
-    data = _data(settings, study, splits)
+    data = _data(settings, study, splits, groups or {})
     # 2. train and evaluate
     options = settings.config.baseline
     forest = ForestOptions(settings.seed, options.n_estimators, options.features_per_split(), options.n_jobs)
-    baselines = compute_baselines(data, forest)
+    baselines = compute_baselines(data, forest, ("constant", "random_forest", "metadata_forest"))
     if baselines.importance is None:
         raise DataError(
             baselines.left_out["random_forest"], code="option-too-many-trees", remedy="Use fewer trees: --n-estimators"
@@ -89,12 +88,15 @@ def _compare(
     own, tested = predictions["random_forest"], data.rows["test"]
     truth = true_values(study.metadata, own.names, own.classes, tested)
     # 3. write
-    targets = _metrics(predictions, truth)
+    of_group = np.array([(groups or {}).get(i) or "" for i in own.sample_ids], dtype=object)
+    measured = {
+        name: measure_models(predictions, truth, of_group, t, settings.seed) for t, name in enumerate(own.names)
+    }
     written = _write_predictions(options.output, own, truth, groups or {})
     _write_importance(importance_file, study, data, baselines.importance)
     counts = {"learned_from": len(data.learned), "judged_on": len(tested), "rarefy_depth": settings.depth}
-    write_json(metrics_file, {"targets": targets, **counts})
-    for line in _lines(targets, len(tested)):
+    write_json(metrics_file, {**_metrics(measured), **counts})
+    for line in _lines(measured, len(tested)):
         note(line)
     return [*written, importance_file, metrics_file]
 
@@ -109,20 +111,19 @@ def _write_predictions(
     return [*written, full]
 
 
-def _metrics(predictions: dict[str, Predictions], truth: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
-    """Compute the metrics of each baseline by target."""
+def _metrics(measured: Mapping[str, Measured]) -> dict[str, object]:
+    """Return the metrics of each baseline by target, and their intervals."""
     return {
-        name: {model: prediction_metrics(truth[:, t], predictions[model], t) for model in predictions}
-        for t, name in enumerate(predictions["random_forest"].names)
+        "targets": {name: each.values() for name, each in measured.items()},
+        "intervals": {name: each.intervals() for name, each in measured.items()},
     }
 
 
-def _lines(targets: dict[str, dict[str, dict[str, float]]], n_samples: int) -> Iterator[str]:
+def _lines(measured: Mapping[str, Measured], n_samples: int) -> Iterator[str]:
     """Put the metrics into lines."""
-    for name, models in targets.items():
-        yield f"{name}, {n_samples:,} evaluated samples:"
-        for model, metrics in models.items():
-            yield f"  {MODEL_NAMES[model]:<15}{metrics_in_words(metrics)}"
+    for name, each in measured.items():
+        yield f"{name}, {n_samples:,} evaluated samples (95 % intervals in brackets):"
+        yield from model_lines(each.values(), each.intervals())
 
 
 def _write_importance(path: Path, study: Study, data: BaselineData, importance: np.ndarray) -> None:
@@ -165,7 +166,7 @@ def _split(
     return splits, groups
 
 
-def _data(settings: BaselineSettings, study: Study, splits: Splits) -> BaselineData:
+def _data(settings: BaselineSettings, study: Study, splits: Splits, groups: Mapping[str, str | None]) -> BaselineData:
     """Return the split as a run has it; where no sample is held out, validation samples are."""
     row_of = {sample_id: row for row, sample_id in enumerate(study.table.sample_ids)}
     rows = {part: np.array([row_of[i] for i in getattr(splits, part)], dtype=np.int64) for part in PARTS}
@@ -191,7 +192,9 @@ def _data(settings: BaselineSettings, study: Study, splits: Splits) -> BaselineD
     preprocessor.require_columns(metadata)
     inputs = preprocessor.inputs.apply(metadata) if preprocessor.inputs else None
     targets = preprocessor.targets_of(metadata, unseen="missing")
-    return BaselineData(preprocessor, rows, Rarefier(study.table, settings.depth, settings.seed), inputs, targets)
+    codes = group_codes([groups.get(i) for i in study.table.sample_ids])
+    rarefier = Rarefier(study.table, settings.depth, settings.seed)
+    return BaselineData(preprocessor, rows, rarefier, inputs, targets, codes)
 
 
 def _predictions(study: Study, data: BaselineData, baselines: Baselines) -> dict[str, Predictions]:

@@ -10,23 +10,17 @@ import numpy as np
 from aam_data.preprocessing.preprocessor import Preprocessor
 from aam_data.splits.splits import Splits
 from aam_models.requested import PREDICTION
+from aam_train.evaluation.comparison import Comparison, own_predictions, with_baselines
 from aam_train.evaluation.inference import run_passes
 from aam_train.evaluation.interval_calibration import calibrate_intervals
-from aam_train.evaluation.report import (
-    Comparison,
-    held_out_results,
-    own_predictions,
-    pool_folds,
-    results_of_folds,
-    with_baselines,
-    write_report,
-    write_tables,
-)
+from aam_train.evaluation.report import write_report, write_tables
+from aam_train.evaluation.results import held_out_results
 from aam_train.evaluation.validation import PredictorValidator, mean_outputs
 from aam_train.losses.build import class_weights_of, losses_in_words
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.consistency import check_same_on_all_ranks
 from aam_train.parallel.ranks import entered_on_rank_zero
+from aam_train.recipes.cross_validation import cross_validate
 from aam_train.recipes.inputs import RunInputs
 from aam_train.recipes.launch import run_recipe
 from aam_train.reporting.tensorboard import log_report_plots
@@ -86,15 +80,11 @@ def _train(config: TrainConfig, inputs: RunInputs, context: RunContext) -> Path:
     if not folds:
         _train_split(config, inputs, context, start, splits[0])
         return folder.path
-    comparisons = []
-    for number, (split, fold) in enumerate(zip(splits, folds, strict=True), 1):
-        context.console.note(f"fold {number} of {len(splits)}")
-        comparison = _train_split(config, replace(inputs, folder=fold), context, start, split)
-        comparisons += [] if comparison is None else [comparison]
-    if comparisons:
-        pooled = pool_folds(comparisons)
-        write_tables(folder.path, pooled)
-        write_report(folder.path, pooled, results_of_folds(pooled, comparisons), context.console)
+
+    def train_fold(fold: RunFolder, split: Splits) -> Comparison | None:
+        return _train_split(config, replace(inputs, folder=fold), context, start, split)
+
+    cross_validate(config, inputs, splits, context.console, train_fold)
     return folder.path
 
 
@@ -181,10 +171,10 @@ def _report(
     outputs = mean_outputs(outputs_of_passes, is_classes=data.preprocessor.labels is not None)
     if not context.ranks.is_rank_zero:
         return None
-    assert data.maker.collator.targets is not None
     comparison = own_predictions(data, everything, outputs, setup.groups)
     write_tables(folder.path, comparison)
-    comparison = with_baselines(comparison, data, data.maker.collator.targets, config.run.seed)
-    write_report(folder.path, comparison, held_out_results(comparison), context.console)
+    baselines, seed = config.transfer.baselines, config.run.seed
+    comparison = with_baselines(comparison, data, setup.groups, baselines, seed, context.console)
+    write_report(folder.path, comparison, held_out_results(comparison, seed), context.console)
     log_report_plots(folder.path, last_step)
     return comparison

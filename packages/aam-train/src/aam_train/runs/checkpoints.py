@@ -149,14 +149,27 @@ def model_folder(path: Path) -> Path:
         return best
     if (path / "checkpoints").is_dir():
         raise TrainError(f"{path}: the run has no best checkpoint yet. Let it finish its first epoch")
-    if folds := sorted(path.glob("fold-*/checkpoints")):
-        raise TrainError(f"{path}: a cross-validation has a model for each fold. Pass one, such as {folds[0].parent}")
+    if folds := [fold for fold in fold_folders(path) if (fold / "checkpoints").is_dir()]:
+        raise TrainError(f"{path}: a cross-validation has a model for each fold. Pass one, such as {folds[0]}")
     if (path / SHARD_INDEX).is_file():
         raise TrainError(
             f"{path}: a sharded checkpoint can only be used to resume its run. Pass the run folder or its best "
             "checkpoint"
         )
     return path
+
+
+def fold_folders(path: Path) -> list[Path]:
+    """Return the folders of the folds of a cross-validation, in their order; an empty list for anything else."""
+    if not path.is_dir():
+        return []
+    repeats = _numbered(path, "repeat-")
+    return [fold for folder in (repeats or [path]) for fold in _numbered(folder, "fold-")]
+
+
+def _numbered(path: Path, prefix: str) -> list[Path]:
+    numbers = [folder.name.removeprefix(prefix) for folder in path.glob(f"{prefix}*") if folder.is_dir()]
+    return [path / f"{prefix}{number}" for number in sorted(int(each) for each in numbers if each.isdecimal())]
 
 
 def _check_pointer(link: Path) -> None:

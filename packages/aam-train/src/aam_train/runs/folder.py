@@ -37,6 +37,7 @@ FREE_TO_CHANGE = {
     "output_dir",
     "memory_profile",
     "profile",
+    "baselines",
 } | {field.name for field in fields(ParallelOptions)}
 
 
@@ -124,19 +125,19 @@ class RunFolder:
             reporter.note(f"warning: versions have changed since the last start: {', '.join(changed)}")
 
 
-def check_run(config: Any, run: RunOptions, fold: int = 0, within: RunFolder | None = None) -> RunFolder:
+def check_run(config: Any, run: RunOptions, fold: str = "", within: RunFolder | None = None) -> RunFolder:
     """Check a run's folder before inputs are read; write nothing.
 
     Args:
         config: the root configuration with all settings.
         run: its run options.
-        fold: number of a fold, from 1, whose folder is within that of all folds; 0 for ``--output-dir`` itself.
+        fold: name of a fold's folder, such as ``fold-1``, within that of all folds; empty for ``--output-dir`` itself.
         within: the folder of all folds.
 
     Raises:
         TrainError: the folder contains something else, or another run.
     """
-    path = run.output_dir / f"fold-{fold}" if fold else run.output_dir
+    path = run.output_dir / fold
     flat_settings(config)  # raises for what config.toml cannot store
     if run.resume_from is not None and path.is_dir():
         check_plain(path)

@@ -121,7 +121,9 @@ def rarefy_depth(config: TrainConfig, study: Study, pretrained: PretrainedEncode
 def splits_of(config: TrainConfig, study: Study, rows: np.ndarray) -> list[Splits]:
     """Make one split, or one per fold; with --conformal some training samples are set apart to calibrate intervals."""
     size = config.objective.calibration_size if config.objective.conformal else None
-    return make_splits(study, rows, config.split, config.run.seed, config.target, config.transfer.cv, size)
+    transfer, seed = config.transfer, config.run.seed
+    repeats, by = transfer.repeats, transfer.cv_by
+    return make_splits(study, rows, config.split, seed, config.target, transfer.cv, size, repeats=repeats, by=by)
 
 
 def set_up_predictor(

@@ -103,14 +103,19 @@ def _test_results(folder: Path) -> Rows:
 
 
 def target_results(file: Path, what: str) -> Rows:
-    """Return the metrics of each target and model in ``results.json``, named after ``what`` they are about."""
-    targets = read_json_object(file).get("targets", {})
+    """Return the metrics of each target and model in ``results.json``, named after ``what`` they are about.
+
+    The verdict follows, which older files do not have.
+    """
+    results = read_json_object(file)
+    targets = results.get("targets", {})
+    sentences = read_value(dict[str, list[str]], results.get("verdict", {}), f"{file}: verdict")
     by_target = read_value(dict[str, dict[str, Metrics]], targets, f"{file}: targets")
     return [
         (f"{what} {target}, {model.replace('_', ' ')}", metrics_in_words(metrics))
         for target, models in by_target.items()
         for model, metrics in models.items()
-    ]
+    ] + [("verdict", sentence) for each in sentences.values() for sentence in each]
 
 
 def metrics_in_words(metrics: Metrics) -> str:

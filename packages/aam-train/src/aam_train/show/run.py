@@ -6,18 +6,19 @@ import os
 from pathlib import Path
 
 from aam_train.reporting.jsonl import read_records
-from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints, checkpoint_name
+from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints, checkpoint_name, fold_folders
 from aam_train.runs.model_files import read_trainer_state
 from aam_train.show.model import Rows, describe_model, metrics_in_words, target_results
 
 
 def describe_run(path: Path) -> Rows:
     """Describe the course of a run and its best model, or the folds of a cross-validation and their metrics."""
-    numbers = sorted(int(fold.name[5:]) for fold in path.glob("fold-*") if fold.name[5:].isdecimal())
-    folds = [path / f"fold-{number}" for number in numbers]
+    folds = fold_folders(path)
     if folds:
         rows = [("run", str(path)), ("folds", str(len(folds)))]
-        rows += [(fold.name, dict(_course(fold)).get("course", "not started")) for fold in folds]
+        rows += [
+            (fold.relative_to(path).as_posix(), dict(_course(fold)).get("course", "not started")) for fold in folds
+        ]
         return rows + _results(path)
     rows = [("run", str(path)), *_course(path)]
     if os.path.lexists(path / "checkpoints" / BEST):

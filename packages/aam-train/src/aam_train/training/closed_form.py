@@ -5,14 +5,15 @@ Axes: R samples, F features, K classes.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from aam_train.baselines.kernel import inner_folds
 from aam_train.errors import TrainError
+from aam_train.evaluation.metrics import probabilities
+from aam_train.statistics.weighted_metrics import weighted_classification
 
-FOLDS = 5  # inner folds that choose the strength
 # Penalties relative to features whose blocks each have variance 1: 1 / C of scikit-learn's logistic regression, and
 # alpha of its ridge regression per sample.
 LOGISTIC_PENALTIES = tuple(10.0 ** (k / 2) for k in range(6, -5, -1))
@@ -41,17 +42,16 @@ def fit_ridge(
     x: np.ndarray,
     target: np.ndarray,
     groups: np.ndarray,
+    seed: int,
     sample_weights: np.ndarray | None = None,
 ) -> LinearFit:
     """Fit ridge regression to a target [R], NaN = missing, with the penalty that grouped inner folds choose.
 
     Args:
         x: [R, F], with similar scales.
-        groups: int [R]; samples of a group are in one fold.
+        groups: int [R]; samples of a group are in one fold. With fewer than two groups, the penalty is a middle one.
+        seed: random seed of the run, for the folds.
         sample_weights: [R]; 1 by default.
-
-    Raises:
-        TrainError: fewer than two groups have a value.
     """
     from sklearn.linear_model import Ridge
 
@@ -59,16 +59,17 @@ def fit_ridge(
     y = target[known].astype(np.float64)
     rotated, back = _rotate(x[known])
     weights = np.ones(len(known)) if sample_weights is None else sample_weights[known].astype(np.float64)
-    folds = _number_folds(groups[known])
+    folds = inner_folds(groups[known], y, seed)
     errors, outputs = [], []
     for penalty in RIDGE_PENALTIES:
-        predicted = np.empty(len(known))
-        for train, test in folds:
+        predicted = np.full(len(known), y.mean())
+        for test in folds:
+            train = ~test
             model = Ridge(alpha=penalty * weights[train].sum()).fit(rotated[train], y[train], weights[train])
             predicted[test] = model.predict(rotated[test])
         errors.append(float((weights * np.square(predicted - y)).sum()))
         outputs.append(predicted)
-    best = int(np.argmin(errors))
+    best = int(np.argmin(errors)) if folds else len(errors) // 2
     model = Ridge(alpha=RIDGE_PENALTIES[best] * weights.sum()).fit(rotated, y, weights)
     out_of_fold = np.full((len(target), 1), np.nan)
     out_of_fold[known, 0] = outputs[best]
@@ -80,12 +81,16 @@ def fit_logistic(
     target: np.ndarray,
     groups: np.ndarray,
     n_classes: int,
+    seed: int,
     sample_weights: np.ndarray | None = None,
 ) -> LinearFit:
     """Fit logistic regression to class codes [R], NaN = missing; see `fit_ridge`. Outputs are K logits.
 
+    The penalty is the one with the largest AUC on the inner folds: with few groups, the likelihood chooses penalties so
+    strong that nothing is learned. Of equal ones the strongest wins.
+
     Raises:
-        TrainError: fewer than two groups, or fewer than two classes, are known.
+        TrainError: fewer than two classes are known.
     """
     known = np.flatnonzero(np.isfinite(target))
     codes = target[known].astype(np.int64)
@@ -93,16 +98,17 @@ def fit_logistic(
         raise TrainError("all samples to learn from have the same class, so there is nothing to learn")
     rotated, back = _rotate(x[known])
     weights = np.ones(len(known)) if sample_weights is None else sample_weights[known].astype(np.float64)
-    folds = _class_folds(codes, groups[known])
-    losses, outputs = [], []
+    folds, once = inner_folds(groups[known], codes, seed), np.ones((1, len(codes)))
+    areas, outputs = [], []
     for penalty in LOGISTIC_PENALTIES:
-        logits = np.full((len(known), n_classes), np.log(_TINY))
-        for train, test in folds:
+        logits = np.zeros((len(known), n_classes))
+        for test in folds:
+            train = ~test
             weight, bias = _logistic(rotated[train], codes[train], weights[train], penalty, n_classes)
             logits[test] = rotated[test] @ weight.T + bias
-        losses.append(float((weights * _cross_entropy(logits, codes)).sum()))
+        areas.append(float(weighted_classification(once, codes, probabilities(logits))["auc"][0]))
         outputs.append(logits)
-    best = int(np.argmin(losses))
+    best = int(np.argmax(np.nan_to_num(areas, nan=0.0))) if folds else len(areas) // 2
     weight, bias = _logistic(rotated, codes, weights, LOGISTIC_PENALTIES[best], n_classes, tolerance=1e-8)
     out_of_fold = np.full((len(target), n_classes), np.nan)
     out_of_fold[known] = outputs[best]
@@ -128,13 +134,6 @@ def _logistic(
     return weight, bias
 
 
-def _cross_entropy(logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    highest = logits.max(axis=1)
-    total = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-    loss: np.ndarray = total - logits[np.arange(len(codes)), codes]
-    return loss
-
-
 def _rotate(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates [R, r] in the space of the samples, and the rotation [F, r] back.
 
@@ -143,32 +142,3 @@ def _rotate(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     left, lengths, right = np.linalg.svd(x, full_matrices=False)
     return left * lengths, right.T
-
-
-def _number_folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    from sklearn.model_selection import GroupKFold
-
-    n_folds = min(FOLDS, _number_of_groups(groups))
-    return list(GroupKFold(n_folds).split(groups, groups=groups))
-
-
-def _class_folds(codes: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return folds with similar shares of the classes, as far as groups allow."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    n_folds = min(FOLDS, _number_of_groups(groups))
-    if np.bincount(codes).max() < n_folds:  # no class has a sample for each fold, which scikit-learn requires
-        return list(GroupKFold(n_folds).split(codes, groups=groups))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return list(StratifiedGroupKFold(n_folds, shuffle=True, random_state=0).split(codes, codes, groups))
-
-
-def _number_of_groups(groups: np.ndarray) -> int:
-    n_groups = len(np.unique(groups))
-    if n_groups < 2:
-        raise TrainError(
-            f"{n_groups} group of samples with a value: at least 2 are needed to choose the strength of the fit. Use "
-            "another --group-column, or --adaptation fine-tune"
-        )
-    return n_groups

@@ -109,11 +109,13 @@ class ProbeRun:
         x, groups, weights = inputs.values, self._groups(rows), self._weights(rows, targets)
         size = f"{len(rows):,} samples, {x.shape[1]:,} features"
         if preprocessor.labels is not None:
-            fit = fit_logistic(x, targets[rows, 0], groups, len(preprocessor.labels.names), weights)
+            fit = fit_logistic(
+                x, targets[rows, 0], groups, len(preprocessor.labels.names), self.config.run.seed, weights
+            )
             note(f"logistic regression fitted in closed form: {size}, penalty {fit.penalty:.3g}")
             penalties = {preprocessor.targets[0].spec.name: fit.penalty}
             return FittedHead(inputs.tensors(fit.weight, fit.bias), penalties)
-        fits = [fit_ridge(x, targets[rows, t], groups, weights) for t in range(targets.shape[1])]
+        fits = [fit_ridge(x, targets[rows, t], groups, self.config.run.seed, weights) for t in range(targets.shape[1])]
         for target, fit in zip(preprocessor.targets, fits, strict=True):
             note(f"ridge regression of {target.spec.name} fitted: {size}, penalty {fit.penalty:.3g}")
         parts = [

@@ -25,7 +25,7 @@ class SampleFeatures(nn.Module):
 
     Args:
         config: which features, and how many.
-        encoder: gives the alphabet, the number of bases and the width of embeddings.
+        encoder: has the alphabet, the number of bases and the width of embeddings.
     """
 
     mean: Tensor

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from aam_train.evaluation.random_forest import ForestOptions, fit_classes, fit_numbers
+from aam_train.baselines.random_forest import ForestOptions, fit_forest
 
 OPTIONS = ForestOptions(seed=3, trees=10, jobs=1)
-SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "random_state": 3}
+SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "min_samples_leaf": 2, "random_state": 3}
 
 
 def table(seed: int, rows: int) -> csr_array:
@@ -22,8 +22,8 @@ def test_numbers_are_those_of_scikit_learn_on_the_known_samples() -> None:
     target[::4] = np.nan
     has_value = np.isfinite(target)
     expected = RandomForestRegressor(**SETTINGS).fit(known[has_value], target[has_value])
-    found = fit_numbers(known, target, new, OPTIONS)
-    np.testing.assert_allclose(found.outputs, expected.predict(new), rtol=1e-12)
+    found = fit_forest(known, target, None, OPTIONS)
+    np.testing.assert_allclose(found.predict(new), expected.predict(new), rtol=1e-12)
     np.testing.assert_allclose(found.importance, expected.feature_importances_, rtol=1e-12)
 
 
@@ -33,6 +33,6 @@ def test_classes_are_those_of_scikit_learn_with_a_column_for_absent_ones() -> No
     target[1::5] = np.nan
     has_value = np.isfinite(target)
     expected = RandomForestClassifier(**SETTINGS).fit(known[has_value], target[has_value])
-    found = fit_classes(known, target, new, 4, OPTIONS)
-    np.testing.assert_allclose(found.outputs[:, [0, 2, 3]], expected.predict_proba(new), rtol=1e-12)
-    assert (found.outputs[:, 1] == 0).all()
+    found = fit_forest(known, target, 4, OPTIONS).predict(new)
+    np.testing.assert_allclose(found[:, [0, 2, 3]], expected.predict_proba(new), rtol=1e-12)
+    assert (found[:, 1] == 0).all()

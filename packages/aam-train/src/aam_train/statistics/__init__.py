@@ -1,0 +1,1 @@
+"""Uncertainty of metrics: bootstrap over groups, intervals, and verdicts in words."""
