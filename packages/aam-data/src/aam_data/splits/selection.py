@@ -248,9 +248,13 @@ def small_parts(splits: Splits) -> list[Note]:
     return notes
 
 
-def groups_of(study: Study, options: SplitOptions) -> dict[str, str | None] | None:
-    """Map sample ids to groups; None without a group column."""
-    groups = _column(study, np.arange(study.table.n_samples), options.group_column)
+def groups_of(study: Study, options: SplitOptions, by: str | None = None) -> dict[str, str | None] | None:
+    """Map sample ids to groups; None without a group column.
+
+    Args:
+        by: column whose values are the groups; that of the options by default.
+    """
+    groups = _column(study, np.arange(study.table.n_samples), by or options.group_column)
     return None if groups is None else dict(zip(study.table.sample_ids, groups, strict=True))
 
 

@@ -174,7 +174,7 @@ def _report(
     comparison = own_predictions(data, everything, outputs, setup.groups)
     write_tables(folder.path, comparison)
     baselines, seed = config.transfer.baselines, config.run.seed
-    comparison = with_baselines(comparison, data, setup.groups, baselines, seed, context.console)
+    comparison = with_baselines(comparison, data, setup.inner_groups, baselines, seed, context.console)
     write_report(folder.path, comparison, held_out_results(comparison, seed), context.console)
     log_report_plots(folder.path, last_step)
     return comparison

@@ -160,7 +160,8 @@ def set_up_predictor(
         stop=context.stop,
         strategy=context.strategy,
     )
-    setup = TrainingSetup(splits, groups, data, terms, objective, step)
+    inner_groups = groups_of(study, config.split, config.transfer.cv_by)
+    setup = TrainingSetup(splits, groups, data, terms, objective, step, inner_groups)
     _initialize(config, setup, start.pretrained, is_new=is_new)
     return setup
 

@@ -18,6 +18,7 @@ class TrainingSetup:
     Attributes:
         groups: group of each sample by id, when there is a group column.
         terms: objectives on the encoder, those of ``objective``.
+        inner_groups: groups that folds within the training samples keep whole: the values of --cv-by, else ``groups``.
     """
 
     splits: Splits
@@ -26,3 +27,4 @@ class TrainingSetup:
     terms: tuple[PretrainingObjective, ...]
     objective: Objective
     step: Step
+    inner_groups: dict[str, str | None] | None = None

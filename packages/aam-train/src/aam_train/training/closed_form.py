@@ -12,7 +12,6 @@ import numpy as np
 from aam_train.baselines.kernel import inner_folds
 from aam_train.errors import TrainError
 from aam_train.evaluation.metrics import probabilities
-from aam_train.statistics.weighted_metrics import weighted_classification
 
 # Penalties relative to features whose blocks each have variance 1: 1 / C of scikit-learn's logistic regression, and
 # alpha of its ridge regression per sample.
@@ -86,8 +85,8 @@ def fit_logistic(
 ) -> LinearFit:
     """Fit logistic regression to class codes [R], NaN = missing; see `fit_ridge`. Outputs are K logits.
 
-    The penalty is the one with the largest AUC on the inner folds: with few groups, the likelihood chooses penalties so
-    strong that nothing is learned. Of equal ones the strongest wins.
+    The penalty is the one with the smallest cross-entropy on the inner folds. AUC over the folds together would reward
+    weak penalties, which learn the level of each group (gut-corpus, one study held out: 0.69 where this has 0.72).
 
     Raises:
         TrainError: fewer than two classes are known.
@@ -98,17 +97,18 @@ def fit_logistic(
         raise TrainError("all samples to learn from have the same class, so there is nothing to learn")
     rotated, back = _rotate(x[known])
     weights = np.ones(len(known)) if sample_weights is None else sample_weights[known].astype(np.float64)
-    folds, once = inner_folds(groups[known], codes, seed), np.ones((1, len(codes)))
-    areas, outputs = [], []
+    folds = inner_folds(groups[known], codes, seed)
+    losses, outputs = [], []
     for penalty in LOGISTIC_PENALTIES:
         logits = np.zeros((len(known), n_classes))
         for test in folds:
             train = ~test
             weight, bias = _logistic(rotated[train], codes[train], weights[train], penalty, n_classes)
             logits[test] = rotated[test] @ weight.T + bias
-        areas.append(float(weighted_classification(once, codes, probabilities(logits))["auc"][0]))
+        shares = probabilities(logits)[np.arange(len(codes)), codes]
+        losses.append(-float((weights * np.log(np.maximum(shares, _TINY))).sum()))
         outputs.append(logits)
-    best = int(np.argmax(np.nan_to_num(areas, nan=0.0))) if folds else len(areas) // 2
+    best = int(np.argmin(losses)) if folds else len(losses) // 2
     weight, bias = _logistic(rotated, codes, weights, LOGISTIC_PENALTIES[best], n_classes, tolerance=1e-8)
     out_of_fold = np.full((len(target), n_classes), np.nan)
     out_of_fold[known] = outputs[best]

@@ -130,7 +130,7 @@ class ProbeRun:
 
     def _groups(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
-        ids, groups = self.setup.data.study.table.sample_ids[rows], self.setup.groups or {}
+        ids, groups = self.setup.data.study.table.sample_ids[rows], self.setup.inner_groups or {}
         names = [(i, None) if groups.get(i) is None else (None, groups[i]) for i in ids]
         number = {name: k for k, name in enumerate(dict.fromkeys(names))}
         return np.array([number[name] for name in names], dtype=np.int64)
