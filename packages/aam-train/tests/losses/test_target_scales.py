@@ -82,7 +82,7 @@ def by_site(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 def scales_of(run: Path) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Mean and standard deviation of all training samples, and by site."""
     saved = json.loads((run / "checkpoints" / "best" / "preprocessor.json").read_text())
-    assert saved["format_version"] == 5
+    assert saved["format_version"] == 6
     (target,) = saved["targets"]
     return target["transform"], {each["values"][0]: each["transform"] for each in target["by_category"]["categories"]}
 
@@ -197,7 +197,7 @@ def test_a_model_folder_of_the_first_format(number_run: tuple[TrainConfig, Path]
         saved = json.loads((best / "preprocessor.json").read_text())
         for target in saved["targets"]:
             del target["by_category"], target["quantiles"], target["widening"], target["bounds"]
-        del saved["asv_sampling"], saved["taxonomy"], saved["inputs"], saved["loss_weights"]
+        del saved["asv_sampling"], saved["taxonomy"], saved["inputs"], saved["loss_weights"], saved["frame"]
         (temporary / "preprocessor.json").write_text(json.dumps(saved | {"format_version": 1}))
     for model, name in ((folder, "old.tsv"), (run, "new.tsv")):
         run_predict(PredictConfig(config.table, PredictOptions(model, tmp_path / name, device="cpu")), quiet=True)

@@ -37,7 +37,7 @@ def test_undefined_numbers_are_null_and_come_back(tmp_path: Path) -> None:
 def test_records_of_another_form_are_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "training.json", {"command": "train", "colour": "blue"})
     with pytest.raises(
-        ModelError, match=r"training.json: missing keys: inputs, targets, samples, step, validation and 10 more"
+        ModelError, match=r"training.json: missing keys: inputs, targets, samples, step, validation and 11 more"
     ):
         read_record(TrainingRecord, read_json_object(tmp_path / "training.json"), "training.json", undefined=True)
     with pytest.raises(ModelError, match=r"not an AAM folder \(it has no absent.json\)"):
