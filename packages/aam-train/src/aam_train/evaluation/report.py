@@ -15,6 +15,7 @@ from aam_train.evaluation.value_results import value_lines
 from aam_train.files import write_json, write_table
 from aam_train.options.baselines import MODEL_NAMES
 from aam_train.reporting.jsonl import read_records
+from aam_train.reporting.numbers import short
 from aam_train.reporting.records import Reporter
 
 
@@ -109,13 +110,13 @@ def metrics_in_words(metrics: Mapping[str, float], intervals: Mapping[str, Seque
     for name, value in metrics.items():
         low, high = intervals.get(name, (math.nan, math.nan))
         is_shown = math.isfinite(low) and math.isfinite(high) and low != high
-        words.append(f"{name} {value:.3g}" + (f" ({low:.2g} to {high:.2g})" if is_shown else ""))
+        words.append(f"{name} {short(value)}" + (f" ({short(low, 2)} to {short(high, 2)})" if is_shown else ""))
     return ", ".join(words)
 
 
 def _spread_in_words(metrics: Mapping[str, Mapping[str, float]], over: str) -> str:
     defined = {name: value for name, value in metrics.items() if value[over]}
-    return ", ".join(f"{name} {value['mean']:.3g} ± {value['sd']:.2g}" for name, value in defined.items())
+    return ", ".join(f"{name} {short(value['mean'])} ± {short(value['sd'], 2)}" for name, value in defined.items())
 
 
 def _plot(run: Path, comparison: Comparison, results: dict[str, Any]) -> None:

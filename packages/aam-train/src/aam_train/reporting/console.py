@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aam_data.errors import printable
 from aam_train.reporting.durations import in_words
+from aam_train.reporting.numbers import short
 from aam_train.reporting.records import EpochRecord, Plots, StepRecord
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -110,7 +111,7 @@ def epoch_line(record: EpochRecord, best_metric: str) -> str:
         end += f", {in_words(left)} left"
     important = [name for name in dict.fromkeys([best_metric, *IMPORTANT]) if name in record.validation]
     for name in [name for name in important if name != "val_loss"][:2]:
-        word = f", {name} {record.validation[name]:.3g}"
+        word = f", {name} {short(record.validation[name])}"
         start += word if len(start + word + end) <= LINE_WIDTH else ""
     return start + end
 

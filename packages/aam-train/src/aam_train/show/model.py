@@ -12,6 +12,7 @@ from aam_models.predictor.fusion.registry import fusion_in_words
 from aam_models.predictor.heads.registry import head_in_words
 from aam_models.storage.typed_json import read_value
 from aam_train.files import read_json_object
+from aam_train.reporting.numbers import short
 from aam_train.runs.checkpoints import model_folder, run_folder_of
 from aam_train.runs.model_parts import read_parts
 from aam_train.runs.records import TrainingRecord
@@ -120,7 +121,7 @@ def target_results(file: Path, what: str) -> Rows:
 
 def metrics_in_words(metrics: Metrics) -> str:
     """Return metrics as one line, without undefined ones."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
+    return ", ".join(f"{name} {short(value)}" for name, value in metrics.items() if value is not None)
 
 
 def _target(target: FittedTarget) -> str:
