@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from aam_train.errors import RunStopped, TrainError
 from aam_train.options.parallel import ParallelOptions
+from aam_train.parallel import torch_compat as compat
 from aam_train.parallel.environment import RankInfo
 from aam_train.parallel.process_group import LostProcess
 from aam_train.reporting.console import WARNING, ConsoleReporter
@@ -72,7 +73,7 @@ def launch(run: Run, config: Any, *, quiet: bool, processes: int) -> None:
         done = False
         while not done and failed is None:
             try:
-                done = context.join(timeout=_SECONDS_BETWEEN_CHECKS, grace_period=_SECONDS_TO_END)
+                done = compat.join(context, _SECONDS_BETWEEN_CHECKS, _SECONDS_TO_END)
             except ProcessException as error:
                 failed = error
         forwarder.pids = []

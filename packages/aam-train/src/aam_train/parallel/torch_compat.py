@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessContext
 from torch.nn.parallel import DistributedDataParallel
 
 from aam_train.errors import TrainError
@@ -30,6 +31,20 @@ def ddp(module: nn.Module) -> DistributedDataParallel:
     buffers: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
     # gradients are views of the communication buckets: separate ones would double their memory
     return DistributedDataParallel(module, gradient_as_bucket_view=True, **buffers)
+
+
+def join(context: ProcessContext, seconds: float, seconds_to_end: float) -> bool:
+    """Wait for started processes and return whether all have ended; raises as `ProcessContext.join` does.
+
+    Args:
+        context: the processes.
+        seconds: how long to wait.
+        seconds_to_end: of the others when one has failed; older versions of torch end them at once.
+    """
+    takes_grace = "grace_period" in inspect.signature(ProcessContext.join).parameters
+    grace: dict[str, Any] = {"grace_period": seconds_to_end} if takes_grace else {}
+    done: bool = context.join(timeout=seconds, **grace)
+    return done
 
 
 def fsdp_settings(
