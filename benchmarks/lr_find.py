@@ -23,11 +23,10 @@ from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_models.config.encoder import ModelOptions
-from aam_train.evaluation import random_forest
 from aam_train.files import read_json_object
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import TrainConfig
-from aam_train.options.run import RunOptions
+from aam_train.options.run import RunOptions, TransferOptions
 from aam_train.recipes.lr_find import lr_find
 from aam_train.recipes.train import train
 from aam_train.reporting.jsonl import read_records
@@ -52,6 +51,7 @@ def settings(study: str, folder: Path, output: Path, batch_size: int, epochs: in
         *files,
         target,
         RunOptions(output, epochs=epochs, batch_size=batch_size, seed=seed, patience=0, device="cpu"),
+        TransferOptions(baselines="none"),
         sample=SAMPLE,
         split=SplitOptions(group_column=group, test_size=0.0, val_size=0.2),
         model=ModelOptions(preset="tiny"),
@@ -74,7 +74,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    random_forest.TREES = 10
     rows: list[dict[str, Any]] = []
     print(
         f"{'study':12}{'batch':>6}{'falls around':>14}{'its loss':>10}{'default':>10}{'its loss':>10}{'suggested':>12}"

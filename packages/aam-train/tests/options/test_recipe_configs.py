@@ -169,6 +169,7 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
             {"transfer": TransferOptions(cv_by="study"), "run": RunOptions(OUT, resume_from="out/fold-1")},
             "--cv-by resumes all its folds. Use --resume-from auto",
         ),
+        ({"transfer": TransferOptions(cv_by="y")}, "--cv-by y: this column is the target (--metadata-column)"),
         (
             {"transfer": TransferOptions(cv_by="study"), "split": SplitOptions(splits_from=OUT)},
             "--cv-by makes its own splits. Omit --splits-from",

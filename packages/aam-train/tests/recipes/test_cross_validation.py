@@ -103,7 +103,7 @@ def test_values_are_held_out_one_at_a_time(
 
 
 def test_values_that_divide_groups(train_config: Configs, tmp_path: Path) -> None:
-    config = train_config(tmp_path / "run", transfer=TransferOptions(cv_by="degree_days"), run=FAST)
+    config = train_config(tmp_path / "run", transfer=TransferOptions(cv_by="season"), run=FAST)
     with pytest.raises(DataError, match=r"groups of --group-column host have samples of several values"):
         train(config)
     assert not (tmp_path / "run").exists()

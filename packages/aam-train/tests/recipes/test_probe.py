@@ -17,6 +17,7 @@ from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.splits.splits import read_splits
+from aam_data.study.study import read_study
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
@@ -31,7 +32,7 @@ from aam_train.recipes.evaluate import evaluate
 from aam_train.recipes.inputs import read_search_inputs
 from aam_train.recipes.predict import predict
 from aam_train.recipes.train import train
-from aam_train.runs.records import read_training
+from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.show.run import describe_run
 
 Configs = Callable[..., Any]
@@ -123,19 +124,35 @@ def test_predict_and_evaluate_repeat_the_run(
     options = EvaluateOptions(run, tmp_path / "evaluation", part="test")
     evaluate(EvaluateConfig(source, options, metadata), quiet=True)
     results = json.loads((run / "report" / "results.json").read_text())["targets"]["status"]["aam"]
-    again = json.loads((tmp_path / "evaluation" / "results.json").read_text())
-    assert results["accuracy"] == pytest.approx(_find(again, "accuracy"))
+    again = json.loads((tmp_path / "evaluation" / "results.json").read_text())["parts"]["test"]
+    assert again["targets"]["status"]["aam"] == pytest.approx(results)
 
 
-def _find(content: Any, key: str) -> float:
-    """Return the first value of a key in nested objects."""
-    if isinstance(content, dict):
-        if key in content:
-            return float(content[key])
-        for value in content.values():
-            if (found := _find(value, key)) == found:
-                return found
-    return float("nan")
+def test_weights_and_metadata_enter_as_in_scikit_learn(probe_config: Configs, files: Path, tmp_path: Path) -> None:
+    config = probe_config(
+        tmp_path / "run",
+        target=TargetOptions(("status",), classifier=True),
+        category=CategoryOptions(("location",), ("age",)),
+        objective=TrainObjective(class_weights="auto"),
+    )
+    run = train(config, quiet=True)
+    best, status = run / "checkpoints" / "best", column(files, "status")
+    record, features = read_training(best), features_of(files, run, tmp_path / "features.npz")
+    metadata = read_study(TableOptions(files / "table.biom"), MetadataOptions(files / "metadata.tsv")).metadata
+    assert metadata is not None
+    inputs = read_preprocessor(best).inputs
+    known, new = learned(run), learned(run, "test")
+
+    def design(ids: list[str]) -> np.ndarray:
+        values = inputs.apply(metadata.take(np.array(ids, dtype=object)))
+        ones = values.codes == np.arange(1, inputs.categories.sizes[0])
+        return np.hstack([[features[i] for i in ids], values.covariates, ones])
+
+    y = [status[i] for i in known]
+    model = LogisticRegression(C=1 / record.penalties["status"], tol=1e-10, max_iter=10_000)
+    model.fit(design(known), y, [record.class_weights[each] for each in y])
+    found = table(run / "predictions_probabilities.tsv")
+    np.testing.assert_allclose([[float(p) for p in found[i]] for i in new], model.predict_proba(design(new)), atol=1e-5)
 
 
 def test_a_finished_probe_is_not_fitted_again(
@@ -204,6 +221,10 @@ def test_several_targets_quantiles_metadata_and_folds(probe_config: Configs, fil
         ({"model": ModelOptions(preset="tiny")}, "--preset has no effect"),
         ({"objective": TrainObjective(loss_type="asymmetric")}, "the loss asymmetric of degree_days has no closed"),
         ({"run": {"epochs": 3}}, "--epochs has no effect"),
+        (
+            {"category": CategoryOptions(("location", "season"), (), '{"season": "location"}')},
+            "--categorical-hierarchy has no effect",
+        ),
     ],
 )
 def test_options_of_gradients_are_refused(

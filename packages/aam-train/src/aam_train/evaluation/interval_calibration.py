@@ -10,6 +10,7 @@ import numpy as np
 
 from aam_data.preprocessing.conformal import fit_widening, min_groups
 from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.splits.strata import group_codes
 from aam_models.requested import PREDICTION
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
@@ -35,10 +36,10 @@ def calibrate_intervals(
     step.stop = None  # the checkpoint may be written because of a signal
     outputs = mean_outputs(run_passes(step, data.maker, rows, batch_size, PREDICTION, passes), is_classes=False)
     ends = np.cumsum([target.spec.width for target in preprocessor.targets])[:-1]
-    group_codes = _group_codes(data, rows, groups)
+    codes = _codes_of_groups(data, rows, groups)
     columns = zip(preprocessor.targets, np.split(outputs, ends, axis=1), targets[rows].T, strict=True)
     targets_of_model = tuple(
-        replace(target, widening=fit_widening(predicted, truth, target.quantiles, group_codes))
+        replace(target, widening=fit_widening(predicted, truth, target.quantiles, codes))
         if target.quantiles
         else target
         for target, predicted, truth in columns
@@ -51,10 +52,10 @@ def calibration_warnings(data: RunData, groups: Mapping[str, str | None] | None)
     rows = data.rows.get("calibration", np.zeros(0, dtype=np.int64))
     if len(rows) == 0:
         return []
-    group_codes, targets, notes = _group_codes(data, rows, groups), data.maker.collator.targets, []
+    codes, targets, notes = _codes_of_groups(data, rows, groups), data.maker.collator.targets, []
     assert targets is not None
     for t, target in enumerate(data.preprocessor.targets):
-        n_groups = len(np.unique(group_codes[np.isfinite(targets[rows, t])]))
+        n_groups = len(np.unique(codes[np.isfinite(targets[rows, t])]))
         if len(target.quantiles) > 1 and n_groups < (needed := min_groups(target.quantiles)):
             share = target.quantiles[-1] - target.quantiles[0]
             what = "samples" if groups is None else "groups"
@@ -71,9 +72,6 @@ def calibration_warnings(data: RunData, groups: Mapping[str, str | None] | None)
     return notes
 
 
-def _group_codes(data: RunData, rows: np.ndarray, groups: Mapping[str, str | None] | None) -> np.ndarray:
+def _codes_of_groups(data: RunData, rows: np.ndarray, groups: Mapping[str, str | None] | None) -> np.ndarray:
     """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
-    ids = data.study.table.sample_ids[rows]
-    names = [(True, i) if groups is None or groups[i] is None else (False, groups[i]) for i in ids]
-    number = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    return np.array([number[name] for name in names], dtype=np.int64)
+    return group_codes([(groups or {}).get(i) for i in data.study.table.sample_ids[rows]])

@@ -25,6 +25,7 @@ _PROBE_LOSSES = ("huber", "mse", "quantile")  # the default, what ridge regressi
 _PROBE_FIELDS = {
     "transfer": ("freeze_base", "best_metric"),
     "run": ("epochs", "patience", "gradient_accumulation_steps"),
+    "category": ("categorical_hierarchy",),
     "conditioning": tuple(field.name for field in fields(ConditioningOptions)),
     "objective": ("unifrac_weight", "masked_base_weight", "masked_count_weight", "target_weight", "huber_delta"),
     "compute": ("compile_model", "gradient_checkpointing", "memory_profile", "profile"),
@@ -100,10 +101,15 @@ def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
 
 
 def check_cross_validation(
-    transfer: TransferOptions, run: RunOptions, split: SplitOptions, phylogeny: PhylogenyOptions
+    transfer: TransferOptions, run: RunOptions, split: SplitOptions, phylogeny: PhylogenyOptions, target: TargetOptions
 ) -> None:
     """Raise ValueError for options that --cv, --cv-by and --baselines contradict."""
     flag = transfer.cross_validation
+    require(
+        transfer.cv_by not in target.metadata_column,
+        f"--cv-by {transfer.cv_by}: this column is the target (--metadata-column), so the samples to learn from would "
+        "never have the values that are held out. Use another column, or --cv",
+    )
     require(not flag or run.resume_from in (None, "auto"), f"{flag} resumes all its folds. Use --resume-from auto")
     require(not flag or not split.splits_from, f"{flag} makes its own splits. Omit --splits-from")
     require(not flag or not split.train_samples, f"{flag} makes its own splits. Omit --train-samples and --val-samples")

@@ -159,7 +159,7 @@ class TrainConfig:
             self.frame.frame == "auto" or self.transfer.pretrained_encoder is not None,
             "--frame ignore only applies with --pretrained-encoder: without one, the table sets the frame",
         )
-        check_cross_validation(self.transfer, self.run, self.split, self.phylogeny)
+        check_cross_validation(self.transfer, self.run, self.split, self.phylogeny, self.target)
         self._check_targets()
         check_columns(self.category, self.head, self.link, self.target, self.split)
         rate = self.category_optimizer.categorical_lr

@@ -11,6 +11,7 @@ import torch
 
 from aam_data.preprocessing.metadata_inputs import InputValues
 from aam_data.preprocessing.preprocessor import Preprocessor
+from aam_data.splits.strata import group_codes
 from aam_models.predictor.heads.linear import LinearHead
 from aam_models.predictor.predictor import Predictor
 from aam_models.requested import FEATURES
@@ -50,7 +51,7 @@ class ProbeRun:
             0, the number of steps.
 
         Raises:
-            TrainError: there are too few groups or classes to fit the head.
+            TrainError: all samples to learn from have the same class.
         """
         step, strategy = self.setup.step, self.context.strategy
         if self.folder.resume is None:
@@ -83,22 +84,15 @@ class ProbeRun:
         assert model.features is not None
         assert isinstance(model.head, LinearHead)
         fit_features(model.features, setup.step, data, rows, self.config.run.seed)
-        raw = self._features(rows)
-        model.features.standardize(torch.from_numpy(raw))
-        features = self._features(rows)
+        raw = run_samples(setup.step, data.maker, rows, self.config.run.batch_size, FEATURES).features
+        assert raw is not None
+        features = model.features.standardize(torch.from_numpy(raw)).numpy()
         fitted = self.context.ranks.on_rank_zero(lambda: self._head(model, rows, features).to_lists())
         with torch.no_grad():
             for name, tensor in model.head.state_dict().items():
                 self.context.strategy.load_shard(tensor, torch.tensor(fitted["tensors"][name], dtype=tensor.dtype))
         penalties: dict[str, float] = fitted["penalties"]
         return penalties
-
-    def _features(self, rows: np.ndarray) -> np.ndarray:
-        """Return the features of samples in the fixed draw, float32 [R, F]."""
-        setup = self.setup
-        features = run_samples(setup.step, setup.data.maker, rows, self.config.run.batch_size, FEATURES).features
-        assert features is not None
-        return features
 
     def _head(self, model: Predictor, rows: np.ndarray, features: np.ndarray) -> FittedHead:
         """Return the head, fitted to the samples ``rows`` with these features [R, F]."""
@@ -130,10 +124,8 @@ class ProbeRun:
 
     def _groups(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
-        ids, groups = self.setup.data.study.table.sample_ids[rows], self.setup.inner_groups or {}
-        names = [(i, None) if groups.get(i) is None else (None, groups[i]) for i in ids]
-        number = {name: k for k, name in enumerate(dict.fromkeys(names))}
-        return np.array([number[name] for name in names], dtype=np.int64)
+        groups = self.setup.inner_groups or {}
+        return group_codes([groups.get(i) for i in self.setup.data.study.table.sample_ids[rows]])
 
     def _weights(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return the weight of each sample in the fit, float64 [R]: of its class, and of its categories."""

@@ -69,16 +69,21 @@ class SampleFeatures(nn.Module):
             features = torch.cat([*means, encoded.sample_embeddings.to(dtype), richness], dim=1)
             return (features - self.mean) / self.scale
 
-    def standardize(self, features: Tensor) -> None:
-        """Set mean and scale from the features [R, F] of training samples; constant blocks keep a scale of 1.
+    def standardize(self, features: Tensor) -> Tensor:
+        """Set mean and scale from features of training samples; constant blocks keep a scale of 1.
 
-        They are relative to the ones before, so the features are those that the module returned.
+        Args:
+            features: [R, F] on the CPU, computed with the initial mean 0 and scale 1.
+
+        Returns:
+            The standardized features, as the module returns them from now on.
         """
-        features = features.double()
-        of_block = torch.stack([part.sum() for part in features.var(dim=0, correction=0).split(self.blocks())])
+        exact = features.double()
+        of_block = torch.stack([part.sum() for part in exact.var(dim=0, correction=0).split(self.blocks())])
         scale = torch.where(of_block > 1e-12, of_block, 1.0).sqrt()
-        self.mean.copy_(self.mean + self.scale * features.mean(dim=0))
-        self.scale.copy_(self.scale * scale.repeat_interleave(torch.tensor(self.blocks())))
+        self.mean.copy_(exact.mean(dim=0))
+        self.scale.copy_(scale.repeat_interleave(torch.tensor(self.blocks())))
+        return (features - self.mean.cpu()) / self.scale.cpu()
 
     def of_asvs(self, batch: Batch, embeddings: Tensor) -> Tensor:
         """Return the Fourier features of the batch's ASVs, [U, M], from their bases and embeddings [U, D]."""
