@@ -182,9 +182,11 @@ def _errors_reach_readers_only() -> Iterator[None]:
     Without that one, torch finds a dead worker when it waits for its batch, within 5 seconds.
     """
     before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-    yield
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, before)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _leave_signals_to_main(worker: int) -> None:
