@@ -39,7 +39,7 @@ def settings(study: str, seed: int, folder: Path, encoder: Path | None, baseline
     udca, ibd, gut = (DATA / name for name in ("udca", "ibd", "gut-corpus"))
     run = RunOptions(folder / f"{study}-{seed}", seed=seed, device="cpu")
     cv = {"cv": 0, "cv_by": "study"} if study == "cohorts" else {"cv": 5}
-    transfer = TransferOptions(encoder, adaptation="probe", baselines=baselines, **cv)
+    transfer = TransferOptions(encoder, baselines=baselines, **cv)
     if study == "udca":
         return TrainConfig(
             TableOptions(udca / "table.qza", udca / "rep-seqs.qza"),

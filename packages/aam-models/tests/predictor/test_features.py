@@ -96,7 +96,7 @@ def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of) -> None:
         np.testing.assert_allclose(found[row].numpy(), np.concatenate(by_hand), rtol=1e-10)
 
 
-def test_standardized_blocks_have_mean_0_and_variance_1(config, model_of, batch_of) -> None:
+def test_standardized_blocks_have_mean_0_and_their_variance(config, model_of, batch_of) -> None:
     predictor = model_of(probe(replace(config, objectives=())))
     features, batch = drawn(predictor.features), batch_of(SAMPLES)
     assert features.blocks() == [8, 8, 8, 8, 8, 8, config.width, 1]
@@ -105,8 +105,10 @@ def test_standardized_blocks_have_mean_0_and_variance_1(config, model_of, batch_
     found = predictor.head_input(batch, predictor.encoder(batch)).detach()
     assert torch.equal(found, returned)
     assert found.mean(dim=0).abs().max() < 1e-9
-    for block in found.var(dim=0, correction=0).split(features.blocks()):
-        assert float(block.sum()) == pytest.approx(1.0)
+    sums = [float(block.sum()) for block in found.var(dim=0, correction=0).split(features.blocks())]
+    # 2 for presence and 1 for square roots, times the rank of the bandwidth, from the narrowest; here two of
+    # bases and one of embeddings; 1 on average
+    assert sums == pytest.approx([2, 1, 1, 1, 0.5, 0.5, 1, 0.01])
 
 
 def test_a_linear_head_reads_features_covariates_and_known_categories() -> None:

@@ -235,13 +235,19 @@ def _by_value(
     return hold_out_values(ids, values.tolist(), by, options, seed, own_groups, strata, study.metadata.path)
 
 
-def small_parts(splits: Splits) -> list[Note]:
-    """Return notes on samples in no part, and warnings about parts so small that their scores mean little."""
+def small_parts(splits: Splits, *, validates: bool = True) -> list[Note]:
+    """Return notes on samples in no part, and warnings about parts so small that their scores mean little.
+
+    Args:
+        validates: whether anything depends on the validation samples.
+    """
     notes = [*splits.notes]
     for part, what in (
         ("validation", "early stopping and the best checkpoint depend on this part; raise --val-size"),
         ("test", "scores on this part will be imprecise; raise --test-size, or use --cv"),
     ):
+        if part == "validation" and not validates:
+            continue
         if 0 < (size := len(getattr(splits, part))) < _MIN_PART_SIZE:
             text = f"only {size} {part} {'sample' if size == 1 else 'samples'}: {what}"
             notes.append(Note("split-small-part", text, "warning"))

@@ -182,7 +182,7 @@ def add_comparison(
     """Add one bar per model to axes, AAM highlighted, with a line for its interval; undefined values have none."""
     defined = {name: value for name, value in values.items() if np.isfinite(value)}
     labels = [name.replace(" ", "\n") for name in defined]
-    bars = axis.bar(labels, list(defined.values()), color=[AAM if n == "AAM" else FAINT for n in defined])
+    bars = axis.bar(labels, list(defined.values()), color=[AAM if n.startswith("AAM") else FAINT for n in defined])
     for position, name in enumerate(defined):
         low, high = (intervals or {}).get(name, (np.nan, np.nan))
         if np.isfinite(low) and low < high:

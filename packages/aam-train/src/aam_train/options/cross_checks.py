@@ -14,13 +14,12 @@ from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.options.baselines import is_named
 from aam_train.options.compute import ComputeOptions
-from aam_train.options.losses import LossSettings
+from aam_train.options.losses import LossSettings, has_closed_form
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.parallel import ParallelOptions
 from aam_train.options.run import RunOptions, TransferOptions
 
-_PROBE_LOSSES = ("huber", "mse", "quantile")  # the default, what ridge regression minimizes, and intervals around it
 # Options of `aam train` that only gradients have, by section; all options of _PROBE_SECTIONS are.
 _PROBE_FIELDS = {
     "transfer": ("freeze_base", "best_metric"),
@@ -159,8 +158,8 @@ def check_batches(run: RunOptions, memory: MemoryOptions) -> None:
     )
 
 
-def check_probe(config: object, *, has_encoder: bool) -> None:
-    """Raise ValueError for options that only training with gradients has, if they do not have their defaults.
+def gradient_option(config: object, *, has_encoder: bool) -> str | None:
+    """Return the first option, by its flag, that differs from its default and that only training by steps has.
 
     Args:
         config: settings of `aam train`.
@@ -171,18 +170,24 @@ def check_probe(config: object, *, has_encoder: bool) -> None:
         options = getattr(config, section)
         for field in fields(options):
             if (names is None or field.name in names) and getattr(options, field.name) != field.default:
-                require(
-                    False,
-                    f"--{field.name.replace('_', '-')} has no effect on --adaptation probe, whose head is fitted in "
-                    "closed form. Omit it, or use --adaptation fine-tune",
-                )
+                return f"--{field.name.replace('_', '-')}"
+    return None
+
+
+def check_probe(option: str | None) -> None:
+    """Raise ValueError for an option, by its flag, that only training by steps has."""
+    require(
+        option is None,
+        f"{option} has no effect on --adaptation probe, whose head is fitted in closed form. Omit it, or use "
+        "--adaptation fine-tune",
+    )
 
 
 def check_probe_losses(settings: Sequence[LossSettings], columns: Sequence[str]) -> None:
     """Raise ValueError for losses that have no closed form."""
     for column, each in zip(columns, settings, strict=True):
         require(
-            each.type in _PROBE_LOSSES,
+            has_closed_form(each.type),
             f"the loss {each.type} of {column} has no closed form: --adaptation probe knows "
-            f"{', '.join(_PROBE_LOSSES)}. Use one of them, or --adaptation fine-tune",
+            "huber, mse and quantile. Use one of them, or --adaptation fine-tune",
         )

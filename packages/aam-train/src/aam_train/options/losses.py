@@ -189,6 +189,12 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
     return replace(default, **{**values, **floats, "type": kind})
 
 
+def has_closed_form(loss: str) -> bool:
+    """Return whether a linear head can be fitted to a loss in closed form: huber is the default, mse what ridge
+    regression minimizes, and quantile an interval around it."""
+    return loss in ("huber", "mse", "quantile")
+
+
 def is_auto(option: str) -> bool:
     """Return whether --class-weights or a like option means ``auto``, which scikit-learn calls balanced."""
     return choice_of(option, ("auto",)) is not None

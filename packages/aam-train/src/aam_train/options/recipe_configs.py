@@ -28,8 +28,9 @@ from aam_train.options.cross_checks import (
     check_probe,
     check_probe_losses,
     check_splits,
+    gradient_option,
 )
-from aam_train.options.losses import LossSettings
+from aam_train.options.losses import LossSettings, has_closed_form
 from aam_train.options.memory import MemoryOptions
 from aam_train.options.metrics import METRICS, metric_names
 from aam_train.options.objective import MaskingOptions, PretrainObjective, TrainObjective, phylogenetic_weights
@@ -134,7 +135,7 @@ class TrainConfig:
         check_parallel(self.parallel, self.compute)
         check_batches(self.run, self.memory)
         if self.is_probe:
-            check_probe(self, has_encoder=self.transfer.pretrained_encoder is not None)
+            check_probe(self._gradient_option())
         require(
             not self.objective.unifrac_weight or _has_targets(self.phylogeny),
             "--unifrac-weight above 0 needs --tree or --unifrac-matrix",
@@ -175,7 +176,22 @@ class TrainConfig:
     @property
     def is_probe(self) -> bool:
         """Return whether the head is fitted in closed form."""
+        if self.transfer.adaptation == "auto":
+            return self.steps_because() is None
         return self.transfer.adaptation == "probe"
+
+    def steps_because(self) -> str | None:
+        """Return the option for which `--adaptation auto` trains by steps; None if nothing needs them."""
+        if (option := self._gradient_option()) is not None:
+            return option
+        if self.target.classifier:
+            return None
+        if self.objective.loss_config is not None:
+            return "--loss-config"
+        return None if has_closed_form(self.objective.loss_type) else f"--loss-type {self.objective.loss_type}"
+
+    def _gradient_option(self) -> str | None:
+        return gradient_option(self, has_encoder=self.transfer.pretrained_encoder is not None)
 
     def condition_columns(self) -> tuple[str, ...]:
         """Return the categorical columns that the model reads, in the fusion, the head or the output link."""

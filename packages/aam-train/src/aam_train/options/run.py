@@ -12,7 +12,7 @@ from aam_train.options.baselines import chosen_baselines
 from aam_train.options.metrics import TargetMetric
 from aam_train.options.validate import at_least_one, check_device, check_passes, check_seed
 
-Adaptation = Literal["fine-tune", "probe"]
+Adaptation = Literal["auto", "probe", "fine-tune"]
 _CHECKPOINT = ReadsPath("folder", lambda value: value != "auto")
 
 
@@ -22,10 +22,10 @@ class TransferOptions:
 
     pretrained_encoder: Common[InputFolder[Path | None]] = None
     """Model or run folder of `aam pretrain` (or `aam train`) to take the encoder from."""
-    adaptation: Common[Adaptation] = "fine-tune"
-    """fine-tune trains encoder and head step by step. probe fits a linear head in closed form, in seconds, to many
-    fixed features of a sample: of its ASVs' embeddings by --pretrained-encoder and of their bases; of bases alone
-    without an encoder."""
+    adaptation: Common[Adaptation] = "auto"
+    """probe fits a linear head in closed form, in seconds, to many fixed features of a sample: of its ASVs' embeddings
+    by --pretrained-encoder and of their bases; of bases alone without an encoder. fine-tune trains encoder and head
+    step by step. auto is probe, or fine-tune if another option only applies to training by steps."""
     freeze_base: Common[bool] = False
     """Train only the head; embeddings of the frozen encoder are computed once."""
     best_metric: TargetMetric = "val_loss"

@@ -78,7 +78,7 @@ def read_search_inputs(config: PretrainConfig | TrainConfig) -> Study:
             "aam lr-find runs in one process. Omit --distributed, --data-parallel and --fsdp, and use the --batch-size "
             "of all processes together"
         )
-    if isinstance(config, TrainConfig) and config.is_probe:
+    if isinstance(config, TrainConfig) and config.transfer.adaptation == "probe":
         raise TrainError("--adaptation probe fits its head in closed form, without a learning rate. Omit it")
     check_unused(config.run.output_dir)
     _check_losses(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aam_data.study.study import Study
@@ -45,6 +46,8 @@ def lr_find(config: PretrainConfig | TrainConfig, study: Study | None = None, *,
         >>> lr_find(config)  # doctest: +SKIP
         PosixPath('runs/lr')
     """
+    if isinstance(config, TrainConfig) and config.transfer.adaptation == "auto":
+        config = replace(config, transfer=replace(config.transfer, adaptation="fine-tune"))  # a probe has no rate
     console, strategy = ConsoleReporter(quiet=quiet), Single(resolve_device(config.run.device))
     study = study or read_search_inputs(config)
     with StopFlag() as stop, torch_settings(config.compute, strategy.device, console):

@@ -32,12 +32,15 @@ from aam_train.setup.predictor_setup import (
     StartingPoint,
     choose_samples,
     constant_predictions,
+    fine_tunes_probe,
     read_pretrained_encoder,
     set_up_predictor,
 )
 from aam_train.setup.run_context import RunContext
 from aam_train.setup.training_setup import TrainingSetup
+from aam_train.training.fine_tuned_probe import FineTunedProbeRun, steps_config
 from aam_train.training.fit import TrainingRun
+from aam_train.training.linear_start import start_at_linear_fit, starts_linear
 from aam_train.training.probe import ProbeRun
 from aam_train.versions import versions
 
@@ -76,6 +79,9 @@ def _train(config: TrainConfig, inputs: RunInputs, context: RunContext) -> Path:
     pretrained = read_pretrained_encoder(config)
     records = input_records(inputs.study, pretrained.weights if pretrained else None)
     check_same_on_all_ranks(context.ranks, config, records, [folder.resume, *(fold.resume for fold in folds)])
+    if config.transfer.adaptation == "auto":
+        because = config.steps_because()
+        context.console.note(f"--adaptation auto: {'probe' if because is None else f'fine-tune, because of {because}'}")
     start, splits = choose_samples(config, inputs.study, pretrained, context)
     if not folds:
         _train_split(config, inputs, context, start, splits[0])
@@ -113,11 +119,15 @@ def _fit(
         passes = config.transfer.val_prediction_passes
         return calibrate_intervals(setup.step, setup.data, config.run.batch_size, passes, setup.groups)
 
-    if config.is_probe:
-        return ProbeRun(config, folder, context, setup, record, calibrated).run()
+    probe = ProbeRun(config, folder, context, setup, record, calibrated)
+    is_tuned = fine_tunes_probe(config, setup.data)
+    if config.is_probe and not is_tuned:
+        return probe.run()
+    if not is_tuned and folder.resume is None and starts_linear(config, setup):
+        start_at_linear_fit(config, context, setup, record.class_weights)
     validator = _validator(config, setup) if setup.splits.validation else None
-    return TrainingRun(
-        config=config,
+    steps = TrainingRun(
+        config=steps_config(config) if is_tuned else config,
         folder=folder,
         context=context,
         setup=setup,
@@ -125,7 +135,8 @@ def _fit(
         validate=validator,
         validation_plots=None if validator is None else validator.plots,
         calibrated_preprocessor=calibrated,
-    ).run()
+    )
+    return FineTunedProbeRun(probe, steps).run() if is_tuned else steps.run()
 
 
 def _record(config: TrainConfig, start: StartingPoint, setup: TrainingSetup) -> TrainingRecord:

@@ -25,7 +25,7 @@ from aam_models.predictor.predictor import Predictor
 from aam_train.data.run_data import RunData, build_data
 from aam_train.device.device import seed_weights
 from aam_train.device.precision import build_precision, prepare_model
-from aam_train.evaluation.inference import number_of_passes
+from aam_train.evaluation.inference import embed_asvs, number_of_passes
 from aam_train.evaluation.interval_calibration import calibration_warnings
 from aam_train.losses.build import check_outputs, class_weights_of, target_loss
 from aam_train.losses.objective import Objective, TargetTerm
@@ -54,6 +54,8 @@ from aam_train.setup.transfer import (
     read_pretrained,
     seen_in_pretraining,
 )
+
+FINE_TUNE_FROM = 2000  # training samples from which `--adaptation auto` also fine-tunes a pretrained encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +157,7 @@ def set_up_predictor(
         memory,
         model,
         context.device,
-        frozen=config.transfer.freeze_base or config.is_probe,
+        frozen=_freezes(config, data),
         precision=build_precision(config.compute, context.device),
         stop=context.stop,
         strategy=context.strategy,
@@ -164,6 +166,16 @@ def set_up_predictor(
     setup = TrainingSetup(splits, groups, data, terms, objective, step, inner_groups)
     _initialize(config, setup, start.pretrained, is_new=is_new)
     return setup
+
+
+def fine_tunes_probe(config: TrainConfig, data: RunData) -> bool:
+    """Return whether a probe is fine-tuned too: its encoder is pretrained, and labels are many."""
+    is_possible = config.is_probe and config.transfer.adaptation == "auto" and len(data.rows.get("validation", ())) > 0
+    return is_possible and config.transfer.pretrained_encoder is not None and len(data.rows["train"]) >= FINE_TUNE_FROM
+
+
+def _freezes(config: TrainConfig, data: RunData) -> bool:
+    return config.transfer.freeze_base or (config.is_probe and not fine_tunes_probe(config, data))
 
 
 def _build_data(
@@ -176,7 +188,7 @@ def _build_data(
 ) -> tuple[RunData, int]:
     """Build the batches of a split; also return the most bases of a sequence."""
     console, pretrained = context.console, start.pretrained
-    for note in [splits.summary(groups), *small_parts(splits)]:
+    for note in [splits.summary(groups), *small_parts(splits, validates=not config.is_probe)]:
         console.note(note)
     if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
         console.note(text)
@@ -218,7 +230,7 @@ def _build_model(
             model = build_predictor(predictor_config(encoder, config.head, layout, config.link, conditioning, columns))
     initialize_at_prior(model, targets[data.rows["train"]], data.preprocessor, tuple(by_class.values()) or None)
     if pretrained is not None:
-        context.console.note(load_encoder(model, pretrained, freeze=config.transfer.freeze_base or config.is_probe))
+        context.console.note(load_encoder(model, pretrained, freeze=_freezes(config, data)))
     with creation_phase(memory):
         model.to(context.device)
     n_parameters = sum(p.numel() for p in model.parameters())
@@ -237,6 +249,10 @@ def _initialize(
     step.scratch = config.run.output_dir
     if config.transfer.freeze_base:
         cache_frozen_embeddings(step, data, config.run.batch_size)
+    elif config.is_probe:  # its features need the embeddings of ASVs, whether draws differ or not
+        step.asv_table = embed_asvs(
+            step, data.maker, data.study.table.observed_in(np.concatenate(list(data.rows.values())))
+        )
 
 
 def set_up_first_split(config: TrainConfig, study: Study, context: RunContext) -> TrainingSetup:

@@ -22,6 +22,8 @@ def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.n
 
     All processes of a run must call it.
     """
+    features.mean.zero_()  # of an earlier fit: the caller standardizes anew
+    features.scale.fill_(1.0)
     asvs = data.maker.samples.drawn_asvs(rows, [FIXED_DRAW])
     some = np.sort(generator(seed, Purpose.FEATURES, 0).permutation(asvs)[:MAX_ASVS])
     random = torch.Generator().manual_seed(seed)
@@ -30,7 +32,8 @@ def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.n
         bases, known = features.bases(data.maker.collator.asvs(some, FIXED_DRAW, ()))
         features.of_bases.set(centre, _bandwidths((bases - centre) * known), random)
     if features.of_embeddings is not None:
-        embeddings = embed_asvs(step, data.maker, asvs).take(torch.from_numpy(asvs)).cpu()
+        table = step.asv_table or embed_asvs(step, data.maker, asvs)
+        embeddings = table.take(torch.from_numpy(asvs)).cpu()
         centre = embeddings.mean(dim=0)
         chosen = torch.from_numpy(np.searchsorted(asvs, some))
         features.of_embeddings.set(centre, _bandwidths(embeddings[chosen] - centre), random)

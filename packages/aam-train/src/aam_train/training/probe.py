@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -53,34 +53,36 @@ class ProbeRun:
         Raises:
             TrainError: all samples to learn from have the same class.
         """
-        step, strategy = self.setup.step, self.context.strategy
         if self.folder.resume is None:
-            penalties = self._fit()
-            update = build_update(step, build_optimizer(step.model, self.config.optimizer, None), 0.0)
-            saver = Saver(
-                checkpoints=self.folder.checkpoints,
-                strategy=strategy,
-                model=self._model(),
-                update=update,
-                current_preprocessor=self.calibrated_preprocessor,
-                record=replace(self.record, penalties=penalties),
-                best_metric=self.config.best_metric,
-                steps_per_epoch=1,
-            )
-            saver.save_best(TrainerState(processes=strategy.ranks.size))
-        best = self.folder.checkpoints.folder / BEST
-        load_weights(step.model, read_weights(best), str(best / WEIGHTS), strategy.load_shard)
+            self.fit_and_save()
+        load_best(self.folder, self.setup, self.context)
         return 0
+
+    def fit_and_save(self) -> None:
+        """Fit features and head to all samples to learn from, and publish them as the best checkpoint."""
+        penalties, strategy = self.fit(LEARNED), self.context.strategy
+        update = build_update(self.setup.step, build_optimizer(self._model(), self.config.optimizer, None), 0.0)
+        saver = Saver(
+            checkpoints=self.folder.checkpoints,
+            strategy=strategy,
+            model=self._model(),
+            update=update,
+            current_preprocessor=self.calibrated_preprocessor,
+            record=replace(self.record, penalties=penalties),
+            best_metric=self.config.best_metric,
+            steps_per_epoch=1,
+        )
+        saver.save_best(TrainerState(processes=strategy.ranks.size))
 
     def _model(self) -> Predictor:
         model = self.setup.step.model
         assert isinstance(model, Predictor)
         return model
 
-    def _fit(self) -> dict[str, float]:
-        """Fit features and head; return the penalty of each target."""
+    def fit(self, parts: Sequence[str]) -> dict[str, float]:
+        """Fit features and head to the samples in these parts of the split; return the penalty of each target."""
         setup, data, model = self.setup, self.setup.data, self._model()
-        rows = np.concatenate([data.rows[part] for part in LEARNED if part in data.rows])
+        rows = np.concatenate([data.rows[part] for part in parts if part in data.rows])
         assert model.features is not None
         assert isinstance(model.head, LinearHead)
         fit_features(model.features, setup.step, data, rows, self.config.run.seed)
@@ -97,44 +99,78 @@ class ProbeRun:
     def _head(self, model: Predictor, rows: np.ndarray, features: np.ndarray) -> FittedHead:
         """Return the head, fitted to the samples ``rows`` with these features [R, F]."""
         data, note = self.setup.data, self.context.console.note
-        targets, preprocessor = data.maker.collator.targets, data.preprocessor
-        assert targets is not None
         inputs = HeadInputs.of(features, data.maker.collator.inputs, rows, model)
-        x, groups, weights = inputs.values, self._groups(rows), self._weights(rows, targets)
-        size = f"{len(rows):,} samples, {x.shape[1]:,} features"
-        if preprocessor.labels is not None:
-            fit = fit_logistic(
-                x, targets[rows, 0], groups, len(preprocessor.labels.names), self.config.run.seed, weights
-            )
-            note(f"logistic regression fitted in closed form: {size}, penalty {fit.penalty:.3g}")
-            penalties = {preprocessor.targets[0].spec.name: fit.penalty}
-            return FittedHead(inputs.tensors(fit.weight, fit.bias), penalties)
-        fits = [fit_ridge(x, targets[rows, t], groups, self.config.run.seed, weights) for t in range(targets.shape[1])]
-        for target, fit in zip(preprocessor.targets, fits, strict=True):
-            note(f"ridge regression of {target.spec.name} fitted: {size}, penalty {fit.penalty:.3g}")
-        parts = [
-            with_quantiles(fit, targets[rows, t], target.quantiles)
-            for t, (fit, target) in enumerate(zip(fits, preprocessor.targets, strict=True))
-        ]
-        weight, bias = (np.concatenate(each) for each in zip(*parts, strict=True))
-        bias = model.quantiles.invert(torch.from_numpy(bias)).numpy()
-        names = [target.spec.name for target in preprocessor.targets]
-        penalties = {name: fit.penalty for name, fit in zip(names, fits, strict=True)}
-        return FittedHead(inputs.tensors(weight, bias), penalties)
+        fit = fit_outputs(inputs.values, rows, self.setup, self.record.class_weights, self.config.run.seed, note)
+        bias = model.quantiles.invert(torch.from_numpy(fit.bias)).numpy()
+        return FittedHead(inputs.tensors(fit.weight, bias), fit.penalties)
 
-    def _groups(self, rows: np.ndarray) -> np.ndarray:
-        """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
-        groups = self.setup.inner_groups or {}
-        return group_codes([groups.get(i) for i in self.setup.data.study.table.sample_ids[rows]])
 
-    def _weights(self, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the weight of each sample in the fit, float64 [R]: of its class, and of its categories."""
-        by_class, of_samples = self.record.class_weights, self.setup.data.maker.collator.sample_weights
-        weights = np.ones(len(rows)) if of_samples is None else of_samples[rows].astype(np.float64)
-        if by_class:
-            codes = np.nan_to_num(targets[rows, 0]).astype(np.int64)
-            weights = weights * np.array(list(by_class.values()))[codes]
-        return weights
+def load_best(folder: RunFolder, setup: TrainingSetup, context: RunContext) -> None:
+    """Load the weights of a run's best checkpoint into its model."""
+    best = folder.checkpoints.folder / BEST
+    load_weights(setup.step.model, read_weights(best), str(best / WEIGHTS), context.strategy.load_shard)
+
+
+@dataclass(frozen=True, eq=False)
+class OutputFit:
+    """Weights [W, all inputs] and biases [W] of all outputs before the quantiles, and the penalty of each target."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    penalties: dict[str, float]
+
+
+def fit_outputs(
+    x: np.ndarray,
+    rows: np.ndarray,
+    setup: TrainingSetup,
+    class_weights: Mapping[str, float],
+    seed: int,
+    note: Callable[[str], None],
+) -> OutputFit:
+    """Fit a linear map of inputs to the outputs of all targets, in closed form.
+
+    Args:
+        x: float64 [R, all inputs] of the samples ``rows``, with similar scales.
+        rows: int64 [R] samples to learn from.
+        setup: has their targets, weights and groups.
+        class_weights: by class; empty for none.
+        seed: random seed of the run.
+        note: receives what was fitted, in words.
+    """
+    collator, preprocessor = setup.data.maker.collator, setup.data.preprocessor
+    assert collator.targets is not None
+    targets, groups = collator.targets[rows], _groups(setup, rows)
+    weights = _weights(targets, collator.sample_weights, rows, class_weights)
+    size = f"{len(rows):,} samples, {x.shape[1]:,} features"
+    if preprocessor.labels is not None:
+        fit = fit_logistic(x, targets[:, 0], groups, len(preprocessor.labels.names), seed, weights)
+        note(f"logistic regression fitted in closed form: {size}, penalty {fit.penalty:.3g}")
+        return OutputFit(fit.weight, fit.bias, {preprocessor.targets[0].spec.name: fit.penalty})
+    penalties, parts = {}, []
+    for target, values in zip(preprocessor.targets, targets.T, strict=True):
+        fit = fit_ridge(x, values, groups, seed, weights)
+        note(f"ridge regression of {target.spec.name} fitted: {size}, penalty {fit.penalty:.3g}")
+        penalties[target.spec.name] = fit.penalty
+        parts.append(with_quantiles(fit, values, target.quantiles))
+    weight, bias = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return OutputFit(weight, bias, penalties)
+
+
+def _groups(setup: TrainingSetup, rows: np.ndarray) -> np.ndarray:
+    """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
+    groups = setup.inner_groups or {}
+    return group_codes([groups.get(i) for i in setup.data.study.table.sample_ids[rows]])
+
+
+def _weights(
+    targets: np.ndarray, of_samples: np.ndarray | None, rows: np.ndarray, by_class: Mapping[str, float]
+) -> np.ndarray:
+    """Return the weight of each sample in the fit, float64 [R]: of its class, and of its categories."""
+    weights = np.ones(len(rows)) if of_samples is None else of_samples[rows].astype(np.float64)
+    if by_class:
+        weights = weights * np.array(list(by_class.values()))[np.nan_to_num(targets[:, 0]).astype(np.int64)]
+    return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,9 @@ from aam_models.config.encoder import EncoderConfig
 from aam_models.config.features import WEIGHTS, FeaturesConfig
 from aam_models.predictor.features.kernel_means import FourierFeatures
 
+PRESENCE = 2.0  # variance of a kernel of presence, relative to the same one of square roots
+RICHNESS = 0.01  # variance of log richness, a single number that would otherwise outweigh kernels when labels are few
+
 
 class SampleFeatures(nn.Module):
     """Kernel means of a sample's ASVs, its embedding and its log richness.
@@ -20,8 +23,8 @@ class SampleFeatures(nn.Module):
     if there is an encoder; once with equal weights, once with the square roots of their shares. They depend on reads
     only through shares and presence, so depth enters only through richness.
 
-    Every feature has mean 0 among the training samples, and the features of a kernel (or the embedding, or richness)
-    together have variance 1: distances between samples, and penalties on weights, treat all kernels alike.
+    Every feature has mean 0 among the training samples. The features of a kernel together have a fixed variance, as
+    `variances` says, which is what distances between samples, and penalties on weights, make of it.
 
     Args:
         config: which features, and how many.
@@ -54,6 +57,22 @@ class SampleFeatures(nn.Module):
         rest = self.width - sum(kernels) - 1
         return [*kernels, *([rest] if rest else []), 1]
 
+    def variances(self) -> Tensor:
+        """Return the variance that each of the `blocks` has among the training samples, float64; 1 on average.
+
+        Narrow kernels have more than broad ones, whose few directions would otherwise outweigh everything else.
+        """
+        kernels = [
+            PRESENCE * narrow if name == "presence" else narrow
+            for name in WEIGHTS
+            for each in (self.of_bases, self.of_embeddings)
+            if each is not None
+            for narrow in range(each.bandwidths, 0, -1)
+        ]
+        rest = [1.0] * (len(self.blocks()) - len(kernels) - 1)
+        of_kernels = torch.tensor(kernels, dtype=torch.float64)
+        return torch.cat([of_kernels / of_kernels.mean(), torch.tensor([*rest, RICHNESS], dtype=torch.float64)])
+
     def forward(self, batch: Batch, encoded: EncoderOutput) -> Tensor:
         """Return the features [B, F] of a batch, in the precision of the weights.
 
@@ -80,7 +99,7 @@ class SampleFeatures(nn.Module):
         """
         exact = features.double()
         of_block = torch.stack([part.sum() for part in exact.var(dim=0, correction=0).split(self.blocks())])
-        scale = torch.where(of_block > 1e-12, of_block, 1.0).sqrt()
+        scale = (torch.where(of_block > 1e-12, of_block, 1.0) / self.variances()).sqrt()
         self.mean.copy_(exact.mean(dim=0))
         self.scale.copy_(scale.repeat_interleave(torch.tensor(self.blocks())))
         return (features - self.mean.cpu()) / self.scale.cpu()
