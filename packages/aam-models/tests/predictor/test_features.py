@@ -17,6 +17,7 @@ from aam_models.config.predictor import PredictorConfig
 from aam_models.errors import ModelError
 from aam_models.predictor.conditioning.conditions import Conditions
 from aam_models.predictor.features.kernel_means import FourierFeatures
+from aam_models.predictor.features.nearest_reads import NearestReads
 from aam_models.predictor.features.sample_features import SampleFeatures
 from aam_models.predictor.heads.linear import LinearHead
 from aam_models.storage.config_json import config_from_json, config_to_json
@@ -147,10 +148,68 @@ def test_a_model_without_an_encoder_is_stored_with_the_same_bits(config, batch_o
 
 
 def test_a_predictor_of_version_5_reads_embeddings(config) -> None:
-    text = config_to_json(PredictorConfig(config, 1)).replace('"format_version": 6', '"format_version": 5')
+    text = config_to_json(PredictorConfig(config, 1)).replace('"format_version": 7', '"format_version": 5')
     old = text.replace(',\n    "features": null', "")
     assert old != text
     assert config_from_json(old, "config.json") == PredictorConfig(config, 1)
+
+
+def test_a_predictor_of_version_6_stores_no_reads(config) -> None:
+    text = config_to_json(probe(absent(config))).replace('"format_version": 7', '"format_version": 6')
+    old = text.replace(',\n      "reads": 0', "")
+    assert old != text
+    assert config_from_json(old, "config.json") == probe(absent(config))
+
+
+def nearest_by_hand(sequence: str, stored: list[str]) -> str:
+    """Fill in a sequence by a loop over the stored ones; "-" is a missing base, as are all behind its end."""
+    if sequence in stored:
+        return sequence
+
+    def differences(read: str) -> int:
+        return sum(a != "-" and a != b for a, b in zip(sequence, read, strict=True))
+
+    nearest = min(stored, key=differences)
+    return "".join(b if a == "-" else a for a, b in zip(sequence, nearest, strict=True))
+
+
+def codes_of(sequences: list[str]) -> torch.Tensor:
+    return torch.tensor([["ACGT".find(letter) for letter in sequence] for sequence in sequences])
+
+
+def test_missing_bases_are_those_of_the_nearest_read() -> None:
+    random = np.random.default_rng(0)
+    stored = ["".join(row) for row in random.choice(list("ACGT"), (40, 12))]
+    stored = [read[:9] + "---" if i % 5 == 0 else read for i, read in enumerate(stored)]
+    letters = np.array([list(stored[i]) for i in random.integers(0, 40, 600)])
+    changed, cut = random.random(letters.shape) < 0.1, random.random(letters.shape) < 0.3
+    letters[changed] = random.choice(list("ACGT"), int(changed.sum()))
+    letters[cut] = "-"
+    sequences = ["".join(row) for row in letters] + stored
+    nearest = NearestReads(64, 12, 4)  # rows without reads are nobody's nearest
+    nearest.set(codes_of(stored))
+    expected = [nearest_by_hand(sequence, stored) for sequence in sequences]
+    assert torch.equal(nearest.fill(codes_of(sequences)), codes_of(expected))
+    assert sum(a != b for a, b in zip(sequences, expected, strict=True)) > 500
+
+
+def test_whole_and_stored_reads_stay_as_they_are() -> None:
+    nearest = NearestReads(2, 4, 4)
+    nearest.set(codes_of(["ACGT", "AC--", "TTTT"]))  # the third is one too many
+    same = codes_of(["AC--", "GGGG", "----"])
+    assert torch.equal(nearest.fill(same), codes_of(["AC--", "GGGG", "----"]))
+    assert torch.equal(nearest.fill(codes_of(["A---", "TTT-"])), codes_of(["ACGT", "TTTT"]))
+
+
+def test_cut_asvs_have_the_features_of_whole_ones(config, batch_of) -> None:
+    features = drawn(SampleFeatures(FeaturesConfig(8, 2, reads=4), absent(config)).double())
+    embeddings = torch.zeros((1, 0)).double()
+    whole, cut = batch_of([{"ACGTAC": 1.0}]), batch_of([{"ACGN": 1.0}])
+    without = features.of_asvs(cut, embeddings)
+    assert features.nearest is not None
+    features.nearest.set(features.base_codes(whole))
+    assert torch.equal(features.of_asvs(cut, embeddings), features.of_asvs(whole, embeddings))
+    assert not torch.allclose(without, features.of_asvs(whole, embeddings))
 
 
 @pytest.mark.parametrize(
@@ -174,5 +233,7 @@ def test_configurations_that_do_not_fit_are_refused(change, message, config) -> 
 def test_features_need_bandwidths(config) -> None:
     with pytest.raises(ModelError, match="features without bandwidths"):
         FeaturesConfig(8, 0, 0)
+    with pytest.raises(ModelError, match="4 reads, but bases are not read"):
+        FeaturesConfig(8, 0, 1, reads=4)
     with pytest.raises(ModelError, match="an absent encoder with sizes"):
         replace(absent(config), width=4)

@@ -111,7 +111,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("format_version", "1"), "'1' is not a format version"),
         (set_at("format_version", 0), "0 is not a format version"),
         (set_at("format_version", 1.0), "1.0 is not a format version"),
-        (set_at("format_version", 7), "format version 7 is newer than this program can read .* pip install -U aam-cli"),
+        (set_at("format_version", 8), "format version 8 is newer than this program can read .* pip install -U aam-cli"),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
         (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 9 more"),
@@ -147,8 +147,8 @@ def test_wrong_configs_are_rejected(change: Callable[[Content], None], message: 
 
 
 def test_a_newer_format_is_reported_before_anything_else(content: Content) -> None:
-    content |= {"format_version": 7, "something": "new"}
-    with pytest.raises(ModelError, match="format version 7 is newer"):
+    content |= {"format_version": 8, "something": "new"}
+    with pytest.raises(ModelError, match="format version 8 is newer"):
         config_from_json(json.dumps(content), "config.json")
 
 

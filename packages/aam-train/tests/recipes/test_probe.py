@@ -17,7 +17,7 @@ from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.splits.splits import read_splits
-from aam_data.study.study import read_study
+from aam_data.study.study import Study, read_study
 from aam_models.config.encoder import ModelOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
 from aam_train.errors import TrainError
@@ -96,6 +96,29 @@ def test_classes_are_predicted_as_by_scikit_learn_on_the_same_features(
     expected = model.predict_proba(np.array([features[i] for i in new]))
     found = table(run / "predictions_probabilities.tsv")
     np.testing.assert_allclose([[float(p) for p in found[i]] for i in new], expected, atol=1e-6)
+
+
+def test_cut_reads_have_features_of_whole_ones(
+    class_probe: tuple[TrainConfig, Path],
+    study: Study,
+    files: Path,
+    write_table: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    _, run = class_probe
+    whole = features_of(files, run, tmp_path / "whole.npz")
+    table, letters = study.table, [study.sequences.text(i) for i in range(len(study.sequences))]
+    counts = np.zeros((table.n_samples, table.n_features))
+    rows = np.repeat(np.arange(table.n_samples), np.diff(table.data.indptr))
+    counts[rows, table.data.indices] = table.data.counts
+    longest = max(map(len, letters))
+    shortest = next(n for n in range(longest) if len({each[:n] for each in letters}) == len(letters))
+    cut = [each[:shortest] for each in letters]  # all different, so that the same reads are drawn
+    write_table(tmp_path / "table.biom", table.sample_ids.tolist(), cut, counts)
+    again = features_of(tmp_path, run, tmp_path / "cut.npz")
+    assert again.keys() == whole.keys()
+    for sample in learned(run):
+        np.testing.assert_allclose(again[sample], whole[sample], atol=1e-5)
 
 
 def test_numbers_are_predicted_as_by_scikit_learn(probe_config: Configs, files: Path, tmp_path: Path) -> None:
@@ -185,7 +208,7 @@ def test_an_encoder_adds_its_embeddings(
 ) -> None:
     run = train(probe_config(tmp_path / "run", encoder_run[1]), quiet=True)
     config = json.loads((run / "checkpoints" / "best" / "config.json").read_text())["model"]
-    assert config["features"] == {"functions": 256, "base_bandwidths": 4, "embedding_bandwidths": 4}
+    assert config["features"] == {"functions": 256, "base_bandwidths": 4, "embedding_bandwidths": 4, "reads": 8192}
     width = 2 * 8 * 256 + config["encoder"]["width"] + 1
     assert len(next(iter(features_of(files, run, tmp_path / "wide.npz").values()))) == width
     source = TableOptions(files / "table.biom")

@@ -17,11 +17,14 @@ class FeaturesConfig:
         functions: random Fourier features at each bandwidth.
         base_bandwidths: bandwidths of the kernel of bases; 0 = bases are not read.
         embedding_bandwidths: bandwidths of the kernel of ASV embeddings; 0 = embeddings are not read.
+        reads: most training ASVs that are stored, from which the missing bases of others are taken; 0 = missing bases
+            are the mean of the training ASVs.
     """
 
     functions: int
     base_bandwidths: int
     embedding_bandwidths: int = 0
+    reads: int = 0
 
     def __post_init__(self) -> None:
         require(1 <= self.functions <= MAX_WIDTH, f"functions {self.functions}: must be 1 to {MAX_WIDTH:,}")
@@ -30,6 +33,8 @@ class FeaturesConfig:
             ("embedding_bandwidths", self.embedding_bandwidths),
         ):
             require(0 <= number <= MAX_LAYERS, f"{name} {number}: must be 0 to {MAX_LAYERS}")
+        require(0 <= self.reads <= MAX_WIDTH, f"reads {self.reads}: must be 0 to {MAX_WIDTH:,}")
+        require(self.base_bandwidths > 0 or self.reads == 0, f"{self.reads} reads, but bases are not read")
         require(self.base_bandwidths + self.embedding_bandwidths > 0, "features without bandwidths")
 
     def kernel_means(self) -> int:

@@ -144,6 +144,7 @@ class PredictorConfig:
             inputs = self.encoder.max_bp * self.encoder.alphabet.n_bases * self.features.base_bandwidths
             inputs += self.encoder.width * self.features.embedding_bandwidths
             parameters, tensors = parameters + inputs * self.features.functions, tensors + 3
+            parameters += self.features.reads * self.encoder.max_bp
         if self.head_kind in ("mlp", "film", "linear"):
             heads, widths = max(self.experts, 1), (self.head_width, *self.hidden_dims, self.out_width)
             parameters += heads * sum(a * b for a, b in pairwise(widths))

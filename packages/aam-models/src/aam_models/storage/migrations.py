@@ -77,6 +77,13 @@ def _add_features(content: Content) -> Content:
     return {**content, "model": {**content["model"], "features": None}}
 
 
+def _add_stored_reads(content: Content) -> Content:
+    """Convert to version 7: training ASVs that fill in missing bases, which older features do not have."""
+    if content["kind"] != "predictor" or content["model"]["features"] is None:
+        return content
+    return {**content, "model": {**content["model"], "features": {**content["model"]["features"], "reads": 0}}}
+
+
 def _add_to_encoder(content: Content, added: Content) -> Content:
     """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
     model = content["model"]
@@ -90,4 +97,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _add_conditions,
     _name_parts,
     _add_features,
+    _add_stored_reads,
 )

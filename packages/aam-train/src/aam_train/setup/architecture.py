@@ -17,6 +17,7 @@ from aam_train.objectives.registry import OBJECTIVES
 from aam_train.runs.model_parts import dna_alphabet
 
 FUNCTIONS = 256  # udca, sex, AUC: 0.664 with 256 functions per bandwidth, 0.665 with 512, 0.666 with the exact kernels
+STORED_READS = 8192  # commonest training ASVs that fill in missing bases; 1.2 MB for 150 bases
 # Bandwidths of kernels, in units of the median distance between two ASVs of the training samples: from almost the
 # identity of ASVs to clades.
 BANDWIDTHS = (0.1, 0.2, 0.35, 0.5)
@@ -99,7 +100,7 @@ def probe_config(encoder: EncoderConfig, targets: OutputLayout, inputs: Metadata
         target_widths=targets.widths,
         anchors=targets.anchors,
         head_kind="linear",
-        features=FeaturesConfig(FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths),
+        features=FeaturesConfig(FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths, STORED_READS),
     )
 
 

@@ -18,7 +18,7 @@ MAX_ASVS = 4096  # of which distances are computed
 
 
 def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.ndarray, seed: int) -> None:
-    """Set centres and bandwidths from the ASVs of the samples ``rows``, and draw the random directions.
+    """Set centres, bandwidths and stored reads from the ASVs of the samples ``rows``; draw the random directions.
 
     All processes of a run must call it.
     """
@@ -37,6 +37,8 @@ def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.n
         centre = embeddings.mean(dim=0)
         chosen = torch.from_numpy(np.searchsorted(asvs, some))
         features.of_embeddings.set(centre, _bandwidths(embeddings[chosen] - centre), random)
+    if features.nearest is not None:  # last: centres and bandwidths are those of bases that were read
+        features.nearest.set(_commonest_reads(features, data, rows, len(features.nearest.reads)))
 
 
 def _mean_bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Tensor:
@@ -48,6 +50,17 @@ def _mean_bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Te
         sums += bases.sum(dim=0, dtype=torch.float64)
         counts += known.sum(dim=0, dtype=torch.float64)
     return (sums / counts.clamp_min(1)).float()
+
+
+def _commonest_reads(features: SampleFeatures, data: RunData, rows: np.ndarray, most: int) -> Tensor:
+    """Return the bases, int64 [up to ``most``, L], of the ASVs that most samples have, the commonest first."""
+    n_samples = np.zeros(data.study.table.n_features, dtype=np.int64)
+    for sample in data.maker.samples.each(rows, FIXED_DRAW):
+        n_samples[sample.asv_rows] += 1
+    asvs = np.argsort(-n_samples, kind="stable")[: min(most, np.count_nonzero(n_samples))]
+    batch = data.maker.collator.asvs(asvs, FIXED_DRAW, ())
+    by_frequency = np.argsort(-n_samples[batch.asv_rows.numpy()], kind="stable")
+    return features.base_codes(batch)[torch.from_numpy(by_frequency)]
 
 
 def _bandwidths(points: Tensor) -> Tensor:

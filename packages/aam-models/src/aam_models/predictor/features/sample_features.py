@@ -11,6 +11,7 @@ from aam_models.batch.layout import sample_sums
 from aam_models.config.encoder import EncoderConfig
 from aam_models.config.features import WEIGHTS, FeaturesConfig
 from aam_models.predictor.features.kernel_means import FourierFeatures
+from aam_models.predictor.features.nearest_reads import NearestReads
 
 PRESENCE = 2.0  # variance of a kernel of presence, relative to the same one of square roots
 RICHNESS = 0.01  # variance of log richness, a single number that would otherwise outweigh kernels when labels are few
@@ -41,6 +42,8 @@ class SampleFeatures(nn.Module):
         read, embedded = config.base_bandwidths, config.embedding_bandwidths
         self.of_bases = FourierFeatures(n_inputs, functions, read) if read else None
         self.of_embeddings = FourierFeatures(encoder.width, functions, embedded) if embedded else None
+        n_bases = encoder.alphabet.n_bases
+        self.nearest = NearestReads(config.reads, encoder.max_bp, n_bases) if config.reads else None
         self.width = config.width(encoder.width)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
@@ -117,15 +120,25 @@ class SampleFeatures(nn.Module):
     def bases(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return one-hot bases, and 1 where a base is known, [U, max_bp * n_bases] each.
 
-        Positions behind the end of a sequence and ambiguous bases are unknown.
+        Missing bases are those of the nearest training ASV; unknown are those that it lacks, too.
         """
         n_bases = self.alphabet.n_bases
-        code = batch.tokens[:, 1 : self.max_bp + 1].long() - self.alphabet.first_base
-        code = F.pad(code, (0, self.max_bp - code.shape[1]), value=-1)
-        known = (code >= 0) & (code < n_bases)
+        code = self.base_codes(batch)
+        if self.nearest is not None:
+            code = self.nearest.fill(code)
+        known = code >= 0
         one_hot = F.one_hot(torch.where(known, code, 0), n_bases) * known[..., None]
         each = known[..., None].expand(one_hot.shape)
         return one_hot.flatten(1).to(self.mean.dtype), each.flatten(1).to(self.mean.dtype)
+
+    def base_codes(self, batch: Batch) -> Tensor:
+        """Return the index of each base, int64 [U, max_bp]; -1 where it is missing.
+
+        Positions in front of and behind a sequence, and ambiguous bases, are missing.
+        """
+        code = batch.tokens[:, 1 : self.max_bp + 1].long() - self.alphabet.first_base
+        code = F.pad(code, (0, self.max_bp - code.shape[1]), value=-1)
+        return torch.where((code >= 0) & (code < self.alphabet.n_bases), code, -1)
 
     @staticmethod
     def _weights(batch: Batch) -> list[Tensor]:
