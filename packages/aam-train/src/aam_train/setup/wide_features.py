@@ -22,8 +22,7 @@ def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.n
 
     All processes of a run must call it.
     """
-    features.mean.zero_()  # of an earlier fit: the caller standardizes anew
-    features.scale.fill_(1.0)
+    features.forget()
     asvs = data.maker.samples.drawn_asvs(rows, [FIXED_DRAW])
     some = np.sort(generator(seed, Purpose.FEATURES, 0).permutation(asvs)[:MAX_ASVS])
     random = torch.Generator().manual_seed(seed)

@@ -91,6 +91,13 @@ class SampleFeatures(nn.Module):
             features = torch.cat([*means, encoded.sample_embeddings.to(dtype), richness], dim=1)
             return (features - self.mean) / self.scale
 
+    def forget(self) -> None:
+        """Return to the initial mean 0 and scale 1, without stored reads, so that the features can be fitted anew."""
+        self.mean.zero_()
+        self.scale.fill_(1.0)
+        if self.nearest is not None:
+            self.nearest.reads.zero_()
+
     def standardize(self, features: Tensor) -> Tensor:
         """Set mean and scale from features of training samples; constant blocks keep a scale of 1.
 
