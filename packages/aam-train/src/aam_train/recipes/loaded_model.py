@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from aam_models.storage.model_folder import load_model
 from aam_train.data.loading import BatchMaker
 from aam_train.data.run_data import build_maker, input_notes
 from aam_train.engine.step import Step
+from aam_train.errors import TrainError
 from aam_train.recipes.inputs import ModelInputs
+from aam_train.reporting.console import ConsoleReporter
 from aam_train.setup.run_context import RunContext
 
 CHUNK_SIZE = 256  # ASVs encoded at once; prediction needs little memory anyway
@@ -64,3 +67,27 @@ def load_for_inference(inputs: ModelInputs, context: RunContext) -> LoadedModel:
     shallow = np.setdiff1d(np.arange(study.table.n_samples), rows)
     skipped = {study.table.sample_ids[row]: f"{int(depths[row]):,} reads, fewer than {depth:,}" for row in shallow}
     return LoadedModel(step, maker, rarefier, rows, skipped | dict.fromkeys(study.dropped_samples, "no reads"))
+
+
+def each_model(
+    inputs: ModelInputs, first: LoadedModel, context: RunContext
+) -> Iterator[tuple[ModelInputs, LoadedModel]]:
+    """Yield a loaded model and its inputs, then the other members of an ensemble, which are loaded one at a time.
+
+    The others log nothing: what is cut or skipped is the same for all.
+
+    Raises:
+        TrainError: the members cannot predict the same samples, because their frames cut the reads of some.
+    """
+    yield inputs, first
+    silent = replace(context, console=ConsoleReporter(silent=True))
+    ids = inputs.study.table.sample_ids[first.rows]
+    for other in inputs.other_inputs():
+        loaded = load_for_inference(other, silent)
+        if not np.array_equal(other.study.table.sample_ids[loaded.rows], ids):
+            raise TrainError(
+                f"{other.folder}: too few reads of some samples lie in the frame of this member of the ensemble, "
+                f"unlike in that of {inputs.folder}. Use one of them as --model, or --frame ignore"
+            )
+        loaded.step.scratch = first.step.scratch
+        yield other, loaded
