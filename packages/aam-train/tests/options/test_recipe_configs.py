@@ -94,10 +94,7 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: TransferOptions(cv=3, cv_by="study"), "--cv-by study and --cv 3 cannot be combined; use one of them"),
         (lambda: TransferOptions(ensemble=1), "--ensemble 1: must be 0 or 2 to 100"),
         (lambda: TransferOptions(ensemble=101), "--ensemble 101: must be 0 or 2 to 100"),
-        (
-            lambda: TransferOptions(ensemble=5, cv=3),
-            "--ensemble 5 and --cv cannot be combined: the models of the folds",
-        ),
+        (lambda: TransferOptions(ensemble=5, cv=3), "--ensemble 5 and --cv cannot be combined: the models of the"),
         (lambda: TransferOptions(ensemble=5, cv_by="study"), "--ensemble 5 and --cv-by cannot be combined"),
         (lambda: TransferOptions(baselines="forest"), "--baselines forest: 'forest' is none of none, fast, all, "),
     ],

@@ -38,7 +38,8 @@ def train_members(
     for number, member in enumerate(inputs.folds, 1):
         console.note(f"member {number} of {len(inputs.folds)}")
         if member.resume is not None and (member.report / "results.json").is_file():
-            console.note(f"{member.path.name} is finished: it is not trained again, unless --epochs has increased")
+            unless = "" if config.is_probe else ", unless --epochs has increased"
+            console.note(f"{member.path.name} is finished: it is not trained again{unless}")
         comparison = train_one(member_settings(config, number), member, splits)
         comparisons += [] if comparison is None else [comparison]
     if not comparisons:

@@ -234,7 +234,8 @@ def _metrics_by_part(
 def known_samples(models: Sequence[Path], given: Path | None) -> tuple[dict[str, str], dict[str, str]] | None:
     """Return part and group of each sample of the runs that made the models; None if one of these is unknown.
 
-    What any member of an ensemble was trained on counts as trained on, as do all samples of a cross-validation.
+    What any member of an ensemble was trained on counts as trained on. So no sample of a cross-validation is held out:
+    each was used by the models of some folds.
     """
     files = {known_splits(model, given): None for model in models}
     part_of, group_of = dict[str, str](), dict[str, str]()

@@ -178,6 +178,7 @@ def _report(
     write_tables(folder.path, comparison)
     baselines, seed = config.transfer.baselines, config.run.seed
     comparison = with_baselines(comparison, data, setup.inner_groups, baselines, seed, context.console)
-    write_report(folder.path, comparison, held_out_results(comparison, seed), context.console)
+    console = None if config.transfer.ensemble else context.console  # of members, the log has the average alone
+    write_report(folder.path, comparison, held_out_results(comparison, seed), console)
     log_report_plots(folder.path, last_step)
     return comparison
