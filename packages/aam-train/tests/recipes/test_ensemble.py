@@ -235,7 +235,9 @@ def test_a_restart_trains_only_what_is_missing(
     (copy / "ensemble.json").unlink()
     for gone in ("member-2", "report"):
         shutil.rmtree(copy / gone)
-    with pytest.raises(TrainError, match=r"without ensemble.json, .* or pass one model, such as .*/copy/member-1"):
+    with pytest.raises(
+        TrainError, match=r"without ensemble.json, .* Pass one of them, such as .*/copy/member-1, or resume"
+    ):
         member_or_model(copy)
     train(probes(copy, {"resume_from": "auto"}, ensemble=2))
     text = capsys.readouterr().err
