@@ -157,8 +157,8 @@ def model_folder(path: Path) -> Path:
         raise TrainError(f"{path}: an ensemble of several models, and one is needed here. Pass one{one}")
     if members:
         raise TrainError(
-            f"{path}: a run of several models without {ENSEMBLE}, which is written once all are finished, if they predict "
-            f"the same. Pass one of them, such as {members[0]}, or resume the run with --resume-from auto"
+            f"{path}: a run of several models without {ENSEMBLE}, which is written once all are finished, if they "
+            f"predict the same. Pass one of them, such as {members[0]}, or resume the run with --resume-from auto"
         )
     if (path / SHARD_INDEX).is_file():
         raise TrainError(
