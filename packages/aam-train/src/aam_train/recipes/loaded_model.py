@@ -79,7 +79,7 @@ def each_model(
         TrainError: the members cannot predict the same samples, because their frames cut the reads of some.
     """
     yield inputs, first
-    silent, said = replace(context, console=ConsoleReporter(silent=True)), set(first.notes)
+    silent, logged = replace(context, console=ConsoleReporter(silent=True)), set(first.notes)
     ids = inputs.study.table.sample_ids
     for other in inputs.other_inputs():
         loaded = load_for_inference(other, silent)
@@ -88,8 +88,8 @@ def each_model(
                 f"{other.folder}: too few reads of some samples lie in the frame of this member of the ensemble, "
                 f"unlike in that of {inputs.folder}. Use one of them as --model, or --frame ignore"
             )
-        for note in (note for note in loaded.notes if note.startswith(WARNING) and note not in said):
+        for note in (note for note in loaded.notes if note.startswith(WARNING) and note not in logged):
             context.console.note(note)
-        said |= set(loaded.notes)
+        logged |= set(loaded.notes)
         loaded.step.scratch = first.step.scratch
         yield other, loaded
