@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     REPEATS = 10
     INNER_FOLDS = 11
     FEATURES = 12
+    MEMBERS = 13
 
 
 def sample_key(sample_id: str) -> int:

@@ -92,6 +92,10 @@ METADATA = MetadataOptions(Path("metadata.tsv"))
         (lambda: TransferOptions(cv=3, repeats=0), "--repeats 0: must be between 1 and 100"),
         (lambda: TransferOptions(repeats=2), "--repeats 2 needs --cv: it repeats its folds"),
         (lambda: TransferOptions(cv=3, cv_by="study"), "--cv-by study and --cv 3 cannot be combined; use one of them"),
+        (lambda: TransferOptions(ensemble=1), "--ensemble 1: must be 0 or 2 to 100"),
+        (lambda: TransferOptions(ensemble=101), "--ensemble 101: must be 0 or 2 to 100"),
+        (lambda: TransferOptions(ensemble=5, cv=3), "--ensemble 5 and --cv cannot be combined: the models of the"),
+        (lambda: TransferOptions(ensemble=5, cv_by="study"), "--ensemble 5 and --cv-by cannot be combined"),
         (lambda: TransferOptions(baselines="forest"), "--baselines forest: 'forest' is none of none, fast, all, "),
     ],
 )
@@ -168,6 +172,10 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
         (
             {"transfer": TransferOptions(cv_by="study"), "run": RunOptions(OUT, resume_from="out/fold-1")},
             "--cv-by resumes all its folds. Use --resume-from auto",
+        ),
+        (
+            {"transfer": TransferOptions(ensemble=2), "run": RunOptions(OUT, resume_from="out/member-1")},
+            "--ensemble resumes all its members. Use --resume-from auto",
         ),
         ({"transfer": TransferOptions(cv_by="y")}, "--cv-by y: this column is the target (--metadata-column)"),
         (

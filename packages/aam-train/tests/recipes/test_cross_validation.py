@@ -18,7 +18,7 @@ from aam_data.splits.splits import read_splits
 from aam_train.errors import TrainError
 from aam_train.options.run import TransferOptions
 from aam_train.recipes.train import train
-from aam_train.runs.checkpoints import fold_folders, model_folder
+from aam_train.runs.checkpoints import model_folder, run_folders_in
 from aam_train.show.run import describe_run
 
 Configs = Callable[..., Any]
@@ -39,7 +39,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_repeats(train_config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     transfer = TransferOptions(cv=2, repeats=2, baselines="none")
     run = train(train_config(tmp_path / "run", target=STATUS, transfer=transfer, run=FAST))
-    folders = fold_folders(run)
+    folders = run_folders_in(run)
     assert [folder.relative_to(run).as_posix() for folder in folders] == [
         "repeat-1/fold-1", "repeat-1/fold-2", "repeat-2/fold-1", "repeat-2/fold-2",
     ]  # fmt: skip
@@ -60,7 +60,7 @@ def test_repeats(train_config: Configs, tmp_path: Path, capsys: pytest.CaptureFi
     assert "repeat 2 of 2, fold 1 of 2" in text
     assert "status, mean and standard deviation over the repeats:" in text
     assert [name for name, _ in describe_run(run)][2] == "repeat-1/fold-1"
-    with pytest.raises(TrainError, match="a cross-validation has a model for each fold"):
+    with pytest.raises(TrainError, match=r"an ensemble of several models, .* such as .*/run/repeat-1/fold-1"):
         model_folder(run)
 
 
@@ -79,7 +79,7 @@ def test_values_are_held_out_one_at_a_time(
     run = train(train_config(tmp_path / "run", split=split, transfer=transfer, run=FAST))
     site_of = {row["sample-id"]: row["location"] for row in rows_of(files / "metadata.tsv")}
     values = sorted(set(site_of.values()))
-    folders = fold_folders(run)
+    folders = run_folders_in(run)
     assert len(folders) == len(values) > 1
     for value, folder in zip(values, folders, strict=True):
         own = read_splits(folder / "splits.tsv")

@@ -116,7 +116,7 @@ def test_a_fold_is_a_run_and_all_folds_are_none(train_config: Configs, files: Pa
         objective=TrainObjective(loss_type="quantile", conformal=True, calibration_size=0.3),
     )
     train(config, quiet=True)
-    with pytest.raises(TrainError, match=r"a cross-validation\. Pass one of its folds: .*fold-1$"):
+    with pytest.raises(TrainError, match=r"a run of several models\. Pass one of them, such as .*fold-1$"):
         baseline(files, tmp_path / "p.tsv", SplitOptions(splits_from=tmp_path / "cv"))
     found = baseline(files, tmp_path / "p.tsv", SplitOptions(splits_from=tmp_path / "cv" / "fold-2"))
     assert found["targets"] == own_results(tmp_path / "cv" / "fold-2")

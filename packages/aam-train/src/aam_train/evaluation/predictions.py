@@ -40,6 +40,8 @@ class Predictions:
         classes: names of the K classes; empty for numbers.
         levels: levels of the quantiles that are predicted for each target; empty for none.
         quantiles: quantiles [R, Q] of each target in the column's units, None if none is predicted.
+        spread: float64 [R, T], standard deviation over the members of an ensemble, of the values or of the probability
+            of the predicted class; None for one model.
     """
 
     sample_ids: np.ndarray
@@ -49,14 +51,15 @@ class Predictions:
     classes: tuple[str, ...]
     levels: tuple[tuple[float, ...], ...] = ()
     quantiles: tuple[np.ndarray | None, ...] = ()
+    spread: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray) -> Predictions:
         """Return the predictions of some of the samples (indices or mask)."""
         shares = None if self.probabilities is None else self.probabilities[chosen]
         quantiles = tuple(None if each is None else each[chosen] for each in self.quantiles)
-        return Predictions(
-            self.sample_ids[chosen], self.values[chosen], shares, self.names, self.classes, self.levels, quantiles
-        )
+        spread = None if self.spread is None else self.spread[chosen]
+        ids, values = self.sample_ids[chosen], self.values[chosen]
+        return Predictions(ids, values, shares, self.names, self.classes, self.levels, quantiles, spread)
 
     def numbers(self) -> np.ndarray:
         """Return all numbers that are predicted for each sample, [R, ...]: values and quantiles, or probabilities."""
@@ -72,7 +75,7 @@ class Predictions:
         return Interval(values[:, 0], values[:, -1], levels[-1] - levels[0])
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Return ``lower``, ``upper`` and each quantile as columns [R, T] of the full table, NaN where undefined."""
+        """Return ``lower``, ``upper``, each quantile and ``spread`` as columns [R, T] of the full table."""
         shape, names = self.values.shape, list(dict.fromkeys(f"q{q:g}" for levels in self.levels for q in levels))
         intervals = [self.interval(t) for t in range(len(self.names))]
         ends = ["lower", "upper"] if any(intervals) else []
@@ -83,7 +86,7 @@ class Predictions:
             for k, q in enumerate(levels if values is not None else ()):
                 assert values is not None
                 table[f"q{q:g}"][:, t] = values[:, k]
-        return table
+        return table if self.spread is None else table | {"spread": self.spread}
 
 
 def make_predictions(
@@ -169,6 +172,31 @@ def pool_predictions(parts: Sequence[Predictions]) -> Predictions:
         for values in zip(*(part.quantiles for part in parts), strict=True)
     ]
     return Predictions(ids, values, shares, parts[0].names, classes, parts[0].levels, tuple(quantiles))
+
+
+def average_predictions(members: Sequence[Predictions]) -> Predictions:
+    """Average predictions of several models of the same samples, targets and classes, and add their spread.
+
+    Numbers and their quantiles are averaged in the column's units, classes by their probabilities. Those of a single
+    model are returned unchanged.
+    """
+    first = members[0]
+    if len(members) == 1:
+        return first
+    assert all(np.array_equal(one.sample_ids, first.sample_ids) for one in members)
+    if first.classes:
+        each = np.stack([one.probabilities for one in members if one.probabilities is not None])
+        shares = each.mean(axis=0)
+        likeliest = shares.argmax(axis=1)
+        names = np.array(first.classes, dtype=object)[likeliest][:, None]
+        of_likeliest = np.take_along_axis(each, likeliest[None, :, None], axis=2)
+        return replace(first, values=names, probabilities=shares, spread=of_likeliest.std(axis=0, ddof=1))
+    each = np.stack([one.values for one in members])
+    quantiles = tuple(
+        None if of_target[0] is None else np.mean([one for one in of_target if one is not None], axis=0)
+        for of_target in zip(*(one.quantiles for one in members), strict=True)
+    )
+    return replace(first, values=each.mean(axis=0), quantiles=quantiles, spread=each.std(axis=0, ddof=1))
 
 
 def check_finite(values: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:

@@ -82,7 +82,7 @@ def result_lines(results: dict[str, Any]) -> list[str]:
             mean = results["values"]["mean"]
             lines.append(f"{target}, mean over the values of {results['values']['column']}:")
             lines += model_lines(mean["targets"][target], mean["intervals"][target])
-        for over in ("folds", "repeats"):
+        for over in ("folds", "repeats", "members"):
             if spread := results.get(over, {}).get(target):
                 lines.append(f"{target}, mean and standard deviation over the {over}:")
                 lines += [f"  {MODEL_NAMES[model]:<15}{_spread_in_words(each, over)}" for model, each in spread.items()]

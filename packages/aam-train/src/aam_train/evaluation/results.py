@@ -278,6 +278,23 @@ def results_of_folds(repeats: Sequence[tuple[Comparison, Sequence[Comparison]]],
     return results
 
 
+def results_of_members(average: Comparison, members: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    """Compute the metrics of the averaged predictions of an ensemble, and mean and spread of those of its members.
+
+    Args:
+        average: with the averaged predictions, and the baselines.
+        members: each with its own predictions of the same samples.
+        seed: random seed of the run.
+    """
+    results = held_out_results(average, seed)
+    if results["targets"]:
+        each = [_plain_metrics(one) for one in members]
+        results["members"] = {
+            target: {"aam": over_folds([one[target]["aam"] for one in each], "members")} for target in each[0]
+        }
+    return results
+
+
 def _plain_metrics(comparison: Comparison) -> dict[str, dict[str, Metrics]]:
     """Compute the metrics of held-out samples by target and model, without intervals."""
     chosen = comparison.held_out

@@ -24,7 +24,8 @@ class PredictOptions:
     """Prediction of new samples."""
 
     model: Common[InputFolder[Path]]
-    """Model folder, or run folder of `aam train` (the best checkpoint is used)."""
+    """Model folder, or run folder of `aam train` (the best checkpoint is used). Of a run with --ensemble, --cv or
+    --cv-by, the predictions of all its models are averaged."""
     output: Common[Path]
     """Path of predictions.tsv; the other tables are written next to it."""
     asv_sampling: Literal["abundance", "first", "random"] | None = None
@@ -97,7 +98,7 @@ class EvaluateOptions:
     """The model to evaluate, and the samples."""
 
     model: Common[InputFolder[Path]]
-    """Model or run folder of `aam train` or `aam pretrain`."""
+    """Model or run folder of `aam train` or `aam pretrain`; predictions of several models are averaged."""
     output_dir: Common[Path]
     """Folder for metrics, tables and plots; must be new or empty."""
     splits_from: InputPath[Path | None] = None

@@ -102,14 +102,16 @@ def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
 def check_cross_validation(
     transfer: TransferOptions, run: RunOptions, split: SplitOptions, phylogeny: PhylogenyOptions, target: TargetOptions
 ) -> None:
-    """Raise ValueError for options that --cv, --cv-by and --baselines contradict."""
+    """Raise ValueError for options that --cv, --cv-by, --ensemble and --baselines contradict."""
     flag = transfer.cross_validation
     require(
         transfer.cv_by not in target.metadata_column,
         f"--cv-by {transfer.cv_by}: this column is the target (--metadata-column), so the samples to learn from would "
         "never have the values that are held out. Use another column, or --cv",
     )
-    require(not flag or run.resume_from in (None, "auto"), f"{flag} resumes all its folds. Use --resume-from auto")
+    is_whole = run.resume_from in (None, "auto")
+    require(not flag or is_whole, f"{flag} resumes all its folds. Use --resume-from auto")
+    require(not transfer.ensemble or is_whole, "--ensemble resumes all its members. Use --resume-from auto")
     require(not flag or not split.splits_from, f"{flag} makes its own splits. Omit --splits-from")
     require(not flag or not split.train_samples, f"{flag} makes its own splits. Omit --train-samples and --val-samples")
     require(

@@ -40,6 +40,9 @@ class TransferOptions:
     them."""
     cv_by: str | None = None
     """Metadata column (study, cohort) whose values are held out one at a time, one run each in fold-1/, fold-2/, ..."""
+    ensemble: int = 0
+    """Models with different seeds for the same split, 2 to 100, one run each in member-1/, member-2/, ...;
+    `aam predict` averages their predictions. 0 = one run."""
     baselines: Common[str] = "fast"
     """Baselines to compare with: none (the constant only), fast, all (with lightgbm), or names separated by commas:
     random_forest, clr_linear, unifrac_kernel, metadata_forest, lightgbm."""
@@ -56,6 +59,12 @@ class TransferOptions:
         require(
             self.cv_by is None or self.cv == 0,
             f"--cv-by {self.cv_by} and --cv {self.cv} cannot be combined; use one of them",
+        )
+        require(self.ensemble == 0 or 2 <= self.ensemble <= 100, f"--ensemble {self.ensemble}: must be 0 or 2 to 100")
+        require(
+            not self.ensemble or not self.cross_validation,
+            f"--ensemble {self.ensemble} and {self.cross_validation} cannot be combined: the models of the folds are "
+            "an ensemble already, which `aam predict` averages. Use one of them",
         )
         chosen_baselines(self.baselines)
 

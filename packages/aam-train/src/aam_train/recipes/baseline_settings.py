@@ -17,7 +17,7 @@ from aam_train.baselines import random_forest
 from aam_train.errors import TrainError
 from aam_train.options.recipe_configs import BaselineConfig, PretrainConfig, TrainConfig
 from aam_train.options.toml import build_config, config_fields, config_to_dict, flag, values_from_toml
-from aam_train.runs.checkpoints import fold_folders, model_folder
+from aam_train.runs.checkpoints import model_folder, run_folders_in
 from aam_train.runs.folder import CONFIG
 from aam_train.runs.records import TrainingRecord, read_preprocessor, read_training
 
@@ -84,9 +84,9 @@ def resolve_settings(config: BaselineConfig) -> BaselineSettings:
     given = config.split.splits_from
     if given is None:
         return _of_options(config)
-    folds = fold_folders(given)
-    if folds and not (given / "splits.tsv").exists():
-        raise TrainError(f"--splits-from {given}: a cross-validation. Pass one of its folds: {folds[0]}")
+    models = run_folders_in(given)
+    if models and not (given / "splits.tsv").exists():
+        raise TrainError(f"--splits-from {given}: a run of several models. Pass one of them, such as {models[0]}")
     run = splits_file(given).parent
     if not (run / CONFIG).is_file():
         return _of_options(config)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from aam_data.errors import first_few
 from aam_data.readers.delimited import is_finite_number
+from aam_data.study.study import Study
+from aam_train.evaluation.predictions import Predictions
 
 MAX_CHARACTERS = 30  # of a name in a message
 
@@ -27,6 +32,23 @@ def matching_hint(unknown: Sequence[str], known: Sequence[str]) -> str | None:
                 "Write them as in training"
             )
     return None
+
+
+def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
+    """Return a warning when samples have a class that the model does not know: they are predicted, not evaluated."""
+    if not predictions.classes:
+        return None
+    assert study.metadata is not None
+    texts = study.metadata.text(predictions.names[0])[rows]
+    unknown = Counter(text for text in texts if text is not None and text not in predictions.classes)
+    if not unknown:
+        return None
+    shown = first_few([f"{name}: {n:,}" for name, n in sorted(unknown.items())])
+    hint = matching_hint(list(unknown), predictions.classes)
+    return (
+        f"warning: {unknown.total():,} samples have classes that the model does not know and are not evaluated: {shown}"
+        f"{f'. {hint}' if hint else ''}"
+    )
 
 
 def _cut(name: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from aam_data.errors import DataError, first_few
+from aam_data.errors import DataError
 from aam_data.options.files import PhylogenyOptions
 from aam_data.splits.splits import read_groups, read_splits, splits_file
 from aam_data.study.study import Study
@@ -25,6 +25,7 @@ from aam_train.evaluation.inference import number_of_passes, run_passes
 from aam_train.evaluation.interval_coverage import coverage_lines, coverages, write_coverage
 from aam_train.evaluation.predictions import (
     Predictions,
+    average_predictions,
     check_finite,
     log_targets,
     make_predictions,
@@ -42,10 +43,10 @@ from aam_train.objectives.unifrac import METRIC_NAMES
 from aam_train.objectives.validation import EncoderValidator, errors_of_constants
 from aam_train.options.baselines import MODEL_NAMES
 from aam_train.options.recipe_configs import EvaluateConfig
-from aam_train.recipes.class_names import listed, matching_hint
+from aam_train.recipes.class_names import listed, matching_hint, unknown_classes
 from aam_train.recipes.inputs import ModelInputs, read_evaluate_inputs
 from aam_train.recipes.launch import run_inference
-from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
+from aam_train.recipes.loaded_model import LoadedModel, each_model, load_for_inference
 from aam_train.reporting.console import ConsoleReporter
 from aam_train.runs.checkpoints import run_folder_of
 from aam_train.runs.records import TrainingRecord, read_training
@@ -58,6 +59,7 @@ _WORDS = {
     "calibration": "used to calibrate its intervals",
     "train": "the model was TRAINED on",
 }
+_BY_USE = ("train", "validation", "calibration", "test")
 
 
 def evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet: bool = False) -> Path:
@@ -88,13 +90,13 @@ def evaluate(config: EvaluateConfig, inputs: ModelInputs | None = None, *, quiet
 def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) -> Path:
     options, folder = config.evaluate, config.evaluate.output_dir
     # 1. model, samples and the part of the model's split that each belongs to
-    splits = known_splits(inputs.folder, options.splits_from)
-    if splits is None:
+    known = known_samples([inputs.folder, *(member.folder for member in inputs.others)], options.splits_from)
+    if known is None:
         context.console.note(
             "warning: which samples the model was trained on is unknown (no splits.tsv): see --splits-from"
         )
     loaded = load_for_inference(inputs, context)
-    ids, part_of = inputs.study.table.sample_ids, {} if splits is None else read_splits(splits).part_of()
+    ids, (part_of, group_of) = inputs.study.table.sample_ids, known or ({}, {})
     parts = np.array([part_of.get(i, "new") for i in ids], dtype=object)
     rows = loaded.rows if options.part == "all" else loaded.rows[parts[loaded.rows] == options.part]
     if len(rows) == 0:
@@ -102,7 +104,6 @@ def _evaluate(config: EvaluateConfig, inputs: ModelInputs, context: RunContext) 
     if inputs.preprocessor.targets:
         _check_truth(inputs, rows)
     loaded.step.scratch = folder
-    group_of = {} if splits is None else read_groups(splits)
     samples = _Samples(rows, parts, np.array([group_of.get(i, "") for i in ids], dtype=object))
     # 2. evaluate and write
     record = read_training(inputs.folder)
@@ -172,7 +173,9 @@ def _evaluate_predictor(
 ) -> None:
     """Compare predictions with the metadata, part by part; write metrics, tables and plots."""
     folder, study, rows = config.evaluate.output_dir, inputs.study, samples.rows
-    predictions = _predict(config, inputs, loaded, rows, record)
+    models = each_model(inputs, loaded, context)
+    predictions = average_predictions([_predict(config, *model, rows) for model in models])
+    check_finite(predictions.numbers(), predictions.sample_ids, f"{config.evaluate.model}: predictions")
     assert study.metadata is not None
     truth = true_values(study.metadata, predictions.names, predictions.classes, rows)
     if text := unknown_classes(study, predictions, rows):
@@ -195,18 +198,14 @@ def _evaluate_predictor(
     _draw(folder, predictions, truth, samples.parts, log_targets(inputs.preprocessor))
 
 
-def _predict(
-    config: EvaluateConfig, inputs: ModelInputs, loaded: LoadedModel, rows: np.ndarray, record: TrainingRecord
-) -> Predictions:
+def _predict(config: EvaluateConfig, inputs: ModelInputs, loaded: LoadedModel, rows: np.ndarray) -> Predictions:
     options, preprocessor, study = config.evaluate, inputs.preprocessor, inputs.study
-    usual = record.prediction_passes
+    usual = read_training(inputs.folder).prediction_passes
     n_passes = number_of_passes("--prediction-passes", options.prediction_passes, usual, loaded.maker.samples)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
     passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, PREDICTION, n_passes)
     outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
-    predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
-    check_finite(predictions.numbers(), predictions.sample_ids, f"{options.model}: predictions")
-    return predictions
+    return make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
 
 
 def _metrics_by_part(
@@ -232,29 +231,29 @@ def _metrics_by_part(
     return by_part
 
 
+def known_samples(models: Sequence[Path], given: Path | None) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Return part and group of each sample of the runs that made the models; None if one of these is unknown.
+
+    What any member of an ensemble was trained on counts as trained on. So no sample of a cross-validation is held out:
+    each was used by the models of some folds.
+    """
+    files = {known_splits(model, given): None for model in models}
+    part_of, group_of = dict[str, str](), dict[str, str]()
+    for file in files:
+        if file is None:
+            return None
+        for i, part in read_splits(file).part_of().items():
+            part_of[i] = min(part, part_of.get(i, part), key=_BY_USE.index)
+        group_of |= read_groups(file)
+    return part_of, group_of
+
+
 def known_splits(model: Path, given: Path | None) -> Path | None:
     """Return the file of splits of the run that made the model; None without one."""
     if given is not None:
         return splits_file(given)
     run = run_folder_of(model)
     return None if run is None or not (run / "splits.tsv").is_file() else run / "splits.tsv"
-
-
-def unknown_classes(study: Study, predictions: Predictions, rows: np.ndarray) -> str | None:
-    """Return a warning when samples have a class that the model does not know: they are predicted, not evaluated."""
-    if not predictions.classes:
-        return None
-    assert study.metadata is not None
-    texts = study.metadata.text(predictions.names[0])[rows]
-    unknown = Counter(text for text in texts if text is not None and text not in predictions.classes)
-    if not unknown:
-        return None
-    shown = first_few([f"{name}: {n:,}" for name, n in sorted(unknown.items())])
-    hint = matching_hint(list(unknown), predictions.classes)
-    return (
-        f"warning: {unknown.total():,} samples have classes that the model does not know and are not evaluated: {shown}"
-        f"{f'. {hint}' if hint else ''}"
-    )
 
 
 def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions | None:
@@ -264,10 +263,10 @@ def _constant(predictions: Predictions, record: TrainingRecord) -> Predictions |
         return None
     if not predictions.classes:
         values = np.tile([constant[name] for name in predictions.names], (n, 1))
-        return replace(predictions, values=values, levels=(), quantiles=())
+        return replace(predictions, values=values, levels=(), quantiles=(), spread=None)
     shares = np.array([constant[name] for name in predictions.classes])
     names = np.array(predictions.classes, dtype=object)[np.full(n, shares.argmax())]
-    return replace(predictions, values=names[:, None], probabilities=np.tile(shares, (n, 1)))
+    return replace(predictions, values=names[:, None], probabilities=np.tile(shares, (n, 1)), spread=None)
 
 
 def _evaluate_encoder(

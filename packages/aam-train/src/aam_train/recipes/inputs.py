@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, Predic
 from aam_train.options.run import TransferOptions
 from aam_train.parallel.environment import check_launcher
 from aam_train.runs.checkpoints import model_folder
+from aam_train.runs.ensemble import Member, is_ensemble, member_folders, member_names, read_members
 from aam_train.runs.folder import RunFolder, check_run, check_unused
 from aam_train.runs.model_parts import read_parts
 from aam_train.runs.records import read_training
@@ -31,8 +33,8 @@ class RunInputs:
 
     Attributes:
         folder: the run folder.
-        folds: the folder of each fold in it, with ``--cv`` or ``--cv-by``; of the latter, at least as many as there
-            are folds.
+        folds: the folder of each run in it: of the folds of ``--cv`` or ``--cv-by`` (of the latter, at least as many as
+            there are folds), or of the members of ``--ensemble``.
         study: the files, read and aligned.
     """
 
@@ -62,7 +64,9 @@ def read_run_inputs(config: PretrainConfig | TrainConfig) -> RunInputs:
 
 
 def fold_names(transfer: TransferOptions) -> list[str]:
-    """Return the names of the folders of the folds of ``--cv``, those of the first repeat first."""
+    """Return the names of the runs within a run: folds of ``--cv``, repeat by repeat, or members of ``--ensemble``."""
+    if transfer.ensemble:
+        return [f"member-{member}" for member in range(1, transfer.ensemble + 1)]
     folds = [f"fold-{fold}" for fold in range(1, transfer.cv + 1)]
     if transfer.repeats == 1:
         return folds
@@ -133,12 +137,25 @@ class ModelInputs:
     Attributes:
         folder: of the model.
         preprocessor: of the model.
-        study: the files, read and aligned; unneeded files are not read.
+        study: the files, read and aligned, in the frame of the model; unneeded files are not read.
+        others: the other members of an ensemble, whose first one this is.
+        read: reads the files in another frame; None if all members take the sequences as they are.
     """
 
     folder: Path
     preprocessor: Preprocessor
     study: Study
+    others: tuple[Member, ...] = ()
+    read: Callable[[Frame | None], Study] | None = None
+
+    def other_inputs(self) -> Iterator[ModelInputs]:
+        """Yield the inputs of each other member; files are read again only for members with a frame of their own."""
+        study, frame = self.study, self.preprocessor.frame
+        for member in self.others:
+            if member.preprocessor.frame != frame and self.read is not None:
+                frame = member.preprocessor.frame
+                study = self.read(frame)
+            yield ModelInputs(member.folder, member.preprocessor, study)
 
 
 def read_predict_inputs(config: PredictConfig) -> ModelInputs:
@@ -150,9 +167,8 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
     options = config.predict
     files = _files(config.table, config.metadata)
     check_output(options.output, files, overwrite=options.overwrite)
-    folder, preprocessor = _model(options.model, options.output.parent, config.table)
-    if options.asv_sampling is not None:
-        preprocessor = replace(preprocessor, asv_sampling=options.asv_sampling)
+    first, *others = _models(options.model, options.output.parent, config.table, options.asv_sampling)
+    preprocessor = first.preprocessor
     if not preprocessor.targets:
         raise TrainError(
             f"{options.model}: a pretrained encoder predicts no targets. Train a predictor with it first: aam train"
@@ -164,14 +180,22 @@ def read_predict_inputs(config: PredictConfig) -> ModelInputs:
         if attention.resolve() in {path.resolve() for path in (options.output, *more)}:
             raise TrainError(f"--category-attention {attention}: must differ from the files of the predictions")
         check_output(attention, files, overwrite=options.overwrite)
+        if others:
+            raise TrainError(
+                f"--category-attention: {options.model} is an ensemble, and its models attend differently. Pass one of "
+                f"them with --model, such as {first.folder}"
+            )
     if config.metadata.metadata is None:
         preprocessor.require_columns(None)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    needs_metadata = bool(preprocessor.required_columns)
-    frame = _frame(config.frame, preprocessor)
-    study = read_study(table, config.metadata if needs_metadata else None, frame=frame)
+    metadata = config.metadata if preprocessor.required_columns else None
+
+    def read(frame: Frame | None) -> Study:
+        return read_study(table, metadata, frame=frame)
+
+    study = read(_frame(config.frame, preprocessor))
     preprocessor.require_columns(study.metadata)
-    return ModelInputs(folder, preprocessor, study)
+    return ModelInputs(first.folder, preprocessor, study, tuple(others), read if config.frame.frame == "auto" else None)
 
 
 def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
@@ -183,7 +207,12 @@ def read_embed_inputs(config: EmbedConfig) -> ModelInputs:
         check_distance_suffix(options.distances)
         distance_files = extra_files(options.distances)
         check_output(options.distances, files, temporary=distance_files, overwrite=options.overwrite)
-    folder, preprocessor = _model(options.model, options.output.parent, config.table)
+    if is_ensemble(options.model):
+        raise TrainError(
+            f"{options.model}: the models of an ensemble have embeddings that cannot be compared. Pass one of them, "
+            f"such as {options.model / member_names(options.model)[0]}"
+        )
+    ((folder, preprocessor),) = _models(options.model, options.output.parent, config.table)
     table = replace(config.table, trim_length=preprocessor.trim_length)
     return ModelInputs(folder, preprocessor, read_study(table, frame=_frame(config.frame, preprocessor)))
 
@@ -192,7 +221,8 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
     """Check and read the inputs of `aam evaluate`; see `read_predict_inputs`."""
     options = config.evaluate
     check_unused(options.output_dir)
-    folder, preprocessor = _model(options.model, options.output_dir, config.table)
+    first, *others = _models(options.model, options.output_dir, config.table)
+    folder, preprocessor = first
     if preprocessor.targets and config.metadata.metadata is None:
         raise TrainError(f"{options.model}: its targets are metadata columns. Pass their file with --metadata")
     if not preprocessor.targets and options.prediction_passes is not None:
@@ -206,25 +236,33 @@ def read_evaluate_inputs(config: EvaluateConfig) -> ModelInputs:
         )
     phylogeny = replace(asked, unifrac_metric=record.unifrac_metric, unifrac_alpha=record.unifrac_alpha)
     table = replace(config.table, trim_length=preprocessor.trim_length)
-    study = read_study(table, config.metadata, phylogeny, frame=_frame(config.frame, preprocessor))
+
+    def read(frame: Frame | None) -> Study:
+        return read_study(table, config.metadata, phylogeny, frame=frame)
+
+    study = read(_frame(config.frame, preprocessor))
     preprocessor.require_columns(study.metadata)
-    return ModelInputs(folder, preprocessor, study)
+    return ModelInputs(folder, preprocessor, study, tuple(others), read if config.frame.frame == "auto" else None)
 
 
 def _files(table: TableOptions, metadata: MetadataOptions) -> dict[str, Path | None]:
     return {"--table": table.table, "--sequences": table.sequences, "--metadata": metadata.metadata}
 
 
-def _model(path: Path, output: Path, table: TableOptions) -> tuple[Path, Preprocessor]:
-    """Return the model's folder and preprocessor; raise TrainError if the table options contradict it."""
-    folder = model_folder(path)
-    verify_folder(folder)
-    if output.resolve() == folder.resolve():
-        raise TrainError(f"{output}: must differ from the model's own folder")
-    preprocessor = read_parts(folder).preprocessor
+def _models(path: Path, output: Path, table: TableOptions, asv_sampling: str | None = None) -> list[Member]:
+    """Return the model, or all members of an ensemble; raise TrainError if the table options contradict them."""
+    folders = member_folders(path) if is_ensemble(path) else [model_folder(path)]
+    for folder in folders:
+        verify_folder(folder)
+        if output.resolve() == folder.resolve():
+            raise TrainError(f"{output}: must differ from the model's own folder")
+    members = read_members(path) if is_ensemble(path) else [Member(folders[0], read_parts(folders[0]).preprocessor)]
+    preprocessor = members[0].preprocessor
     if table.trim_length not in (0, preprocessor.trim_length):
         raise TrainError(f"--trim-length {table.trim_length}: the model needs {preprocessor.trim_length}")
     if table.relative_abundance and preprocessor.rarefy_depth:
         what = f"the model draws {preprocessor.rarefy_depth:,} reads per sample, and fractions are not reads"
         raise TrainError(f"--relative-abundance: {what}. Pass the table of counts")
-    return folder, preprocessor
+    if asv_sampling is None:
+        return members
+    return [member._replace(preprocessor=replace(member.preprocessor, asv_sampling=asv_sampling)) for member in members]

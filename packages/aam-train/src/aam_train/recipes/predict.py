@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from aam_train.evaluation.inference import SampleOutputs, number_of_passes, run_
 from aam_train.evaluation.metrics import probabilities
 from aam_train.evaluation.predictions import (
     Predictions,
+    average_predictions,
     check_finite,
     full_table,
     make_predictions,
@@ -27,7 +29,7 @@ from aam_train.evaluation.validation import mean_outputs
 from aam_train.options.recipe_configs import PredictConfig
 from aam_train.recipes.inputs import ModelInputs, read_predict_inputs
 from aam_train.recipes.launch import run_inference
-from aam_train.recipes.loaded_model import LoadedModel, load_for_inference
+from aam_train.recipes.loaded_model import LoadedModel, each_model, load_for_inference
 from aam_train.reporting.records import Reporter
 from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.setup.run_context import RunContext
@@ -62,22 +64,17 @@ def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) ->
     options, study, console = config.predict, inputs.study, context.console
     # 1. model and samples
     loaded = load_for_inference(inputs, context)
-    if not isinstance(loaded.step.model, Predictor):
-        raise TrainError(f"{options.model}: the preprocessor names targets, but the weights are those of an encoder")
     _log_differences(config, inputs, loaded, console)
-    n_passes = _number_of_passes(config, inputs, loaded)
-    # 2. predict
-    rows, scales = loaded.rows, inputs.preprocessor.scales_of(study.metadata, study.table.n_samples)
-    requested = RequestedOutputs(prediction=True, sample_embeddings=options.category_attention is not None)
-    loaded.step.scratch = options.output.parent
-    passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, requested, n_passes)
-    outputs = mean_outputs(passes, is_classes=inputs.preprocessor.labels is not None)
-    predictions = make_predictions(inputs.preprocessor, study.table.sample_ids[rows], outputs, scales[rows])
+    rows, loaded.step.scratch = loaded.rows, options.output.parent
+    # 2. predict, with each member of an ensemble
+    each = [_predict_with(config, *model) for model in each_model(inputs, loaded, context)]
+    predictions, passes = average_predictions([one.predictions for one in each]), each[0].passes
     check_finite(predictions.numbers(), predictions.sample_ids, f"{options.model}: predictions")
     # 3. write
     columns = {}
     if options.output_variance:
-        columns["variance"] = variance_of(passes, predictions, inputs.preprocessor, scales[rows])
+        variances = [variance_of(one.passes, predictions, one.preprocessor, one.scales) for one in each]
+        columns["variance"] = np.mean(variances, axis=0)
     written = write_predictions(options.output, predictions)
     full = full_table(options.output)
     write_full(full, predictions, numbers=columns, not_predicted=loaded.skipped)
@@ -87,8 +84,39 @@ def _predict(config: PredictConfig, inputs: ModelInputs, context: RunContext) ->
         write_attention(options.category_attention, study.table.sample_ids[rows], names, weights)
         written.append(options.category_attention)
     files = ", ".join(map(str, [*written, full]))
-    console.note(f"{len(rows):,} samples predicted, {len(loaded.skipped):,} not; {files}")
+    by = f" by the mean of {len(each):,} models" if len(each) > 1 else ""
+    console.note(f"{len(rows):,} samples predicted{by}, {len(loaded.skipped):,} not; {files}")
     return [*written, full]
+
+
+class _Predicted(NamedTuple):
+    """Predictions by one model.
+
+    Attributes:
+        predictions: of all samples with enough reads, means over the passes.
+        passes: the outputs of each pass; empty for a member of an ensemble whose passes nothing needs any more.
+        preprocessor: of the model.
+        scales: of the samples, see `Preprocessor.scales_of`.
+    """
+
+    predictions: Predictions
+    passes: list[SampleOutputs]
+    preprocessor: Preprocessor
+    scales: np.ndarray
+
+
+def _predict_with(config: PredictConfig, inputs: ModelInputs, loaded: LoadedModel) -> _Predicted:
+    options, preprocessor, study, rows = config.predict, inputs.preprocessor, inputs.study, loaded.rows
+    if not isinstance(loaded.step.model, Predictor):
+        raise TrainError(f"{inputs.folder}: the preprocessor names targets, but the weights are those of an encoder")
+    n_passes = _number_of_passes(config, inputs, loaded)
+    scales = preprocessor.scales_of(study.metadata, study.table.n_samples)[rows]
+    requested = RequestedOutputs(prediction=True, sample_embeddings=options.category_attention is not None)
+    passes = run_passes(loaded.step, loaded.maker, rows, options.batch_size, requested, n_passes)
+    outputs = mean_outputs(passes, is_classes=preprocessor.labels is not None)
+    predictions = make_predictions(preprocessor, study.table.sample_ids[rows], outputs, scales)
+    are_needed = options.output_variance or options.category_attention is not None
+    return _Predicted(predictions, passes if are_needed else [], preprocessor, scales)
 
 
 def _log_differences(config: PredictConfig, inputs: ModelInputs, loaded: LoadedModel, reporter: Reporter) -> None:

@@ -20,7 +20,7 @@ from aam_train.losses.build import class_weights_of, losses_in_words
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.parallel.consistency import check_same_on_all_ranks
 from aam_train.parallel.ranks import entered_on_rank_zero
-from aam_train.recipes.cross_validation import cross_validate
+from aam_train.recipes.cross_validation import cross_validate, train_members
 from aam_train.recipes.inputs import RunInputs
 from aam_train.recipes.launch import run_recipe
 from aam_train.reporting.tensorboard import log_report_plots
@@ -46,7 +46,7 @@ from aam_train.versions import versions
 
 
 def train(config: TrainConfig, inputs: RunInputs | None = None, *, quiet: bool = False, verbose: bool = False) -> Path:
-    """Train a predictor, or one for each fold, and report it with its baselines.
+    """Train a predictor, or one for each fold or member, and report it with its baselines.
 
     Args:
         config: all settings.
@@ -87,10 +87,13 @@ def _train(config: TrainConfig, inputs: RunInputs, context: RunContext) -> Path:
         _train_split(config, inputs, context, start, splits[0])
         return folder.path
 
-    def train_fold(fold: RunFolder, split: Splits) -> Comparison | None:
-        return _train_split(config, replace(inputs, folder=fold), context, start, split)
+    def train_one(own: TrainConfig, fold: RunFolder, split: Splits) -> Comparison | None:
+        return _train_split(own, replace(inputs, folder=fold), context, start, split)
 
-    cross_validate(config, inputs, splits, context.console, train_fold)
+    if config.transfer.ensemble:
+        train_members(config, inputs, splits[0], context.console, train_one)
+    else:
+        cross_validate(config, inputs, splits, context.console, train_one)
     return folder.path
 
 
@@ -186,6 +189,7 @@ def _report(
     write_tables(folder.path, comparison)
     baselines, seed = config.transfer.baselines, config.run.seed
     comparison = with_baselines(comparison, data, setup.inner_groups, baselines, seed, context.console)
-    write_report(folder.path, comparison, held_out_results(comparison, seed), context.console)
+    console = None if config.transfer.ensemble else context.console  # of members, the log has the average alone
+    write_report(folder.path, comparison, held_out_results(comparison, seed), console)
     log_report_plots(folder.path, last_step)
     return comparison

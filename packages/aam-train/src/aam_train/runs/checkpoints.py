@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ _STEP = re.compile(rf"step-(\d+)({_NOT_VALIDATED})?({_SHARDED})?")
 _LEFTOVER = re.compile(rf"\.(step-\d+({_NOT_VALIDATED})?({_SHARDED})?|best|last)\..*tmp")
 SHARD_INDEX = "parts.json"  # index of a sharded checkpoint
 STATE = "train_state.json"  # state of the trainer
+ENSEMBLE = "ensemble.json"  # names of the models that are averaged
 
 
 def is_pointer(name: str) -> bool:
@@ -149,8 +151,15 @@ def model_folder(path: Path) -> Path:
         return best
     if (path / "checkpoints").is_dir():
         raise TrainError(f"{path}: the run has no best checkpoint yet. Let it finish its first epoch")
-    if folds := [fold for fold in fold_folders(path) if (fold / "checkpoints").is_dir()]:
-        raise TrainError(f"{path}: a cross-validation has a model for each fold. Pass one, such as {folds[0]}")
+    members = [member for member in run_folders_in(path) if (member / "checkpoints").is_dir()]
+    if os.path.lexists(path / ENSEMBLE):
+        one = f", such as {members[0]}" if members else f" of those in {ENSEMBLE}"
+        raise TrainError(f"{path}: an ensemble of several models, and one is needed here. Pass one{one}")
+    if members:
+        raise TrainError(
+            f"{path}: a run of several models without {ENSEMBLE}, which is written once all are finished, if they "
+            f"predict the same. Pass one of them, such as {members[0]}, or resume the run with --resume-from auto"
+        )
     if (path / SHARD_INDEX).is_file():
         raise TrainError(
             f"{path}: a sharded checkpoint can only be used to resume its run. Pass the run folder or its best "
@@ -159,12 +168,16 @@ def model_folder(path: Path) -> Path:
     return path
 
 
-def fold_folders(path: Path) -> list[Path]:
-    """Return the folders of the folds of a cross-validation, in their order; an empty list for anything else."""
+def run_folders_in(path: Path) -> list[Path]:
+    """Return the run folders within that of several models, in their order; an empty list for anything else.
+
+    These are the folds of a cross-validation, or the members of ``--ensemble``.
+    """
     if not path.is_dir():
         return []
     repeats = _numbered(path, "repeat-")
-    return [fold for folder in (repeats or [path]) for fold in _numbered(folder, "fold-")]
+    folds = [fold for folder in (repeats or [path]) for fold in _numbered(folder, "fold-")]
+    return folds or _numbered(path, "member-")
 
 
 def _numbered(path: Path, prefix: str) -> list[Path]:

@@ -14,8 +14,9 @@ from aam_models.storage.typed_json import read_value
 from aam_train.files import read_json_object
 from aam_train.reporting.numbers import short
 from aam_train.runs.checkpoints import model_folder, run_folder_of
+from aam_train.runs.ensemble import member_names, read_members
 from aam_train.runs.model_parts import read_parts
-from aam_train.runs.records import TrainingRecord
+from aam_train.runs.records import TrainingRecord, read_training
 
 Rows = list[tuple[str, str]]
 Metrics = dict[str, float | None]
@@ -67,6 +68,23 @@ def describe_model(path: Path) -> Rows:
     rows += [(f"validation {name}", f"{value:.4g}") for name, value in record.validation.items() if value == value]
     rows += _test_results(folder)
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in record.versions.items())))
+    return rows
+
+
+def describe_ensemble(path: Path) -> Rows:
+    """Describe the members of an ensemble, and what all of them predict.
+
+    Raises:
+        ModelError, TrainError: a damaged folder, or models whose predictions cannot be averaged.
+    """
+    members, names = read_members(path), member_names(path)
+    first, rows = members[0].preprocessor, [("ensemble", str(path))]
+    rows.append(("prediction", f"mean of {len(members):,} models, with their standard deviation as spread"))
+    rows.append(("predicts", "; ".join(_target(target) for target in first.targets)))
+    for name, member in zip(names, members, strict=True):
+        record = read_training(member.folder)
+        best = f", {record.best_metric} {record.best_value:.4g}" if record.best_value is not None else ""
+        rows.append((f"model {name}", f"step {record.step}, seed {member.preprocessor.seed}{best}"))
     return rows
 
 

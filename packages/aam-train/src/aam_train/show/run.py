@@ -6,20 +6,23 @@ import os
 from pathlib import Path
 
 from aam_train.reporting.jsonl import read_records
-from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints, checkpoint_name, fold_folders
+from aam_train.runs.checkpoints import BEST, LAST, STATE, Checkpoints, checkpoint_name, run_folders_in
+from aam_train.runs.ensemble import is_ensemble
 from aam_train.runs.model_files import read_trainer_state
-from aam_train.show.model import Rows, describe_model, metrics_in_words, target_results
+from aam_train.show.model import Rows, describe_ensemble, describe_model, metrics_in_words, target_results
 
 
 def describe_run(path: Path) -> Rows:
-    """Describe the course of a run and its best model, or the folds of a cross-validation and their metrics."""
-    folds = fold_folders(path)
-    if folds:
-        rows = [("run", str(path)), ("folds", str(len(folds)))]
+    """Describe the course of a run and its best model, or of the folds or members in it and their metrics."""
+    models = run_folders_in(path)
+    if models:
+        are_members = models[0].name.startswith("member-")
+        rows = [("run", str(path)), ("members" if are_members else "folds", str(len(models)))]
         rows += [
-            (fold.relative_to(path).as_posix(), dict(_course(fold)).get("course", "not started")) for fold in folds
+            (model.relative_to(path).as_posix(), dict(_course(model)).get("course", "not started")) for model in models
         ]
-        return rows + _results(path)
+        rows += describe_ensemble(path)[1:] if is_ensemble(path) else []
+        return rows + _results(path, "test" if are_members else "out of fold")
     rows = [("run", str(path)), *_course(path)]
     if os.path.lexists(path / "checkpoints" / BEST):
         rows += describe_model(path)
@@ -59,6 +62,6 @@ def _batches(path: Path) -> Rows:
     return [("batches", f"up to {plan.batch_size:,} samples per process, within {plan.limit / 1e9:.3g} GB")]
 
 
-def _results(path: Path) -> Rows:
+def _results(path: Path, what: str) -> Rows:
     file = path / "report" / "results.json"
-    return target_results(file, "out of fold") if file.is_file() else []
+    return target_results(file, what) if file.is_file() else []

@@ -17,11 +17,14 @@ def describe(path: Path) -> list[tuple[str, str]]:
     if not path.exists():
         raise TrainError(f"{path}: no such file or folder")
     if path.is_dir() and not is_cache_entry(path):
-        from aam_train.show.model import describe_model
+        from aam_train.runs.ensemble import is_ensemble
+        from aam_train.show.model import describe_ensemble, describe_model
         from aam_train.show.run import describe_run
 
         is_run = (path / "config.toml").is_file() or (path / "checkpoints").is_dir()
-        return describe_run(path) if is_run else describe_model(path)
+        if is_run:
+            return describe_run(path)
+        return describe_ensemble(path) if is_ensemble(path) else describe_model(path)
     from aam_train.show.data_file import describe_file
 
     return describe_file(path)
