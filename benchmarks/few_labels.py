@@ -4,8 +4,8 @@ python benchmarks/few_labels.py --json few-labels.json
 python benchmarks/few_labels.py --studies udca --pretrained-encoder runs/encoder
 
 udca: sex at 3,000 reads; 20, 40, 80 and 160 hosts to learn from, all others held out. cohorts: case or control of the
-IBD cohorts of gut-corpus at 2,000 reads; as many samples to learn from, all others held out. Every draw has at least two
-hosts, or samples, of each class. Prints the means over the draws, and the mean difference with its standard error.
+IBD cohorts of gut-corpus at 2,000 reads; as many samples to learn from, all others held out. Every draw has at least
+two hosts, or samples, of each class. Prints the means over the draws, and the mean difference with its standard error.
 """
 
 from __future__ import annotations
