@@ -186,7 +186,14 @@ def test_rules_of_pretraining(sections: dict[str, Any], message: str) -> None:
             {"transfer": TransferOptions(baselines="unifrac_kernel")},
             "--baselines unifrac_kernel: unifrac_kernel needs --tree or --unifrac-matrix",
         ),
-        ({"phylogeny": TREE, "run": RunOptions(OUT, batch_size=1)}, "--batch-size 1 has no pair of samples"),
+        (
+            {
+                "phylogeny": TREE,
+                "run": RunOptions(OUT, batch_size=1),
+                "transfer": TransferOptions(adaptation="fine-tune"),
+            },
+            "--batch-size 1 has no pair of samples",
+        ),
         ({"transfer": TransferOptions(best_metric="auc")}, "--best-metric auc only applies with --classifier. Use one"),
         (
             {"table": FRACTIONS, "sample": SampleOptions(rarefy_depth=1)},
@@ -206,9 +213,9 @@ def test_rules_of_training(sections: dict[str, Any], message: str) -> None:
 
 def test_weight_of_unifrac_in_training() -> None:
     def weight(phylogeny: PhylogenyOptions, unifrac_weight: float | None) -> float:
-        objective = TrainObjective(unifrac_weight=unifrac_weight)
+        objective, steps = TrainObjective(unifrac_weight=unifrac_weight), TransferOptions(adaptation="fine-tune")
         config = TrainConfig(
-            TABLE, METADATA, TargetOptions(("y",)), RunOptions(OUT), phylogeny=phylogeny, objective=objective
+            TABLE, METADATA, TargetOptions(("y",)), RunOptions(OUT), steps, phylogeny=phylogeny, objective=objective
         )
         return config.pair_weight()
 

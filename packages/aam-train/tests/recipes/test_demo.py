@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from aam_data.options.samples import SampleOptions
 from aam_data.options.simulate import SimulateOptions
 from aam_train.errors import TrainError
 from aam_train.options.commands import DemoOptions
@@ -21,27 +20,37 @@ def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def short(make: Any) -> Any:
         def build(*arguments: Any) -> Any:
             config = make(*arguments)
-            return replace(config, run=replace(config.run, epochs=1), sample=SampleOptions(rarefy_depth=200))
+            return replace(config, run=replace(config.run, epochs=1))
 
         return build
 
     small = partial(SimulateOptions, samples=24, asvs=60, hosts=12, bases=40, depth=500)
     monkeypatch.setattr(demo, "SimulateOptions", small)
     monkeypatch.setattr(demo, "pretrain_config", short(demo.pretrain_config))
-    monkeypatch.setattr(demo, "train_config", short(demo.train_config))
+    monkeypatch.setattr(demo, "fine_tune_config", short(demo.fine_tune_config))
+    monkeypatch.setattr(demo, "DEPTH", 200)
     folder = demo.demo(DemoConfig(DemoOptions(tmp_path / "demo", seed=1)))
     assert {path.name for path in folder.iterdir()} == {
         "demo.png",
         "predictions.tsv",
         "predictions_full.tsv",
         "pretrain",
+        "probe",
+        "probe-on-encoder",
+        "fine-tuned",
         "study",
-        "train",
     }
     assert (folder / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "predictions.tsv").read_text().startswith("sample-id\tprediction\nS01\t")
     text = capsys.readouterr().err
-    for line in ("1/4 simulate", "2/4 pretrain", "3/4 train a predictor", "4/4 predict", "random forest"):
+    for line in (
+        "1/5 simulate",
+        "2/5 a first",
+        "3/5 pretrain",
+        "4/5 what the encoder adds",
+        "5/5 predict",
+        "random forest",
+    ):
         assert line in text
     with pytest.raises(TrainError, match="the folder is not empty"):
         demo.demo(DemoConfig(DemoOptions(tmp_path / "demo")))
