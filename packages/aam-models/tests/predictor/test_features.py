@@ -80,9 +80,10 @@ def test_the_same_seed_draws_the_same_directions() -> None:
     assert torch.allclose(lengths.T @ lengths, torch.diag(lengths.square().sum(dim=0)), atol=1e-5)  # orthogonal
 
 
-def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of) -> None:
+@pytest.mark.parametrize("narrow", [0, 1])
+def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of, narrow: int) -> None:
     encoder = absent(config)
-    features = drawn(SampleFeatures(FeaturesConfig(8, 2), encoder).double())
+    features = drawn(SampleFeatures(FeaturesConfig(8, 2, presence_bandwidths=narrow), encoder).double())
     batch = batch_of(SAMPLES)
     found = features(batch, EncoderOutput(torch.zeros((3, 0)).double(), torch.zeros((4, 0)).double()))
     of_bases = features.of_bases
@@ -93,7 +94,8 @@ def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of) -> None:
             bases, known = one_hot(sequence, config.max_bp)
             mapped.append(np.sqrt(2 / 8) * np.cos(((bases - centre) * known) @ frequency + phase))
         roots = np.sqrt(counts / counts.sum())
-        by_hand = [np.mean(mapped, axis=0), roots / roots.sum() @ np.array(mapped), [np.log(len(sample))]]
+        presence = np.sum(mapped, axis=0)[:8] / np.sqrt(len(mapped)) if narrow else np.mean(mapped, axis=0)
+        by_hand = [presence, roots / roots.sum() @ np.array(mapped), [np.log(len(sample))]]
         np.testing.assert_allclose(found[row].numpy(), np.concatenate(by_hand), rtol=1e-10)
 
 
@@ -107,9 +109,9 @@ def test_standardized_blocks_have_mean_0_and_their_variance(config, model_of, ba
     assert torch.equal(found, returned)
     assert found.mean(dim=0).abs().max() < 1e-9
     sums = [float(block.sum()) for block in found.var(dim=0, correction=0).split(features.blocks())]
-    # 2 for presence and 1 for square roots, times the rank of the bandwidth, from the narrowest; here two of
-    # bases and one of embeddings; 1 on average
-    assert sums == pytest.approx([2, 1, 1, 1, 0.5, 0.5, 1, 0.01])
+    # 4 for presence and 1 for square roots, in 2 to 1 for the two bandwidths of bases, whole for the one of embeddings
+    kernels = np.array([8 / 3, 4 / 3, 4, 2 / 3, 1 / 3, 1])
+    assert sums == pytest.approx([*kernels / kernels.mean(), 1, 0.01])
 
 
 def test_a_linear_head_reads_features_covariates_and_known_categories() -> None:
@@ -156,7 +158,7 @@ def test_a_predictor_of_version_5_reads_embeddings(config) -> None:
 
 def test_a_predictor_of_version_6_stores_no_reads(config) -> None:
     text = config_to_json(probe(absent(config))).replace('"format_version": 7', '"format_version": 6')
-    old = text.replace(',\n      "reads": 0', "")
+    old = text.replace(',\n      "presence_bandwidths": 0,\n      "reads": 0', "")
     assert old != text
     assert config_from_json(old, "config.json") == probe(absent(config))
 
@@ -205,11 +207,12 @@ def test_cut_asvs_have_the_features_of_whole_ones(config, batch_of) -> None:
     features = drawn(SampleFeatures(FeaturesConfig(8, 2, reads=4), absent(config)).double())
     embeddings = torch.zeros((1, 0)).double()
     whole, cut = batch_of([{"ACGTAC": 1.0}]), batch_of([{"ACGN": 1.0}])
-    without = features.of_asvs(cut, embeddings)
+    (without,) = features.of_asvs(cut, embeddings)
     assert features.nearest is not None
     features.nearest.set(features.base_codes(whole))
-    assert torch.equal(features.of_asvs(cut, embeddings), features.of_asvs(whole, embeddings))
-    assert not torch.allclose(without, features.of_asvs(whole, embeddings))
+    (of_cut,), (of_whole,) = features.of_asvs(cut, embeddings), features.of_asvs(whole, embeddings)
+    assert torch.equal(of_cut, of_whole)
+    assert not torch.allclose(without, of_whole)
 
 
 @pytest.mark.parametrize(

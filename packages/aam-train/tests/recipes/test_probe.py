@@ -208,8 +208,14 @@ def test_an_encoder_adds_its_embeddings(
 ) -> None:
     run = train(probe_config(tmp_path / "run", encoder_run[1]), quiet=True)
     config = json.loads((run / "checkpoints" / "best" / "config.json").read_text())["model"]
-    assert config["features"] == {"functions": 256, "base_bandwidths": 4, "embedding_bandwidths": 4, "reads": 8192}
-    width = 2 * 8 * 256 + config["encoder"]["width"] + 1
+    assert config["features"] == {
+        "functions": 256,
+        "base_bandwidths": 4,
+        "embedding_bandwidths": 4,
+        "presence_bandwidths": 2,
+        "reads": 8192,
+    }
+    width = 2 * (2 + 4) * 256 + config["encoder"]["width"] + 1
     assert len(next(iter(features_of(files, run, tmp_path / "wide.npz").values()))) == width
     source = TableOptions(files / "table.biom")
     embed(EmbedConfig(source, EmbedOptions(run, tmp_path / "narrow.npz")), quiet=True)

@@ -17,6 +17,8 @@ class FeaturesConfig:
         functions: random Fourier features at each bandwidth.
         base_bandwidths: bandwidths of the kernel of bases; 0 = bases are not read.
         embedding_bandwidths: bandwidths of the kernel of ASV embeddings; 0 = embeddings are not read.
+        presence_bandwidths: bandwidths, from the narrowest, of the kernel means of presence, which are divided by the
+            square root of the number of ASVs; 0 = means of presence at all bandwidths.
         reads: most training ASVs that are stored, from which the missing bases of others are taken; 0 = missing bases
             are the mean of the training ASVs.
     """
@@ -24,6 +26,7 @@ class FeaturesConfig:
     functions: int
     base_bandwidths: int
     embedding_bandwidths: int = 0
+    presence_bandwidths: int = 0
     reads: int = 0
 
     def __post_init__(self) -> None:
@@ -31,15 +34,23 @@ class FeaturesConfig:
         for name, number in (
             ("base_bandwidths", self.base_bandwidths),
             ("embedding_bandwidths", self.embedding_bandwidths),
+            ("presence_bandwidths", self.presence_bandwidths),
         ):
             require(0 <= number <= MAX_LAYERS, f"{name} {number}: must be 0 to {MAX_LAYERS}")
         require(0 <= self.reads <= MAX_WIDTH, f"reads {self.reads}: must be 0 to {MAX_WIDTH:,}")
         require(self.base_bandwidths > 0 or self.reads == 0, f"{self.reads} reads, but bases are not read")
         require(self.base_bandwidths + self.embedding_bandwidths > 0, "features without bandwidths")
 
+    def bandwidths(self, weights: str) -> tuple[int, ...]:
+        """Return the number of bandwidths of each kernel, of bases and of embeddings, with one kind of weight."""
+        sources = tuple(n for n in (self.base_bandwidths, self.embedding_bandwidths) if n)
+        if weights != "presence" or not self.presence_bandwidths:
+            return sources
+        return tuple(min(n, self.presence_bandwidths) for n in sources)
+
     def kernel_means(self) -> int:
         """Return the number of kernel means: one per kind of weight, bandwidth and function."""
-        return len(WEIGHTS) * (self.base_bandwidths + self.embedding_bandwidths) * self.functions
+        return sum(sum(self.bandwidths(weights)) for weights in WEIGHTS) * self.functions
 
     def width(self, embedding: int) -> int:
         """Return the number of all features, with sample embeddings of width ``embedding`` and log richness."""

@@ -77,11 +77,12 @@ def _add_features(content: Content) -> Content:
     return {**content, "model": {**content["model"], "features": None}}
 
 
-def _add_stored_reads(content: Content) -> Content:
-    """Convert to version 7: training ASVs that fill in missing bases, which older features do not have."""
+def _add_to_features(content: Content) -> Content:
+    """Convert to version 7: older features store no training ASVs that fill in missing bases, and average presence."""
     if content["kind"] != "predictor" or content["model"]["features"] is None:
         return content
-    return {**content, "model": {**content["model"], "features": {**content["model"]["features"], "reads": 0}}}
+    added = {"presence_bandwidths": 0, "reads": 0}
+    return {**content, "model": {**content["model"], "features": {**content["model"]["features"], **added}}}
 
 
 def _add_to_encoder(content: Content, added: Content) -> Content:
@@ -97,5 +98,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _add_conditions,
     _name_parts,
     _add_features,
-    _add_stored_reads,
+    _add_to_features,
 )

@@ -21,6 +21,7 @@ STORED_READS = 8192  # commonest training ASVs that fill in missing bases; 1.2 M
 # Bandwidths of kernels, in units of the median distance between two ASVs of the training samples: from almost the
 # identity of ASVs to clades.
 BANDWIDTHS = (0.1, 0.2, 0.35, 0.5)
+PRESENCE_BANDWIDTHS = 2  # at broader ones, sums over ASVs are little more than their number
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
@@ -100,7 +101,9 @@ def probe_config(encoder: EncoderConfig, targets: OutputLayout, inputs: Metadata
         target_widths=targets.widths,
         anchors=targets.anchors,
         head_kind="linear",
-        features=FeaturesConfig(FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths, STORED_READS),
+        features=FeaturesConfig(
+            FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths, PRESENCE_BANDWIDTHS, STORED_READS
+        ),
     )
 
 

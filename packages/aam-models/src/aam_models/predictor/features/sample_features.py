@@ -13,7 +13,7 @@ from aam_models.config.features import WEIGHTS, FeaturesConfig
 from aam_models.predictor.features.kernel_means import FourierFeatures
 from aam_models.predictor.features.nearest_reads import NearestReads
 
-PRESENCE = 2.0  # variance of a kernel of presence, relative to the same one of square roots
+PRESENCE = 4.0  # variance of all kernels of presence together, relative to those of square roots
 RICHNESS = 0.01  # variance of log richness, a single number that would otherwise outweigh kernels when labels are few
 
 
@@ -21,8 +21,9 @@ class SampleFeatures(nn.Module):
     """Kernel means of a sample's ASVs, its embedding and its log richness.
 
     Kernel means are weighted means over the sample's ASVs of `FourierFeatures`: of their bases, and of their embeddings
-    if there is an encoder; once with equal weights, once with the square roots of their shares. They depend on reads
-    only through shares and presence, so depth enters only through richness.
+    if there is an encoder. With equal weights they are sums over the square root of the number of ASVs, as in the
+    cosine similarity of presence, at narrow bandwidths; with the square roots of shares, means at all bandwidths. They
+    depend on reads only through shares and presence, so depth enters only through the number of ASVs.
 
     Every feature has mean 0 among the training samples. The features of a kernel together have a fixed variance, as
     `variances` says, which is what distances between samples, and penalties on weights, make of it.
@@ -37,7 +38,7 @@ class SampleFeatures(nn.Module):
 
     def __init__(self, config: FeaturesConfig, encoder: EncoderConfig) -> None:
         super().__init__()
-        self.alphabet, self.max_bp = encoder.alphabet, encoder.max_bp
+        self.config, self.alphabet, self.max_bp = config, encoder.alphabet, encoder.max_bp
         n_inputs, functions = encoder.max_bp * encoder.alphabet.n_bases, config.functions
         read, embedded = config.base_bandwidths, config.embedding_bandwidths
         self.of_bases = FourierFeatures(n_inputs, functions, read) if read else None
@@ -50,27 +51,21 @@ class SampleFeatures(nn.Module):
 
     def blocks(self) -> list[int]:
         """Return the widths of the groups of features that belong together: one kernel, the embedding, richness."""
-        kernels = [
-            each.functions
-            for _ in WEIGHTS
-            for each in (self.of_bases, self.of_embeddings)
-            if each is not None
-            for _ in range(each.bandwidths)
-        ]
+        kernels = [self.config.functions] * (self.config.kernel_means() // self.config.functions)
         rest = self.width - sum(kernels) - 1
         return [*kernels, *([rest] if rest else []), 1]
 
     def variances(self) -> Tensor:
-        """Return the variance that each of the `blocks` has among the training samples, float64; 1 on average.
+        """Return the variance that each of the `blocks` has among the training samples, float64.
 
-        Narrow kernels have more than broad ones, whose few directions would otherwise outweigh everything else.
+        Kernels have 1 on average, and narrow ones more than broad ones, whose few directions would otherwise outweigh
+        everything else.
         """
         kernels = [
-            PRESENCE * narrow if name == "presence" else narrow
+            (PRESENCE if name == "presence" else 1.0) * 2 * rank / (n * (n + 1))
             for name in WEIGHTS
-            for each in (self.of_bases, self.of_embeddings)
-            if each is not None
-            for narrow in range(each.bandwidths, 0, -1)
+            for n in self.config.bandwidths(name)
+            for rank in range(n, 0, -1)
         ]
         rest = [1.0] * (len(self.blocks()) - len(kernels) - 1)
         of_kernels = torch.tensor(kernels, dtype=torch.float64)
@@ -85,9 +80,13 @@ class SampleFeatures(nn.Module):
         """
         with torch.autocast(batch.counts.device.type, enabled=False):
             dtype = self.mean.dtype
-            asvs = self.of_asvs(batch, encoded.asv_embeddings.to(dtype))
-            means = [weights.to(dtype) @ asvs for weights in self._weights(batch)]
-            richness = batch.sample_ptr.diff().to(asvs.dtype).log()[:, None]
+            of_asvs = self.of_asvs(batch, encoded.asv_embeddings.to(dtype))
+            means = [
+                weights.to(dtype) @ features[:, : n * self.config.functions]
+                for name, weights in self._weights(batch).items()
+                for features, n in zip(of_asvs, self.config.bandwidths(name), strict=True)
+            ]
+            richness = batch.sample_ptr.diff().to(dtype).log()[:, None]
             features = torch.cat([*means, encoded.sample_embeddings.to(dtype), richness], dim=1)
             return (features - self.mean) / self.scale
 
@@ -114,15 +113,15 @@ class SampleFeatures(nn.Module):
         self.scale.copy_(scale.repeat_interleave(torch.tensor(self.blocks())))
         return (features - self.mean.cpu()) / self.scale.cpu()
 
-    def of_asvs(self, batch: Batch, embeddings: Tensor) -> Tensor:
-        """Return the Fourier features of the batch's ASVs, [U, M], from their bases and embeddings [U, D]."""
+    def of_asvs(self, batch: Batch, embeddings: Tensor) -> list[Tensor]:
+        """Return the Fourier features of the batch's ASVs, [U, M] each, of their bases and of embeddings [U, D]."""
         parts = []
         if self.of_bases is not None:
             bases, known = self.bases(batch)
             parts.append(self.of_bases(bases, known))
         if self.of_embeddings is not None:
             parts.append(self.of_embeddings(embeddings))
-        return torch.cat(parts, dim=1)
+        return parts
 
     def bases(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return one-hot bases, and 1 where a base is known, [U, max_bp * n_bases] each.
@@ -147,15 +146,20 @@ class SampleFeatures(nn.Module):
         code = F.pad(code, (0, self.max_bp - code.shape[1]), value=-1)
         return torch.where((code >= 0) & (code < self.alphabet.n_bases), code, -1)
 
-    @staticmethod
-    def _weights(batch: Batch) -> list[Tensor]:
-        """Return the weights of ASVs in samples, [B, U], by the names of ``WEIGHTS``; the rows of each sum to 1."""
+    def _weights(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the weights of ASVs in samples, [B, U], by the names of ``WEIGHTS``.
+
+        Their rows sum to 1; squares of presence do at narrow bandwidths.
+        """
         share = batch.counts / sample_sums(batch.counts, batch)[batch.sample_of]
         values = {"presence": torch.ones_like(share), "sqrt": share.sqrt()}
-        weights = []
+        weights = {}
         for name in WEIGHTS:
-            each = values[name] / sample_sums(values[name], batch)[batch.sample_of]
+            total = sample_sums(values[name], batch)
+            if name == "presence" and self.config.presence_bandwidths:
+                total = total.sqrt()
+            each = values[name] / total[batch.sample_of]
             matrix = each.new_zeros((batch.n_samples, batch.n_asvs))
             matrix[batch.sample_of, batch.asv_index] = each
-            weights.append(matrix)
+            weights[name] = matrix
         return weights
