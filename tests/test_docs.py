@@ -87,16 +87,19 @@ def test_documented_commands_of_the_rocm_tools_parse(
 
 
 def test_the_steps_of_the_quickstart_are_those_of_the_demo() -> None:
-    lines = {line.split()[1]: shlex.split(line)[2:] for line in reversed(commands(ROOT / "docs" / "quickstart.md"))}
-    study, folder = Path("study"), Path("demo")
-    expected = {
-        "pretrain": run_demo.pretrain_config(study, folder / "pretrain", 42),
-        "train": run_demo.train_config(study, folder / "pretrain", folder / "train", 42),
-    }
-    for name, config in expected.items():
+    lines = [shlex.split(line)[1:] for line in commands(ROOT / "docs" / "quickstart.md") if "study/" in line]
+    study, folder, encoder = Path("study"), Path("demo"), Path("demo") / "pretrain"
+    expected = [
+        run_demo.probe_config(study, None, folder / "probe", 42),
+        run_demo.pretrain_config(study, encoder, 42),
+        run_demo.probe_config(study, encoder, folder / "probe-on-encoder", 42),
+        run_demo.fine_tune_config(study, encoder, folder / "fine-tuned", 42),
+    ]
+    for (name, *arguments), config in zip(lines, expected, strict=False):  # the last line predicts
         command = cli.get_command(click.Context(cli), name)
         assert isinstance(command, ConfigCommand)
-        assert parse_config(command.root_class, command.make_context(name, lines[name], obj=Program())) == config
+        assert parse_config(command.root_class, command.make_context(name, arguments, obj=Program())) == config
+    assert len(lines) == len(expected) + 1
 
 
 def test_documented_nox_sessions_exist() -> None:

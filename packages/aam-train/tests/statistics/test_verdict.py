@@ -33,7 +33,7 @@ def test_a_model_that_is_not_better_than_the_constant_is_better_than_nothing() -
         "ibd: no clear difference from the constant: 0.02 AUC (-0.03 to 0.07); 16 groups are few",
         "ibd: worse than the linear model on log-ratios by 0.20 AUC (0.10 to 0.30)",
         "ibd: the linear model on log-ratios clearly beats the constant, so there is something to learn: "
-        "a probe (--adaptation probe) or a --pretrained-encoder may find it",
+        "the other --adaptation (probe, fine-tune) or a --pretrained-encoder may find it",
     ]
 
 

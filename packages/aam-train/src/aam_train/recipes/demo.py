@@ -90,7 +90,7 @@ def probe_config(study: Path, encoder: Path | None, output: Path, seed: int) -> 
         target=TargetOptions((TARGET,)),
         run=RunOptions(output, batch_size=BATCH_SIZE, seed=seed),
         transfer=TransferOptions(encoder),
-        sample=SampleOptions(rarefy_depth=DEPTH),
+        sample=SampleOptions(rarefy_depth=DEPTH if encoder is None else None),
         split=SplitOptions(group_column=GROUP),
     )
 

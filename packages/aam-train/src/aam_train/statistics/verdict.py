@@ -93,7 +93,7 @@ def _advice(others: Mapping[str, Contrast], n_groups: int, *, one_split: bool) -
     if able:
         return (
             f"{' and '.join(able)} clearly beat{'s' if len(able) == 1 else ''} the constant, so there is something to "
-            "learn: a probe (--adaptation probe) or a --pretrained-encoder may find it"
+            "learn: the other --adaptation (probe, fine-tune) or a --pretrained-encoder may find it"
         )
     if n_groups < FEW and one_split:
         return "try --cv, which evaluates on every sample"

@@ -107,7 +107,7 @@ class Gain(NamedTuple):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the gain is larger than its standard error."""
+        """Return whether the gain is larger than its standard error."""
         return self.mean > self.error
 
 
