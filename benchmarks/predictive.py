@@ -3,7 +3,8 @@
 python benchmarks/predictive.py --json predictive.json
 python benchmarks/predictive.py --studies udca --seeds 1 2 3 --pretrained-encoder runs/encoder
 
-udca: sex at 3,000 reads, 5 folds by host. ibd: diagnosis at 5,000 reads, 5 folds by host, with the UniFrac kernel.
+udca: sex at 3,000 reads, 5 folds by host. ibd and surgery: diagnosis, and diagnosis with surgery, at 5,000 reads, 5
+folds by host. tadpole: life stage of 18 samples, 3 folds. ibd, surgery and tadpole have the UniFrac kernel too.
 cohorts: case or control of the IBD cohorts of gut-corpus at 2,000 reads, one study held out at a time, and the mean AUC
 over cohorts. Prints one line per seed and the medians, with the differences from the forest and their intervals.
 """
@@ -30,15 +31,15 @@ from aam_train.options.run import RunOptions, TransferOptions
 from aam_train.recipes.inputs import read_run_inputs
 from aam_train.recipes.train import train
 
-STUDIES = ("udca", "ibd", "cohorts")
+STUDIES = ("udca", "ibd", "surgery", "tadpole", "cohorts")
 HOST = "host_subject_id"
 
 
 def settings(study: str, seed: int, folder: Path, encoder: Path | None, baselines: str) -> TrainConfig:
     """Return settings of a probe on a study."""
-    udca, ibd, gut = (DATA / name for name in ("udca", "ibd", "gut-corpus"))
+    udca, ibd, gut, tadpole = (DATA / name for name in ("udca", "ibd", "gut-corpus", "tadpole"))
     run = RunOptions(folder / f"{study}-{seed}", seed=seed, device="cpu")
-    cv = {"cv": 0, "cv_by": "study"} if study == "cohorts" else {"cv": 5}
+    cv = {"cv": 0, "cv_by": "study"} if study == "cohorts" else {"cv": 3 if study == "tadpole" else 5}
     transfer = TransferOptions(encoder, baselines=baselines, **cv)
     if study == "udca":
         return TrainConfig(
@@ -50,16 +51,26 @@ def settings(study: str, seed: int, folder: Path, encoder: Path | None, baseline
             sample=SampleOptions(rarefy_depth=3000),
             split=SplitOptions(group_column=HOST),
         )
-    if study == "ibd":
+    if study in ("ibd", "surgery"):
         return TrainConfig(
             TableOptions(ibd / "table.biom"),
             MetadataOptions(ibd / "metadata.tsv", missing_samples="ignore"),
-            TargetOptions(("ibd",), classifier=True),
+            TargetOptions(("ibd" if study == "ibd" else "surgery_and_ibd",), classifier=True),
             run,
             transfer,
             PhylogenyOptions(ibd / "insertion-tree.qza", missing_tips="ignore"),
             SampleOptions(rarefy_depth=5000),
             SplitOptions(group_column=HOST),
+        )
+    if study == "tadpole":
+        return TrainConfig(
+            TableOptions(tadpole / "table.qza", tadpole / "rep-seqs.qza"),
+            MetadataOptions(tadpole / "metadata.txt", missing_samples="ignore"),
+            TargetOptions(("life_stage",), classifier=True),
+            run,
+            transfer,
+            PhylogenyOptions(tadpole / "rooted-tree.qza", missing_tips="ignore"),
+            SampleOptions(rarefy_depth=5000),
         )
     return TrainConfig(
         TableOptions(gut / "table.biom"),

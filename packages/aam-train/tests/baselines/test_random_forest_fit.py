@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from aam_train.baselines.random_forest import ForestOptions, fit_forest
 
 OPTIONS = ForestOptions(seed=3, trees=10, jobs=1)
-SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "min_samples_leaf": 2, "random_state": 3}
+SETTINGS = {"n_estimators": 10, "max_features": "sqrt", "min_samples_leaf": 1, "random_state": 3}
 
 
 def table(seed: int, rows: int) -> csr_array:
@@ -36,3 +36,15 @@ def test_classes_are_those_of_scikit_learn_with_a_column_for_absent_ones() -> No
     found = fit_forest(known, target, 4, OPTIONS).predict(new)
     np.testing.assert_allclose(found[:, [0, 2, 3]], expected.predict_proba(new), rtol=1e-12)
     assert (found[:, 1] == 0).all()
+
+
+def test_few_samples_with_rare_asvs_are_told_apart() -> None:
+    # every ASV but one of each class is in one sample: leaves of two samples could hardly ever be split off
+    x = np.zeros((12, 4012))
+    x[np.arange(12), np.arange(12)] = 0.5
+    x[:6, 4010], x[6:, 4011] = 0.5, 0.5
+    codes = np.repeat([0.0, 1.0], 6)
+    forest = fit_forest(csr_array(x), codes, 2, ForestOptions(1, trees=200))
+    assert np.array_equal(forest.predict(csr_array(x)).argmax(axis=1), codes)
+    assert ForestOptions(1).arguments(39)["min_samples_leaf"] == 1
+    assert ForestOptions(1).arguments(40)["min_samples_leaf"] == 2

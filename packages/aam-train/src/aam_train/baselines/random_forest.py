@@ -18,7 +18,9 @@ from aam_train.baselines.protocol import BaselineData
 from aam_train.device.host_memory import host_memory
 
 TREES = 500
-SAMPLES_PER_LEAF = 2  # at least: no worse than 1 on large studies, and faster
+# At least: better than 1 with 40 samples or more, and faster. With fewer, most ASVs are in a single sample, and trees
+# that may not split it off do not split at all (tadpole, 12 training samples: every prediction was the same).
+SAMPLES_PER_LEAF, FEW_SAMPLES = 2, 40
 NODE_BYTES = 64  # of a node in scikit-learn's trees, without its values
 MAX_MEMORY_SHARE = 0.8  # that a forest may use, of what the process may use
 
@@ -38,12 +40,12 @@ class ForestOptions:
     max_features: str | float | int | None = "sqrt"
     jobs: int = -1
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments for scikit-learn."""
+    def arguments(self, n_known: int) -> dict[str, Any]:
+        """Return the arguments for scikit-learn with this number of samples to learn from."""
         return {
             "n_estimators": self.trees or TREES,
             "max_features": self.max_features,
-            "min_samples_leaf": SAMPLES_PER_LEAF,
+            "min_samples_leaf": SAMPLES_PER_LEAF if n_known >= FEW_SAMPLES else 1,
             "random_state": self.seed % 2**32,
             "n_jobs": self.jobs,
         }
@@ -110,7 +112,7 @@ def fit_forest(known: csr_array, target: np.ndarray, n_classes: int | None, opti
 
     has_value = np.isfinite(target)
     values = target[has_value] if n_classes is None else target[has_value].astype(np.int64)
-    model = (RandomForestRegressor if n_classes is None else RandomForestClassifier)(**options.arguments())
+    model = (RandomForestRegressor if n_classes is None else RandomForestClassifier)(**options.arguments(len(values)))
     with parallel_config("threading"):
         model.fit(known[has_value], values)
     model.n_jobs = 1  # threads would add up the trees in any order, and the last digits would differ
