@@ -139,6 +139,24 @@ def train_config(files: Path) -> Callable[..., TrainConfig]:
 
 
 @pytest.fixture(scope="session")
+def auto_config(train_config: Callable[..., TrainConfig]) -> Callable[..., TrainConfig]:
+    """The same with the defaults of `aam train`, which are those of a probe, but for its baselines."""
+
+    def make(
+        output: Path, encoder: Path | None = None, run: dict[str, Any] | None = None, **sections: Any
+    ) -> TrainConfig:
+        defaults = {
+            "transfer": TransferOptions(encoder, baselines="none"),
+            "head": HeadOptions(),
+            "model": ModelOptions(),
+            "optimizer": OptimizerOptions(),
+        }
+        return train_config(output, encoder, {"epochs": RunOptions.epochs} | (run or {}), **(defaults | sections))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def data(study: Study, pretrain_config: Callable[..., PretrainConfig]) -> RunData:
     """The study as a small pretraining uses it."""
     config = pretrain_config(Path("unused"))

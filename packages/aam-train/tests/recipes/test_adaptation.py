@@ -14,40 +14,22 @@ from sklearn.linear_model import LogisticRegression
 from aam_data.options.files import TableOptions
 from aam_data.options.targets import TargetOptions
 from aam_data.splits.splits import read_splits
-from aam_models.config.encoder import ModelOptions
-from aam_models.config.predictor_options import HeadOptions
 from aam_models.predictor.predictor import Predictor
 from aam_models.storage.model_folder import load_model
 from aam_train.options.commands import EmbedOptions
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig
-from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.options.run import TransferOptions
 from aam_train.recipes.embed import embed
 from aam_train.recipes.train import train
 from aam_train.setup import predictor_setup
+from aam_train.show.run import describe_run
 from aam_train.training import fine_tuned_probe
 from aam_train.training.fine_tuned_probe import Gain
 
 Configs = Callable[..., Any]
 CLASSES = TargetOptions(("status",), classifier=True)
-
-
-@pytest.fixture
-def auto_config(train_config: Configs) -> Configs:
-    """A function that gives settings that leave the adaptation to `aam train`; arguments as for ``train_config``."""
-
-    def make(output: Path, encoder: Path | None = None, run: dict[str, Any] | None = None, **sections: Any) -> Any:
-        defaults = {
-            "transfer": TransferOptions(encoder, baselines="none"),
-            "head": HeadOptions(),
-            "model": ModelOptions(),
-            "optimizer": OptimizerOptions(),
-        }
-        run = {"epochs": RunOptions.epochs, "batch_size": 5} | (run or {})
-        return train_config(output, encoder, run, **(defaults | sections))
-
-    return make
 
 
 def predictions(run: Path) -> str:
@@ -103,6 +85,8 @@ def test_fine_tuning_that_changes_nothing_leaves_the_probe(
     again = train(auto_config(tmp_path / "tuned", encoder, {"resume_from": "auto"}))
     assert "epoch" not in capsys.readouterr().err
     assert predictions(again) == predictions(probe)
+    assert dict(describe_run(tuned))["kept"].startswith("the probe that the steps started from")
+    assert "kept" not in dict(describe_run(probe))
 
 
 def test_fine_tuning_that_helps_is_kept_and_resumes(

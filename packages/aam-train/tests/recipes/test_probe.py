@@ -25,7 +25,7 @@ from aam_train.options.commands import EmbedOptions, EvaluateOptions, PredictOpt
 from aam_train.options.objective import TrainObjective
 from aam_train.options.optimizer import OptimizerOptions
 from aam_train.options.recipe_configs import EmbedConfig, EvaluateConfig, PredictConfig, TrainConfig
-from aam_train.options.run import RunOptions, TransferOptions
+from aam_train.options.run import TransferOptions
 from aam_train.options.toml import config_to_toml
 from aam_train.recipes.embed import embed
 from aam_train.recipes.evaluate import evaluate
@@ -36,21 +36,16 @@ from aam_train.runs.records import read_preprocessor, read_training
 from aam_train.show.run import describe_run
 
 Configs = Callable[..., Any]
-DEFAULTS = {"epochs": RunOptions.epochs, "batch_size": 5}
 
 
 @pytest.fixture(scope="session")
-def probe_config(train_config: Configs) -> Configs:
+def probe_config(auto_config: Configs) -> Configs:
     """A function that gives settings of a probe on ``degree_days``; arguments as for ``train_config``."""
 
     def make(output: Path, encoder: Path | None = None, run: dict[str, Any] | None = None, **sections: Any) -> Any:
-        defaults = {
-            "transfer": TransferOptions(encoder, adaptation="probe"),
-            "head": HeadOptions(),
-            "model": ModelOptions(),
-            "optimizer": OptimizerOptions(),
-        }
-        return train_config(output, encoder, DEFAULTS | (run or {}), **(defaults | sections))
+        return auto_config(
+            output, encoder, run, **({"transfer": TransferOptions(encoder, adaptation="probe")} | sections)
+        )
 
     return make
 

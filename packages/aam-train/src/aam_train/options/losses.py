@@ -190,8 +190,11 @@ def _entry(key: str, entry: Any, default: LossSettings) -> LossSettings:
 
 
 def has_closed_form(loss: str) -> bool:
-    """Return whether a linear head can be fitted to a loss in closed form: huber is the default, mse what ridge
-    regression minimizes, and quantile an interval around it."""
+    """Return whether a linear head can be fitted in closed form instead of a loss: always by least squares.
+
+    huber is the default, mse is the loss that ridge regression minimizes, and quantile adds an interval around its
+    prediction.
+    """
     return loss in ("huber", "mse", "quantile")
 
 

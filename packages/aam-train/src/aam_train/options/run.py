@@ -25,7 +25,8 @@ class TransferOptions:
     adaptation: Common[Adaptation] = "auto"
     """probe fits a linear head in closed form, in seconds, to many fixed features of a sample: of its ASVs' embeddings
     by --pretrained-encoder and of their bases; of bases alone without an encoder. fine-tune trains encoder and head
-    step by step. auto is probe, or fine-tune if another option only applies to training by steps."""
+    step by step. auto is fine-tune if another option only applies to steps, else probe; with an encoder and 2,000
+    training samples, that probe is fine-tuned too, if this clearly lowers the loss of validation samples."""
     freeze_base: Common[bool] = False
     """Train only the head; embeddings of the frozen encoder are computed once."""
     best_metric: TargetMetric = "val_loss"

@@ -35,7 +35,8 @@ def _course(path: Path) -> Rows:
     epochs = [record for record in records if record["kind"] == "epoch"]
     steps = [record for record in records if record["kind"] == "step"]
     state = "finished" if finished else "running or interrupted"
-    names = Checkpoints(path / "checkpoints").names()
+    checkpoints = Checkpoints(path / "checkpoints")
+    names = checkpoints.names()
     if not steps and names == [checkpoint_name(0)]:
         return [("course", f"{state}; fitted in closed form, without steps")]
     if not steps and names:
@@ -50,6 +51,8 @@ def _course(path: Path) -> Rows:
         rows.append(("last epoch", metrics_in_words({"train loss": last["train"]["total"], **last["validation"]})))
         if best := [record for record in epochs if record["best"]]:
             rows.append(("best epoch", f"{best[-1]['epoch']}: {metrics_in_words(best[-1]['validation'])}"))
+    if checkpoints.resolve(BEST) == checkpoint_name(0):
+        rows.append(("kept", "the probe that the steps started from: they did not clearly improve on it"))
     return [("course", course), *rows, *_batches(path), ("checkpoints", ", ".join(names) or "none yet")]
 
 

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from aam_data.splits.strata import group_codes
 from aam_models.predictor.predictor import Predictor
 from aam_models.requested import PREDICTION
 from aam_train.evaluation.inference import run_samples
 from aam_train.options.recipe_configs import TrainConfig
 from aam_train.runs.checkpoints import BEST, checkpoint_name
 from aam_train.training.fit import TrainingRun
-from aam_train.training.probe import ProbeRun, load_best
+from aam_train.training.probe import ProbeRun, groups_of_rows, load_best
 
 EPOCHS, RATE = 10, 1e-4
 
@@ -42,21 +41,19 @@ class FineTunedProbeRun:
         Returns:
             The last step; 0 if the probe was kept.
         """
-        setup, checkpoints = self.probe.setup, self.probe.folder.checkpoints
-        ranks = self.probe.context.ranks
-        if ranks.on_rank_zero(lambda: checkpoints.resolve(BEST)) == checkpoint_name(
-            0
-        ):  # the probe was kept before a restart
-            load_best(self.probe.folder, setup, self.probe.context)
+        setup, context, checkpoints = self.probe.setup, self.probe.context, self.probe.folder.checkpoints
+        best = context.ranks.on_rank_zero(lambda: checkpoints.resolve(BEST))
+        if best == checkpoint_name(0):  # the probe was kept before a restart
+            load_best(self.probe.folder, setup, context)
             return 0
-        model, note = setup.step.model, self.probe.context.console.note
+        model, note = setup.step.model, context.console.note
         assert isinstance(model, Predictor)
         pretrained = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
         self.probe.fit(("train",))
         setup.step.asv_table = None  # embeddings change from now on
         before = self._losses()
         last = self.steps.run()
-        gain = Gain.of(before - self._losses(), self._groups())
+        gain = Gain.of(before - self._losses(), groups_of_rows(setup, setup.data.rows["validation"]))
         words = f"validation loss lower by {gain.mean:.4f} (standard error {gain.error:.4f})"
         if gain.is_clear:
             note(f"fine-tuning is kept: {words}")
@@ -73,22 +70,14 @@ class FineTunedProbeRun:
         setup, config = self.probe.setup, self.probe.config
         rows, target = setup.data.rows["validation"], setup.objective.target
         outputs = run_samples(setup.step, setup.data.maker, rows, config.run.batch_size, PREDICTION).outputs
+        targets = setup.data.maker.collator.targets
         assert outputs is not None
         assert target is not None
-        on_device = [torch.from_numpy(each).to(setup.step.device) for each in (outputs, self._targets(rows))]
+        assert targets is not None
+        on_device = [torch.from_numpy(each).to(setup.step.device) for each in (outputs, targets[rows])]
         losses = target.loss.values(*on_device) * target.loss.weights(on_device[1])
         per_sample: np.ndarray = losses.sum(dim=1).double().cpu().numpy()
         return per_sample
-
-    def _targets(self, rows: np.ndarray) -> np.ndarray:
-        targets = self.probe.setup.data.maker.collator.targets
-        assert targets is not None
-        return targets[rows]
-
-    def _groups(self) -> np.ndarray:
-        setup = self.probe.setup
-        ids = setup.data.study.table.sample_ids[setup.data.rows["validation"]]
-        return group_codes([(setup.inner_groups or {}).get(i) for i in ids])
 
 
 class Gain(NamedTuple):

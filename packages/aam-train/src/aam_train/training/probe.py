@@ -140,7 +140,7 @@ def fit_outputs(
     """
     collator, preprocessor = setup.data.maker.collator, setup.data.preprocessor
     assert collator.targets is not None
-    targets, groups = collator.targets[rows], _groups(setup, rows)
+    targets, groups = collator.targets[rows], groups_of_rows(setup, rows)
     weights = _weights(targets, collator.sample_weights, rows, class_weights)
     size = f"{len(rows):,} samples, {x.shape[1]:,} features"
     if preprocessor.labels is not None:
@@ -157,7 +157,7 @@ def fit_outputs(
     return OutputFit(weight, bias, penalties)
 
 
-def _groups(setup: TrainingSetup, rows: np.ndarray) -> np.ndarray:
+def groups_of_rows(setup: TrainingSetup, rows: np.ndarray) -> np.ndarray:
     """Return the number of each sample's group, int64 [R]; a sample without a group is a group of its own."""
     groups = setup.inner_groups or {}
     return group_codes([groups.get(i) for i in setup.data.study.table.sample_ids[rows]])

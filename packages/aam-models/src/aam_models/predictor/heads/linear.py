@@ -39,7 +39,7 @@ class LinearHead(SingleHead):
 
     @classmethod
     def describe(cls, config: PredictorConfig, columns: Sequence[str]) -> str:
-        return f"one linear layer on {config.head_width:,} fixed features of a sample, fitted in closed form"
+        return f"one linear layer on {config.head_width:,} features of a sample, fitted in closed form before any steps"
 
     def forward(self, x: Tensor, conditions: Conditions) -> HeadOutput:
         with torch.autocast(x.device.type, enabled=False):
