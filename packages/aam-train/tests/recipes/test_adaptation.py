@@ -102,9 +102,12 @@ def test_fine_tuning_that_helps_is_kept_and_resumes(
     assert "fine-tuning is kept: validation loss lower by" in capsys.readouterr().err
     assert (tuned / "checkpoints" / "best").readlink().name != "step-0"
     before = predictions(tuned)
-    train(auto_config(tmp_path / "tuned", encoder_run[1], {"resume_from": "auto"}))
-    assert "fine-tuning is kept" in capsys.readouterr().err
-    assert predictions(tuned) == before
+    checkpoints = tuned / "checkpoints"
+    assert (checkpoints / "best").readlink() != (checkpoints / "last").readlink()
+    for resumed in ("auto", str(checkpoints / "best")):  # at its end, and in the middle of its steps
+        train(auto_config(tmp_path / "tuned", encoder_run[1], {"resume_from": resumed}))
+        assert "fine-tuning is kept" in capsys.readouterr().err
+        assert predictions(tuned) == before
 
 
 def test_a_gain_counts_groups_not_samples() -> None:
