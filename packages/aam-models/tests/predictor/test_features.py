@@ -20,7 +20,7 @@ from aam_models.predictor.features.kernel_means import FourierFeatures
 from aam_models.predictor.features.nearest_reads import NearestReads
 from aam_models.predictor.features.sample_features import SampleFeatures
 from aam_models.predictor.heads.linear import LinearHead
-from aam_models.storage.config_json import config_from_json, config_to_json
+from aam_models.storage.config_json import FORMAT_VERSION, config_from_json, config_to_json
 from aam_models.storage.folders import new_folder
 from aam_models.storage.model_folder import load_model, save_model
 
@@ -99,6 +99,38 @@ def test_features_are_means_over_the_asvs_of_a_sample(config, batch_of, narrow: 
         np.testing.assert_allclose(found[row].numpy(), np.concatenate(by_hand), rtol=1e-10)
 
 
+def test_similarities_are_sums_over_the_asvs_of_a_sample(config, batch_of) -> None:
+    features = drawn(SampleFeatures(FeaturesConfig(8, 1, 1, reads=4, centres=3), config).double())
+    stored = ["ACGTAC", "TTGC"]  # the third centre does not exist
+    codes = torch.full((2, config.max_bp), -1)
+    for row, read in enumerate(stored):
+        codes[row, : len(read)] = torch.tensor(["ACGT".find(letter) for letter in read])
+    random, samples = np.random.default_rng(0), [{"ACGTAC": 4.0, "ACGTNA": 1.0, "TTGC": 4.0}, {"TTGC": 2.0}]
+    batch = batch_of(samples)
+    embeddings, centres = random.normal(size=(batch.n_asvs, config.width)), random.normal(size=(3, config.width))
+    assert features.nearest is not None
+    features.nearest.set(codes)
+    features.centres.copy_(torch.from_numpy(centres))
+    features.similar_bases.bandwidth.fill_(1.5)
+    features.similar_embeddings.bandwidth.fill_(4.0)
+    encoded = EncoderOutput(torch.zeros((2, config.width)).double(), torch.from_numpy(embeddings))
+    found = features(batch, encoded).detach().numpy()
+    place = {sequence: int(batch.asv_index[i]) for i, sequence in enumerate(s for sample in samples for s in sample)}
+    filled = {"ACGTNA": "ACGTAA"}  # its missing base is that of the nearest read
+    for row, sample in enumerate(samples):
+        by_bases, by_embeddings = np.zeros(3), np.zeros(3)
+        for sequence in sample:
+            bases, _ = one_hot(filled.get(sequence, sequence), config.max_bp)
+            for column, read in enumerate(stored):
+                other, _ = one_hot(read, config.max_bp)
+                by_bases[column] += np.exp(-np.square(bases - other).sum() / (2 * 1.5**2))
+                distance = np.linalg.norm(embeddings[place[sequence]] - centres[column])
+                by_embeddings[column] += np.exp(-(distance**2) / (2 * 4.0**2))
+        expected = np.concatenate([by_bases, by_embeddings]) / np.sqrt(len(sample))
+        np.testing.assert_allclose(found[row, :6], expected, rtol=1e-10)
+    assert features.blocks() == [3, 3, 8, 8, config.width, 1]
+
+
 def test_standardized_blocks_have_mean_0_and_their_variance(config, model_of, batch_of) -> None:
     predictor = model_of(probe(replace(config, objectives=())))
     features, batch = drawn(predictor.features), batch_of(SAMPLES)
@@ -149,16 +181,28 @@ def test_a_model_without_an_encoder_is_stored_with_the_same_bits(config, batch_o
     assert predictor.encoder(batch).sample_embeddings.shape == (3, 0)
 
 
+def of_version(version: int, config: PredictorConfig) -> str:
+    """Return the JSON of a configuration under the number of an older format."""
+    return config_to_json(config).replace(f'"format_version": {FORMAT_VERSION}', f'"format_version": {version}')
+
+
+def test_a_predictor_of_version_7_compares_with_no_asvs(config) -> None:
+    text = of_version(7, probe(absent(config)))
+    old = text.replace(',\n      "centres": 0', "")
+    assert old != text
+    assert config_from_json(old, "config.json") == probe(absent(config))
+
+
 def test_a_predictor_of_version_5_reads_embeddings(config) -> None:
-    text = config_to_json(PredictorConfig(config, 1)).replace('"format_version": 7', '"format_version": 5')
+    text = of_version(5, PredictorConfig(config, 1))
     old = text.replace(',\n    "features": null', "")
     assert old != text
     assert config_from_json(old, "config.json") == PredictorConfig(config, 1)
 
 
 def test_a_predictor_of_version_6_stores_no_reads(config) -> None:
-    text = config_to_json(probe(absent(config))).replace('"format_version": 7', '"format_version": 6')
-    old = text.replace(',\n      "presence_bandwidths": 0,\n      "reads": 0', "")
+    text = of_version(6, probe(absent(config)))
+    old = text.replace(',\n      "presence_bandwidths": 0,\n      "reads": 0,\n      "centres": 0', "")
     assert old != text
     assert config_from_json(old, "config.json") == probe(absent(config))
 
@@ -207,10 +251,10 @@ def test_cut_asvs_have_the_features_of_whole_ones(config, batch_of) -> None:
     features = drawn(SampleFeatures(FeaturesConfig(8, 2, reads=4), absent(config)).double())
     embeddings = torch.zeros((1, 0)).double()
     whole, cut = batch_of([{"ACGTAC": 1.0}]), batch_of([{"ACGN": 1.0}])
-    (without,) = features.of_asvs(cut, embeddings)
+    _, (without,) = features.of_asvs(cut, embeddings)
     assert features.nearest is not None
     features.nearest.set(features.base_codes(whole))
-    (of_cut,), (of_whole,) = features.of_asvs(cut, embeddings), features.of_asvs(whole, embeddings)
+    (_, (of_cut,)), (_, (of_whole,)) = features.of_asvs(cut, embeddings), features.of_asvs(whole, embeddings)
     assert torch.equal(of_cut, of_whole)
     assert not torch.allclose(without, of_whole)
 
@@ -238,5 +282,7 @@ def test_features_need_bandwidths(config) -> None:
         FeaturesConfig(8, 0, 0)
     with pytest.raises(ModelError, match="4 reads, but bases are not read"):
         FeaturesConfig(8, 0, 1, reads=4)
+    with pytest.raises(ModelError, match="centres 5: must be 0 to the 4 stored reads"):
+        FeaturesConfig(8, 2, reads=4, centres=5)
     with pytest.raises(ModelError, match="an absent encoder with sizes"):
         replace(absent(config), width=4)

@@ -207,10 +207,11 @@ def test_an_encoder_adds_its_embeddings(
         "functions": 256,
         "base_bandwidths": 4,
         "embedding_bandwidths": 4,
-        "presence_bandwidths": 2,
+        "presence_bandwidths": 0,
         "reads": 8192,
+        "centres": 1024,
     }
-    width = 2 * (2 + 4) * 256 + config["encoder"]["width"] + 1
+    width = 2 * 1024 + 2 * 4 * 256 + config["encoder"]["width"] + 1
     assert len(next(iter(features_of(files, run, tmp_path / "wide.npz").values()))) == width
     source = TableOptions(files / "table.biom")
     embed(EmbedConfig(source, EmbedOptions(run, tmp_path / "narrow.npz")), quiet=True)

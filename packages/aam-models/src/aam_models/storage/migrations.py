@@ -85,6 +85,13 @@ def _add_to_features(content: Content) -> Content:
     return {**content, "model": {**content["model"], "features": {**content["model"]["features"], **added}}}
 
 
+def _add_centres(content: Content) -> Content:
+    """Convert to version 8: older features have no similarities to training ASVs."""
+    if content["kind"] != "predictor" or content["model"]["features"] is None:
+        return content
+    return {**content, "model": {**content["model"], "features": {**content["model"]["features"], "centres": 0}}}
+
+
 def _add_to_encoder(content: Content, added: Content) -> Content:
     """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
     model = content["model"]
@@ -99,4 +106,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _name_parts,
     _add_features,
     _add_to_features,
+    _add_centres,
 )

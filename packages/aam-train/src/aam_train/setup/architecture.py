@@ -18,10 +18,11 @@ from aam_train.runs.model_parts import dna_alphabet
 
 FUNCTIONS = 256  # udca, sex, AUC: 0.664 with 256 functions per bandwidth, 0.665 with 512, 0.666 with the exact kernels
 STORED_READS = 8192  # commonest training ASVs that fill in missing bases; 1.2 MB for 150 bases
+CENTRES = 1024  # commonest training ASVs to which others are compared; with 4,096 results are the same
+SIMILARITY_BANDWIDTH = 0.12  # as below
 # Bandwidths of kernels, in units of the median distance between two ASVs of the training samples: from almost the
 # identity of ASVs to clades.
 BANDWIDTHS = (0.1, 0.2, 0.35, 0.5)
-PRESENCE_BANDWIDTHS = 2  # at broader ones, sums over ASVs are little more than their number
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 
 
@@ -102,7 +103,7 @@ def probe_config(encoder: EncoderConfig, targets: OutputLayout, inputs: Metadata
         anchors=targets.anchors,
         head_kind="linear",
         features=FeaturesConfig(
-            FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths, PRESENCE_BANDWIDTHS, STORED_READS
+            FUNCTIONS, bandwidths, 0 if encoder.is_absent else bandwidths, reads=STORED_READS, centres=CENTRES
         ),
     )
 

@@ -12,7 +12,7 @@ from aam_train.data.loading import FIXED_DRAW
 from aam_train.data.run_data import RunData
 from aam_train.engine.step import Step
 from aam_train.evaluation.inference import ASVS_AT_ONCE, embed_asvs
-from aam_train.setup.architecture import BANDWIDTHS
+from aam_train.setup.architecture import BANDWIDTHS, SIMILARITY_BANDWIDTH
 
 MAX_ASVS = 4096  # of which distances are computed
 
@@ -25,19 +25,28 @@ def fit_features(features: SampleFeatures, step: Step, data: RunData, rows: np.n
     features.forget()
     asvs = data.maker.samples.drawn_asvs(rows, [FIXED_DRAW])
     some = np.sort(generator(seed, Purpose.FEATURES, 0).permutation(asvs)[:MAX_ASVS])
+    common = _commonest(data, rows)[: features.config.reads]
     random = torch.Generator().manual_seed(seed)
     if features.of_bases is not None:
         centre = _mean_bases(features, data, asvs)
         bases, known = features.bases(data.maker.collator.asvs(some, FIXED_DRAW, ()))
-        features.of_bases.set(centre, _bandwidths((bases - centre) * known), random)
+        unit = _median_distance((bases - centre) * known)
+        features.of_bases.set(centre, torch.tensor(BANDWIDTHS) * unit, random)
+        if features.similar_bases is not None:
+            features.similar_bases.bandwidth.fill_(SIMILARITY_BANDWIDTH * unit)
     if features.of_embeddings is not None:
         table = step.asv_table or embed_asvs(step, data.maker, asvs)
         embeddings = table.take(torch.from_numpy(asvs)).cpu()
         centre = embeddings.mean(dim=0)
         chosen = torch.from_numpy(np.searchsorted(asvs, some))
-        features.of_embeddings.set(centre, _bandwidths(embeddings[chosen] - centre), random)
+        unit = _median_distance(embeddings[chosen] - centre)
+        features.of_embeddings.set(centre, torch.tensor(BANDWIDTHS) * unit, random)
+        if features.similar_embeddings is not None:
+            features.similar_embeddings.bandwidth.fill_(SIMILARITY_BANDWIDTH * unit)
+            compared = np.searchsorted(asvs, common[: features.config.centres])
+            features.centres[: len(compared)] = embeddings[torch.from_numpy(compared)]
     if features.nearest is not None:  # last: centres and bandwidths are those of bases that were read
-        features.nearest.set(_commonest_reads(features, data, rows, len(features.nearest.reads)))
+        features.nearest.set(_bases(features, data, common))
 
 
 def _mean_bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Tensor:
@@ -51,19 +60,24 @@ def _mean_bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Te
     return (sums / counts.clamp_min(1)).float()
 
 
-def _commonest_reads(features: SampleFeatures, data: RunData, rows: np.ndarray, most: int) -> Tensor:
-    """Return the bases, int64 [up to ``most``, L], of the ASVs that most samples have, the commonest first."""
+def _commonest(data: RunData, rows: np.ndarray) -> np.ndarray:
+    """Return the ASVs of the samples ``rows``, int64; those that most samples have come first."""
     n_samples = np.zeros(data.study.table.n_features, dtype=np.int64)
     for sample in data.maker.samples.each(rows, FIXED_DRAW):
         n_samples[sample.asv_rows] += 1
-    asvs = np.argsort(-n_samples, kind="stable")[: min(most, np.count_nonzero(n_samples))]
+    return np.argsort(-n_samples, kind="stable")[: np.count_nonzero(n_samples)]
+
+
+def _bases(features: SampleFeatures, data: RunData, asvs: np.ndarray) -> Tensor:
+    """Return the bases of these ASVs, int64 [n, L], in their order."""
     batch = data.maker.collator.asvs(asvs, FIXED_DRAW, ())
-    by_frequency = np.argsort(-n_samples[batch.asv_rows.numpy()], kind="stable")
-    return features.base_codes(batch)[torch.from_numpy(by_frequency)]
+    place = np.empty(data.study.table.n_features, dtype=np.int64)
+    place[batch.asv_rows.numpy()] = np.arange(len(asvs))
+    return features.base_codes(batch)[torch.from_numpy(place[asvs])]
 
 
-def _bandwidths(points: Tensor) -> Tensor:
-    """Return the bandwidths for points [n, K], of whose distances the median is the unit; 1 if all points are equal."""
+def _median_distance(points: Tensor) -> float:
+    """Return the median distance of some points [n, K]; 1 if all are equal."""
     distances = torch.pdist(points[:: max(1, len(points) // 1024)])
     median = float(distances.median()) if len(distances) else 0.0
-    return torch.tensor(BANDWIDTHS) * (median or 1.0)
+    return median or 1.0

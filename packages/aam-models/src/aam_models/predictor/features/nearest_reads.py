@@ -57,6 +57,10 @@ class NearestReads(nn.Module):
             filled[rows] = torch.where(some < 0, stored[self._nearest(some, stored)], some)
         return filled
 
+    def one_hot(self, most: int) -> Tensor:
+        """Return the ``most`` commonest stored reads as one-hot bases, float32 [most, L * n_bases]; 0 where missing."""
+        return self._one_hot(self.reads[:most].long() - 1)
+
     def _nearest(self, bases: Tensor, stored: Tensor) -> Tensor:
         """Return the index of the nearest stored read of each ASV, int64 [U]."""
         n_stored, known = len(stored), bases >= 0

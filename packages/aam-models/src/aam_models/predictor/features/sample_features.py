@@ -12,18 +12,21 @@ from aam_models.config.encoder import EncoderConfig
 from aam_models.config.features import WEIGHTS, FeaturesConfig
 from aam_models.predictor.features.kernel_means import FourierFeatures
 from aam_models.predictor.features.nearest_reads import NearestReads
+from aam_models.predictor.features.similarities import Similarities
 
-PRESENCE = 4.0  # variance of all kernels of presence together, relative to those of square roots
+# Variances of all similarities, or kernels, of presence together, relative to those of square roots.
+SIMILARITIES, PRESENCE = 8.0, 4.0
 RICHNESS = 0.01  # variance of log richness, a single number that would otherwise outweigh kernels when labels are few
 
 
 class SampleFeatures(nn.Module):
-    """Kernel means of a sample's ASVs, its embedding and its log richness.
+    """Similarities and kernel means of a sample's ASVs, its embedding and its log richness.
 
-    Kernel means are weighted means over the sample's ASVs of `FourierFeatures`: of their bases, and of their embeddings
-    if there is an encoder. With equal weights they are sums over the square root of the number of ASVs, as in the
-    cosine similarity of presence, at narrow bandwidths; with the square roots of shares, means at all bandwidths. They
-    depend on reads only through shares and presence, so depth enters only through the number of ASVs.
+    Similarities are sums over the sample's ASVs of those to each of the commonest training ASVs, by bases, and by
+    embeddings if there is an encoder, over the square root of the number of ASVs, as in the cosine similarity of
+    presence. Kernel means are means of `FourierFeatures` over the ASVs, weighted by the square roots of their shares;
+    models without similarities have those of presence, too. All depend on reads only through shares and presence, so
+    depth enters only through the number of ASVs.
 
     Every feature has mean 0 among the training samples. The features of a kernel together have a fixed variance, as
     `variances` says, which is what distances between samples, and penalties on weights, make of it.
@@ -35,6 +38,7 @@ class SampleFeatures(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    centres: Tensor
 
     def __init__(self, config: FeaturesConfig, encoder: EncoderConfig) -> None:
         super().__init__()
@@ -45,15 +49,21 @@ class SampleFeatures(nn.Module):
         self.of_embeddings = FourierFeatures(encoder.width, functions, embedded) if embedded else None
         n_bases = encoder.alphabet.n_bases
         self.nearest = NearestReads(config.reads, encoder.max_bp, n_bases) if config.reads else None
+        self.similar_bases = Similarities() if config.centres and read else None
+        self.similar_embeddings = Similarities() if config.centres and embedded else None
+        if self.similar_embeddings is not None:
+            self.register_buffer("centres", torch.zeros(config.centres, encoder.width))
         self.width = config.width(encoder.width)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
 
     def blocks(self) -> list[int]:
         """Return the widths of the groups of features that belong together: one kernel, the embedding, richness."""
-        kernels = [self.config.functions] * (self.config.kernel_means() // self.config.functions)
-        rest = self.width - sum(kernels) - 1
-        return [*kernels, *([rest] if rest else []), 1]
+        config = self.config
+        similarities = [config.centres] * (config.similarities() // config.centres) if config.centres else []
+        kernels = [config.functions] * (config.kernel_means() // config.functions)
+        rest = self.width - sum(similarities) - sum(kernels) - 1
+        return [*similarities, *kernels, *([rest] if rest else []), 1]
 
     def variances(self) -> Tensor:
         """Return the variance that each of the `blocks` has among the training samples, float64.
@@ -61,7 +71,9 @@ class SampleFeatures(nn.Module):
         Kernels have 1 on average, and narrow ones more than broad ones, whose few directions would otherwise outweigh
         everything else.
         """
-        kernels = [
+        sources = self.config.similarities() // max(1, self.config.centres)
+        similarities = [SIMILARITIES] * sources
+        kernels = similarities + [
             (PRESENCE if name == "presence" else 1.0) * 2 * rank / (n * (n + 1))
             for name in WEIGHTS
             for n in self.config.bandwidths(name)
@@ -80,14 +92,16 @@ class SampleFeatures(nn.Module):
         """
         with torch.autocast(batch.counts.device.type, enabled=False):
             dtype = self.mean.dtype
-            of_asvs = self.of_asvs(batch, encoded.asv_embeddings.to(dtype))
+            embeddings, weights = encoded.asv_embeddings.to(dtype), self._weights(batch)
+            similarities, of_asvs = self.of_asvs(batch, embeddings)
+            sums = [weights["presence"].to(dtype) @ each for each in similarities]
             means = [
-                weights.to(dtype) @ features[:, : n * self.config.functions]
-                for name, weights in self._weights(batch).items()
+                each.to(dtype) @ features[:, : n * self.config.functions]
+                for name, each in weights.items()
                 for features, n in zip(of_asvs, self.config.bandwidths(name), strict=True)
             ]
             richness = batch.sample_ptr.diff().to(dtype).log()[:, None]
-            features = torch.cat([*means, encoded.sample_embeddings.to(dtype), richness], dim=1)
+            features = torch.cat([*sums, *means, encoded.sample_embeddings.to(dtype), richness], dim=1)
             return (features - self.mean) / self.scale
 
     def forget(self) -> None:
@@ -96,6 +110,8 @@ class SampleFeatures(nn.Module):
         self.scale.fill_(1.0)
         if self.nearest is not None:
             self.nearest.reads.zero_()
+        if self.similar_embeddings is not None:
+            self.centres.zero_()
 
     def standardize(self, features: Tensor) -> Tensor:
         """Set mean and scale from features of training samples; constant blocks keep a scale of 1.
@@ -113,15 +129,30 @@ class SampleFeatures(nn.Module):
         self.scale.copy_(scale.repeat_interleave(torch.tensor(self.blocks())))
         return (features - self.mean.cpu()) / self.scale.cpu()
 
-    def of_asvs(self, batch: Batch, embeddings: Tensor) -> list[Tensor]:
-        """Return the Fourier features of the batch's ASVs, [U, M] each, of their bases and of embeddings [U, D]."""
-        parts = []
+    def of_asvs(self, batch: Batch, embeddings: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return features of the batch's ASVs: similarities [U, C] and Fourier features [U, M] of each source.
+
+        Sources are their bases and, with an encoder, their embeddings [U, D].
+        """
+        similarities, kernels = [], []
         if self.of_bases is not None:
             bases, known = self.bases(batch)
-            parts.append(self.of_bases(bases, known))
+            kernels.append(self.of_bases(bases, known))
+            if self.similar_bases is not None:
+                similarities.append(self.similar_bases(bases, *self._centres(bases)))
         if self.of_embeddings is not None:
-            parts.append(self.of_embeddings(embeddings))
-        return parts
+            kernels.append(self.of_embeddings(embeddings))
+            if self.similar_embeddings is not None:
+                middle = self.centres.mean(dim=0)  # small numbers lose fewer digits
+                exists = self._centres(embeddings)[1]
+                similarities.append(self.similar_embeddings(embeddings - middle, self.centres - middle, exists))
+        return similarities, kernels
+
+    def _centres(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the one-hot bases of the centres [C, K], and which of them exist [C]."""
+        assert self.nearest is not None
+        bases = self.nearest.one_hot(self.config.centres).to(like)
+        return bases, bases.any(dim=1)
 
     def bases(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return one-hot bases, and 1 where a base is known, [U, max_bp * n_bases] each.
@@ -149,14 +180,14 @@ class SampleFeatures(nn.Module):
     def _weights(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weights of ASVs in samples, [B, U], by the names of ``WEIGHTS``.
 
-        Their rows sum to 1; squares of presence do at narrow bandwidths.
+        Their rows sum to 1; squares of presence do for similarities and at narrow bandwidths.
         """
         share = batch.counts / sample_sums(batch.counts, batch)[batch.sample_of]
         values = {"presence": torch.ones_like(share), "sqrt": share.sqrt()}
         weights = {}
         for name in WEIGHTS:
             total = sample_sums(values[name], batch)
-            if name == "presence" and self.config.presence_bandwidths:
+            if name == "presence" and (self.config.centres or self.config.presence_bandwidths):
                 total = total.sqrt()
             each = values[name] / total[batch.sample_of]
             matrix = each.new_zeros((batch.n_samples, batch.n_asvs))
