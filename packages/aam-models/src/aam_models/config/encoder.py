@@ -23,6 +23,7 @@ from aam_models.config.limits import (
 
 Preset = Literal["tiny", "base", "large"]
 AbundanceMethod = Literal["add", "concat", "film"]
+BASES_PER_TOKEN = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class ModelOptions:
     count_embedding_method: AbundanceMethod | None = None
     """How abundance enters: added to the ASV's embedding (add), concatenated with it (concat), or as a scale and a
     shift of it (film). Default: add; with `aam train --pretrained-encoder`, as in the encoder."""
+    bases_per_token: int | None = None
+    """Adjacent bases that attention reads as one token: 1, 2 or 4. More are faster and need less memory; masks and
+    predictions are still of single bases. Default: 1; with `aam train --pretrained-encoder`, as in the encoder."""
     asv_chunk_size: int = 256
     """ASVs encoded at once; 0 = all. Smaller chunks need less memory in prediction; training keeps the activations of
     all chunks."""
@@ -75,6 +79,10 @@ class ModelOptions:
             self.count_embedding is not False or self.count_embedding_method is None,
             f"--count-embedding-method {self.count_embedding_method} and --no-count-embedding cannot be combined; "
             "use one of them",
+        )
+        require(
+            self.bases_per_token in (None, *BASES_PER_TOKEN),
+            f"--bases-per-token {self.bases_per_token}: must be 1, 2 or 4",
         )
         require(self.asv_chunk_size >= 0, f"--asv-chunk-size {self.asv_chunk_size}: must be 0 (all) or more")
         size = self.size()
@@ -106,6 +114,7 @@ class ModelOptions:
             "sample_layers": size.layers,
             "count_embedding": self.count_embedding is not False,
             "count_embedding_method": self.count_embedding_method or "add",
+            "bases_per_token": self.bases_per_token or 1,
         }
 
     def conflicts(self, encoder: EncoderConfig) -> list[str]:
@@ -126,6 +135,9 @@ class ModelOptions:
             f"{abundance} (it was trained the other way)": self.count_embedding in (None, encoder.count_embedding),
             f"--count-embedding-method {self.count_embedding_method} (it has {encoder.count_embedding_method})": (
                 self.count_embedding_method in (None, encoder.count_embedding_method)
+            ),
+            f"--bases-per-token {self.bases_per_token} (it has {encoder.bases_per_token})": (
+                self.bases_per_token in (None, encoder.bases_per_token)
             ),
         }
         return [text for text, is_match in matches.items() if not is_match]
@@ -172,6 +184,7 @@ class EncoderConfig:
         size_embedding: whether the number of a sample's ASVs is an input; attention, a mean, does not see it.
         site_sum: whether an ASV's embedding includes the sum of its site embeddings, see `TransformerAsvEncoder`.
         distance_scale: UniFrac distance that an output of 1 of the distance head means; 1 for metrics of at most 1.
+        bases_per_token: adjacent bases that attention over the bases of an ASV reads as one token.
     """
 
     alphabet: Alphabet
@@ -188,6 +201,7 @@ class EncoderConfig:
     size_embedding: bool = False
     site_sum: bool = False
     asv_encoder: str = "transformer"
+    bases_per_token: int = 1
 
     def __post_init__(self) -> None:
         methods = get_args(AbundanceMethod)
@@ -205,6 +219,7 @@ class EncoderConfig:
             f"taxonomy_classes {self.taxonomy_classes}: must be set exactly when the objectives include taxonomy "
             f"(they are {', '.join(self.objectives)})",
         )
+        require(self.bases_per_token in BASES_PER_TOKEN, f"bases_per_token {self.bases_per_token}: must be 1, 2 or 4")
         require(self.distance_scale > 0, f"distance_scale {self.distance_scale}: must be above 0")
         require(1 <= self.max_bp <= MAX_SEQUENCE_LENGTH, f"max_bp {self.max_bp}: must be 1 to {MAX_SEQUENCE_LENGTH}")
         if self.is_absent:
@@ -236,4 +251,5 @@ class EncoderConfig:
         """Describe the size in words, such as "64 wide, 2 heads, 2 + 2 layers"."""
         if self.is_absent:
             return "none"
-        return f"{self.width} wide, {self.heads} heads, {self.asv_layers} + {self.sample_layers} layers"
+        size = f"{self.width} wide, {self.heads} heads, {self.asv_layers} + {self.sample_layers} layers"
+        return size if self.bases_per_token == 1 else f"{size}, {self.bases_per_token} bases per token"

@@ -40,7 +40,9 @@ class PretrainingHead:
 # In this order heads are built, and so take their initial weights from the random generator.
 PRETRAINING_HEADS: dict[str, PretrainingHead] = {
     "nucleotides": PretrainingHead(
-        "asv_encoder.nucleotide_head", "tokens", lambda config: nn.Linear(config.width, config.alphabet.n_bases)
+        "asv_encoder.nucleotide_head",
+        "tokens",
+        lambda config: nn.Linear(config.width, config.bases_per_token * config.alphabet.n_bases),
     ),
     "unifrac": PretrainingHead("distance_head", "pairs", lambda config: DistanceHead()),
     "faith_pd": PretrainingHead("faith_pd_head", "samples", lambda config: ValueHead(config.width)),

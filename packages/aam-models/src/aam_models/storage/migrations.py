@@ -92,6 +92,11 @@ def _add_centres(content: Content) -> Content:
     return {**content, "model": {**content["model"], "features": {**content["model"]["features"], "centres": 0}}}
 
 
+def _add_bases_per_token(content: Content) -> Content:
+    """Convert to version 9: older encoders read every base as a token of its own."""
+    return _add_to_encoder(content, {"bases_per_token": 1})
+
+
 def _add_to_encoder(content: Content, added: Content) -> Content:
     """Add fields to the configuration of the encoder, which is the whole model or a part of a predictor."""
     model = content["model"]
@@ -107,4 +112,5 @@ MIGRATIONS: tuple[Callable[[Content], Content], ...] = (
     _add_features,
     _add_to_features,
     _add_centres,
+    _add_bases_per_token,
 )

@@ -37,6 +37,7 @@ _ENCODER_SIZES = (
     "attention_layers",
     "count_embedding",
     "count_embedding_method",
+    "bases_per_token",
 )
 
 
