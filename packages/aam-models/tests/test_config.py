@@ -39,11 +39,23 @@ def test_sizes_come_from_the_preset_unless_given() -> None:
         ({"attention_layers": 0}, "--attention-layers 0"),
         ({"attention_layers": 10**9}, "--attention-layers 1000000000: must be at most 256"),
         ({"asv_chunk_size": -1}, "--asv-chunk-size -1"),
+        ({"bases_per_token": 3}, "--bases-per-token 3: must be 1, 2 or 4"),
+        ({"bases_per_token": 0}, "--bases-per-token 0: must be 1, 2 or 4"),
     ],
 )
 def test_model_options_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         ModelOptions(**options)
+
+
+def test_bases_per_token_are_one_by_default_and_those_of_an_encoder(config: EncoderConfig) -> None:
+    assert ModelOptions().stored()["bases_per_token"] == 1
+    assert ModelOptions(bases_per_token=4).stored()["bases_per_token"] == 4
+    of_four = replace(config, bases_per_token=4)
+    assert ModelOptions().conflicts(of_four) == ModelOptions(bases_per_token=4).conflicts(of_four) == []
+    assert ModelOptions(bases_per_token=1).conflicts(of_four) == ["--bases-per-token 1 (it has 4)"]
+    assert config.describe() == "12 wide, 3 heads, 2 + 2 layers"
+    assert of_four.describe() == "12 wide, 3 heads, 2 + 2 layers, 4 bases per token"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +86,7 @@ def test_head_options_are_checked(options: dict[str, Any], message: str) -> None
         ({"heads": 5}, "5 heads do not divide 12"),
         ({"asv_layers": 0}, "asv_layers 0"),
         ({"sample_layers": 10**9}, "sample_layers 1000000000"),
+        ({"bases_per_token": 8}, "bases_per_token 8: must be 1, 2 or 4"),
     ],
 )
 def test_encoder_configs_are_checked(change: dict[str, Any], message: str, config: EncoderConfig) -> None:

@@ -27,12 +27,13 @@ def counted(model, batch, *, backward: bool = False) -> int:
     return counter.get_total_flops()
 
 
+@pytest.mark.parametrize("bases_per_token", [1, 2, 4])
 @pytest.mark.parametrize("chunk_size", [None, 3])
 @pytest.mark.parametrize("method", ["add", "concat", "film", None])
-def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_size) -> None:
+def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_size, bases_per_token) -> None:
     config = replace(
         config, width=32, heads=4, asv_layers=2, sample_layers=3, size_embedding=True,
-        count_embedding=method is not None, count_embedding_method=method or "add",
+        count_embedding=method is not None, count_embedding_method=method or "add", bases_per_token=bases_per_token,
     )  # fmt: skip
     batch = batch_of(
         random_samples((9, 4, 12), LENGTHS), mask_ratio=0.2, hide_ratio=0.3, chunk_size=chunk_size, spare_slots=3
@@ -41,7 +42,7 @@ def test_an_encoder(config, model_of, batch_of, random_samples, method, chunk_si
     found = encoder.flops(batch)
     assert found.total == pytest.approx(counted(encoder, batch), rel=0.01)
     assert found.head == 0
-    assert found.asv_level > found.sample_level / 3
+    assert found.asv_level > found.sample_level / (3 * bases_per_token)
 
 
 def test_taxa_and_what_is_absent(config, model_of, batch_of, random_samples) -> None:
@@ -55,9 +56,11 @@ def test_taxa_and_what_is_absent(config, model_of, batch_of, random_samples) -> 
     assert encoder.flops(batch).total == pytest.approx(counted(encoder, batch), rel=0.01)
 
 
-def test_a_backward_pass_is_two_forward_passes(config, batch_of, random_samples) -> None:
+@pytest.mark.parametrize("bases_per_token", [1, 2, 4])
+def test_a_backward_pass_is_two_forward_passes(config, batch_of, random_samples, bases_per_token) -> None:
     torch.manual_seed(0)
-    encoder = build_encoder(replace(config, width=64, heads=4, asv_layers=2, sample_layers=2)).double()
+    config = replace(config, width=64, heads=4, bases_per_token=bases_per_token)
+    encoder = build_encoder(config).double()
     batch = batch_of(random_samples((9, 4, 12), LENGTHS), mask_ratio=0.2, hide_ratio=0.3)
     assert 3 * encoder.flops(batch).total == pytest.approx(counted(encoder, batch, backward=True), rel=0.03)
 

@@ -30,7 +30,7 @@ def content(predictor: PredictorConfig) -> Content:
 
 
 def test_configs_come_back_equal(config: EncoderConfig, predictor: PredictorConfig) -> None:
-    for written in (config, predictor):
+    for written in (config, predictor, replace(config, bases_per_token=4)):
         assert config_from_json(config_to_json(written), "config.json") == written
 
 
@@ -59,6 +59,15 @@ def remove(path: str) -> Callable[[Content], None]:
         del content[last]
 
     return change
+
+
+def test_version_8_had_one_base_per_token(config, predictor) -> None:
+    for now in (config, predictor):
+        content = json.loads(config_to_json(now))
+        del content["model"].get("encoder", content["model"])["bases_per_token"]
+        assert config_from_json(json.dumps(content | {"format_version": 8}), "config.json") == now
+        with pytest.raises(ModelError, match="missing keys: bases_per_token"):
+            config_from_json(json.dumps(content), "config.json")
 
 
 def with_flags(encoder: Content) -> None:
@@ -111,10 +120,10 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("format_version", "1"), "'1' is not a format version"),
         (set_at("format_version", 0), "0 is not a format version"),
         (set_at("format_version", 1.0), "1.0 is not a format version"),
-        (set_at("format_version", 8), "format version 8 is newer than this program can read .* pip install -U aam-cli"),
+        (set_at("format_version", 10), "format version 10 is newer than this program can read .* pip install -U aam-cli"),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
-        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 9 more"),
+        (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 10 more"),
         (set_at("model", []), "model: expected a JSON object"),
         (remove("model.out_width"), "model: missing keys: out_width"),
         (set_at("model.colour", 1), "model: unknown keys: colour"),
@@ -135,6 +144,7 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("model.hidden_dims", [8] * 100_000), "model: 100000 hidden_dims"),
         (set_at("model.dropout", 1.5), "model: dropout 1.5"),
         (set_at("model.encoder.heads", 5), "model.encoder: 5 heads do not divide 12"),
+        (set_at("model.encoder.bases_per_token", 3), "model.encoder: bases_per_token 3: must be 1, 2 or 4"),
         (set_at("model.encoder.asv_layers", 10**9), "model.encoder: asv_layers 1000000000"),
         (set_at("model.encoder.alphabet.size", 10**12), "model.encoder.alphabet: alphabet size"),
     ],
@@ -147,8 +157,8 @@ def test_wrong_configs_are_rejected(change: Callable[[Content], None], message: 
 
 
 def test_a_newer_format_is_reported_before_anything_else(content: Content) -> None:
-    content |= {"format_version": 8, "something": "new"}
-    with pytest.raises(ModelError, match="format version 8 is newer"):
+    content |= {"format_version": 10, "something": "new"}
+    with pytest.raises(ModelError, match="format version 10 is newer"):
         config_from_json(json.dumps(content), "config.json")
 
 
