@@ -199,6 +199,7 @@ def test_a_frozen_encoder_stays_and_its_caches_change_nothing(
     [
         (ModelOptions(preset="base"), SampleOptions(), r"--preset base \(it is 16 wide, with 2 heads and 1 layers\)"),
         (ModelOptions(embedding_dim=32), SampleOptions(), r"--embedding-dim 32 \(it has 16\)"),
+        (ModelOptions(bases_per_token=4), SampleOptions(), r"--bases-per-token 4 \(it has 1\)"),
         (
             ModelOptions(count_embedding=False),
             SampleOptions(),

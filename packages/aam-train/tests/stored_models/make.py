@@ -69,7 +69,12 @@ def make(version: Path) -> None:
                 sample=sample,
                 split=split,
                 model=ModelOptions(
-                    preset="tiny", embedding_dim=8, attention_heads=2, attention_layers=1, count_embedding_method="film"
+                    preset="tiny",
+                    embedding_dim=8,
+                    attention_heads=2,
+                    attention_layers=1,
+                    count_embedding_method="film",
+                    bases_per_token=2,
                 ),
                 optimizer=fast,
             )

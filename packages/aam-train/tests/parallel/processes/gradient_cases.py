@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,7 @@ class Case:
     micro_batches: int = 1
     dtype: torch.dtype = torch.float64
     again: bool = False
+    bases_per_token: int = 1
     target_weight: float = 1.0
 
 
@@ -81,6 +82,7 @@ CASES = [
     Case("counts", {"counts": 1.0}),
     Case("all, two micro-batches", ALL, None, 2),
     Case("all, computed again, two micro-batches", ALL, None, 2, again=True),
+    Case("all, four bases per token", ALL, again=True, bases_per_token=4),
     Case("mse", {}, "mse"),
     Case("mae", {}, "mae"),
     Case("quantile", {}, "quantile"),
@@ -108,7 +110,7 @@ def read(folder: Path) -> RunData:
 
 def build(case: Case, data: RunData, strategy: Strategy) -> tuple[Step, Objective]:
     torch.manual_seed(0)
-    encoder = new_encoder_config(SMALL, 40, case.weights)
+    encoder = new_encoder_config(replace(SMALL, bases_per_token=case.bases_per_token), 40, case.weights)
     model: Encoder | Predictor = build_encoder(encoder)
     target: TargetLoss | None = None
     if case.target is not None:
