@@ -1,4 +1,4 @@
-"""The study used by benchmarks of training steps (ibd if present, otherwise a simulated one), and its models."""
+"""The studies used by benchmarks of training steps (a simulated one if data are absent), and their models."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ def read_steps(*, simulated: bool = False) -> Steps:
     if ibd.is_dir() and not simulated:
         tree = PhylogenyOptions(tree=ibd / "insertion-tree.qza", missing_tips="ignore")
         return _steps("ibd", read_study(TableOptions(ibd / "table.biom"), None, tree), 5000)
+    return _simulated_steps()
+
+
+def read_corpus_steps() -> Steps:
+    """Read gut-corpus at 2,000 reads with its tree; if absent, simulate 300 samples of 3,000 ASVs."""
+    corpus = DATA / "gut-corpus"
+    if not corpus.is_dir():
+        return _simulated_steps()
+    tree = PhylogenyOptions(tree=corpus / "tree.nwk", missing_tips="ignore")
+    return _steps("gut-corpus", read_study(TableOptions(corpus / "table.biom"), None, tree), 2000)
+
+
+def _simulated_steps() -> Steps:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_simulated_study(simulate_study(SimulateOptions(samples=300, asvs=3000, bases=100)), folder)
@@ -66,7 +79,8 @@ def _steps(name: str, study: Study, depth: int) -> Steps:
     return Steps(name, study, rarefier, rows, depth, build_objective(WEIGHTS, Sources(pairs)))
 
 
-def new_encoder(preset: str) -> Encoder:
+def new_encoder(preset: str, bases_per_token: int = 1) -> Encoder:
     """Build an encoder with the same weights every time."""
     torch.manual_seed(SEED)
-    return build_encoder(new_encoder_config(ModelOptions(preset=preset), MAX_BP, WEIGHTS))  # type: ignore[arg-type]
+    options = ModelOptions(preset=preset, bases_per_token=bases_per_token)  # type: ignore[arg-type]
+    return build_encoder(new_encoder_config(options, MAX_BP, WEIGHTS))

@@ -43,7 +43,7 @@ def test_gradients_are_those_of_one_process(size: int, run_processes: Run, large
     run_processes(size, "gradient_cases.py", larger, tmp_path / "results.json")
     results = read(tmp_path / "results.json")
     without = results.pop("no gradient")
-    assert len(results) == 27 + 6
+    assert len(results) == 29 + 6
     for name, found in results.items():
         limit = 1e-5 if "float32" in name else 1e-10
         assert max(found.values()) < limit, (name, found)
