@@ -29,7 +29,7 @@ from step_study import MASKING, SEED, Steps, new_encoder, read_corpus_steps
 from aam_models.batch.batch import Batch
 from aam_models.config.encoder import BASES_PER_TOKEN
 from aam_train.data.loading import TrainingPlan
-from aam_train.device.malloc import keep_freed_memory
+from aam_train.device.malloc import HeapWatch, keep_freed_memory, return_freed_memory
 from aam_train.device.memory import used_memory
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
@@ -117,9 +117,11 @@ def measure_memory(preset: str, bases_per_token: int, number: int) -> dict[str, 
     keep_freed_memory()  # as a run does
     steps = read_corpus_steps()
     variant, prepared = Variant(steps, preset, bases_per_token), batches(steps, number)
-    before = used_memory(CPU)
+    before, heap = used_memory(CPU), HeapWatch()
     for batch in prepared:
         variant.train(batch)
+        if heap.is_due(used_memory(CPU) - before):
+            return_freed_memory()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"peak_mb": (peak - before) / 1e6, "before_mb": before / 1e6}
 

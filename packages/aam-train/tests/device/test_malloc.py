@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from aam_train.device.malloc import HeapWatch
+
 ON_GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 BLOCK, TIMES, PAGE = 40 * 2**20, 5, 4096
 CHILD = f"""
@@ -57,3 +59,21 @@ def test_a_freed_block_is_used_again() -> None:
 def test_settings_of_the_user_are_kept(name: str) -> None:
     changed, _, _ = in_child(**{name: "65536" if name.startswith("MALLOC") else "glibc.malloc.check=0"})
     assert not changed
+
+
+def test_memory_is_returned_when_gaps_have_enlarged_the_heap() -> None:
+    heap = HeapWatch()
+    assert [heap.is_due(used) for used in (100, 100, 110, 125)] == [False] * 4
+    assert heap.is_due(126)
+    # the step that follows needs less: a quarter more than the largest need is still allowed
+    assert [heap.is_due(used) for used in (90, 120, 125)] == [False] * 3
+    assert heap.is_due(130)
+    # a batch that needs more than any before raises the need, if it follows a return
+    assert [heap.is_due(used) for used in (160, 200)] == [False] * 2
+    assert heap.is_due(201)
+
+
+def test_memory_is_returned_near_a_limit() -> None:
+    heap = HeapWatch()
+    assert [heap.is_due(used, most=80) for used in (100, 81, 80, 70)] == [True, True, False, False]
+    assert not heap.is_due(110)

@@ -15,7 +15,7 @@ from aam_data.errors import first_few
 from aam_models.batch.batch import Batch
 from aam_train.data.loading import BatchMaker, TrainingPlan, default_workers, load
 from aam_train.device.device import seed_step
-from aam_train.device.malloc import return_freed_memory
+from aam_train.device.malloc import HeapWatch, return_freed_memory
 from aam_train.device.memory import reset_peak_memory, used_memory
 from aam_train.engine.gradients import StepResult, gradients
 from aam_train.engine.optimizer import set_rate
@@ -89,7 +89,7 @@ class Trainer:
         budget: of memory.
         peak_flops: peak FLOP/s of all devices together, see `PeakFlops`; infinite if unknown.
         profile: records a few of the steps; None for none.
-        warned_above_limit: whether a step that may need more than the limit was reported.
+        warned_above_limit, heap: whether a step above the limit was reported; when kept memory is returned.
     """
 
     step: Step
@@ -111,6 +111,7 @@ class Trainer:
     profile: Profile | None = None
     validation_plots: Callable[[], Plots] | None = None
     warned_above_limit: bool = field(default=False, init=False)
+    heap: HeapWatch = field(default_factory=HeapWatch, init=False)
 
     def fit(self) -> None:
         """Train to the end, to early stopping or to a signal; leaves a checkpoint.
@@ -202,9 +203,9 @@ class Trainer:
         self._return_memory()
 
     def _return_memory(self) -> None:
-        """Return free memory to the system near the limit: heap fragmentation grows from step to step."""
-        device, limit = self.step.device, self.budget.limit
-        if limit and device.type == "cpu" and used_memory(device) - self.budget.held > RELEASE_THRESHOLD * limit:
+        """Return free memory to the system near the limit, or if gaps have enlarged the heap."""
+        device, most = self.step.device, RELEASE_THRESHOLD * (self.budget.limit or math.inf)
+        if device.type == "cpu" and self.heap.is_due(used_memory(device) - self.budget.held, most):
             return_freed_memory()
 
     def _expected_memory(self, batches: list[Batch]) -> int:
