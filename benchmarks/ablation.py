@@ -28,7 +28,7 @@ from training_step import Case, pad_slots, plain_batch, prepare, run_steps
 
 from aam_models.batch.batch import AsvOutput, Batch
 from aam_models.encoder import transformer
-from aam_models.encoder.asv.transformer_encoder import TransformerAsvEncoder, scaled_sum
+from aam_models.encoder.asv.transformer_encoder import TransformerAsvEncoder
 from aam_models.encoder.transformer import Block
 from aam_models.requested import EMBEDDINGS, EVERYTHING, RequestedOutputs
 from aam_train.data.collate import cut_chunks, mark_recomputed
@@ -47,10 +47,10 @@ class LogitsEverywhere(TransformerAsvEncoder):
     def forward(self, batch: Batch, outputs: RequestedOutputs = EVERYTHING) -> AsvOutput:
         embeddings, logits = [], []
         for chunk in batch.chunks:
-            mask = self._mask(batch, chunk)
-            tokens, sites = self._embed(batch, chunk)
-            x = self.transformer(tokens, mask)
-            embeddings.append(self.pooling(x, mask) + scaled_sum(sites, mask))
+            embedded = self._embed(batch, chunk)
+            x = self.transformer(embedded.tokens, embedded.mask)
+            assert embedded.site_sums is not None
+            embeddings.append(self.pooling(x, embedded.mask) + embedded.site_sums)
             assert self.nucleotide_head is not None
             masked = slice(chunk.first_masked, chunk.last_masked)
             where = batch.masked_rows[masked] - chunk.start, batch.masked_columns[masked]
