@@ -54,8 +54,9 @@ class Batch:
     """B samples. Each distinct ASV occurs once in ``tokens``, in order of length; samples refer to it.
 
     Attributes:
-        tokens: uint8 [U, L], START + bases, padded, one each even where the encoder joins several; masked bases are the MASK code already. Padding between START and
-            the first base keeps the positions of bases that a read does not have.
+        tokens: uint8 [U, L], START + bases, padded; masked bases are the MASK code already. Padding between START and
+            the first base keeps the positions of bases that a read does not have. One token is one base, even if the
+            encoder joins several.
         lengths: int32 [U], number of tokens without padding at the end.
         asv_index: int64 [N], row of ``tokens`` of each occurrence.
         sample_ptr: int64 [B + 1]; occurrences of sample b are ``sample_ptr[b]:sample_ptr[b + 1]``.
