@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -30,7 +29,7 @@ from aam_models.batch.batch import Batch
 from aam_models.config.encoder import BASES_PER_TOKEN
 from aam_train.data.loading import TrainingPlan
 from aam_train.device.malloc import HeapWatch, keep_freed_memory, return_freed_memory
-from aam_train.device.memory import used_memory
+from aam_train.device.memory import peak_memory, used_memory
 from aam_train.engine.optimizer import build_optimizer
 from aam_train.engine.step import Step
 from aam_train.objectives.unifrac import distance_head
@@ -122,8 +121,7 @@ def measure_memory(preset: str, bases_per_token: int, number: int) -> dict[str, 
         variant.train(batch)
         if heap.is_due(used_memory(CPU) - before):
             return_freed_memory()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"peak_mb": (peak - before) / 1e6, "before_mb": before / 1e6}
+    return {"peak_mb": (peak_memory(CPU) - before) / 1e6, "before_mb": before / 1e6}
 
 
 def in_child(preset: str, bases_per_token: int, number: int) -> dict[str, float]:
