@@ -120,7 +120,10 @@ def test_version_1_had_one_method_of_abundance_and_no_taxonomy(config) -> None:
         (set_at("format_version", "1"), "'1' is not a format version"),
         (set_at("format_version", 0), "0 is not a format version"),
         (set_at("format_version", 1.0), "1.0 is not a format version"),
-        (set_at("format_version", 10), "format version 10 is newer than this program can read .* pip install -U aam-cli"),
+        (
+            set_at("format_version", 10),
+            "format version 10 is newer than this program can read .* pip install -U aam-cli",
+        ),
         (set_at("kind", "decoder"), "unknown kind of model 'decoder'"),
         (set_at("kind", ["encoder"]), "unknown kind of model"),
         (set_at("kind", "encoder"), "model: missing keys: alphabet, max_bp, width, heads, asv_layers and 10 more"),
