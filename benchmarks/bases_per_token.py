@@ -113,7 +113,6 @@ def compare_times(steps: Steps, preset: str, rounds: int) -> dict[int, dict[str,
 
 def measure_memory(preset: str, bases_per_token: int, number: int) -> dict[str, float]:
     """Train one variant in this process; return the growth of its memory."""
-    keep_freed_memory()  # as a run does
     steps = read_corpus_steps()
     variant, prepared = Variant(steps, preset, bases_per_token), batches(steps, number)
     before, heap = used_memory(CPU), HeapWatch()
@@ -166,6 +165,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as a run does: otherwise large blocks are faulted in again at every step
     if options.variant:
         print(json.dumps(measure_memory(options.preset, options.variant, options.memory_steps)))
         return
