@@ -12,7 +12,7 @@ from aam_data.codes import CODES
 ROOT = Path(__file__).parents[1]
 GROUPS = {
     "file", "table", "sequences", "ids", "metadata", "target", "categories", "classes", "groups", "depth", "tree",
-    "distances", "taxonomy", "split", "leak", "option", "output", "model",
+    "distances", "taxonomy", "split", "leak", "corpus", "option", "output", "model",
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ INDIRECT = {"aam_train": {"tensorboard"}, "aam_rocm_tools": {"numpy"}}
 # package are listed by name where they are roofs, which may import every folder; the others import no folder.
 FLOORS = {
     "aam_data": [
-        "options", "readers", "writers", "study", "simulate", "preprocessing", "unifrac", "splits", "checks",
+        "options", "readers", "writers", "study", "simulate", "preprocessing", "unifrac", "splits", "checks", "corpus",
     ],
     "aam_models": ["config", "batch", "encoder", "predictor", "storage"],
     "aam_train": [

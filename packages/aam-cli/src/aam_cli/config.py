@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aam_data.options.base import Common
+from aam_data.options.base import Common, require
 from aam_data.options.commands import CheckOptions, UnifracOptions
+from aam_data.options.corpus import CorpusStudyOptions
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.simulate import SimulateOptions
@@ -66,3 +67,16 @@ class CheckConfig:
             "--stratify-column": self.split.stratify_column is not None,
         }
         return [flag for flag, given in is_given.items() if given]
+
+
+@dataclass(frozen=True)
+class CorpusAddConfig:
+    """Settings of `aam corpus add`."""
+
+    study: CorpusStudyOptions
+    table: TableOptions
+    metadata: MetadataOptions = MetadataOptions()
+    taxonomy: TaxonomyOptions = TaxonomyOptions()
+
+    def __post_init__(self) -> None:
+        require(not self.table.relative_abundance, "--relative-abundance: a corpus holds reads. Omit it")

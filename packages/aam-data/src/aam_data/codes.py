@@ -214,6 +214,16 @@ CODES: dict[str, str] = {
     "leak-target-follows-column": "A column of hosts, studies or batches predicts the target.",
     "leak-target-follows-input": "A category that is model input predicts the target.",
     "leak-target-follows-depth": "The number of reads predicts the target.",
+    # Corpora; `aam check` reads none
+    "corpus-not-found": "The folder is not a corpus.",
+    "corpus-damaged": "A file of the corpus is missing, or is not as it was written.",
+    "corpus-newer-format": "The corpus was made by a newer version of AAM.",
+    "corpus-name": "The corpus has a study of this name, or no study may have it.",
+    "corpus-ids-repeat": "Samples of two studies of a corpus have the same id.",
+    "corpus-column": "The metadata have a column with the name that a corpus has for its studies.",
+    "corpus-several-frames": "The reads of a study start elsewhere than those of the first study of the corpus.",
+    "corpus-studies": "How many studies and samples a corpus has, and how many of them trees cover.",
+    "corpus-no-targets": "No study of the corpus has the tree or the taxonomy that is to be learned.",
     # Options
     "option-wrong-file": "The file belongs to another option.",
     "option-not-for-this-file": "The option does not apply to files of this kind.",

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 _MAX_ENTRIES = 1 << 21  # processed together: numpy's temporaries take several times 8 bytes per entry
+
+
+class Rows(Protocol):
+    """Counts of B samples, in memory (`SampleCounts`) or in files that are mapped to memory."""
+
+    @property
+    def indptr(self) -> np.ndarray:
+        """int64 [B + 1]: sample b has ``indptr[b + 1] - indptr[b]`` features."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the counts."""
+        ...
+
+    def row(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the feature numbers and counts of one sample."""
+        ...
+
+    def take(self, rows: np.ndarray) -> SampleCounts:
+        """Return the samples ``rows``, in that order."""
+        ...
+
+    def parts(self) -> Iterator[tuple[slice, SampleCounts]]:
+        """Iterate over ranges of consecutive samples and their counts."""
+        ...
+
+    def totals(self) -> np.ndarray:
+        """Return the summed counts of each sample, int64 or float64 [B]."""
+        ...
 
 
 class SampleCounts(NamedTuple):
@@ -28,6 +58,11 @@ class SampleCounts(NamedTuple):
     @property
     def n_samples(self) -> int:
         return len(self.indptr) - 1
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the counts."""
+        return self.counts.dtype
 
     def row(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the feature numbers and counts of one sample."""
@@ -58,6 +93,25 @@ class SampleCounts(NamedTuple):
             indptr = self.indptr[rows.start : rows.stop + 1] - entries.start
             yield rows, SampleCounts(indptr, self.indices[entries], self.counts[entries])
 
+    def totals(self) -> np.ndarray:
+        """Return the summed counts of each sample, int64 or float64 [B]."""
+        return sums_of_parts(self, lambda part: part.counts, sum_dtype(self.dtype))
+
+
+def sum_dtype(dtype: np.dtype) -> type:
+    """Return the type in which counts of this type are added up."""
+    return np.int64 if np.issubdtype(dtype, np.integer) else np.float64
+
+
+def sums_of_parts(rows: Rows, values: Callable[[SampleCounts], np.ndarray], dtype: type) -> np.ndarray:
+    """Add up one value for each entry (``values`` returns those of some samples) by sample, [B]."""
+    sums: np.ndarray = np.zeros(len(rows.indptr) - 1, dtype=dtype)
+    for some, part in rows.parts():
+        filled = np.flatnonzero(np.diff(part.indptr))
+        if len(filled):
+            sums[some.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
+    return sums
+
 
 def _row_ranges(indptr: np.ndarray) -> Iterator[slice]:
     """Split samples into ranges of at most ``_MAX_ENTRIES`` entries, or of a single sample."""
@@ -75,15 +129,21 @@ class CountTable:
     Attributes:
         sample_ids: [B] str objects, unique.
         feature_ids: [A] str objects, unique.
-        data: counts of all samples; integer dtype for reads, float64 for relative abundances.
+        rows: counts of all samples; integer dtype for reads, float64 for relative abundances.
         file_rows: int64 [A] position of each feature in the file (of the first, where several were merged); None if
             the features are as in the file.
     """
 
     sample_ids: np.ndarray
     feature_ids: np.ndarray
-    data: SampleCounts
+    rows: Rows
     file_rows: np.ndarray | None = None
+
+    @property
+    def data(self) -> SampleCounts:
+        """The counts of all samples in memory; those in files are read."""
+        rows = self.rows
+        return rows if isinstance(rows, SampleCounts) else rows.take(np.arange(self.n_samples))
 
     @property
     def n_samples(self) -> int:
@@ -96,27 +156,19 @@ class CountTable:
     @property
     def is_integer(self) -> bool:
         """True if the table counts reads, and so can be rarefied."""
-        return bool(np.issubdtype(self.data.counts.dtype, np.integer))
+        return bool(np.issubdtype(self.rows.dtype, np.integer))
 
     def depths(self) -> np.ndarray:
         """Return the reads per sample, [B]."""
-        return self._per_sample(lambda part: part.counts, self._sum_dtype())
+        return self.rows.totals()
 
     def reads_in(self, features: np.ndarray) -> np.ndarray:
         """Return the reads per sample of ``features`` (bool [A]), [B]."""
-        return self._per_sample(lambda part: part.counts * features[part.indices], self._sum_dtype())
+        return sums_of_parts(self.rows, lambda part: part.counts * features[part.indices], self._sum_dtype())
 
     def number_of(self, features: np.ndarray) -> np.ndarray:
         """Count the ``features`` (bool [A]) that each sample has, int64 [B]."""
-        return self._per_sample(lambda part: features[part.indices], np.int64)
-
-    def _per_sample(self, values: Callable[[SampleCounts], np.ndarray], dtype: type) -> np.ndarray:
-        sums: np.ndarray = np.zeros(self.n_samples, dtype=dtype)
-        for rows, part in self.data.parts():
-            filled = np.flatnonzero(np.diff(part.indptr))
-            if len(filled):
-                sums[rows.start + filled] = np.add.reduceat(values(part), part.indptr[filled], dtype=dtype)
-        return sums
+        return sums_of_parts(self.rows, lambda part: features[part.indices], np.int64)
 
     def reads_per_feature(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Return the reads of each feature in the samples ``rows``, in all by default, float64 [A]."""
@@ -124,7 +176,7 @@ class CountTable:
         if rows is not None:
             chosen[rows] = True
         reads = np.zeros(self.n_features)
-        for some, part in self.data.parts():
+        for some, part in self.rows.parts():
             counts = part.counts if rows is None else part.counts * np.repeat(chosen[some], np.diff(part.indptr))
             reads += np.bincount(part.indices, weights=counts, minlength=self.n_features)
         return reads
@@ -132,7 +184,7 @@ class CountTable:
     def samples_per_feature(self) -> np.ndarray:
         """Count the samples that have each feature, int64 [A]."""
         n_samples = np.zeros(self.n_features, dtype=np.int64)
-        for _, part in self.data.parts():
+        for _, part in self.rows.parts():
             n_samples += np.bincount(part.indices, minlength=self.n_features)
         return n_samples
 
@@ -140,17 +192,17 @@ class CountTable:
         """Return the features that any of the samples ``rows`` has, int64, ascending."""
         chosen, observed = np.zeros(self.n_samples, dtype=bool), np.zeros(self.n_features, dtype=bool)
         chosen[rows] = True
-        for some, part in self.data.parts():
+        for some, part in self.rows.parts():
             observed[part.indices[np.repeat(chosen[some], np.diff(part.indptr))]] = True
         return np.flatnonzero(observed)
 
     def features_per_sample(self) -> np.ndarray:
         """Count the features observed in each sample, int64 [B]."""
-        return np.diff(self.data.indptr)
+        return np.diff(self.rows.indptr)
 
     def take_counts(self, rows: np.ndarray) -> SampleCounts:
         """Return the counts of the samples ``rows``, in that order."""
-        return self.data.take(rows)
+        return self.rows.take(rows)
 
     def take_samples(self, rows: np.ndarray) -> CountTable:
         """Return the table of the samples ``rows``, in that order; features stay as they are."""
@@ -173,8 +225,9 @@ class CountTable:
     def _regrouped(self, new_index: np.ndarray, n_features: int) -> SampleCounts:
         """Regroup some samples at a time, so that little memory is needed besides the old and the new counts."""
         indptr = np.zeros(self.n_samples + 1, dtype=np.int64)
-        indices, counts = (np.empty(len(values), values.dtype) for values in (self.data.indices, self.data.counts))
-        for samples, part in self.data.parts():
+        data = self.data
+        indices, counts = (np.empty(len(values), values.dtype) for values in (data.indices, data.counts))
+        for samples, part in data.parts():
             feature = new_index[part.indices]
             kept = feature >= 0
             kept_before = np.concatenate([[0], np.cumsum(kept)])
@@ -193,7 +246,7 @@ class CountTable:
         return stored_rows(SampleCounts(indptr, indices, counts))
 
     def _sum_dtype(self) -> type:
-        return np.int64 if self.is_integer else np.float64
+        return sum_dtype(self.rows.dtype)
 
 
 def _storage_dtype(counts: np.ndarray) -> type:

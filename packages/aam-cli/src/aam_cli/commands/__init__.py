@@ -14,6 +14,7 @@ COMMANDS = {
     "rf-baseline": "Train a random-forest baseline.",
     "show": "Describe a model, a run or a data file.",
     "unifrac": "Write UniFrac distances or Faith's PD of a whole table.",
+    "corpus": "Collect studies in one folder to pretrain on all of them.",
     "simulate": "Simulate a study with known truth.",
     "slurm": "Write a job script for Slurm.",
     "doctor": "Report hardware and PyTorch setup, and flag known problems.",

@@ -11,8 +11,8 @@ from aam_cli.command import message_options
 from aam_cli.commands import COMMANDS
 from aam_cli.errors import Program
 
-_DETAILS = """PATH is a model folder, a run folder, or any file that AAM reads or writes: table, metadata, tree,
-sequences, taxonomy, distances, Faith's PD, splits, predictions, embeddings, importance, metrics, settings."""
+_DETAILS = """PATH is a model folder, a run folder, a corpus, or any file that AAM reads or writes: table, metadata,
+tree, sequences, taxonomy, distances, Faith's PD, splits, predictions, embeddings, importance, metrics, settings."""
 
 
 @click.command("show", help=f"{COMMANDS['show']}\n\n{_DETAILS}", params=message_options())

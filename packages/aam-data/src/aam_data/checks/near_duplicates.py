@@ -13,7 +13,7 @@ from hashlib import blake2b
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from aam_data.table import CountTable, SampleCounts
+from aam_data.table import CountTable, Rows, SampleCounts
 
 MAX_BRAY_CURTIS = 0.1
 MAX_JACCARD = 0.5  # so that communities that share little but a dominant ASV do not count
@@ -62,10 +62,10 @@ def find_near_duplicates(table: CountTable, rows: np.ndarray, known_rows: np.nda
     known = _thin(known_rows, np.cumsum(n_asvs[known_rows]), _MAX_ENTRIES)
     by_asv = _by_asv(table, known)
     n_known = np.diff(by_asv.indptr)
-    work = [int(n_known[table.data.row(row)[0]].sum()) for row in rows.tolist()]
+    work = [int(n_known[table.rows.row(row)[0]].sum()) for row in rows.tolist()]
     compared = _thin(rows, np.cumsum(work), _MAX_WORK)
     for row in compared.tolist():
-        distance, jaccard = _distances(table.data, row, by_asv, n_asvs[known])
+        distance, jaccard = _distances(table.rows, row, by_asv, n_asvs[known])
         distance = np.where(jaccard <= MAX_JACCARD, distance, np.inf)
         if len(known) and distance[best := int(distance.argmin())] <= MAX_BRAY_CURTIS:
             nearest.setdefault(row, (float(distance[best]), int(known[best])))
@@ -79,7 +79,7 @@ def _equal(table: CountTable, rows: np.ndarray, known_rows: np.ndarray) -> dict[
     """Map rows whose counts equal those of a known sample to distance 0 and the known row."""
 
     def digest(row: int) -> bytes:
-        features, counts = table.data.row(row)
+        features, counts = table.rows.row(row)
         return blake2b(features.tobytes() + counts.tobytes(), digest_size=16).digest()
 
     row_of = {digest(row): row for row in known_rows.tolist()[::-1]}
@@ -107,9 +107,7 @@ def _shares(counts: SampleCounts) -> np.ndarray:
     return counts.counts / depth[sample]
 
 
-def _distances(
-    data: SampleCounts, row: int, by_asv: SampleCounts, n_asvs_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _distances(data: Rows, row: int, by_asv: SampleCounts, n_asvs_known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute Bray-Curtis and Jaccard distances of one sample to the R known samples, float64 [R] each."""
     features, counts = data.row(row)
     start, lengths = by_asv.indptr[features], by_asv.indptr[features + 1] - by_asv.indptr[features]

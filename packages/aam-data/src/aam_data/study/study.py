@@ -12,6 +12,7 @@ from aam_data.readers.metadata.metadata import Metadata
 from aam_data.readers.qiime2 import Provenance
 from aam_data.readers.taxonomy import Taxonomy
 from aam_data.sequences import Sequences
+from aam_data.study.forest import Forest
 from aam_data.study.frame.frame import Frame
 from aam_data.study.load import LoadedFiles, load_study
 from aam_data.study.phylogeny import Phylogeny
@@ -36,6 +37,8 @@ class Study:
         inputs: the files that were read.
         dropped_samples: ids of samples without reads, which are not in the table.
         frame: of a model, into which the sequences were brought; None if they are as in the file.
+        forest: of a corpus, trees that cover some of the samples each, instead of ``phylogeny``.
+        trimmed_to: of a corpus, bases to which all its sequences were trimmed, 0 for none; None for files.
     """
 
     table: CountTable
@@ -48,6 +51,8 @@ class Study:
     inputs: tuple[Provenance, ...] = ()
     dropped_samples: tuple[str, ...] = ()
     frame: Frame | None = None
+    forest: Forest | None = None
+    trimmed_to: int | None = None
 
 
 def read_study(

@@ -8,6 +8,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.options.base import UnifracMetric
+from aam_data.study.forest import Forest
 from aam_data.study.phylogeny import Phylogeny
 from aam_data.table import SampleCounts
 from aam_data.unifrac.unifrac import faith_pd, unifrac_distances
@@ -70,6 +71,53 @@ class TreeTargets:
         starts = range(0, max(len(rows), 1), _CHUNK)
         chunks = [faith_pd(self.phylogeny, self.reads.draw(rows[start : start + _CHUNK], draw)) for start in starts]
         return np.concatenate(chunks).astype(np.float32)
+
+
+class ForestTargets:
+    """The same within each of several trees; pairs of samples of two trees have no distance.
+
+    Args:
+        forest: trees, and the samples that each of them covers.
+        reads, metric, alpha: see `TreeTargets`.
+    """
+
+    def __init__(self, forest: Forest, reads: Reads, metric: UnifracMetric = "unifrac", alpha: float = 1.0) -> None:
+        self.forest = forest
+        self._of_tree = [
+            TreeTargets(tree, _OwnReads(reads, members), metric, alpha)
+            for tree, members in zip(forest.trees, forest.members, strict=True)
+        ]
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``."""
+        values = np.full((len(rows), len(columns)), np.nan, dtype=np.float32)
+        trees_of_rows, trees_of_columns = self.forest.tree_of[rows], self.forest.tree_of[columns]
+        for tree in np.intersect1d(trees_of_rows, trees_of_columns):
+            if tree >= 0:
+                own, other = np.flatnonzero(trees_of_rows == tree), np.flatnonzero(trees_of_columns == tree)
+                values[np.ix_(own, other)] = self._of_tree[tree].pairs(rows[own], columns[other], draw)
+        return values
+
+    def values(self, rows: np.ndarray, draw: int) -> np.ndarray:
+        """See ``PairTargets``; each value is in the unit of its tree."""
+        values = np.full(len(rows), np.nan, dtype=np.float32)
+        trees = self.forest.tree_of[rows]
+        for tree in np.unique(trees[trees >= 0]):
+            own = np.flatnonzero(trees == tree)
+            values[own] = self._of_tree[tree].values(rows[own], draw)
+        return values
+
+
+class _OwnReads:
+    """Reads of the samples that a tree covers, by the numbers that its ASVs have in their study."""
+
+    def __init__(self, reads: Reads, members: np.ndarray) -> None:
+        self.reads, self.members = reads, members
+
+    def draw(self, rows: np.ndarray, draw: int) -> SampleCounts:
+        """See `Reads`."""
+        drawn = self.reads.draw(rows, draw)
+        return drawn._replace(indices=np.searchsorted(self.members, drawn.indices).astype(np.int32))
 
 
 class ScaledTargets:

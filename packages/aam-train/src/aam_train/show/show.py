@@ -17,10 +17,14 @@ def describe(path: Path) -> list[tuple[str, str]]:
     if not path.exists():
         raise TrainError(f"{path}: no such file or folder")
     if path.is_dir() and not is_cache_entry(path):
+        from aam_data.corpus.check import describe_corpus
+        from aam_data.corpus.manifest import is_corpus
         from aam_train.runs.ensemble import is_ensemble
         from aam_train.show.model import describe_ensemble, describe_model
         from aam_train.show.run import describe_run
 
+        if is_corpus(path):
+            return describe_corpus(path)
         is_run = (path / "config.toml").is_file() or (path / "checkpoints").is_dir()
         if is_run:
             return describe_run(path)

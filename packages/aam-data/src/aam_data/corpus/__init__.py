@@ -1,0 +1,1 @@
+"""Corpora: several studies in one folder of files that are mapped to memory."""
