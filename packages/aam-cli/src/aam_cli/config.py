@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from aam_data.options.alias import Required
 from aam_data.options.base import Common, require
 from aam_data.options.commands import CheckOptions, UnifracOptions
 from aam_data.options.corpus import CorpusStudyOptions
@@ -33,7 +35,7 @@ class SimulateConfig:
 class UnifracConfig:
     """Settings of `aam unifrac`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     unifrac: UnifracOptions
 
     def __post_init__(self) -> None:
@@ -44,7 +46,7 @@ class UnifracConfig:
 class CheckConfig:
     """Settings of `aam check`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     metadata: MetadataOptions = MetadataOptions()
     phylogeny: PhylogenyOptions = PhylogenyOptions()
     check: CheckOptions = CheckOptions()
@@ -74,7 +76,7 @@ class CorpusAddConfig:
     """Settings of `aam corpus add`."""
 
     study: CorpusStudyOptions
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     metadata: MetadataOptions = MetadataOptions()
     taxonomy: TaxonomyOptions = TaxonomyOptions()
 

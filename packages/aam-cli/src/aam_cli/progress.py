@@ -26,7 +26,7 @@ def announce_table(config: object, program: Program) -> None:
     sections = [getattr(config, field.name) for field in fields(config)]  # type: ignore[arg-type]
     joined = [section for section in sections if isinstance(section, ParallelOptions)]
     if sys.stderr.isatty() and all(is_rank_zero_env(options) for options in joined):
-        for table in (section for section in sections if isinstance(section, TableOptions)):
+        for table in (section for section in sections if isinstance(section, TableOptions) and section.table):
             program.log(f"reading {table.table} ...")
 
 

@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     INNER_FOLDS = 11
     FEATURES = 12
     MEMBERS = 13
+    STUDIES = 14
 
 
 def sample_key(sample_id: str) -> int:

@@ -7,9 +7,29 @@ from pathlib import Path
 from typing import Literal
 
 from aam_data.options.base import Common, require
-from aam_data.options.input_path import InputFile
+from aam_data.options.input_path import InputFile, InputFolder
 
 STUDY_COLUMN = "corpus_study"  # the column with the names of studies that every corpus has
+
+
+@dataclass(frozen=True)
+class CorpusOptions:
+    """A corpus instead of a table."""
+
+    corpus: Common[InputFolder[Path | None]] = None
+    """Folder of `aam corpus add` instead of --table and the files that belong to it. Distances are learned within each
+    study that has a tree; --group-column corpus_study keeps whole studies on one side of the split."""
+    study_temperature: float = 1.0
+    """Shares of the studies in an epoch, proportional to their size to this power: 1 = as they are, 0 = equal."""
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.study_temperature <= 1, f"--study-temperature {self.study_temperature}: must be between 0 and 1"
+        )
+        require(
+            self.corpus is not None or self.study_temperature == 1,
+            "--study-temperature only applies to --corpus; pass both",
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from aam_data.options.input_path import InputFile
 class TableOptions:
     """The feature table and its sequences."""
 
-    table: Common[InputFile[Path]]
+    table: Common[InputFile[Path | None]] = None
     """Feature table: BIOM 2.1 or 1.0 (.biom), tab-separated text, .csv, or FeatureTable[Frequency]
     .qza."""
     sequences: Common[InputFile[Path | None]] = None
@@ -31,6 +31,13 @@ class TableOptions:
     def __post_init__(self) -> None:
         require(self.trim_length >= 0, f"--trim-length {self.trim_length}: must be 0 or more")
         require(self.max_input_gb > 0, f"--max-input-gb {self.max_input_gb}: must be above 0")
+
+    @property
+    def path(self) -> Path:
+        """The feature table. Raises ValueError without one; `aam pretrain --corpus` reads none."""
+        if self.table is None:
+            raise ValueError("missing --table")
+        return self.table
 
     def check_depth(self, rarefy_depth: int | None) -> None:
         """Raise ValueError when fractions would be rarefied."""

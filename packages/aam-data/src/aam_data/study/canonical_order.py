@@ -43,7 +43,7 @@ def canonical_features(
     """
     observed = table.samples_per_feature() > 0
     if not observed.any():
-        raise DataError("no sample has reads", code="table-no-reads", file=options.table)
+        raise DataError("no sample has reads", code="table-no-reads", file=options.path)
     missing = observed & known.missing()
     notes = list(known.notes)
     if not observed.all():
@@ -53,10 +53,10 @@ def canonical_features(
         notes.append(_check_missing(table, missing, known, options))
     rows = np.flatnonzero(observed & ~missing)
     if len(rows) == 0:
-        raise DataError("no feature with reads and a sequence", code="sequences-missing", file=options.table)
+        raise DataError("no feature with reads and a sequence", code="sequences-missing", file=options.path)
     letters = whole = [known.sequences[row] or b"" for row in rows]
     if frame is not None:
-        brought = bring_into_frame(whole, table.reads_per_feature()[rows], frame, options.sequences or options.table)
+        brought = bring_into_frame(whole, table.reads_per_feature()[rows], frame, options.sequences or options.path)
         kept = [i for i, sequence in enumerate(brought.sequences) if sequence]
         rows, letters, whole = rows[kept], [letters[i] for i in kept], [brought.sequences[i] for i in kept]
         notes += brought.notes
@@ -97,7 +97,7 @@ def _check_missing(table: CountTable, missing: np.ndarray, known: FeatureSequenc
         raise DataError(
             f"{what}; they hold {size}",
             code="sequences-missing",
-            file=options.sequences or options.table,
+            file=options.sequences or options.path,
             offenders=list(table.feature_ids[missing]),
             remedy=f"{known.suggestion}. {remedy}" if known.suggestion else remedy,
         )
@@ -123,7 +123,7 @@ def _check_size(sequences: list[bytes], options: TableOptions) -> None:
         raise DataError(
             f"{len(sequences):,} sequences of up to {longest:,} bases need {len(sequences) * longest / 1e9:,.1f} GB",
             code="sequences-too-long",
-            file=options.sequences or options.table,
+            file=options.sequences or options.path,
             remedy="Trim them with --trim-length, or raise --max-input-gb",
         )
 

@@ -80,7 +80,7 @@ def load_study(
     if file is None:
         return LoadedFiles(problems, (), metadata_file=known)
     notes += file.notes
-    if transposed := _transposed(file.table, table.table, known, fasta):
+    if transposed := _transposed(file.table, table.path, known, fasta):
         problems.errors.append(transposed)  # all other messages would take features for samples
         return LoadedFiles(problems, (), file.table, known)
 
@@ -185,13 +185,13 @@ def load_named_tips(
     order = np.argsort(file.table.feature_ids)
     new_index = np.empty_like(order)
     new_index[order] = np.arange(len(order))
-    counts, _ = _drop_empty(file.table.regroup_features(new_index, file.table.feature_ids[order]), table.table, notes)
+    counts, _ = _drop_empty(file.table.regroup_features(new_index, file.table.feature_ids[order]), table.path, notes)
     return counts, _shear(phylogeny, tree, counts, None, notes), notes
 
 
 def _read_table(problems: Problems, options: TableOptions) -> TableFile | None:
     more = {"max_input_gb": options.max_input_gb, "relative_abundance": options.relative_abundance}
-    return _read(problems, "--table", read_table, options.table, **more)
+    return _read(problems, "--table", read_table, options.path, **more)
 
 
 def _read(
@@ -246,10 +246,10 @@ def _with_sequences(
 ) -> tuple[CountTable, Sequences, tuple[str, ...], list[Note]]:
     """Bring the table's features into canonical order and drop samples without reads; return their ids and notes."""
     if not (table.depths() > 0).any():
-        raise DataError("no sample has reads", code="table-no-reads", file=options.table)
-    known = sequences_of_features(table.feature_ids, fasta, table_path=options.table, fasta_path=options.sequences)
+        raise DataError("no sample has reads", code="table-no-reads", file=options.path)
+    known = sequences_of_features(table.feature_ids, fasta, table_path=options.path, fasta_path=options.sequences)
     features, sequences, notes = canonical_features(table, known, options, frame)
-    counts, dropped = _drop_empty(features, options.table, notes)
+    counts, dropped = _drop_empty(features, options.path, notes)
     return counts, sequences, dropped, notes
 
 

@@ -96,6 +96,7 @@ class ForestTargets:
             if tree >= 0:
                 own, other = np.flatnonzero(trees_of_rows == tree), np.flatnonzero(trees_of_columns == tree)
                 values[np.ix_(own, other)] = self._of_tree[tree].pairs(rows[own], columns[other], draw)
+        values[rows[:, None] == columns] = np.nan  # of a sample that is drawn twice: nothing to learn
         return values
 
     def values(self, rows: np.ndarray, draw: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from aam_data.errors import DataError
 from aam_data.options.files import PhylogenyOptions
+from aam_data.study.forest import Forest
 from aam_data.unifrac.pair_targets import PairTargets
 
 _DRAW = -1  # the fixed draw of validation
@@ -34,6 +35,26 @@ def check_targets_vary(pairs: PairTargets, rows: np.ndarray, options: PhylogenyO
                 if len(some) == len(rows) or n_samples == _SAMPLES[-1] or not _are_equal(distances):
                     break
             _check(distances, f"distances ({options.pair_metric})", options)
+
+
+def check_parts_covered(forest: Forest, rows: dict[str, np.ndarray]) -> None:
+    """Check that each part of a split has two samples of one tree, so that it has a distance.
+
+    Args:
+        forest: the trees of a corpus.
+        rows: int64 samples by part; a part may be empty.
+
+    Raises:
+        DataError: a part has no distance.
+    """
+    for part, samples in rows.items():
+        trees = forest.tree_of[samples]
+        if len(samples) and np.bincount(trees[trees >= 0], minlength=1).max() < 2:
+            raise DataError(
+                f"no two of the {len(samples):,} {part} samples are of one study with a tree, so they have no distance",
+                code="corpus-no-targets",
+                remedy="Use another split (--group-column, --val-size, --test-size, --seed), or --unifrac-weight 0",
+            )
 
 
 def _check(values: np.ndarray, what: str, options: PhylogenyOptions) -> None:

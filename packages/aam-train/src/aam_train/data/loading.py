@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from aam_train.data.corruptions import Corruptions
 from aam_train.data.step_split import EvenSplitter, StepSplitter
 from aam_train.errors import TrainError
 from aam_train.signals import EXIT_CODES
+
+EpochOrder = Callable[[int], np.ndarray]  # the samples of an epoch, in the order in which its steps use them
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,8 @@ class BatchRequest:
 class TrainingPlan:
     """All batches of a run, keyed by (seed, epoch, position): independent of interruptions and number of workers.
 
-    Every epoch uses all samples. The sizes of steps differ by at most one sample; so do those of a step's micro-batches
-    and of their parts, if the splitter is even.
+    Every epoch uses all samples, or as many. The sizes of steps differ by at most one sample; so do those of a step's
+    micro-batches and of their parts, if the splitter is even.
 
     Args:
         rows: int64 rows of the training samples, in an order that does not depend on the table's.
@@ -60,6 +63,7 @@ class TrainingPlan:
         part: index of this process's part of every micro-batch, and the number of parts.
         step_size: maximum samples of a step; those of ``accumulation`` micro-batches by default.
         splitter: divides steps into micro-batches; evenly by default.
+        order: returns the samples of an epoch in their order, always as many; all of ``rows``, shuffled, by default.
 
     Raises:
         TrainError: some micro-batch has fewer samples than there are processes.
@@ -76,8 +80,10 @@ class TrainingPlan:
         *,
         step_size: int | None = None,
         splitter: StepSplitter | None = None,
+        order: EpochOrder | None = None,
     ) -> None:
         self.rows, self.seed, self.corruptions, self.part = rows, seed, corruptions, part
+        self.order = order or partial(epoch_order, rows, seed)
         even = EvenSplitter(batch_size)
         self.splitter = splitter or even
         self.steps_per_epoch = max(1, -(-len(rows) // (step_size or batch_size * accumulation)))
@@ -92,8 +98,7 @@ class TrainingPlan:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[BatchRequest]]:
         """Yield the steps of an epoch from step ``first`` on, each a list of this process's parts of micro-batches."""
         index, n_parts = self.part
-        order = epoch_order(self.rows, self.seed, epoch)
-        for rows in np.array_split(order, self.steps_per_epoch)[first:]:
+        for rows in np.array_split(self.order(epoch), self.steps_per_epoch)[first:]:
             own = [parts[index] for parts in self.splitter.split(rows, epoch, n_parts)]
             yield [BatchRequest(part.rows, epoch, self.corruptions, part.activations) for part in own]
 

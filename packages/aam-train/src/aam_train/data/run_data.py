@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aam_data.notes import Note
+from aam_data.options.corpus import STUDY_COLUMN
 from aam_data.options.files import PhylogenyOptions
 from aam_data.preprocessing.dataset import SampleDataset, cut_report
 from aam_data.preprocessing.preprocessor import Preprocessor
@@ -15,11 +16,12 @@ from aam_data.random_keys import Purpose, generator
 from aam_data.splits.selection import doubtful_notes, missing_code_notes
 from aam_data.splits.splits import PARTS, Splits
 from aam_data.study.study import Study
-from aam_data.unifrac.pair_targets import MatrixTargets, PairTargets, ScaledTargets, TreeTargets
+from aam_data.unifrac.pair_targets import ForestTargets, MatrixTargets, PairTargets, ScaledTargets, TreeTargets
 from aam_data.unifrac.tree_check import check_by_tree
-from aam_data.unifrac.variation import check_targets_vary
+from aam_data.unifrac.variation import check_parts_covered, check_targets_vary
 from aam_train.data.collate import Collator
-from aam_train.data.loading import FIXED_DRAW, BatchMaker
+from aam_train.data.loading import FIXED_DRAW, BatchMaker, epoch_order
+from aam_train.data.study_sampling import StudySampler
 from aam_train.options.recipe_configs import PretrainConfig, TrainConfig
 from aam_train.reporting.records import Reporter
 
@@ -36,6 +38,7 @@ class RunData:
         maker: makes the batches.
         pairs: true distances, if there is a tree or a matrix.
         scales: int64 [B of the study, T], index of the fitted scale of each target of a sample.
+        sampler: draws the samples of an epoch where studies have other shares; None for all samples.
         distance_scale: divisor of true distances: the largest training distance if the metric is unbounded, else 1.
     """
 
@@ -47,6 +50,18 @@ class RunData:
     pairs: PairTargets | None
     scales: np.ndarray
     distance_scale: float = 1.0
+    sampler: StudySampler | None = None
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the training samples of an epoch in the order in which its steps use them."""
+        if self.sampler is not None:
+            return self.sampler.order(epoch)
+        return epoch_order(self.rows["train"], self.preprocessor.seed, epoch)
+
+    def with_targets(self, part: str) -> np.ndarray:
+        """Return those of a part's samples that can have distances: of a corpus, those that a tree covers."""
+        forest = self.study.forest
+        return self.rows[part] if forest is None else forest.covered(self.rows[part])
 
     @property
     def taxonomy_classes(self) -> tuple[int, ...]:
@@ -92,14 +107,35 @@ def build_data(
     maker = build_maker(study, rarefier, preprocessor, config.model.asv_chunk_size, targets, taxa, weighted=True)
     _note_inputs(maker, all_rows, preprocessor, reporter)
     scales = preprocessor.scales_of(study.metadata, study.table.n_samples)
-    pairs, scale = build_pairs(study, rarefier, config.phylogeny), 1.0
+    pairs, scale = _pairs(config, study, rarefier, rows), 1.0
     if pairs is not None:
         check_targets_vary(pairs, rows["train"], config.phylogeny)
     if pairs is not None and config.phylogeny.pair_metric == "weighted_unnormalized":
         scale = largest_distance(pairs, rows["train"])
         reporter.note(f"dividing distances by the largest of the training samples, {scale:.4g}")
         pairs = ScaledTargets(pairs, scale)
-    return RunData(study, splits, preprocessor, rows, maker, pairs, scales, scale)
+    sampler = _sampler(config, study, rows["train"])
+    return RunData(study, splits, preprocessor, rows, maker, pairs, scales, scale, sampler)
+
+
+def _pairs(
+    config: PretrainConfig | TrainConfig, study: Study, rarefier: Rarefier, rows: dict[str, np.ndarray]
+) -> PairTargets | None:
+    """Return true distances, see `build_pairs`; of a corpus only if they are learned, since trees may cover little."""
+    if study.forest is not None:
+        weights = config.weights()
+        if not (weights["unifrac"] or weights["faith_pd"]):
+            return None
+        check_parts_covered(study.forest, rows)
+    return build_pairs(study, rarefier, config.phylogeny)
+
+
+def _sampler(config: PretrainConfig | TrainConfig, study: Study, rows: np.ndarray) -> StudySampler | None:
+    if not isinstance(config, PretrainConfig) or config.corpus.study_temperature == 1:
+        return None
+    assert study.metadata is not None
+    names = study.metadata.text(STUDY_COLUMN)[rows]
+    return StudySampler(rows, names, config.corpus.study_temperature, config.run.seed)
 
 
 def _fit_preprocessor(
@@ -110,7 +146,7 @@ def _fit_preprocessor(
         study,
         train_rows,
         replace(config.sample, max_bp=max_bp),
-        trim_length=config.table.trim_length,
+        trim_length=config.table.trim_length if study.trimmed_to is None else study.trimmed_to,
         rarefy_depth=depth,
         seed=config.run.seed,
         target=training.target if training else None,
@@ -207,6 +243,8 @@ def build_pairs(study: Study, rarefier: Rarefier, options: PhylogenyOptions) -> 
     if study.distances is not None:
         check_by_tree(study, options)
         return MatrixTargets(study.distances, study.table.sample_ids)
+    if study.forest is not None:
+        return ForestTargets(study.forest, rarefier, options.pair_metric, options.unifrac_alpha)
     if study.phylogeny is None:
         return None
     return TreeTargets(study.phylogeny, rarefier, options.pair_metric, options.unifrac_alpha)

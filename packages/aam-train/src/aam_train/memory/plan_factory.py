@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam_train.data.loading import BatchMaker, BatchRequest, TrainingPlan
+from aam_train.data.loading import BatchMaker, BatchRequest, EpochOrder, TrainingPlan
 from aam_train.data.step_split import EvenSplitter, StepSplitter
 from aam_train.engine.step import Step
 from aam_train.losses.objective import Objective
@@ -24,12 +24,14 @@ class PlanFactory:
 
     Attributes:
         rows: int64 rows of the training samples.
+        order: returns the samples of an epoch in their order.
     """
 
     step: Step
     objective: Objective
     maker: BatchMaker
     rows: np.ndarray
+    order: EpochOrder
     run: RunOptions
     memory: MemoryOptions
     compute: ComputeOptions
@@ -69,6 +71,7 @@ class PlanFactory:
             (ranks.rank, ranks.size),
             step_size=batch_plan.step_size or None,
             splitter=splitter,
+            order=self.order,
         )
 
     def small_request(self, processes: int) -> BatchRequest:

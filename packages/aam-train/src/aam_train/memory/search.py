@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from aam_train.data.collate import KEEP_ALL, KEEP_NONE, ActivationPlan
-from aam_train.data.loading import FIXED_DRAW, epoch_order
+from aam_train.data.loading import FIXED_DRAW
 from aam_train.data.step_split import EvenSplitter, RankPart
 from aam_train.engine.gradients import is_out_of_memory
 from aam_train.errors import TrainError
@@ -95,7 +95,7 @@ class BatchSizeSearch:
             number = min(number, max_size) * self.processes
             first = int(quantile * max(len(order) - number, 0))
             self._try(order[first : first + number], activations=activations)
-        shuffled = epoch_order(rows, self.factory.run.seed, 0)
+        shuffled = self.factory.order(0)
         tried = 0
         for share in SHARES:
             number = self._prefix(shuffled, max_size * self.processes, int(share * self.limit))
@@ -167,7 +167,7 @@ class BatchSizeSearch:
         total_size, run = size * self.processes, self.factory.run
         step_size = self.factory.step_size or total_size * run.gradient_accumulation_steps
         for epoch in range(min(N_EPOCHS, run.epochs)):
-            order, seen = epoch_order(self.factory.rows, run.seed, epoch), 0
+            order, seen = self.factory.order(epoch), 0
             for step in np.array_split(order, max(1, -(-len(order) // step_size))):
                 for parts in EvenSplitter(total_size).split(step, epoch, 1):
                     if seen < MAX_SAMPLES_CHECKED or not seen:

@@ -64,7 +64,7 @@ class FaithPDObjective(PretrainingObjective):
 
     def calibrate(self, step: Step, data: RunData, batch_size: int) -> None:
         """Take mean and spread from training samples."""
-        rows = seeded_subset(data.rows["train"], MAX_CALIBRATION_SAMPLES, data.preprocessor.seed)
+        rows = seeded_subset(data.with_targets("train"), MAX_CALIBRATION_SAMPLES, data.preprocessor.seed)
         _head(step.encoder).calibrate(self.look_up(rows, rows, FIXED_DRAW).to(step.device))
 
     @property

@@ -75,7 +75,7 @@ class UniFracObjective(PretrainingObjective):
 
     def calibrate(self, step: Step, data: RunData, batch_size: int) -> None:
         """Fit the monotone map of the distance head to pairs of training samples."""
-        rows = seeded_subset(data.rows["train"], MAX_CALIBRATION_SAMPLES, data.preprocessor.seed)
+        rows = seeded_subset(data.with_targets("train"), MAX_CALIBRATION_SAMPLES, data.preprocessor.seed)
         embedded = run_samples(step, data.maker, rows, batch_size, EMBEDDINGS).embeddings
         assert embedded is not None
         embeddings = torch.from_numpy(embedded).to(step.device)
@@ -117,7 +117,8 @@ class UniFracObjective(PretrainingObjective):
 
     def constant(self, data: RunData) -> float:
         """Return the mean distance of the pairs of training samples, in the metric's own units."""
-        rows = data.rows["train"][sample_for_pairs(len(data.rows["train"]))]
+        every = data.with_targets("train")
+        rows = every[sample_for_pairs(len(every))]
         distances = self.pairs.pairs(rows, rows, FIXED_DRAW)
         mean = np.nanmean(distances[np.triu_indices(len(rows), 1)], dtype=np.float64)
         return float(mean) * data.distance_scale

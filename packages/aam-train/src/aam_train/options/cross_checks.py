@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from aam_data.options.base import require
-from aam_data.options.files import MetadataOptions, PhylogenyOptions
+from aam_data.options.corpus import CorpusOptions
+from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.metadata_inputs import CategoryOptions
-from aam_data.options.samples import SplitOptions
+from aam_data.options.samples import SampleOptions, SplitOptions
 from aam_data.options.targets import TargetOptions
 from aam_models.config.conditioning import ConditioningOptions
 from aam_models.config.predictor_options import HeadOptions, OutputOptions
@@ -91,8 +92,37 @@ def check_needed(
     )
 
 
-def check_splits(split: SplitOptions, metadata: MetadataOptions) -> None:
-    """Raise ValueError for columns of splits without a metadata file."""
+def check_corpus(
+    corpus: CorpusOptions,
+    table: TableOptions,
+    metadata: MetadataOptions,
+    phylogeny: PhylogenyOptions,
+    taxonomy: TaxonomyOptions,
+    sample: SampleOptions,
+) -> None:
+    """Raise ValueError unless there is either a table or a corpus, without files or settings of a table."""
+    if corpus.corpus is None:
+        require(table.table is not None, "missing --table (or --corpus, a folder of aam corpus add)")
+        return
+    of_targets = ("unifrac_metric", "unifrac_alpha")
+    for section in (table, metadata, phylogeny, taxonomy):
+        for field in fields(section):
+            require(
+                getattr(section, field.name) == field.default or field.name in of_targets,
+                f"--{field.name.replace('_', '-')} and --corpus cannot be combined: aam corpus add has this option for "
+                "each study",
+            )
+    require(
+        sample.asv_sampling != "first",
+        "--asv-sampling first and --corpus cannot be combined: its ASVs have no order of a file. Use abundance or "
+        "random",
+    )
+
+
+def check_splits(split: SplitOptions, metadata: MetadataOptions, corpus: CorpusOptions | None = None) -> None:
+    """Raise ValueError for columns of splits without a metadata file or a corpus."""
+    if corpus is not None and corpus.corpus is not None:
+        return
     for flag, column in (("--group-column", split.group_column), ("--stratify-column", split.stratify_column)):
         require(
             column is None or metadata.metadata is not None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from aam_data.options.alias import Required
 from aam_data.options.base import require
+from aam_data.options.corpus import CorpusOptions
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions, TaxonomyOptions
 from aam_data.options.frame import FrameOptions
 from aam_data.options.metadata_inputs import CategoryOptions
@@ -20,6 +21,7 @@ from aam_train.options.compute import ComputeOptions
 from aam_train.options.cross_checks import (
     check_batches,
     check_columns,
+    check_corpus,
     check_cross_validation,
     check_needed,
     check_pairs,
@@ -57,20 +59,22 @@ class PretrainConfig:
     compute: ComputeOptions = ComputeOptions()
     memory: MemoryOptions = MemoryOptions()
     parallel: ParallelOptions = ParallelOptions()
+    corpus: CorpusOptions = CorpusOptions()
 
     def __post_init__(self) -> None:
-        check_splits(self.split, self.metadata)
+        check_corpus(self.corpus, self.table, self.metadata, self.phylogeny, self.taxonomy, self.sample)
+        check_splits(self.split, self.metadata, self.corpus)
         self.table.check_depth(self.sample.rarefy_depth)
         check_parallel(self.parallel, self.compute)
         check_batches(self.run, self.memory)
         objective = self.objective
         require(
-            objective.unifrac_weight == 0 or _has_targets(self.phylogeny),
+            objective.unifrac_weight == 0 or _has_targets(self.phylogeny) or self.corpus.corpus is not None,
             "--tree (or --unifrac-matrix) is needed for the phylogenetic objective. Use --unifrac-weight 0 without one",
         )
         check_pairs(self.run, self.weights()["unifrac"])
         require(
-            not objective.taxonomy_weight or self.taxonomy.taxonomy is not None,
+            not objective.taxonomy_weight or self.taxonomy.taxonomy is not None or self.corpus.corpus is not None,
             "--taxonomy-weight above 0 needs --taxonomy",
         )
         weights = self.weights()
@@ -106,7 +110,7 @@ class PretrainConfig:
 class TrainConfig:
     """Settings of `aam train`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     metadata: Annotated[MetadataOptions, Required("metadata")]
     target: TargetOptions
     run: RunOptions
@@ -260,7 +264,7 @@ class TrainConfig:
 class PredictConfig:
     """Settings of `aam predict`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     predict: PredictOptions
     metadata: MetadataOptions = MetadataOptions()
     frame: FrameOptions = FrameOptions()
@@ -270,7 +274,7 @@ class PredictConfig:
 class EmbedConfig:
     """Settings of `aam embed`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     embed: EmbedOptions
     frame: FrameOptions = FrameOptions()
 
@@ -279,7 +283,7 @@ class EmbedConfig:
 class EvaluateConfig:
     """Settings of `aam evaluate`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     evaluate: EvaluateOptions
     metadata: MetadataOptions = MetadataOptions()
     phylogeny: PhylogenyOptions = PhylogenyOptions()
@@ -290,7 +294,7 @@ class EvaluateConfig:
 class BaselineConfig:
     """Settings of `aam rf-baseline`."""
 
-    table: TableOptions
+    table: Annotated[TableOptions, Required("table")]
     metadata: Annotated[MetadataOptions, Required("metadata")]
     baseline: BaselineOptions
     split: SplitOptions = SplitOptions()

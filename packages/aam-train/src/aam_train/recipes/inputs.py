@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aam_data.errors import Problems
+from aam_data.corpus.read import read_corpus
+from aam_data.errors import DataError, Problems
 from aam_data.options.files import MetadataOptions, PhylogenyOptions, TableOptions
 from aam_data.options.frame import FrameOptions
 from aam_data.preprocessing.preprocessor import Preprocessor
@@ -99,6 +100,8 @@ def _check_losses(config: PretrainConfig | TrainConfig) -> None:
 
 
 def _read_files(config: PretrainConfig | TrainConfig) -> Study:
+    if isinstance(config, PretrainConfig) and config.corpus.corpus is not None:
+        return _read_corpus(config, config.corpus.corpus)
     taxonomy = config.taxonomy if isinstance(config, PretrainConfig) and config.weights()["taxonomy"] else None
     study = read_study(config.table, config.metadata, config.phylogeny, taxonomy, frame=_frame_of_encoder(config))
     if study.metadata is not None:
@@ -106,6 +109,20 @@ def _read_files(config: PretrainConfig | TrainConfig) -> Study:
         for column in _columns(config):
             problems.collect(study.metadata.require, column)
         problems.raise_collected()
+    return study
+
+
+def _read_corpus(config: PretrainConfig, folder: Path) -> Study:
+    weights = config.weights()
+    study = read_corpus(folder, _columns(config), with_taxonomy=weights["taxonomy"] > 0)
+    needs_tree = weights["unifrac"] > 0 or weights["faith_pd"] > 0
+    if needs_tree and study.forest is not None and not study.forest.trees:
+        raise DataError(
+            "no study of the corpus has a tree",
+            code="corpus-no-targets",
+            file=folder,
+            remedy="Use --unifrac-weight 0, or add studies with --tree",
+        )
     return study
 
 

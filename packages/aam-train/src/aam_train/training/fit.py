@@ -121,9 +121,11 @@ class TrainingRun:
             step.memory.report(self.folder.path, self.config, size, self.context.console)
 
     def _batches(self) -> PlanFactory:
-        rows, maker = self.setup.data.rows["train"], self.setup.data.maker
-        config, setup = self.config, self.setup
-        return PlanFactory(setup.step, setup.objective, maker, rows, config.run, config.memory, config.compute)
+        config, setup, data = self.config, self.setup, self.setup.data
+        rows, order = data.rows["train"], data.order
+        return PlanFactory(
+            setup.step, setup.objective, data.maker, rows, order, config.run, config.memory, config.compute
+        )
 
     def _plan(self, update: Update, state: TrainerState) -> TrainingPlan:
         """Plan the batches as they were found when the run started."""

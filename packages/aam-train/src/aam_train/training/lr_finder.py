@@ -69,7 +69,7 @@ def find_rate(setup: TrainingSetup, config: PretrainConfig | TrainConfig, report
     # what reads the metadata keeps its ratio to --lr in the search
     optimizer = build_optimizer(step.model, options, config.categorical_lr)
     update = Update(optimizer, step.precision.scaler(), options.max_grad_norm)
-    plans = PlanFactory(step, objective, data.maker, data.rows["train"], run, config.memory, config.compute)
+    plans = PlanFactory(step, objective, data.maker, data.rows["train"], data.order, run, config.memory, config.compute)
     verify_compiled(step, objective, data.maker[plans.small_request(processes=1)], reporter)
     plan = plans.plan(fit_batch_size(plans, update, reporter), processes=1)
     workers = default_workers(step.device) if run.num_workers is None else run.num_workers
