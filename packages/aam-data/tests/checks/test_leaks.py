@@ -217,7 +217,7 @@ def test_no_report_without_enough_data(tmp_path: Path) -> None:
     depth = TargetOptions(("depth",))
     assert any(isinstance(leak, TargetFollowsDepth) for leak in leaks_of(study, depth, "host"))
     data = study.table.data
-    shares = replace(study.table, data=data._replace(counts=data.counts / 7))
+    shares = replace(study.table, rows=data._replace(counts=data.counts / 7))
     assert not any(
         isinstance(leak, TargetFollowsDepth) for leak in leaks_of(replace(study, table=shares), depth, "host")
     )

@@ -281,3 +281,15 @@ def test_a_study_killed_at_any_file_leaves_the_corpus_as_it_was(
         "dictionary-0002", "dictionary-0003", "manifest.json", "study-0001", "study-0002", "study-0003",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == [corpus]  # no lock is left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_mapped_files_take_a_bounded_part_of_memory(tmp_path: Path) -> None:
+    """Files of 256 MB, of which a process has less than 140 MB at any time, whatever it reads."""
+    entries, n_samples = 128, 250_000
+    np.save(tmp_path / "indices.npy", np.tile(np.arange(entries, dtype=np.int32), n_samples))
+    np.save(tmp_path / "counts.npy", np.repeat(np.arange(n_samples, dtype=np.int32) % 1000 + 1, entries))
+    script = Path(__file__).parent / "resident_memory.py"
+    words = [sys.executable, str(script), str(tmp_path), str(entries)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 140

@@ -173,6 +173,7 @@ def test_a_temperature_changes_shares_and_a_run_resumes_exactly(
     assert records(tmp_path / "plain") != records(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(corpus: Path, corpus_config: Configs, changed: Configs, tmp_path: Path) -> None:
     pretrain(corpus_config(tmp_path / "one", corpus, {"batch_size": 6, "epochs": 1}), quiet=True)
     config = corpus_config(tmp_path / "two", corpus, {"batch_size": 3, "epochs": 1})

@@ -13,12 +13,15 @@ from hashlib import blake2b
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from aam_data.table import CountTable, Rows, SampleCounts
+from aam_data.table import CountTable, Rows, SampleCounts, sums_of_parts
 
 MAX_BRAY_CURTIS = 0.1
 MAX_JACCARD = 0.5  # so that communities that share little but a dominant ASV do not count
 MIN_ASVS = 10  # samples of fewer ASVs are similar by chance
-_MAX_ENTRIES = 20_000_000  # non-zero counts of the known samples; about 16 bytes of memory each
+_MAX_ENTRIES = (
+    20_000_000  # non-zero counts of the known samples; about 16 bytes of memory each, twice while they are made
+)
+_MAX_ENTRIES_OF_FILES = 2_000_000  # the same of a corpus, which is to need little memory
 _MAX_WORK = 500_000_000  # pairs of counts of one ASV compared; a few seconds
 
 
@@ -59,10 +62,12 @@ def find_near_duplicates(table: CountTable, rows: np.ndarray, known_rows: np.nda
     n_asvs = table.features_per_sample()
     rows, known_rows = rows[n_asvs[rows] >= MIN_ASVS], known_rows[n_asvs[known_rows] >= MIN_ASVS]
     nearest = _equal(table, rows, known_rows)
-    known = _thin(known_rows, np.cumsum(n_asvs[known_rows]), _MAX_ENTRIES)
+    in_memory = isinstance(table.rows, SampleCounts)
+    most = _MAX_ENTRIES if in_memory else _MAX_ENTRIES_OF_FILES
+    known = _thin(known_rows, np.cumsum(n_asvs[known_rows]), most)
     by_asv = _by_asv(table, known)
     n_known = np.diff(by_asv.indptr)
-    work = [int(n_known[table.rows.row(row)[0]].sum()) for row in rows.tolist()]
+    work = sums_of_parts(table.rows, lambda part: n_known[part.indices], np.int64)[rows]
     compared = _thin(rows, np.cumsum(work), _MAX_WORK)
     for row in compared.tolist():
         distance, jaccard = _distances(table.rows, row, by_asv, n_asvs[known])
@@ -76,15 +81,30 @@ def find_near_duplicates(table: CountTable, rows: np.ndarray, known_rows: np.nda
 
 
 def _equal(table: CountTable, rows: np.ndarray, known_rows: np.ndarray) -> dict[int, tuple[float, int]]:
-    """Map rows whose counts equal those of a known sample to distance 0 and the known row."""
+    """Map rows whose counts equal those of a known sample to distance 0 and the first such row."""
+    digests = _digests(table, np.concatenate([rows, known_rows]))
+    known, first = np.unique(digests[known_rows], return_index=True)
+    if len(known) == 0:
+        return {}
+    place = np.minimum(np.searchsorted(known, digests[rows]), len(known) - 1)
+    pairs = [(rows[i], known_rows[first[place[i]]]) for i in np.flatnonzero(known[place] == digests[rows]).tolist()]
+    return {
+        int(row): (0.0, int(other))
+        for row, other in pairs
+        if all(map(np.array_equal, table.rows.row(int(row)), table.rows.row(int(other))))
+    }
 
-    def digest(row: int) -> bytes:
-        features, counts = table.rows.row(row)
-        return blake2b(features.tobytes() + counts.tobytes(), digest_size=16).digest()
 
-    row_of = {digest(row): row for row in known_rows.tolist()[::-1]}
-    digests = ((row, digest(row)) for row in rows.tolist())
-    return {row: (0.0, row_of[key]) for row, key in digests if key in row_of}
+def _digests(table: CountTable, rows: np.ndarray) -> np.ndarray:
+    """Return a hash of the counts of each sample, uint64 [B]; 0 for samples that are not among ``rows``."""
+    digests, wanted = np.zeros(table.n_samples, dtype=np.uint64), np.zeros(table.n_samples, dtype=bool)
+    wanted[rows] = True
+    for some, part in table.rows.parts():
+        for row in np.flatnonzero(wanted[some]).tolist():
+            features, counts = part.row(row)
+            digest = blake2b(features.tobytes() + counts.tobytes(), digest_size=8).digest()
+            digests[some.start + row] = int.from_bytes(digest, "little")
+    return digests
 
 
 def _thin(rows: np.ndarray, costs: np.ndarray, max_cost: int) -> np.ndarray:

@@ -16,8 +16,8 @@ from aam_data.errors import DataError
 from aam_data.readers.safe.npy import map_npy
 
 _MAX_BYTES = 2**50  # sizes are compared with the manifest, so no other limit is needed
-_HELD = 1 << 25  # bytes of pages that a process holds of one array
-_PER_ROW = 1 << 16  # bytes that Linux maps around a single address
+_HELD = 1 << 26  # bytes of pages that a process holds of one array
+_PER_PLACE = 1 << 21  # bytes that Linux maps around an address: up to a whole large folio
 
 
 class MappedArray:
@@ -47,7 +47,7 @@ class MappedArray:
 
     def touch(self, n_bytes: int, n_places: int = 1) -> None:
         """Count bytes that were read at a number of places, and return the pages once they are many."""
-        self._read += n_bytes + n_places * _PER_ROW
+        self._read += n_bytes + n_places * _PER_PLACE
         if self._read > _HELD and self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
             self._read = 0

@@ -10,6 +10,8 @@ import numpy as np
 from aam_data.corpus.arrays import MappedArray
 from aam_data.table import SampleCounts
 
+_AT_ONCE = 32  # samples: each is in another place of the files, and pages are returned in between
+
 
 @dataclass(frozen=True, eq=False)
 class Shard:
@@ -36,6 +38,17 @@ class Shard:
 
     def take(self, rows: np.ndarray) -> SampleCounts:
         """Return the samples ``rows`` of the study, by ASVs of the corpus."""
+        if len(rows) <= _AT_ONCE:
+            return self._take(rows)
+        indptr = np.concatenate([[0], np.cumsum(self.indptr[rows + 1] - self.indptr[rows])])
+        indices, counts = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=self.counts.values.dtype)
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            taken, target = self._take(some), slice(indptr[start], indptr[start + len(some)])
+            indices[target], counts[target] = taken.indices, taken.counts
+        return SampleCounts(indptr, indices, counts)
+
+    def _take(self, rows: np.ndarray) -> SampleCounts:
         taken = self.local.take(rows)
         self._touch(len(taken.indices), len(rows))
         return taken._replace(indices=self.members[taken.indices])
@@ -98,7 +111,8 @@ class MappedRows:
         """See `aam_data.table.Rows`."""
         for first, shard in zip(self.firsts, self.shards, strict=False):
             for rows, part in shard.parts():
-                yield slice(int(first) + rows.start, int(first) + rows.stop), part
+                counts = part.counts.astype(self.dtype, copy=False)
+                yield slice(int(first) + rows.start, int(first) + rows.stop), part._replace(counts=counts)
 
     def totals(self) -> np.ndarray:
         """See `aam_data.table.Rows`; from the files, without reading the counts."""

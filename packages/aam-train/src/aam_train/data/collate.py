@@ -67,7 +67,7 @@ class Collator:
         self.sequences, self.max_bp, self.chunk_size, self.seed = study.sequences, max_bp, chunk_size, seed
         self.targets, self.taxa = targets, taxa
         self.inputs, self.sample_weights = inputs, sample_weights
-        self.sample_hashes = np.array([sample_key(i) for i in study.table.sample_ids], dtype=np.uint64)
+        self.sample_hashes = np.fromiter(map(sample_key, study.table.sample_ids), np.uint64, study.table.n_samples)
         self.lengths = np.minimum(study.sequences.lengths, max_bp).astype(np.int32)
         self.has_gap = study.sequences.starts > 0
 
