@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.corpus.arrays import MappedArray
+from aam_data.corpus.arrays import ArrayFile
 from aam_data.corpus.mapped_rows import MappedRows, Shard
 
 
@@ -20,8 +20,8 @@ def mapped_mb() -> float:
 
 def main(folder: Path, entries_per_sample: int) -> None:
     before = mapped_mb()
-    indices, counts = MappedArray(folder / "indices.npy", "i"), MappedArray(folder / "counts.npy", "i")
-    n_samples = len(indices.values) // entries_per_sample
+    indices, counts = ArrayFile(folder / "indices.npy", "i"), ArrayFile(folder / "counts.npy", "i")
+    n_samples = len(indices) // entries_per_sample
     indptr = np.arange(n_samples + 1) * entries_per_sample
     members = np.arange(entries_per_sample, dtype=np.int32)
     rows = MappedRows((Shard(indptr, indices, counts, members, np.ones(n_samples, dtype=np.int64)),))

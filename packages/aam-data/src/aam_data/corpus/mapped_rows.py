@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam_data.corpus.arrays import MappedArray
+from aam_data.corpus.arrays import ArrayFile
 from aam_data.table import SampleCounts
-
-_AT_ONCE = 32  # samples: each is in another place of the files, and pages are returned in between
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,42 +24,24 @@ class Shard:
     """
 
     indptr: np.ndarray
-    indices: MappedArray
-    counts: MappedArray
+    indices: ArrayFile
+    counts: ArrayFile
     members: np.ndarray
     depths: np.ndarray
 
-    @property
-    def local(self) -> SampleCounts:
-        """The counts by the study's own ASVs, mapped to memory."""
-        return SampleCounts(self.indptr, self.indices.values, self.counts.values)
-
     def take(self, rows: np.ndarray) -> SampleCounts:
         """Return the samples ``rows`` of the study, by ASVs of the corpus."""
-        if len(rows) <= _AT_ONCE:
-            return self._take(rows)
-        indptr = np.concatenate([[0], np.cumsum(self.indptr[rows + 1] - self.indptr[rows])])
-        indices, counts = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=self.counts.values.dtype)
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            taken, target = self._take(some), slice(indptr[start], indptr[start + len(some)])
-            indices[target], counts[target] = taken.indices, taken.counts
-        return SampleCounts(indptr, indices, counts)
-
-    def _take(self, rows: np.ndarray) -> SampleCounts:
-        taken = self.local.take(rows)
-        self._touch(len(taken.indices), len(rows))
-        return taken._replace(indices=self.members[taken.indices])
+        starts, stops = self.indptr[rows], self.indptr[rows + 1]
+        indptr = np.concatenate([[0], np.cumsum(stops - starts)])
+        return SampleCounts(indptr, self.members[self.indices.read(starts, stops)], self.counts.read(starts, stops))
 
     def parts(self) -> Iterator[tuple[slice, SampleCounts]]:
         """See `aam_data.table.Rows`."""
-        for rows, part in self.local.parts():
+        indices, counts = self.indices.map(), self.counts.map()
+        for rows, part in SampleCounts(self.indptr, indices.values, counts.values).parts():
             yield rows, part._replace(indices=self.members[part.indices])
-            self._touch(len(part.indices), 1)
-
-    def _touch(self, n_entries: int, n_rows: int) -> None:
-        for array in (self.indices, self.counts):
-            array.touch(n_entries * array.values.itemsize, n_rows)
+            indices.touch(part.indices.nbytes)
+            counts.touch(part.counts.nbytes)
 
 
 class MappedRows:
@@ -78,7 +58,7 @@ class MappedRows:
         starts = np.concatenate([[0], np.cumsum([shard.indptr[-1] for shard in shards])])
         ends = [shard.indptr[1:] + start for shard, start in zip(shards, starts[:-1], strict=True)]
         self.indptr = np.concatenate([np.zeros(1, dtype=np.int64), *ends])
-        self.dtype = np.result_type(*(shard.counts.values.dtype for shard in shards))
+        self.dtype = np.result_type(*(shard.counts.dtype for shard in shards))
         self._totals = np.concatenate([shard.depths for shard in shards])
 
     def study_of(self, rows: np.ndarray) -> np.ndarray:

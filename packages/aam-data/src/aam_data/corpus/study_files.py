@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aam_data.corpus.arrays import MappedArray, write_array, write_text
+from aam_data.corpus.arrays import ArrayFile, MappedArray, write_array, write_text
 from aam_data.corpus.manifest import METADATA_FILE, TABLE_FILES, TAXONOMY_FILE, TREE_FILES, FileFacts
 from aam_data.corpus.mapped_rows import Shard
 from aam_data.errors import DataError
@@ -106,10 +106,10 @@ def read_shard(path: Path, members: np.ndarray) -> Shard:
         DataError: arrays that do not belong together.
     """
     indptr, depths = (np.array(MappedArray(path / name, "i").values) for name in (INDPTR, DEPTHS))
-    shard = Shard(indptr, MappedArray(path / INDICES, "i"), MappedArray(path / COUNTS, "i"), members, depths)
-    n_entries = len(shard.indices.values)
+    shard = Shard(indptr, ArrayFile(path / INDICES, "i"), ArrayFile(path / COUNTS, "i"), members, depths)
+    n_entries = len(shard.indices)
     rising = len(indptr) > 1 and indptr[0] == 0 and bool((np.diff(indptr) >= 0).all())
-    if not rising or indptr[-1] != n_entries or len(shard.counts.values) != n_entries or len(depths) + 1 != len(indptr):
+    if not rising or indptr[-1] != n_entries or len(shard.counts) != n_entries or len(depths) + 1 != len(indptr):
         raise _wrong(path / INDPTR, "its rows are not those of the other arrays")
     return shard
 
