@@ -183,6 +183,15 @@ def test_a_column_with_the_name_of_the_built_in_one_is_an_error(tmp_path: Path) 
         add_study(tmp_path / "corpus", CorpusStudyOptions("a"), table, MetadataOptions(tmp_path / "m.tsv"))
 
 
+def test_fractions_are_no_study(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(f"#OTU ID\ts1\ts2\n{'ACGT' * 10}\t0.5\t0.25\n")
+    with pytest.raises(DataError, match="a corpus holds reads, and the table has fractions"):
+        add_study(
+            tmp_path / "corpus", CorpusStudyOptions("a"), TableOptions(tmp_path / "t.tsv", relative_abundance=True)
+        )
+    assert not (tmp_path / "corpus").exists()
+
+
 def test_reads_that_start_elsewhere_are_a_warning(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     gene = "".join(random.choice(list("ACGT"), 160))

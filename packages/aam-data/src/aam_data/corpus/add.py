@@ -26,7 +26,7 @@ from aam_data.study.frame.frame import NATIVE, Frame
 from aam_data.study.frame.reads import Reads
 from aam_data.study.frame.search import find_placements
 from aam_data.study.study import Study, read_study
-from aam_data.writers.plain_files import sole_writer
+from aam_data.writers.plain_files import errors_name, sole_writer
 
 _OWN = re.compile(r"(study|dictionary)-\d{4,}|\.manifest\.json\.[0-9a-f]+\.partial.*")
 _MIN_FITTING = 0.5  # share of a study's reads that lie where those of the first study do
@@ -70,11 +70,16 @@ def add_study(
                 remedy="Choose another name",
             )
         study = read_study(table, metadata, _phylogeny(options), taxonomy)
+        if not study.table.is_integer:
+            raise DataError(
+                "a corpus holds reads, and the table has fractions", code="table-fractions", file=table.path
+            )
         sample_ids = _sample_ids(folder, before, study, options)
         _check_columns(study)
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder, before)
-        return _write(folder, before, study, sample_ids, options.name, table.trim_length)
+        with errors_name(folder):
+            return _write(folder, before, study, sample_ids, options.name, table.trim_length)
 
 
 def _phylogeny(options: CorpusStudyOptions) -> PhylogenyOptions:
