@@ -109,8 +109,8 @@ def check_corpus(
         for field in fields(section):
             require(
                 getattr(section, field.name) == field.default or field.name in of_targets,
-                f"--{field.name.replace('_', '-')} and --corpus cannot be combined: aam corpus add has this option for "
-                "each study",
+                f"--{field.name.replace('_', '-')} and --corpus cannot be combined: files are read by aam corpus "
+                "add, with options of its own",
             )
     require(
         sample.asv_sampling != "first",
