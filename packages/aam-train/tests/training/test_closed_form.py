@@ -107,3 +107,12 @@ def test_a_single_group_takes_a_middle_penalty_and_a_single_class_is_refused(x: 
     assert fit_logistic(x, classes(x, 2), group, 2, 1).penalty == LOGISTIC_PENALTIES[len(LOGISTIC_PENALTIES) // 2]
     with pytest.raises(TrainError, match="the same class"):
         fit_logistic(x, np.zeros(R), GROUPS, 2, 1)
+
+
+def test_samples_that_repeat_count_as_often(x: np.ndarray) -> None:
+    """Features of rank 60 in 240 rows, up to noise in the last digits."""
+    y, groups = numbers(x), np.tile(GROUPS, 4)
+    noise = 1e-9 * np.random.default_rng(2).standard_normal((4 * R, F))
+    fit = fit_ridge(np.tile(x, (4, 1)) + noise, np.tile(y, 4), groups, 1)
+    own = Ridge(alpha=fit.penalty * R).fit(x, y)
+    np.testing.assert_allclose(x @ fit.weight[0] + fit.bias[0], own.predict(x), rtol=1e-6)

@@ -120,10 +120,11 @@ def fit_numbers(x: np.ndarray, y: np.ndarray, folds: list[np.ndarray]) -> Number
 def _ridge_path(x: np.ndarray, y: np.ndarray, strengths: np.ndarray) -> Iterator[NumberModel]:
     """Yield a model for each strength of the penalty relative to the mean squared error."""
     means, middle = x.mean(axis=0), float(y.mean())
-    left, values, right = np.linalg.svd(x - means, full_matrices=False)
-    turned = left.T @ (y - middle)
+    centred = x - means
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    turned = vectors.T @ (centred.T @ (y - middle))
     for strength in strengths:
-        weights = right.T @ (values / (np.square(values) + strength * len(x)) * turned)
+        weights = vectors @ (turned / (values.clip(min=0.0) + strength * len(x)))
         yield NumberModel(weights, middle - float(means @ weights))
 
 

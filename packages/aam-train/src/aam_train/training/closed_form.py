@@ -138,7 +138,8 @@ def _rotate(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates [R, r] in the space of the samples, and the rotation [F, r] back.
 
     A penalty on the norm of the weights does not depend on rotations, and weights outside of that space would be 0, so
-    the fit is the same; with fewer samples than features it is many times faster.
+    the fit is the same; with fewer samples than features it is many times faster. The QR decomposition has no
+    iterations; LAPACK's fastest singular value decomposition did not converge on 77 samples in four draws each.
     """
-    left, lengths, right = np.linalg.svd(x, full_matrices=False)
-    return left * lengths, right.T
+    back, coordinates = np.linalg.qr(x.T)
+    return coordinates.T, back
