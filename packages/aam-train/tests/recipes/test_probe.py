@@ -15,7 +15,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from aam_data.options.files import MetadataOptions, TableOptions
 from aam_data.options.metadata_inputs import CategoryOptions
+from aam_data.options.simulate import SimulateOptions
 from aam_data.options.targets import TargetOptions
+from aam_data.simulate.study import simulate_study, write_simulated_study
 from aam_data.splits.splits import read_splits
 from aam_data.study.study import Study, read_study
 from aam_models.config.encoder import ModelOptions
@@ -91,6 +93,18 @@ def test_classes_are_predicted_as_by_scikit_learn_on_the_same_features(
     expected = model.predict_proba(np.array([features[i] for i in new]))
     found = table(run / "predictions_probabilities.tsv")
     np.testing.assert_allclose([[float(p) for p in found[i]] for i in new], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("bases", "read"), [(180, 180), (120, 150)])
+def test_a_probe_reads_long_sequences_whole(probe_config: Configs, bases: int, read: int, tmp_path: Path) -> None:
+    write_simulated_study(simulate_study(SimulateOptions(24, asvs=40, bases=bases, seed=1)), tmp_path / "study")
+    config = probe_config(
+        tmp_path / "run",
+        table=TableOptions(tmp_path / "study" / "table.biom"),
+        metadata=MetadataOptions(tmp_path / "study" / "metadata.tsv"),
+    )
+    best = train(config, quiet=True) / "checkpoints" / "best"
+    assert read_preprocessor(best).max_bp == read
 
 
 def test_cut_reads_have_features_of_whole_ones(

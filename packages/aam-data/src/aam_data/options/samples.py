@@ -25,7 +25,7 @@ class SampleOptions:
     """ASVs kept within --max-asvs: the most abundant, the first in the file, or random ones, redrawn every epoch."""
     max_bp: int | None = None
     """Most bases of a sequence that the model sees; longer sequences are cut and counted. Default: 150; with
-    `aam train --pretrained-encoder`, that of the encoder."""
+    `aam train --pretrained-encoder`, that of the encoder; for a probe without one, the longest, up to 512."""
 
     def __post_init__(self) -> None:
         require(

@@ -56,6 +56,7 @@ from aam_train.setup.transfer import (
 )
 
 FINE_TUNE_FROM = 2000  # training samples from which `--adaptation auto` also fine-tunes a pretrained encoder
+PROBE_MAX_BP = 512  # most bases that a probe without an encoder reads by default
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +193,17 @@ def _build_data(
         console.note(note)
     if pretrained is not None and (text := seen_in_pretraining(pretrained, splits)):
         console.note(text)
-    max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or DEFAULT_MAX_BP
+    max_bp = pretrained.config.max_bp if pretrained else config.sample.max_bp or _default_max_bp(config, study)
     data = build_data(config, study, splits, depth=start.depth, max_bp=max_bp, reporter=console)
     passes = config.transfer.val_prediction_passes
     number_of_passes("--val-prediction-passes", passes, passes, data.maker.samples)
     return data, max_bp
+
+
+def _default_max_bp(config: TrainConfig, study: Study) -> int:
+    """Return the bases of a sequence that a model without an encoder reads: for a probe all of them cost little."""
+    longest = int(study.sequences.lengths.max(initial=0))
+    return min(max(longest, DEFAULT_MAX_BP), PROBE_MAX_BP) if config.is_probe else DEFAULT_MAX_BP
 
 
 def _build_model(
