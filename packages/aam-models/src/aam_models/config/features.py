@@ -58,10 +58,10 @@ class FeaturesConfig:
         """Return the number of kernel means: one per kind of weight, bandwidth and function."""
         return sum(sum(self.bandwidths(weights)) for weights in WEIGHTS) * self.functions
 
-    def similarities(self) -> int:
-        """Return the number of sums of similarities: to each centre by bases and, with an encoder, by embeddings."""
-        return self.centres * len(self.bandwidths("sqrt"))
+    def similarities(self) -> tuple[int, ...]:
+        """Return the number of sums of similarities of each source: to each centre by bases, and by embeddings."""
+        return tuple(self.centres for _ in self.bandwidths("sqrt")) if self.centres else ()
 
     def width(self, embedding: int) -> int:
         """Return the number of all features, with sample embeddings of width ``embedding`` and log richness."""
-        return self.similarities() + self.kernel_means() + embedding + 1
+        return sum(self.similarities()) + self.kernel_means() + embedding + 1

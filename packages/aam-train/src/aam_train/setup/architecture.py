@@ -16,12 +16,12 @@ from aam_train.losses.output_layout import OutputLayout
 from aam_train.objectives.registry import OBJECTIVES
 from aam_train.runs.model_parts import dna_alphabet
 
-FUNCTIONS = 256  # udca, sex, AUC: 0.664 with 256 functions per bandwidth, 0.665 with 512, 0.666 with the exact kernels
+FUNCTIONS = 256  # per bandwidth; enough for means over the ASVs of a sample, see docs/design.md
 STORED_READS = 8192  # commonest training ASVs that fill in missing bases; 1.2 MB for 150 bases
-CENTRES = 1024  # commonest training ASVs to which others are compared; with 4,096 results are the same
-SIMILARITY_BANDWIDTH = 0.12  # as below
-# Bandwidths of kernels, in units of the median distance between two ASVs of the training samples: from almost the
-# identity of ASVs to clades.
+CENTRES = 1024  # commonest training ASVs with which others are compared; with 4,096 predictions are no better
+# Bandwidths of similarities, and of kernels from almost the identity of ASVs to clades, in units of the median distance
+# between two ASVs of the training samples.
+SIMILARITY_BANDWIDTH = 0.12
 BANDWIDTHS = (0.1, 0.2, 0.35, 0.5)
 UNCONDITIONED, NO_LINK = ConditioningConfig(), OutputOptions()
 

@@ -58,12 +58,14 @@ class SampleFeatures(nn.Module):
         self.register_buffer("scale", torch.ones(self.width))
 
     def blocks(self) -> list[int]:
-        """Return the widths of the groups of features that belong together: one kernel, the embedding, richness."""
+        """Return the widths of the groups of features that belong together.
+
+        Similarities by one source and means of one kernel are a group each, then come the embedding and richness.
+        """
         config = self.config
-        similarities = [config.centres] * (config.similarities() // config.centres) if config.centres else []
-        kernels = [config.functions] * (config.kernel_means() // config.functions)
-        rest = self.width - sum(similarities) - sum(kernels) - 1
-        return [*similarities, *kernels, *([rest] if rest else []), 1]
+        kernels = [*config.similarities(), *[config.functions] * (config.kernel_means() // config.functions)]
+        rest = self.width - sum(kernels) - 1
+        return [*kernels, *([rest] if rest else []), 1]
 
     def variances(self) -> Tensor:
         """Return the variance that each of the `blocks` has among the training samples, float64.
@@ -71,9 +73,8 @@ class SampleFeatures(nn.Module):
         Kernels have 1 on average, and narrow ones more than broad ones, whose few directions would otherwise outweigh
         everything else.
         """
-        sources = self.config.similarities() // max(1, self.config.centres)
-        similarities = [SIMILARITIES] * sources
-        kernels = similarities + [
+        kernels = [SIMILARITIES for _ in self.config.similarities()]
+        kernels += [
             (PRESENCE if name == "presence" else 1.0) * 2 * rank / (n * (n + 1))
             for name in WEIGHTS
             for n in self.config.bandwidths(name)

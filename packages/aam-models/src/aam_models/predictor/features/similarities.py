@@ -13,6 +13,8 @@ class Similarities(nn.Module):
     variants; products of such features are a Gaussian kernel that is restricted to the centres. Random Fourier features
     approximate so narrow a kernel badly, since the errors of all pairs of ASVs of two samples add up.
 
+    Attributes:
+        bandwidth: b, in the units of the inputs; set from the training ASVs and stored.
     """
 
     bandwidth: Tensor
